@@ -1,0 +1,65 @@
+# Every target does its own set-up: the first one run makes .venv, needing nothing but Python >= 3.11.
+
+# Python leaves no __pycache__ behind, so that `make clean` need not search for any.
+export PYTHONDONTWRITEBYTECODE := 1
+
+PYTHON := .venv/bin/python
+STATE ?=
+SANDBOX := $(PYTHON) -m sandbox
+SANDBOX_STATE := $(if $(STATE),--state "$(STATE)")
+PYTEST ?=
+
+.PHONY: help environment up verify down clean lint test test-long
+
+help:
+	@echo 'make up         deploy the sandbox: PostgreSQL with client certificates on loopback'
+	@echo 'make verify     log in as every role and show what the server saw'
+	@echo 'make down       stop the sandbox, keep its data'
+	@echo 'make clean      stop it and remove everything that was made'
+	@echo 'make lint       ruff, pyright, import-linter'
+	@echo 'make test       the test suite (PYTEST="-k hba" passes options on)'
+	@echo 'make test-long  the tests that take minutes, alone'
+
+environment:
+	@sh tools/environment.sh
+
+up: environment
+	@$(SANDBOX) up $(SANDBOX_STATE)
+
+verify: environment
+	@$(PYTHON) -m pgpasswordless verify --stack sandbox
+
+down: environment
+	@$(SANDBOX) down $(SANDBOX_STATE)
+
+# What runs is stopped first, which takes our own Python; a checkout without state has nothing to stop.
+clean:
+	@set -eu; \
+	if [ -e .sandbox ] || [ -L .sandbox ] || [ -n "$(STATE)" ]; then \
+		sh tools/environment.sh; \
+		$(SANDBOX) clean $(SANDBOX_STATE); \
+	else \
+		echo "kept: the engine's cache, $${XDG_CACHE_HOME:-$$HOME/.cache}/passwordless-postgres/engine"; \
+	fi
+	@rm -rf .venv .sandbox .pgpasswordless .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+lint: environment
+	@$(PYTHON) -m ruff check
+	@$(PYTHON) -m ruff format --check
+	@.venv/bin/lint-imports --no-cache
+	@$(PYTHON) -m pyright
+
+test: environment
+	@set -eu; \
+	engine=$$($(SANDBOX) engine); \
+	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
+	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
+		$(PYTHON) -m pytest -p no:cacheprovider -n 2 -m 'not long' $(PYTEST)
+
+test-long: environment
+	@set -eu; \
+	engine=$$($(SANDBOX) engine); \
+	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
+	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
+		$(PYTHON) -m pytest -p no:cacheprovider -m long $(PYTEST)

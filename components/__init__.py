@@ -1,0 +1,1 @@
+"""Pulumi components: wiring only, one component per file."""

@@ -1,0 +1,185 @@
+"""The connections document of a stack: assembled, put to S3, and pointed to by SSM."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import pulumi
+from pulumi_aws import s3, ssm
+
+from components.names import stack_path
+from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from pgpasswordless.connections import (
+    Authentication,
+    CertificateBundle,
+    Connections,
+    Database,
+    Protocol,
+    RoleConnection,
+)
+
+CONNECTIONS_KEY = "connections.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CertificateRole:
+    """How one role logs in with a certificate; `secret_arn` is its identity secret's."""
+
+    database: str
+    secret_arn: pulumi.Input[str]
+    certificate_not_after: pulumi.Input[str]
+    connection_limit: int
+
+
+def certificate_database(
+    *,
+    host: str,
+    port: int,
+    database: str,
+    server_ca_pem: pulumi.Input[str],
+    minimum_protocol: Protocol,
+    region: pulumi.Input[str],
+    log_group: str,
+    roles: Mapping[str, CertificateRole],
+) -> pulumi.Output[dict[str, Any]]:
+    """A database with certificate login, as it stands in the connections document."""
+    return pulumi.Output.all(
+        host=host,
+        port=port,
+        database=database,
+        server_ca_pem=server_ca_pem,
+        minimum_protocol=minimum_protocol,
+        authentication="certificate",
+        region=region,
+        log_group=log_group,
+        roles={
+            name: {
+                "database": role.database,
+                "secret_arn": role.secret_arn,
+                "certificate_not_after": role.certificate_not_after,
+                "connection_limit": role.connection_limit,
+            }
+            for name, role in roles.items()
+        },
+    ).apply(lambda values: database_entry(**values))
+
+
+def database_entry(
+    *,
+    host: str,
+    port: int,
+    database: str,
+    server_ca_pem: str,
+    minimum_protocol: Protocol,
+    authentication: Authentication,
+    region: str,
+    log_group: str,
+    roles: Mapping[str, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """One database of the document, checked against the model."""
+    entry = Database(
+        host=host,
+        port=port,
+        database=database,
+        server_ca=CertificateBundle(
+            pem=server_ca_pem, sha256=hashlib.sha256(server_ca_pem.encode()).hexdigest()
+        ),
+        minimum_protocol=minimum_protocol,
+        authentication=authentication,
+        region=region,
+        log_group=log_group,
+        roles={name: RoleConnection(**role) for name, role in roles.items()},
+    )
+    return entry.model_dump(mode="json", by_alias=True)
+
+
+def connections_document(stack: str, databases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The whole document, checked against the model."""
+    return Connections.model_validate({"stack": stack, "databases": databases}).model_dump(
+        mode="json", by_alias=True
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConnectionsDocumentArgs:
+    """Arguments of `ConnectionsDocument`.
+
+    Attributes:
+        stack: Name of the stack.
+        databases: Each database's entry, by name; no secret in it.
+        writers: ARNs of the roles and users that may write the document.
+        tags: Tags of every child.
+    """
+
+    stack: str
+    databases: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+    writers: Sequence[str]
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ConnectionsDocumentResources:
+    """Children of `ConnectionsDocument`."""
+
+    bucket: PrivateBucket
+    document: s3.BucketObjectv2
+    pointer: ssm.Parameter
+
+
+class ConnectionsDocument(pulumi.ComponentResource):
+    """`passwordless-postgres:index:ConnectionsDocument`: what clients need, without any secret.
+
+    Makes a `PrivateBucket`, the object `connections.json` in it and an SSM parameter that names its
+    bucket, key, version and SHA-256 (SSM values end at 4 KB, bundles of certificates do not).
+
+    Attributes:
+        document: The document as a plain object.
+        resources: The children.
+    """
+
+    document: pulumi.Output[dict[str, Any]]
+    resources: ConnectionsDocumentResources
+
+    def __init__(
+        self, name: str, args: ConnectionsDocumentArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Put the document."""
+        super().__init__("passwordless-postgres:index:ConnectionsDocument", name, {}, opts)
+        self.document = pulumi.Output.all(stack=args.stack, databases=dict(args.databases)).apply(
+            lambda values: connections_document(**values)
+        )
+        text = self.document.apply(json.dumps)
+        bucket = PrivateBucket(
+            name,
+            PrivateBucketArgs(writers={CONNECTIONS_KEY: args.writers}, tags=args.tags),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        document = s3.BucketObjectv2(
+            f"{name}-document",
+            bucket=bucket.id,
+            key=CONNECTIONS_KEY,
+            content=text,
+            content_type="application/json",
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
+        )
+        pointer = ssm.Parameter(
+            f"{name}-pointer",
+            name=stack_path(args.stack, "connections"),
+            description="Names the stack's connections document",
+            type=ssm.ParameterType.STRING,
+            insecure_value=pulumi.Output.all(
+                bucket=bucket.id,
+                version=document.version_id,
+                sha256=text.apply(lambda value: hashlib.sha256(value.encode()).hexdigest()),
+            ).apply(lambda values: json.dumps({"key": CONNECTIONS_KEY, **values}, sort_keys=True)),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.resources = ConnectionsDocumentResources(bucket=bucket, document=document, pointer=pointer)
+        self.register_outputs({"document": self.document})

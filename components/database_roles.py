@@ -1,0 +1,258 @@
+"""Databases, roles and grants by pulumi-postgresql, for `databaseRoles.through: provider`.
+
+The catalogues end as those of `postgres.roles.statements`, which the machine runs. The provider has
+traps (facts on 3.18 with PostgreSQL 15 to 18), and this is how each is kept out of:
+
+- Grants on the same objects race: they are chained, one after the other, within each database.
+- A grant or default privilege that is replaced ends revoked: they are deleted before they are replaced.
+- A role given by name makes no dependency: roles, databases and schemas are given by their outputs.
+- An administrator who is no superuser must own the database: `owner` is left out.
+- Databases, schemas and extensions hold data: they are retained when they are no longer declared, as the
+  machine retains them, and nothing that would replace a database is looked at after its creation.
+- No password exists anywhere, so the provider never compares one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, final
+
+import pulumi
+import pulumi_postgresql as postgresql
+
+from components.names import slug
+from postgres.declaration import PRIVILEGES, TRUSTED_EXTENSIONS
+from postgres.roles import Declaration, GrantTarget, declaration_problems
+
+_LAST_MAJOR_WITHOUT_SELF_GRANT = 15
+_PUBLIC = "public"
+_OBJECT_TYPES: dict[GrantTarget, str] = {
+    "database": "database",
+    "schema": "schema",
+    "tables": "table",
+    "sequences": "sequence",
+    "functions": "function",
+}
+_FIXED_AT_CREATION = ["encoding", "lcCollate", "lcCtype", "tablespaceName", "template"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseRolesArgs:
+    """Arguments of `DatabaseRoles`.
+
+    Attributes:
+        declaration: What shall exist. Its administrator is who the provider logs in as.
+        major: Major release of PostgreSQL.
+
+    Raises:
+        ValueError: The declaration has problems, or wants an extension that only a superuser can create.
+    """
+
+    declaration: Declaration
+    major: int
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is registered."""
+        problems = declaration_problems(self.declaration, self.major)
+        problems += [
+            f"database {database.name!r}: only a superuser can create extension {extension!r}, and the "
+            "provider logs in as the administrator; declare it through the node, or drop it"
+            for database in self.declaration.databases
+            for extension in database.extensions
+            if extension not in TRUSTED_EXTENSIONS
+        ]
+        if problems:
+            raise ValueError("declaration: " + "; ".join(problems))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Privileges:
+    database: str
+    role: str
+    schema: str | None
+    on: GrantTarget
+    names: tuple[str, ...]
+
+    @property
+    def child(self) -> str:
+        parts = [self.database, self.schema, self.on, self.role]
+        return ".".join(slug(part) for part in parts if part is not None)
+
+
+def _declared_privileges(declaration: Declaration) -> list[_Privileges]:
+    found: dict[tuple[str, str, str | None, GrantTarget], set[str]] = {}
+    for role in declaration.roles:
+        for database in role.databases:
+            found.setdefault((database, role.name, None, "database"), set()).add("connect")
+        for grant in role.grants:
+            key = (grant.database, role.name, grant.schema, grant.on)
+            found.setdefault(key, set()).update(grant.privileges)
+    return [
+        _Privileges(
+            database=database,
+            role=role,
+            schema=schema,
+            on=on,
+            names=tuple(name.upper() for name in PRIVILEGES[on] if name in names),
+        )
+        for (database, role, schema, on), names in sorted(
+            found.items(), key=lambda item: tuple(map(str, item[0]))
+        )
+    ]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DatabaseRolesResources:
+    """Children of `DatabaseRoles`; roles, databases and schemas by name, grants in their order."""
+
+    roles: dict[str, postgresql.Role]
+    databases: dict[str, postgresql.Database]
+    schemas: dict[tuple[str, str], postgresql.Schema]
+    grants: tuple[postgresql.Grant | postgresql.DefaultPrivileges, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    roles: dict[str, postgresql.Role]
+    databases: dict[str, postgresql.Database]
+    schemas: dict[tuple[str, str], postgresql.Schema]
+
+
+class DatabaseRoles(pulumi.ComponentResource):
+    """`passwordless-postgres:index:DatabaseRoles`: a declaration carried out by pulumi-postgresql.
+
+    Makes a `postgresql.Role` per role, a `postgresql.Database` per database, the `postgresql.Schema`s
+    that grants name, `postgresql.Extension`s, `postgresql.Grant`s and, for grants on all objects of a
+    kind, `postgresql.DefaultPrivileges`; up to PostgreSQL 15 also a `postgresql.GrantRole` per role.
+    The provider is the caller's.
+
+    Attributes:
+        resources: The children.
+    """
+
+    resources: DatabaseRolesResources
+
+    def __init__(
+        self, name: str, args: DatabaseRolesArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Carry the declaration out."""
+        super().__init__("passwordless-postgres:index:DatabaseRoles", name, {}, opts)
+        roles = self._roles(name, args)
+        databases = {
+            database.name: postgresql.Database(
+                f"{name}-{slug(database.name)}",
+                name=database.name,
+                template="template0",
+                encoding="UTF8",
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    retain_on_delete=True,
+                    ignore_changes=_FIXED_AT_CREATION,
+                    depends_on=list(roles.values()),
+                ),
+            )
+            for database in args.declaration.databases
+        }
+        schemas = self._schemas(name, args, databases)
+        for database in args.declaration.databases:
+            for extension in database.extensions:
+                postgresql.Extension(
+                    f"{name}-{slug(database.name)}.{slug(extension)}",
+                    name=extension,
+                    database=databases[database.name].name,
+                    opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+                )
+        made = _Made(roles=roles, databases=databases, schemas=schemas)
+        grants = [
+            grant
+            for database in args.declaration.databases
+            for grant in self._grants(name, args, database.name, made)
+        ]
+        self.resources = DatabaseRolesResources(
+            roles=roles, databases=databases, schemas=schemas, grants=tuple(grants)
+        )
+        self.register_outputs({"databases": sorted(databases), "roles": sorted(roles)})
+
+    def _roles(self, name: str, args: DatabaseRolesArgs) -> dict[str, postgresql.Role]:
+        roles: dict[str, postgresql.Role] = {}
+        for declared in args.declaration.roles:
+            role = postgresql.Role(
+                f"{name}-{slug(declared.name)}",
+                name=declared.name,
+                login=True,
+                inherit=True,
+                create_database=False,
+                create_role=False,
+                connection_limit=declared.connection_limit,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            roles[declared.name] = role
+            if args.major <= _LAST_MAJOR_WITHOUT_SELF_GRANT:
+                postgresql.GrantRole(
+                    f"{name}-{slug(declared.name)}-administrator",
+                    role=args.declaration.administrator,
+                    grant_role=role.name,
+                    opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
+                )
+        return roles
+
+    def _schemas(
+        self, name: str, args: DatabaseRolesArgs, databases: dict[str, postgresql.Database]
+    ) -> dict[tuple[str, str], postgresql.Schema]:
+        named = {
+            (grant.database, grant.schema)
+            for role in args.declaration.roles
+            for grant in role.grants
+            if grant.schema is not None and grant.schema != _PUBLIC
+        }
+        return {
+            (database, schema): postgresql.Schema(
+                f"{name}-{slug(database)}.{slug(schema)}",
+                name=schema,
+                database=databases[database].name,
+                opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
+            )
+            for database, schema in sorted(named)
+        }
+
+    def _grants(
+        self, name: str, args: DatabaseRolesArgs, database: str, made: _Made
+    ) -> list[postgresql.Grant | postgresql.DefaultPrivileges]:
+        in_database: dict[str, Any] = {"database": made.databases[database].name}
+        chain: list[postgresql.Grant | postgresql.DefaultPrivileges] = []
+        chain.append(
+            # PUBLIC may connect to every new database and make temporary tables in it.
+            postgresql.Grant(
+                f"{name}-{slug(database)}.database.public",
+                role=_PUBLIC,
+                object_type="database",
+                privileges=[],
+                **in_database,
+                opts=self._after(chain),
+            )
+        )
+        for privileges in _declared_privileges(args.declaration):
+            if privileges.database != database:
+                continue
+            on: dict[str, Any] = {
+                **in_database,
+                "role": made.roles[privileges.role].name,
+                "object_type": _OBJECT_TYPES[privileges.on],
+                "privileges": list(privileges.names),
+            }
+            if privileges.schema is not None:
+                schema = made.schemas.get((database, privileges.schema))
+                on["schema"] = schema.name if schema is not None else privileges.schema
+            child = f"{name}-{privileges.child}"
+            chain.append(postgresql.Grant(child, **on, opts=self._after(chain)))
+            if privileges.on in ("tables", "sequences", "functions"):
+                chain.append(
+                    postgresql.DefaultPrivileges(
+                        f"{child}-later", owner=args.declaration.administrator, **on, opts=self._after(chain)
+                    )
+                )
+        return chain
+
+    def _after(self, chain: list[postgresql.Grant | postgresql.DefaultPrivileges]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, delete_before_replace=True, depends_on=chain[-1:])

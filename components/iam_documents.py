@@ -1,0 +1,234 @@
+"""IAM documents as JSON. Pure; each statement names its one resource, in the partition it is for.
+
+Documents that guard a resource deny what is not meant, because anybody's own IAM policy could allow
+it. `aws:PrincipalArn` is the ARN of the role behind a session, so exact ARNs suffice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+READ_SECRET = ("secretsmanager:GetSecretValue",)
+MANAGE_SECRET = (
+    "secretsmanager:CancelRotateSecret",
+    "secretsmanager:DeleteResourcePolicy",
+    "secretsmanager:DeleteSecret",
+    "secretsmanager:PutResourcePolicy",
+    "secretsmanager:PutSecretValue",
+    "secretsmanager:ReplicateSecretToRegions",
+    "secretsmanager:RestoreSecret",
+    "secretsmanager:RotateSecret",
+    "secretsmanager:UpdateSecret",
+    "secretsmanager:UpdateSecretVersionStage",
+)
+WRITE_OBJECT = (
+    "s3:DeleteObject",
+    "s3:DeleteObjectVersion",
+    "s3:PutObject",
+)
+
+Statement = dict[str, Any]
+
+
+def document(statements: Sequence[Statement]) -> str:
+    """A policy document with these statements."""
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)}, separators=(",", ":"))
+
+
+def service_principal(service: str, partition: str) -> str:
+    """Name of a service in a trust policy, such as `ec2.amazonaws.com`."""
+    suffix = "amazonaws.com.cn" if partition == "aws-cn" and service == "ec2" else "amazonaws.com"
+    return f"{service}.{suffix}"
+
+
+def arn(service: str, resource: str, *, partition: str, region: str = "", account_id: str = "") -> str:
+    """An ARN; `region` and `account_id` are empty where the service has none in it."""
+    return f"arn:{partition}:{service}:{region}:{account_id}:{resource}"
+
+
+def instance_trust(partition: str) -> str:
+    """Trust policy of a role for EC2 instances."""
+    return document(
+        [
+            {
+                "Sid": "InstancesAssume",
+                "Effect": "Allow",
+                "Principal": {"Service": service_principal("ec2", partition)},
+                "Action": "sts:AssumeRole",
+            }
+        ]
+    )
+
+
+def flow_log_trust(partition: str, region: str, account_id: str) -> str:
+    """Trust policy of the role that delivers VPC flow logs, for this account's flow logs only."""
+    return document(
+        [
+            {
+                "Sid": "FlowLogsAssume",
+                "Effect": "Allow",
+                "Principal": {"Service": service_principal("vpc-flow-logs", partition)},
+                "Action": "sts:AssumeRole",
+                "Condition": {
+                    "StringEquals": {"aws:SourceAccount": account_id},
+                    "ArnLike": {
+                        "aws:SourceArn": arn(
+                            "ec2", "vpc-flow-log/*", partition=partition, region=region, account_id=account_id
+                        )
+                    },
+                },
+            }
+        ]
+    )
+
+
+def flow_log_delivery(log_group: str) -> str:
+    """What the delivery of flow logs may do: write to the one log group with this ARN."""
+    return document(
+        [
+            {
+                "Sid": "DeliverFlowLogs",
+                "Effect": "Allow",
+                "Action": [
+                    "logs:CreateLogStream",
+                    "logs:DescribeLogGroups",
+                    "logs:DescribeLogStreams",
+                    "logs:PutLogEvents",
+                ],
+                "Resource": f"{log_group}:*",
+            }
+        ]
+    )
+
+
+def machine(
+    *,
+    pointer: str,
+    bucket: str,
+    readable: Mapping[str, str],
+    report_key: str,
+    server_identity: str,
+    log_group: str,
+) -> str:
+    """What a machine's own role may do.
+
+    Args:
+        pointer: ARN of the SSM parameter that names the desired state.
+        bucket: ARN of the desired-state bucket.
+        readable: Statement id per object key that the machine reads.
+        report_key: Key of the one object that it writes.
+        server_identity: ARN of the server's own identity secret.
+        log_group: ARN of the log group for the server's log.
+    """
+    reads: list[Statement] = [
+        {
+            "Sid": sid,
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": f"{bucket}/{key}",
+        }
+        for key, sid in readable.items()
+    ]
+    return document(
+        [
+            {"Sid": "ReadPointer", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": pointer},
+            *reads,
+            {
+                "Sid": "WriteReport",
+                "Effect": "Allow",
+                "Action": "s3:PutObject",
+                "Resource": f"{bucket}/{report_key}",
+            },
+            {
+                "Sid": "ReadServerIdentity",
+                "Effect": "Allow",
+                "Action": "secretsmanager:GetSecretValue",
+                "Resource": server_identity,
+            },
+            {
+                "Sid": "WriteServerLog",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": f"{log_group}:*",
+            },
+        ]
+    )
+
+
+def _everybody_but(principals: Sequence[str]) -> Mapping[str, Any]:
+    return {"ArnNotEquals": {"aws:PrincipalArn": sorted(set(principals))}}
+
+
+def identity_secret(secret: str, readers: Sequence[str], administrators: Sequence[str]) -> str:
+    """Resource policy of an identity secret: readers read, administrators manage, nobody else does either.
+
+    Args:
+        secret: ARN of the secret.
+        readers: ARNs of the roles and users that may read it; they need no policy of their own.
+        administrators: ARNs of the roles and users that may also write and delete it.
+    """
+    statements: list[Statement] = []
+    if readers:
+        statements.append(
+            {
+                "Sid": "ReadersRead",
+                "Effect": "Allow",
+                "Principal": {"AWS": sorted(set(readers))},
+                "Action": list(READ_SECRET),
+                "Resource": secret,
+            }
+        )
+    statements += [
+        {
+            "Sid": "NobodyElseReads",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": list(READ_SECRET),
+            "Resource": secret,
+            "Condition": _everybody_but([*readers, *administrators]),
+        },
+        {
+            "Sid": "NobodyElseManages",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": list(MANAGE_SECRET),
+            "Resource": secret,
+            "Condition": _everybody_but(administrators),
+        },
+    ]
+    return document(statements)
+
+
+def private_bucket(bucket: str, writers: Mapping[str, Sequence[str]]) -> str:
+    """Bucket policy: TLS only, and each path is written by its named principals only.
+
+    Args:
+        bucket: ARN of the bucket.
+        writers: ARNs of the roles and users that may write, by path in the bucket; a path may end in `*`.
+    """
+    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    statements: list[Statement] = [
+        {
+            "Sid": f"TlsOnly{what}",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": "s3:*",
+            "Resource": resource,
+            "Condition": plain,
+        }
+        for what, resource in (("Bucket", bucket), ("Objects", f"{bucket}/*"))
+    ]
+    statements += [
+        {
+            "Sid": f"NamedWriters{number}",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": list(WRITE_OBJECT),
+            "Resource": f"{bucket}/{path}",
+            "Condition": _everybody_but(principals),
+        }
+        for number, (path, principals) in enumerate(writers.items(), start=1)
+    ]
+    return document(statements)

@@ -1,0 +1,179 @@
+"""Waiting for what a machine says about its desired state. Pure: clock and storage are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from node.desired_state import Report
+
+Outcome = Literal["applied", "refused", "failed", "superseded", "no-report", "unreadable"]
+
+POLL_SECONDS = 1.0
+SIGN_OF_LIFE_SECONDS = 15.0
+# What fails for want of something in its surroundings (a role that IAM does not know everywhere yet) is
+# tried again by the machine; what still fails after this long is told to whoever waits.
+FAILED_PATIENCE_SECONDS = 120.0
+
+
+class UnreadableError(Exception):
+    """The report cannot be asked for; the text is that of AWS."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """Which report is waited for."""
+
+    server: str
+    serial: int
+    manifest_sha256: str
+    instance: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How the wait ended, in words for people, with the last report about this desired state."""
+
+    outcome: Outcome
+    message: str
+    report: Report | None = None
+
+
+def still_serving(report: Report) -> str:
+    """What a server serves that did not take its desired state."""
+    if report.applied_serial is None:
+        return "it does not serve anything yet"
+    return f"it goes on serving desired state {report.applied_serial}"
+
+
+def wait_for_report(
+    expected: Expected,
+    *,
+    deadline_seconds: float,
+    fetch: Callable[[], Report | None],
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    say: Callable[[str], None],
+) -> Verdict:
+    """Wait until the machine has said its last word about a desired state, or the deadline is over.
+
+    Args:
+        expected: Which server, desired state and instance.
+        deadline_seconds: How long to wait.
+        fetch: The machine's newest report, None while there is none; raises `UnreadableError`.
+        clock: Seconds of a monotonic clock.
+        sleep: Waits so many seconds.
+        say: Shows one line of progress.
+    """
+    start = clock()
+    said: tuple[str, float] = ("", start)
+    failed_since: float | None = None
+    while True:
+        report, unreadable = None, None
+        try:
+            report = fetch()
+        except UnreadableError as error:
+            unreadable = str(error)
+        verdict = final_verdict(expected, report)
+        if verdict is not None:
+            return verdict
+        now = clock()
+        ours = report if is_about(expected, report) else None
+        if ours is not None and ours.outcome == "failed":
+            failed_since = now if failed_since is None else failed_since
+        else:
+            failed_since = None
+        waited_enough = now - start >= deadline_seconds
+        failed_enough = failed_since is not None and now - failed_since >= FAILED_PATIENCE_SECONDS
+        if waited_enough or failed_enough:
+            return verdict_at_the_end(expected, ours, unreadable, now - start)
+        line = progress(expected, ours, unreadable)
+        if line != said[0] or now - said[1] >= SIGN_OF_LIFE_SECONDS:
+            say(line if line != said[0] else f"{line} ({now - start:.0f} s)")
+            said = (line, now)
+        sleep(min(POLL_SECONDS, max(0.0, start + deadline_seconds - now)))
+
+
+def is_about(expected: Expected, report: Report | None) -> bool:
+    """Whether a report is about the desired state, from the instance, that is waited for."""
+    return (
+        report is not None
+        and report.serial == expected.serial
+        and report.manifest_sha256 == expected.manifest_sha256
+        and report.instance == expected.instance
+    )
+
+
+def final_verdict(expected: Expected, report: Report | None) -> Verdict | None:
+    """The end of the wait, if this report is one."""
+    if report is None:
+        return None
+    if report.instance == expected.instance and report.serial > expected.serial:
+        return Verdict(
+            outcome="superseded",
+            message=(
+                f"{expected.server}: somebody else deployed desired state {report.serial} while "
+                f"{expected.serial} was waited for; run 'pulumi up' again"
+            ),
+            report=report,
+        )
+    if not is_about(expected, report):
+        return None
+    if report.outcome == "applied":
+        return Verdict(outcome="applied", message=report.message, report=report)
+    if report.outcome == "refused":
+        return Verdict(
+            outcome="refused",
+            message=(
+                f"{expected.server} refused desired state {expected.serial}: {report.message} "
+                f"({still_serving(report)})"
+            ),
+            report=report,
+        )
+    return None
+
+
+def verdict_at_the_end(
+    expected: Expected, ours: Report | None, unreadable: str | None, seconds: float
+) -> Verdict:
+    """The end of a wait that no report ended."""
+    waited = f"after {seconds:.0f} s"
+    if ours is not None:
+        doing = "failed on" if ours.outcome == "failed" else "did not finish"
+        return Verdict(
+            outcome="failed",
+            message=(
+                f"{expected.server} {doing} desired state {expected.serial} {waited}: {ours.message} "
+                f"({still_serving(ours)}; it goes on trying)"
+            ),
+            report=ours,
+        )
+    if unreadable is not None:
+        return Verdict(
+            outcome="unreadable",
+            message=(
+                f"{expected.server}: the report on desired state {expected.serial} cannot be read {waited}: "
+                f"{unreadable}"
+            ),
+        )
+    return Verdict(
+        outcome="no-report",
+        message=(
+            f"{expected.server}: no report on desired state {expected.serial} from instance "
+            f"{expected.instance} {waited}; look at the instance's console output, at its way out to AWS and "
+            "Debian's archive, and for the unit passwordless-postgres-node in its journal"
+        ),
+    )
+
+
+def progress(expected: Expected, ours: Report | None, unreadable: str | None) -> str:
+    """One line on what is being waited for."""
+    if ours is not None:
+        return f"{expected.server}: {ours.outcome}: {ours.message}"
+    if unreadable is not None:
+        return f"{expected.server}: the report cannot be read: {unreadable}"
+    return (
+        f"{expected.server}: waiting for instance {expected.instance} to report on desired state "
+        f"{expected.serial}"
+    )

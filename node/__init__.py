@@ -1,0 +1,1 @@
+"""What runs on the EC2 instance: fetch the desired state, validate, apply, reload, report."""

@@ -1,0 +1,91 @@
+"""The data directory: made once, whole or not at all, never upgraded here."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from node import files
+from node.errors import FailedError, RefusedError
+from node.layout import Layout
+from node.server_user import ServerUser
+
+SUPERUSER = "postgres"
+
+
+def refuse_other_major(layout: Layout, major: int) -> None:
+    """Refuse to put a new, empty server in the place of one with data.
+
+    Raises:
+        RefusedError: the volume holds another major's data directory and none of this one.
+    """
+    present = layout.initialised_majors()
+    if present and major not in present:
+        raise RefusedError(
+            [
+                (
+                    f"major: {major} is asked for, but the data volume holds PostgreSQL {present[-1]}. "
+                    f"Changing the major needs pg_upgrade or a dump and restore, which the node does not do: "
+                    f"keep major {present[-1]}, or give the new major a server of its own and move the data"
+                )
+            ]
+        )
+
+
+def initialise(data: Path, binaries: Path, user: ServerUser) -> bool:
+    """Run initdb unless the data directory exists; a run that was killed half way starts afresh.
+
+    Returns:
+        Whether it was made now, and no server ever ran on it.
+
+    Raises:
+        FailedError: initdb fails.
+    """
+    if (data / "PG_VERSION").exists():
+        return False
+    beside = _emptied(data.with_name(f"{data.name}.initialising"))
+    answer = user.run(
+        [
+            binaries / "initdb",
+            "--pgdata",
+            beside,
+            f"--username={SUPERUSER}",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--data-checksums",
+            "--auth-local=peer",
+            "--auth-host=reject",
+            "--no-instructions",
+        ]
+    )
+    if answer.returncode != 0:
+        raise FailedError(f"initdb: {answer.stderr.strip() or answer.stdout.strip()}")
+    _put_in_place(beside, data)
+    return True
+
+
+def copy_fresh(fresh: Path, copy: Path, user: ServerUser) -> None:
+    """Copy a data directory on which no server ever ran, several times faster than initdb.
+
+    Raises:
+        FailedError: it cannot be copied.
+    """
+    beside = _emptied(copy.with_name(f"{copy.name}.initialising"))
+    answer = user.run(["cp", "--recursive", "--preserve=mode", "--no-target-directory", fresh, beside])
+    if answer.returncode != 0:
+        raise FailedError(f"copying {fresh}: {answer.stderr.strip()}")
+    _put_in_place(beside, copy)
+
+
+def _emptied(beside: Path) -> Path:
+    if beside.exists():
+        shutil.rmtree(beside)
+    return beside
+
+
+def _put_in_place(beside: Path, data: Path) -> None:
+    if data.exists():
+        # Whoever made the volume may have left an empty folder; a rename would not replace a full one.
+        data.rmdir()
+    beside.rename(data)
+    files.sync_directory(data.parent)

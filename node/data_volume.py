@@ -1,0 +1,83 @@
+"""The separate EBS volume that holds the databases: found by its id, formatted once, mounted by systemd."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from node import files
+from node.commands import Commands
+from node.errors import FailedError, RefusedError
+from node.layout import Layout
+
+MOUNT_UNIT = "var-lib-postgresql.mount"
+NOTHING_FOUND = 2  # exit status of blkid
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataVolume:
+    """The volume with that id (`vol-…`)."""
+
+    layout: Layout
+    commands: Commands
+    volume: str
+
+    def mount(self) -> None:
+        """Have it mounted, now and at every boot; formats it only if it is blank.
+
+        Raises:
+            FailedError: it is not attached yet, or a program fails.
+            RefusedError: it holds something else than an ext4 file system.
+        """
+        device = self.device()
+        uuid = self._file_system(device)
+        self._write_unit(uuid)
+        self.commands("systemctl", "enable", "--now", MOUNT_UNIT)
+        mounted = self.commands(
+            "findmnt", "--noheadings", "--output", "UUID", "--mountpoint", str(self.layout.volume)
+        ).stdout.strip()
+        if mounted != uuid:
+            raise FailedError(
+                f"{self.layout.volume} has the file system {mounted or 'of the root volume'}, not {uuid}"
+            )
+        # Does nothing unless the volume was enlarged.
+        self.commands("resize2fs", device)
+
+    def device(self) -> str:
+        """The device file, by the serial number that EBS gives its NVMe controllers."""
+        wanted = self.volume.replace("-", "")
+        for serial in sorted((self.layout.root / "sys/block").glob("nvme*/device/serial")):
+            if serial.read_text().strip() == wanted:
+                return f"/dev/{serial.parent.parent.name}"
+        raise FailedError(f"the data volume {self.volume} is not attached to this instance")
+
+    def _file_system(self, device: str) -> str:
+        found = self._probe(device)
+        if not found:
+            self.commands("mkfs.ext4", "-q", "-m", "1", "-L", "postgresql", device)
+            found = self._probe(device)
+        if found.get("TYPE") != "ext4":
+            what = found.get("TYPE") or found.get("PTTYPE") or "nothing that blkid knows"
+            raise RefusedError(
+                [f"volume: {self.volume} holds {what}; only ext4 is mounted, and only blank is formatted"]
+            )
+        return found["UUID"]
+
+    def _probe(self, device: str) -> dict[str, str]:
+        answer = self.commands("blkid", "--probe", "--output", "export", device, accept=(0, NOTHING_FOUND))
+        if answer.returncode == NOTHING_FOUND:
+            return {}
+        return dict(line.split("=", 1) for line in answer.stdout.splitlines() if "=" in line)
+
+    def _write_unit(self, uuid: str) -> None:
+        unit: Path = self.layout.root / "etc/systemd/system" / MOUNT_UNIT
+        text = (
+            "[Unit]\nDescription=Data volume of PostgreSQL\n\n"
+            f"[Mount]\nWhat=/dev/disk/by-uuid/{uuid}\nWhere=/var/lib/postgresql\nType=ext4\n"
+            "Options=noatime,nodev,nosuid,noexec\n\n"
+            "[Install]\nWantedBy=multi-user.target\n"
+        )
+        if not unit.exists() or unit.read_text() != text:
+            unit.parent.mkdir(parents=True, exist_ok=True)
+            files.write(unit, text.encode(), mode=0o644)
+            self.commands("systemctl", "daemon-reload")

@@ -1,0 +1,100 @@
+"""PostgreSQL on Debian 13, in Debian's own layout: apt, systemd, pg_ctlcluster."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node import files, server_process
+from node.apt import Apt
+from node.commands import Commands, run
+from node.data_volume import DataVolume
+from node.errors import FailedError
+from node.instance_metadata import InstanceMetadata
+from node.layout import CLUSTER, Layout
+from node.server_user import ServerUser
+
+START_SECONDS = 60
+UMASK_DROP_IN = "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Debian:
+    """The platform of EC2 instances."""
+
+    layout: Layout
+    commands: Commands = run
+
+    @property
+    def user(self) -> ServerUser:
+        """The package's own user."""
+        return ServerUser.named("postgres")
+
+    @property
+    def socket_directory(self) -> Path:
+        """Debian's own."""
+        return self.layout.root / "run/postgresql"
+
+    def binaries(self, major: int) -> Path:
+        """Debian's folder of that major."""
+        return self.layout.root / f"usr/lib/postgresql/{major}/bin"
+
+    def install(self, major: int, minor_floor: int) -> None:
+        """By apt."""
+        Apt(layout=self.layout, commands=self.commands).install(major, minor_floor)
+
+    def prepare(self, major: int, volume: str | None) -> None:
+        """Mount the volume; give the folders to the package's user, whose id may differ between images."""
+        if volume is not None:
+            DataVolume(layout=self.layout, commands=self.commands, volume=volume).mount()
+        drop_in = self.layout.root / UMASK_DROP_IN
+        drop_in.parent.mkdir(parents=True, exist_ok=True)
+        drop_in.parent.chmod(0o755)
+        files.write(drop_in, b"[Service]\nUMask=0077\n", mode=0o644)
+        user = self.user
+        data = self.layout.data(major)
+        if data.exists() and data.stat().st_uid != user.uid:
+            self.commands("chown", "--recursive", f"{user.name}:", str(data.parent))
+        user.make_directory(data.parent)
+        user.make_directory(self.layout.configuration(major).parent, mode=0o755)
+
+    def listen_addresses(self) -> Sequence[str]:
+        """Loopback and the private address of the instance's network interface."""
+        return ("localhost", InstanceMetadata().get("local-ipv4").strip())
+
+    def start(self, major: int) -> None:
+        """By systemd, so that the server outlives the node and is started at boot.
+
+        The unit ignores a failed start, so the server's own file tells.
+        """
+        self.commands("systemctl", "daemon-reload")
+        server_process.remove_stale_lock(self.layout.data(major))
+        self.commands("systemctl", "start", self._unit(major))
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            process = server_process.find(self.layout.data(major))
+            if process is not None and process.ready:
+                return
+            if process is None or time.monotonic() > deadline:
+                raise FailedError(f"PostgreSQL does not start: {self._start_log(major)}")
+            time.sleep(0.2)
+
+    def stop(self, major: int) -> None:
+        """By systemd."""
+        self.commands("systemctl", "stop", self._unit(major))
+
+    def reload(self, major: int) -> None:
+        """By pg_ctlcluster, which also knows servers that systemd did not start."""
+        self.commands("pg_ctlcluster", str(major), CLUSTER, "reload")
+
+    def _unit(self, major: int) -> str:
+        return f"postgresql@{major}-{CLUSTER}.service"
+
+    def _start_log(self, major: int) -> str:
+        try:
+            text = (self.layout.logs / f"postgresql-{major}-{CLUSTER}.log").read_text(errors="replace")
+        except FileNotFoundError:
+            return "it left no log"
+        return text[-2000:].strip()

@@ -1,0 +1,316 @@
+"""From a new desired state to a server that serves it, stage by stage, or back.
+
+Every stage is repeatable and none is trusted to have ended: a run that was killed anywhere is
+repaired by the next one, which either goes on to the same state or returns to the applied one.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from node import cluster, generation, machine_file, server_process
+from node.certificate import ServerIdentity
+from node.desired_state import Machine, Manifest, Outcome, Pointer, Report
+from node.errors import FailedError, RefusedError
+from node.fetch import Store
+from node.instance_metadata import InstanceMetadata
+from node.layout import Layout
+from node.platform import Platform, of
+from node.pointer import PointerVersion
+from node.report import Reporter, timestamp
+from node.roles import Roles, recorded
+from node.scratch_server import ScratchServer
+from node.state import Applied, Judged, State
+from node.switch import Expected, Switch
+from node.validation import DesiredState, validated
+from postgres.roles import Declaration
+
+
+class OtherNodeError(Exception):
+    """The manifest names another node than the one that runs."""
+
+
+def deploy(
+    layout: Layout, machine: dict[str, Any], state: State, newest: PointerVersion, question: Judged
+) -> str:
+    """Carry out the desired state that `newest` names, and report.
+
+    Returns:
+        `applied`, `refused`, `failed` or `other node`.
+
+    Raises:
+        FailedError: the report cannot be sent, or machine.json is wrong.
+    """
+    described = _machine(layout, machine)
+    store = Store.of(described.bucket, described.region)
+    deployment = Deployment(
+        layout=layout,
+        machine=described,
+        state=state,
+        newest=newest,
+        question=question,
+        platform=of(layout),
+        store=store,
+        reporter=Reporter(layout=layout, store=store, key=described.report_key),
+        instance=InstanceMetadata().get("instance-id").strip(),
+    )
+    return deployment.run()
+
+
+def deliver_report(layout: Layout, machine: dict[str, Any]) -> None:
+    """Send the report that an earlier run could not send.
+
+    Raises:
+        FailedError: it still cannot be sent.
+    """
+    described = _machine(layout, machine)
+    store = Store.of(described.bucket, described.region)
+    Reporter(layout=layout, store=store, key=described.report_key).deliver()
+
+
+def _machine(layout: Layout, document: dict[str, Any]) -> Machine:
+    try:
+        return Machine.model_validate(document)
+    except ValidationError as error:
+        raise FailedError(f"{layout.machine}: {_wrong(error)}") from error
+
+
+def _wrong(error: ValidationError) -> str:
+    parts = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in parts)
+
+
+@dataclass(kw_only=True)
+class Deployment:
+    """One attempt at one desired state."""
+
+    layout: Layout
+    machine: Machine
+    state: State
+    newest: PointerVersion
+    question: Judged
+    platform: Platform
+    store: Store
+    reporter: Reporter
+    instance: str
+    reached: str = ""
+    _earlier_outcome: str | None = None
+    _unverified: bool = False
+    _restarted: bool = False
+
+    def run(self) -> str:
+        """Try, and report how it ended; see `deploy`."""
+        try:
+            self._carry_out()
+        except OtherNodeError:
+            return "other node"
+        except RefusedError as error:
+            return self._give_up("refused", str(error))
+        except (FailedError, OSError, subprocess.SubprocessError) as error:
+            return self._give_up("failed", f"{self.reached}: {error}")
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: nobody else would report it
+            return self._give_up("failed", f"{self.reached}: {type(error).__name__}: {error}")
+        return "applied"
+
+    def stage(self, name: str) -> None:
+        """Say what comes next. A retry of what failed stays silent until it ends in another way."""
+        self.reached = name
+        if self._earlier_outcome == "failed":
+            return
+        self.reporter.keep(self._report("applying", name))
+        try:
+            self.reporter.deliver()
+        except FailedError as error:
+            print(f"node: {error}", file=sys.stderr)
+
+    def _carry_out(self) -> None:
+        self._earlier_outcome = self.reporter.last_outcome(self.newest.serial, self.newest.manifest)
+        self._refuse_step_back()
+        manifest = self._manifest()
+        self.stage("fetching files and secret")
+        contents = {name: self.store.object(version) for name, version in manifest.files.items()}
+        identity = self.store.secret(manifest.server_identity)
+        self.stage("validating")
+        now = datetime.datetime.now(datetime.UTC)
+        desired = validated(manifest=manifest, contents=contents, identity=identity, now=now)
+        cluster.refuse_other_major(self.layout, manifest.major)
+        self.stage(f"installing PostgreSQL {manifest.major}")
+        self.platform.install(manifest.major, manifest.minor_floor)
+        self.stage("preparing storage")
+        self.platform.prepare(manifest.major, self.machine.volume)
+        cluster.refuse_other_major(self.layout, manifest.major)
+        self.stage("writing the configuration")
+        user = self.platform.user
+        name = generation.name_of(self.newest.serial, self.newest.manifest)
+        folder = generation.write(self.layout, name, desired.generation_files(user.name), user)
+        data = self.layout.data(manifest.major)
+        if not data.exists():
+            self.stage("initialising the cluster")
+        new = cluster.initialise(data, self.platform.binaries(manifest.major), user)
+        self.stage("proving the configuration on a scratch server")
+        scratch = ScratchServer(layout=self.layout, platform=self.platform, major=manifest.major)
+        scratch.make(fresh=data if new else None)
+        scratch.prove(folder)
+        machine_file.write(self.layout, self.platform, manifest.major)
+        self._serve(desired, name)
+
+    def _serve(self, desired: DesiredState, name: str) -> None:
+        major = desired.manifest.major
+        switch = Switch(layout=self.layout, platform=self.platform, major=major)
+        expected = _expected(desired)
+        running = server_process.find(self.layout.data(major)) is not None
+        if running and self.state.applied is not None:
+            # While the old configuration still decides who gets in: a role that the new one lets in
+            # exists by then, and one whose statements the server refuses has not changed anything.
+            self._apply_roles(switch, desired.declaration)
+        self.stage("switching the configuration")
+        self._unverified = True
+        if running:
+            switch.activate(name, expected)
+        else:
+            switch.start(name)
+            switch.verify(expected)
+        self._unverified = False
+        if not running or self.state.applied is None:
+            self._apply_roles(switch, desired.declaration)
+        pending = self._restart_where_wanted(switch, desired.manifest, name, expected)
+        self._record(switch, desired.identity, name, pending)
+
+    def _apply_roles(self, switch: Switch, declaration: Declaration) -> None:
+        self.stage("applying roles and grants")
+        Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(declaration)
+
+    def _restart_where_wanted(
+        self, switch: Switch, manifest: Manifest, name: str, expected: Expected
+    ) -> tuple[str, ...]:
+        pending = self._pending(switch, manifest)
+        if not pending or manifest.restart == "pending":
+            return pending
+        self.stage(f"restarting for {', '.join(pending)}")
+        self._restarted = True
+        try:
+            self.platform.stop(manifest.major)
+            switch.start(name)
+            switch.verify(expected)
+        except FailedError as error:
+            # Trying again would end all sessions once more, with the same result.
+            raise RefusedError([f"restart for {', '.join(pending)}: {error}"]) from error
+        return self._pending(switch, manifest)
+
+    def _pending(self, switch: Switch, manifest: Manifest) -> tuple[str, ...]:
+        version = switch.server_version()
+        minor = version.partition(".")[2]
+        old_programs = minor.isdigit() and int(minor) < manifest.minor_floor
+        return (*switch.pending_restart(), *(["server_version"] if old_programs else []))
+
+    def _record(self, switch: Switch, identity: ServerIdentity, name: str, pending: tuple[str, ...]) -> None:
+        self.stage("recording")
+        applied = Applied(serial=self.newest.serial, manifest=self.newest.manifest, generation=name)
+        waiting = f"; waiting for a restart: {', '.join(pending)}" if pending else ""
+        self.state = State(applied=applied, judged=replace(self.question, outcome="applied"))
+        report = self._report("applied", f"serving generation {name}{waiting}").model_copy(
+            update={
+                "server_version": switch.server_version(),
+                "certificate_sha256": identity.leaf_sha256,
+                "certificate_not_after": identity.not_after,
+                "pending_restart": pending,
+            }
+        )
+        self.reporter.keep(report)
+        self.state.save(self.layout.state)
+        generation.prune(self.layout, keep=name)
+        self.reporter.deliver()
+
+    def _give_up(self, outcome: Outcome, message: str) -> str:
+        try:
+            if self.state.applied is not None:
+                self._restore(self.state.applied)
+            elif self._unverified and outcome == "refused":
+                self._take_down()
+        except (FailedError, RefusedError, OSError, subprocess.SubprocessError) as error:
+            outcome = "failed"
+            message = f"{message}\nreturning to the applied configuration: {error}"
+        print(f"node: {outcome}: {message}", file=sys.stderr)
+        self.reporter.keep(self._report(outcome, message))
+        self.state = replace(self.state, judged=replace(self.question, outcome=outcome))
+        self.state.save(self.layout.state)
+        self.reporter.deliver()
+        return outcome
+
+    def _take_down(self) -> None:
+        # There is nothing to return to: no server is better than an open one.
+        self.platform.stop(self.layout.initialised_majors()[-1])
+        self.layout.current.unlink()
+
+    def _restore(self, applied: Applied) -> None:
+        majors = self.layout.initialised_majors()
+        if not majors:
+            return
+        switch = Switch(layout=self.layout, platform=self.platform, major=majors[-1])
+        if self._restarted and server_process.find(self.layout.data(switch.major)):
+            self.platform.stop(switch.major)
+        if server_process.find(self.layout.data(switch.major)) is None:
+            switch.start(applied.generation)
+        elif self.layout.current_generation() != applied.generation:
+            switch.point(applied.generation)
+            switch.reload()
+        roles = (self.layout.generations / applied.generation / "roles.json").read_text()
+        declaration = Declaration.from_json(roles)
+        if recorded(self.layout.declarations) != [declaration]:
+            Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(declaration)
+
+    def _refuse_step_back(self) -> None:
+        applied = self.state.applied
+        if applied is None or self.newest.serial > applied.serial:
+            return
+        if (self.newest.serial, self.newest.manifest) != (applied.serial, applied.manifest):
+            raise RefusedError(
+                [
+                    (
+                        f"serial {self.newest.serial} with manifest {self.newest.manifest[:8]} is not newer "
+                        f"than the applied one, {applied.serial} with manifest {applied.manifest[:8]}: "
+                        "a revert is a new version of the pointer"
+                    )
+                ]
+            )
+
+    def _manifest(self) -> Manifest:
+        try:
+            text = self.store.object(Pointer.model_validate_json(self.newest.text).manifest)
+        except ValidationError as error:
+            raise RefusedError([f"pointer {self.machine.pointer}: {_wrong(error)}"]) from error
+        # A newer manifest may have fields that only the node it names knows.
+        try:
+            named = json.loads(text)["node"]["sha256"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise RefusedError(["manifest: it names no node"]) from error
+        if self.question.node is not None and named != self.question.node:
+            raise OtherNodeError
+        try:
+            return Manifest.model_validate_json(text)
+        except ValidationError as error:
+            raise RefusedError([f"manifest: {_wrong(error)}"]) from error
+
+    def _report(self, outcome: Outcome, message: str) -> Report:
+        applied = self.state.applied
+        return Report(
+            serial=self.newest.serial,
+            manifest_sha256=self.newest.manifest,
+            instance=self.instance,
+            outcome=outcome,
+            message=message,
+            applied_serial=applied.serial if applied else None,
+            node_sha256=self.question.node,
+            time=timestamp(),
+        )
+
+
+def _expected(desired: DesiredState) -> Expected:
+    return Expected(certificate_sha256=desired.identity.leaf_sha256, logins=desired.logins())

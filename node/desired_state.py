@@ -1,0 +1,108 @@
+"""The documents a machine lives by: where it looks, what it shall be, what it says back.
+
+`Machine` lies on the instance and never changes. `Pointer` is the value of one SSM parameter whose
+version number is the serial of the desired state. `Manifest` lists the files and secrets of one
+desired state. `Report` is the machine's answer.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+SCHEMA_VERSION = 1
+
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Outcome = Literal["applying", "applied", "refused", "failed"]
+RestartPolicy = Literal["pending", "automatic"]
+
+
+class Document(BaseModel):
+    """Base of all documents: camelCase in JSON, unknown keys refused, immutable."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+    def to_json(self) -> str:
+        """The document as compact JSON with camelCase keys."""
+        return self.model_dump_json(by_alias=True)
+
+
+class ObjectVersion(Document):
+    """One version of one object in the desired-state bucket."""
+
+    key: str
+    version: str
+    sha256: Sha256
+
+
+class SecretVersion(Document):
+    """One version of one secret in Secrets Manager; `sha256` is that of its SecretString."""
+
+    arn: str
+    version: str
+    sha256: Sha256
+
+
+class Machine(Document):
+    """What an instance is told at birth, through its user-data; it holds no secret.
+
+    `pointer` is the name of the SSM parameter, `report_key` the key in `bucket` that this machine
+    alone writes, `volume` the id of its data volume (None where the root folder is the volume).
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    region: str
+    bucket: str
+    pointer: str
+    report_key: str
+    log_group: str
+    volume: str | None = None
+
+
+class Pointer(Document):
+    """The SSM parameter's value. The parameter's own version is the serial."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    manifest: ObjectVersion
+
+
+class Manifest(Document):
+    """One desired state: which versions of which files and secrets, for which server.
+
+    `files` has the keys `postgresql.conf`, `pg_hba.conf`, `pg_ident.conf`, `roles.json` and
+    `client-ca.crt`; `server_identity` is the secret with the server's certificate and key.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    server: str
+    major: int
+    minor_floor: int
+    node: ObjectVersion
+    files: dict[str, ObjectVersion]
+    server_identity: SecretVersion
+    restart: RestartPolicy = "pending"
+
+
+class Report(Document):
+    """What the machine says about the desired state with `serial`.
+
+    `message` is for people: the stage while `applying`, the reason when `refused` (the desired
+    state is wrong; retried only when it changes) or `failed` (the surroundings are; retried on
+    every run). `applied_serial` is the serial that the server really serves, None before the first.
+    """
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    serial: int = Field(ge=1)
+    manifest_sha256: Sha256
+    instance: str
+    outcome: Outcome
+    message: str
+    applied_serial: int | None = None
+    node_sha256: Sha256 | None = None
+    server_version: str | None = None
+    certificate_sha256: Sha256 | None = None
+    certificate_not_after: str | None = None
+    pending_restart: tuple[str, ...] = ()
+    time: str

@@ -1,0 +1,84 @@
+"""Objects and secrets of one exact version, checked against the digest that the manifest names."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from node.desired_state import ObjectVersion, SecretVersion
+from node.errors import FailedError, RefusedError
+
+_LIMITS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store:
+    """The desired-state bucket and Secrets Manager of one region."""
+
+    bucket: str
+    s3: Any
+    secrets: Any
+
+    @classmethod
+    def of(cls, bucket: str, region: str) -> Store:
+        """With the credentials of this machine's role."""
+        session = boto3.Session(region_name=region)
+        return cls(
+            bucket=bucket,
+            s3=session.client("s3", config=_LIMITS),
+            secrets=session.client("secretsmanager", config=_LIMITS),
+        )
+
+    def object(self, wanted: ObjectVersion) -> bytes:
+        """The content of an object's version.
+
+        Raises:
+            RefusedError: its digest is another one.
+            FailedError: it cannot be had.
+        """
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=wanted.key, VersionId=wanted.version)
+            data: bytes = answer["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            raise FailedError(f"s3://{self.bucket}/{wanted.key}: {error}") from error
+        _check(f"s3://{self.bucket}/{wanted.key} version {wanted.version}", data, wanted.sha256)
+        return data
+
+    def secret(self, wanted: SecretVersion) -> str:
+        """The text of a secret's version.
+
+        Raises:
+            RefusedError: its digest is another one.
+            FailedError: it cannot be had.
+        """
+        try:
+            answer = self.secrets.get_secret_value(SecretId=wanted.arn, VersionId=wanted.version)
+        except (BotoCoreError, ClientError) as error:
+            raise FailedError(f"secret {wanted.arn}: {error}") from error
+        text: str = answer.get("SecretString", "")
+        _check(f"secret {wanted.arn} version {wanted.version}", text.encode(), wanted.sha256)
+        return text
+
+    def put(self, key: str, text: str) -> None:
+        """Write a JSON object.
+
+        Raises:
+            FailedError: it cannot be written.
+        """
+        try:
+            self.s3.put_object(
+                Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json"
+            )
+        except (BotoCoreError, ClientError) as error:
+            raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
+
+
+def _check(what: str, data: bytes, sha256: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
+    if found != sha256:
+        raise RefusedError([f"{what} has SHA-256 {found}, but {sha256} is asked for: somebody changed it"])

@@ -1,0 +1,68 @@
+"""Generations of configuration: each a whole folder of its own, written beside the others."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from node import files
+from node.layout import Layout
+from node.server_user import ServerUser
+
+KEPT = 3
+"""Generations that stay: the current one, and those before it for a look back."""
+
+
+def name_of(serial: int, manifest_sha256: str) -> str:
+    """`<serial>-<first 8 digits of the manifest's SHA-256>`."""
+    return f"{serial}-{manifest_sha256[:8]}"
+
+
+def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: ServerUser) -> Path:
+    """Write a generation whole, readable for the server's user alone; its folder.
+
+    A folder of that name that is already there with the same contents is kept, since the server may
+    be reading it; one with other contents is the rest of a crash, or its files were changed by hand.
+    """
+    make_home(layout)
+    folder = layout.generations / name
+    if _holds(folder, contents):
+        return folder
+    beside = layout.generations / f".{name}.new"
+    if beside.exists():
+        shutil.rmtree(beside)
+    user.make_directory(beside)
+    for file, data in contents.items():
+        files.write(beside / file, data, owner=user.owner)
+    aside = layout.generations / f".{name}.old"
+    if aside.exists():
+        shutil.rmtree(aside)
+    if folder.exists():
+        folder.rename(aside)
+    beside.rename(folder)
+    if aside.exists():
+        shutil.rmtree(aside)
+    files.sync_directory(layout.generations)
+    return folder
+
+
+def make_home(layout: Layout) -> None:
+    """Make the folders above the generations; the server's user passes through, others do not list them."""
+    for path in (layout.home, layout.generations):
+        path.mkdir(parents=True, exist_ok=True)
+        path.chmod(0o711)
+
+
+def prune(layout: Layout, keep: str) -> None:
+    """Remove all but the newest generations; `keep` always stays."""
+    folders = [path for path in layout.generations.iterdir() if path.name != keep]
+    newest = sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    for path in newest[KEPT - 1 :]:
+        shutil.rmtree(path)
+
+
+def _holds(folder: Path, contents: Mapping[str, bytes]) -> bool:
+    if not folder.is_dir() or {path.name for path in folder.iterdir()} != set(contents):
+        return False
+    return all((folder / file).read_bytes() == data for file, data in contents.items())

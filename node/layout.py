@@ -1,0 +1,119 @@
+"""Where everything lies on a machine, below one root folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT_VARIABLE = "PASSWORDLESS_POSTGRES_ROOT"
+CLUSTER = "main"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All paths of one machine. `root` is `/` on an instance, a folder in the sandbox and in tests."""
+
+    root: Path
+
+    @classmethod
+    def from_environment(cls) -> Layout:
+        """The layout below $PASSWORDLESS_POSTGRES_ROOT, by default `/`."""
+        return cls(Path(os.environ.get(ROOT_VARIABLE, "/")))
+
+    @property
+    def machine(self) -> Path:
+        """The Machine document."""
+        return self.root / "etc/passwordless-postgres/machine.json"
+
+    @property
+    def platform(self) -> Path:
+        """The description of a platform other than Debian."""
+        return self.root / "etc/passwordless-postgres/platform.json"
+
+    @property
+    def home(self) -> Path:
+        """What the node keeps between its runs."""
+        return self.root / "var/lib/passwordless-postgres"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one run that is under way."""
+        return self.home / "lock"
+
+    @property
+    def state(self) -> Path:
+        """What was applied and judged last."""
+        return self.home / "state.json"
+
+    @property
+    def report(self) -> Path:
+        """The last report as it should lie in the bucket."""
+        return self.home / "report.json"
+
+    @property
+    def delivered_report(self) -> Path:
+        """The last report that the bucket accepted."""
+        return self.home / "report.delivered.json"
+
+    @property
+    def log_positions(self) -> Path:
+        """How far each log file has been shipped."""
+        return self.home / "log-positions.json"
+
+    @property
+    def generations(self) -> Path:
+        """One folder per generation of configuration."""
+        return self.home / "generations"
+
+    @property
+    def current(self) -> Path:
+        """Symbolic link to the generation that the server reads."""
+        return self.home / "current"
+
+    @property
+    def scratch(self) -> Path:
+        """The scratch server's home."""
+        return self.home / "scratch"
+
+    @property
+    def volume(self) -> Path:
+        """Where the data volume is mounted."""
+        return self.root / "var/lib/postgresql"
+
+    @property
+    def declarations(self) -> Path:
+        """The role declarations whose traces the catalogues may hold; on the volume, with the data."""
+        return self.volume / "passwordless-postgres-roles.json"
+
+    @property
+    def logs(self) -> Path:
+        """The server's log directory."""
+        return self.root / "var/log/postgresql"
+
+    def data(self, major: int) -> Path:
+        """The data directory of a major release."""
+        return self.volume / str(major) / CLUSTER
+
+    def configuration(self, major: int) -> Path:
+        """The machine file, the server's main configuration file."""
+        return self.root / "etc/postgresql" / str(major) / CLUSTER / "postgresql.conf"
+
+    def initialised_majors(self) -> tuple[int, ...]:
+        """Majors for which a whole data directory exists."""
+        found = self.volume.glob(f"*/{CLUSTER}/PG_VERSION")
+        return tuple(sorted(int(path.parent.parent.name) for path in found))
+
+    def current_generation(self) -> str | None:
+        """Name of the generation that `current` points to."""
+        try:
+            return self.current.readlink().name
+        except FileNotFoundError:
+            return None
+
+    def report_is_delivered(self) -> bool:
+        """Whether the bucket has the last report."""
+        try:
+            return self.report.read_bytes() == self.delivered_report.read_bytes()
+        except FileNotFoundError:
+            return False

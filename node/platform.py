@@ -1,0 +1,75 @@
+"""What differs between a Debian instance and a folder with PostgreSQL's programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from node import files
+from node.errors import FailedError
+from node.layout import Layout
+from node.server_user import ServerUser
+
+
+class Platform(Protocol):
+    """One way to get, start and stop PostgreSQL. Failures are FailedError with the program's own words."""
+
+    @property
+    def user(self) -> ServerUser:
+        """Who runs the server; on Debian known once the packages are installed."""
+        ...
+
+    @property
+    def socket_directory(self) -> Path:
+        """Where the server's Unix socket lies; on disk after `prepare`."""
+        ...
+
+    def binaries(self, major: int) -> Path:
+        """The folder with `postgres`, `initdb` and `psql` of that major."""
+        ...
+
+    def install(self, major: int, minor_floor: int) -> None:
+        """Have the server's programs, at least at that minor release."""
+        ...
+
+    def prepare(self, major: int, volume: str | None) -> None:
+        """Have the data volume mounted, and the folders that the server expects."""
+        ...
+
+    def listen_addresses(self) -> Sequence[str]:
+        """The addresses to listen on; the first one reaches the server from this machine."""
+        ...
+
+    def start(self, major: int) -> None:
+        """Start the server and wait until it accepts connections."""
+        ...
+
+    def stop(self, major: int) -> None:
+        """Stop the server and wait until it is down; sessions end."""
+        ...
+
+    def reload(self, major: int) -> None:
+        """Have the server read its files again; no session ends."""
+        ...
+
+
+def of(layout: Layout) -> Platform:
+    """The platform of this machine: what platform.json says, Debian without one.
+
+    Raises:
+        FailedError: platform.json names a platform that does not exist or lacks a value.
+    """
+    description = files.read_json(layout.platform)
+    if description is None and not layout.platform.exists():
+        from node.debian import Debian  # noqa: PLC0415 - one of the two is needed
+
+        return Debian(layout=layout)
+    from node.prefix import Prefix  # noqa: PLC0415
+
+    if description is None or description.get("platform") != "prefix":
+        raise FailedError(f'{layout.platform} must be a JSON object with "platform": "prefix"')
+    try:
+        return Prefix.described(layout, description)
+    except (KeyError, TypeError, ValueError) as error:
+        raise FailedError(f"{layout.platform}: {type(error).__name__}: {error}") from error

@@ -1,0 +1,56 @@
+"""What the machine says back: kept on disk until the bucket has accepted it, sent only when it changes."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from node import files
+from node.desired_state import Report
+from node.fetch import Store
+from node.layout import Layout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reporter:
+    """Writes one machine's report."""
+
+    layout: Layout
+    store: Store
+    key: str
+
+    def keep(self, report: Report) -> None:
+        """Keep a report for delivery, unless it says what the last one said."""
+        last = self._last()
+        if last is None or last.model_copy(update={"time": report.time}) != report:
+            files.write(self.layout.report, report.to_json().encode())
+
+    def deliver(self) -> None:
+        """Send the kept report if the bucket does not have it yet.
+
+        Raises:
+            FailedError: it cannot be sent.
+        """
+        if not self.layout.report.exists() or self.layout.report_is_delivered():
+            return
+        text = self.layout.report.read_bytes()
+        self.store.put(self.key, text.decode())
+        files.write(self.layout.delivered_report, text)
+
+    def last_outcome(self, serial: int, manifest: str) -> str | None:
+        """How the last report on this desired state ended; None if there is none."""
+        last = self._last()
+        return last.outcome if last and (last.serial, last.manifest_sha256) == (serial, manifest) else None
+
+    def _last(self) -> Report | None:
+        try:
+            return Report.model_validate_json(self.layout.report.read_bytes())
+        except (FileNotFoundError, ValidationError):
+            return None
+
+
+def timestamp() -> str:
+    """Now, ISO 8601 in UTC, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,160 @@
+"""A server of the same programs on a private socket that a generation must survive before it goes live.
+
+`pg_hba_file_rules` and its siblings read only a server's own file, and a reload hides what it dislikes;
+a start hides nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from node import cluster, files, machine_file, server_process, short_path
+from node.errors import FailedError, RefusedError
+from node.generation import make_home
+from node.layout import Layout
+from node.platform import Platform
+from node.sql import Sql
+
+START_SECONDS = 60
+SURROUNDINGS = ("No space left on device", "Cannot allocate memory", "could not create shared memory segment")
+"""What a start says when the machine is short of something, and not the configuration wrong."""
+
+# Where the scratch server must differ: its log is read from a file, it needs neither much memory nor
+# durability, and it must not archive anything.
+_OVERRIDES = {
+    "logging_collector": "off",
+    "log_destination": "stderr",
+    "log_line_prefix": "",
+    "fsync": "off",
+    "autovacuum": "off",
+    "archive_mode": "off",
+    "shared_buffers": "16MB",
+    "huge_pages": "off",
+    "cluster_name": "scratch",
+}
+
+_FAULTS = """
+SELECT format('postgresql.conf line %s: %s: %s', sourceline, name, error)
+  FROM pg_file_settings WHERE error IS NOT NULL
+UNION ALL
+SELECT format('pg_hba.conf line %s: %s', line_number, coalesce(error, 'PostgreSQL takes no method from it'))
+  FROM pg_hba_file_rules WHERE error IS NOT NULL OR auth_method IS NULL
+UNION ALL
+SELECT format('pg_ident.conf line %s: %s', line_number, error)
+  FROM pg_ident_file_mappings WHERE error IS NOT NULL
+UNION ALL
+SELECT 'ssl is off' WHERE current_setting('ssl') <> 'on';
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScratchServer:
+    """The scratch server of one major; its empty data directory is kept from run to run."""
+
+    layout: Layout
+    platform: Platform
+    major: int
+
+    @property
+    def _home(self) -> Path:
+        return self.layout.scratch / str(self.major)
+
+    @property
+    def _data(self) -> Path:
+        return self._home / "data"
+
+    @property
+    def _configuration(self) -> Path:
+        return self._home / "postgresql.conf"
+
+    @property
+    def _socket_directory(self) -> Path:
+        return short_path.socket_directory(self._home / "socket")
+
+    def make(self, fresh: Path | None) -> None:
+        """Have its data directory, copied from `fresh` if there is one on which no server ever ran.
+
+        Raises:
+            FailedError: the machine is short of something.
+        """
+        make_home(self.layout)
+        user = self.platform.user
+        for folder in (self.layout.scratch, self._home):
+            user.make_directory(folder)
+        if fresh is not None and not self._data.exists():
+            cluster.copy_fresh(fresh, self._data, user)
+        cluster.initialise(self._data, self.platform.binaries(self.major), user)
+
+    def prove(self, generation: Path) -> None:
+        """Start on the generation's files and let the server judge them.
+
+        Raises:
+            RefusedError: PostgreSQL does not take them; with all that it says.
+            FailedError: the machine is short of something.
+        """
+        self._configure(generation)
+        self._parse()
+        with self._running() as sql:
+            faults = [row[0] for row in sql.run(_FAULTS)]
+        if faults:
+            raise RefusedError(faults)
+
+    def _configure(self, generation: Path) -> None:
+        user = self.platform.user
+        short_path.make_socket_directory(self._socket_directory, user)
+        settings = machine_file.machine_settings(
+            generation=generation,
+            data=self._data,
+            listen_addresses=(),
+            socket_directory=self._socket_directory,
+            logs=self._home,
+        )
+        text = machine_file.rendered(generation, settings | _OVERRIDES)
+        files.write(self._configuration, text.encode(), owner=user.owner)
+
+    def _parse(self) -> None:
+        # One run reads the whole file and names every setting that it does not take.
+        postgres = self.platform.binaries(self.major) / "postgres"
+        option = f"--config-file={self._configuration}"
+        answer = self.platform.user.run([postgres, "-D", self._data, option, "-C", "data_directory"])
+        if answer.returncode != 0:
+            raise RefusedError(_told(answer.stderr))
+
+    @contextmanager
+    def _running(self) -> Iterator[Sql]:
+        user = self.platform.user
+        pg_ctl = self.platform.binaries(self.major) / "pg_ctl"
+        stop = [pg_ctl, "stop", "--wait", "-D", self._data, "-m", "immediate"]
+        log = self._home / "start.log"
+        log.unlink(missing_ok=True)
+        if server_process.find(self._data):
+            user.run(stop)
+        server_process.remove_stale_lock(self._data)
+        options = shlex.join(["-c", f"config_file={self._configuration}"])
+        start = [pg_ctl, "start", "--wait", "-t", str(START_SECONDS), "-D", self._data, "-l", log]
+        answer = user.run([*start, "-o", options], timeout=START_SECONDS + 30)
+        try:
+            process = server_process.find(self._data)
+            if answer.returncode != 0 or process is None:
+                said = log.read_text(errors="replace") if log.exists() else answer.stderr
+                if any(sign in said for sign in SURROUNDINGS):
+                    raise FailedError(f"scratch server: {said.strip()}")
+                raise RefusedError(_told(said))
+            yield Sql(
+                binaries=self.platform.binaries(self.major),
+                user=user,
+                socket_directory=self._socket_directory,
+                port=process.port,
+            )
+        finally:
+            user.run(stop)
+
+
+def _told(log: str) -> list[str]:
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith("LOG:  starting PostgreSQL")]
+    return [f"PostgreSQL: {line}" for line in telling] or ["PostgreSQL does not take it and does not say why"]

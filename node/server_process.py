@@ -1,0 +1,60 @@
+"""Whether a server runs on a data directory, told without connecting: a connection is a line in its log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerProcess:
+    """A running postmaster, as its own `postmaster.pid` describes it.
+
+    `ready` means that it accepts connections; `port` is the one it really listens on, which differs
+    from the configured one while a restart is pending.
+    """
+
+    pid: int
+    port: int
+    socket_directory: Path
+    ready: bool
+
+
+def _runs_in(pid: int, data: Path) -> bool:
+    # A postmaster's working directory is its data directory; a recycled process id has another one.
+    try:
+        return Path(f"/proc/{pid}/cwd").samefile(data)
+    except OSError:
+        return False
+
+
+def find(data: Path) -> ServerProcess | None:
+    """The server on this data directory; None if there is none, whatever a stale file says."""
+    try:
+        lines = (data / "postmaster.pid").read_text().splitlines()
+        pid = int(lines[0])
+    except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
+        return None
+    if not _runs_in(pid, data):
+        return None
+    return ServerProcess(
+        pid=pid,
+        port=int(lines[3]) if len(lines) > 3 and lines[3].strip() else 0,
+        socket_directory=Path(lines[4].strip() if len(lines) > 4 else ""),
+        ready=len(lines) > 7 and lines[7].strip() == "ready",
+    )
+
+
+def remove_stale_lock(data: Path) -> None:
+    """Remove a `postmaster.pid` whose process id now belongs to something else.
+
+    PostgreSQL itself handles ids that are free. Orphaned backends stay detected: a start also looks
+    at the shared memory segment of the data directory.
+    """
+    lock = data / "postmaster.pid"
+    try:
+        pid = int(lock.read_text().split("\n", 1)[0])
+    except (FileNotFoundError, ValueError):
+        return
+    if Path(f"/proc/{pid}").exists() and not _runs_in(pid, data):
+        lock.unlink(missing_ok=True)

@@ -1,0 +1,82 @@
+"""The operating system's user that runs the server and everything that touches its files."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.errors import FailedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerUser:
+    """A user other than root."""
+
+    name: str
+    uid: int
+    gid: int
+
+    @classmethod
+    def named(cls, name: str | None) -> ServerUser:
+        """The user with that name; None is the user of this process.
+
+        Raises:
+            FailedError: there is no such user, or it would be root, which PostgreSQL refuses.
+        """
+        try:
+            entry = pwd.getpwnam(name) if name else pwd.getpwuid(os.geteuid())
+        except KeyError as error:
+            raise FailedError(f"this machine has no user {name or os.geteuid()}") from error
+        if entry.pw_uid == 0:
+            raise FailedError("PostgreSQL does not run as root: name its user in serverUser of platform.json")
+        return cls(name=entry.pw_name, uid=entry.pw_uid, gid=entry.pw_gid)
+
+    @property
+    def owner(self) -> tuple[int, int]:
+        """(uid, gid)."""
+        return self.uid, self.gid
+
+    def run(
+        self, command: Sequence[str | Path], *, stdin: str = "", timeout: float = 120
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program as this user, in a clean environment; its output is captured.
+
+        Raises:
+            FailedError: it cannot be started or takes longer than `timeout` seconds.
+        """
+        privileges = {"user": self.uid, "group": self.gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/", "PSQL_HISTORY": "/dev/null"}
+        if "LD_LIBRARY_PATH" in os.environ:
+            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        try:
+            return subprocess.run(
+                [str(part) for part in command],
+                input=stdin,
+                env=environment,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                cwd="/",
+                umask=0o077,
+                timeout=timeout,
+                check=False,
+                **privileges,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise FailedError(f"{Path(command[0]).name} did not end within {timeout:.0f} s") from error
+        except OSError as error:
+            raise FailedError(f"{command[0]} cannot be started as user {self.name}: {error}") from error
+
+    def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
+        """Make a folder that belongs to this user; folders above it are made enterable for all."""
+        for missing in reversed([parent for parent in path.parents if not parent.exists()]):
+            missing.mkdir(mode=0o755, exist_ok=True)
+            missing.chmod(0o755)
+        path.mkdir(exist_ok=True)
+        path.chmod(mode)
+        if os.geteuid() == 0:
+            os.chown(path, *self.owner)

@@ -1,0 +1,34 @@
+"""Folders for Unix sockets, whose paths may have 107 bytes at most."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from pathlib import Path
+
+from node.errors import FailedError
+from node.server_user import ServerUser
+
+# `.s.PGSQL.65535.lock` is the longest name that PostgreSQL puts into the folder.
+LONGEST_DIRECTORY = 107 - len("/.s.PGSQL.65535.lock")
+
+
+def socket_directory(wanted: Path) -> Path:
+    """`wanted` itself, or a short stand-in that is always the same for the same `wanted`."""
+    if len(bytes(wanted)) <= LONGEST_DIRECTORY:
+        return wanted
+    name = hashlib.sha256(bytes(wanted)).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"passwordless-postgres-{name}"
+
+
+def make_socket_directory(path: Path, user: ServerUser) -> None:
+    """Make the folder for its user alone.
+
+    Raises:
+        FailedError: somebody else's folder or a link is in the place.
+    """
+    if not path.exists() and not path.is_symlink():
+        user.make_directory(path)
+    if path.is_symlink() or path.stat().st_uid != user.uid:
+        raise FailedError(f"{path} must be a folder of user {user.name}; remove what is there")
+    path.chmod(0o700)

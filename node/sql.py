@@ -1,0 +1,106 @@
+"""SQL over the local socket, by the psql of the server's own release: no driver is installed for it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from node.cluster import SUPERUSER
+from node.errors import FailedError
+from node.server_user import ServerUser
+
+SCRIPT_ERROR = 3  # psql's exit status when ON_ERROR_STOP ended a script
+_ERROR = re.compile(
+    r"^(?:psql:<stdin>:(?P<line>\d+): )?(?:ERROR|FATAL):  (?P<sqlstate>[0-9A-Z]{5}): (?P<text>.*)$"
+)
+_PASSING_CLASSES = ("08", "40", "53", "57", "58", "55P03")
+"""SQLSTATE classes of what may succeed later: connection, rollback, resources, operator, system, lock."""
+
+
+class SqlError(Exception):
+    """The server refused a statement. `line` counts from 1 within the script that was run."""
+
+    def __init__(self, sqlstate: str, message: str, line: int) -> None:
+        """Keep what the server said, with its SQLSTATE."""
+        self.sqlstate = sqlstate
+        self.line = line
+        super().__init__(f"{message} (SQLSTATE {sqlstate})")
+
+    @property
+    def passing(self) -> bool:
+        """Whether the same statement may succeed later."""
+        return self.sqlstate.startswith(_PASSING_CLASSES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sql:
+    """One server's local socket. Peer authentication knows the server's OS user as both roles."""
+
+    binaries: Path
+    user: ServerUser
+    socket_directory: Path
+    port: int
+
+    def run(
+        self, script: str, *, database: str = "postgres", role: str = SUPERUSER, timeout: float = 60
+    ) -> list[list[str]]:
+        """Run statements, each in its own transaction; the rows of all of them, NULL as empty text.
+
+        Raises:
+            SqlError: a statement is refused; those before it stay done.
+            FailedError: the server cannot be reached.
+        """
+        answer = self.user.run(
+            [
+                self.binaries / "psql",
+                "--no-psqlrc",
+                "--quiet",
+                "--csv",
+                "--tuples-only",
+                "--no-password",
+                "--set=ON_ERROR_STOP=1",
+                "--set=VERBOSITY=verbose",
+                "--set=SHOW_CONTEXT=never",
+                f"--host={self.socket_directory}",
+                f"--port={self.port}",
+                f"--username={role}",
+                f"--dbname={_connection_string(database)}",
+                "--file=-",
+            ],
+            stdin=f"SET client_min_messages = warning;\n{script}",
+            timeout=timeout,
+        )
+        if answer.returncode == SCRIPT_ERROR:
+            raise _script_error(answer.stderr)
+        if answer.returncode != 0:
+            raise FailedError(f"the server's local socket: {answer.stderr.strip()}")
+        return list(csv.reader(io.StringIO(answer.stdout)))
+
+    def value(self, query: str) -> str:
+        """The first column of the query's first row.
+
+        Raises:
+            SqlError, FailedError: as `run`.
+        """
+        return self.run(query)[0][0]
+
+
+def _connection_string(database: str) -> str:
+    # A bare name with `=` in it would be taken for a connection string.
+    escaped = database.replace("\\", "\\\\").replace("'", "\\'")
+    return f"dbname='{escaped}' application_name=passwordless-postgres connect_timeout=10"
+
+
+def _script_error(said: str) -> SqlError:
+    lines = said.splitlines()
+    for number, line in enumerate(lines):
+        found = _ERROR.match(line)
+        if found:
+            details = [text for text in lines[number + 1 :] if text.startswith(("DETAIL:", "HINT:"))]
+            message = " ".join([found["text"], *details])
+            # The script begins with a line of our own.
+            return SqlError(found["sqlstate"], message, int(found["line"] or 1) - 1)
+    return SqlError("XX000", said.strip(), 0)

@@ -1,0 +1,153 @@
+"""From one generation to another on the running server, by a reload that ends no session; and back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from node import files, probe, server_log, server_process
+from node.cluster import SUPERUSER
+from node.errors import FailedError, RefusedError
+from node.layout import Layout
+from node.platform import Platform
+from node.sql import Sql
+from postgres.server_settings import MACHINE_SETTINGS, required_settings
+
+RELOAD_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """What a generation must make the server do: serve this certificate, refuse these logins without TLS."""
+
+    certificate_sha256: str
+    logins: tuple[tuple[str, str], ...]
+    """Pairs of role and database."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Switch:
+    """The live server of one major."""
+
+    layout: Layout
+    platform: Platform
+    major: int
+
+    def sql(self) -> Sql:
+        """The live server's local socket.
+
+        Raises:
+            FailedError: it does not run.
+        """
+        process = server_process.find(self.layout.data(self.major))
+        if process is None:
+            raise FailedError("PostgreSQL does not run")
+        return Sql(
+            binaries=self.platform.binaries(self.major),
+            user=self.platform.user,
+            socket_directory=process.socket_directory,
+            port=process.port,
+        )
+
+    def point(self, generation: str) -> None:
+        """Let `current` name the generation; the server reads it at its next reload or start."""
+        files.link(self.layout.current, Path("generations") / generation)
+
+    def start(self, generation: str) -> None:
+        """Start the stopped server on a generation.
+
+        Raises:
+            FailedError: it does not start; with what it says.
+        """
+        mark = server_log.mark(self.layout.logs)
+        self.point(generation)
+        try:
+            self.platform.start(self.major)
+        except FailedError as error:
+            said = server_log.messages(self.layout.logs, mark)
+            raise FailedError("\n".join([str(error), *said])) from error
+
+    def activate(self, generation: str, expected: Expected) -> None:
+        """Reload the running server on a generation and verify it; what is wrong is left to the caller.
+
+        Raises:
+            RefusedError: the server does not serve what it should.
+            FailedError: it cannot be reached.
+        """
+        mark = server_log.mark(self.layout.logs)
+        self.point(generation)
+        self.reload()
+        try:
+            self.verify(expected)
+        except RefusedError as error:
+            said = [f"PostgreSQL: {line}" for line in server_log.messages(self.layout.logs, mark)]
+            raise RefusedError([*error.problems, *said]) from error
+
+    def reload(self) -> None:
+        """Reload and wait until the server has read its files.
+
+        The postmaster reads settings, hba, ident and TLS files in one go and forks nothing
+        meanwhile, so a new session that sees the new time comes after all of them.
+
+        Raises:
+            RefusedError: the server refuses the configuration file as a whole.
+        """
+        sql = self.sql()
+        query = "SELECT pg_conf_load_time();"
+        before = sql.value(query)
+        mark = server_log.mark(self.layout.logs)
+        self.platform.reload(self.major)
+        deadline = time.monotonic() + RELOAD_SECONDS
+        while sql.value(query) == before:
+            if time.monotonic() > deadline:
+                said = server_log.messages(self.layout.logs, mark)
+                raise RefusedError(["PostgreSQL did not take its configuration file at the reload", *said])
+            time.sleep(0.02)
+
+    def verify(self, expected: Expected) -> None:
+        """Look from the network at what the server serves.
+
+        Raises:
+            RefusedError: another certificate, a login without TLS that is not refused, a setting that
+                ALTER SYSTEM overrides.
+            FailedError: it cannot be reached.
+        """
+        sql = self.sql()
+        live = probe.Probe(host=self.platform.listen_addresses()[0], port=sql.port)
+        problems: list[str] = []
+        served = live.certificate_sha256()
+        if served != expected.certificate_sha256:
+            problems.append(
+                f"the server serves the certificate {served}, "
+                f"not that of the generation, {expected.certificate_sha256}"
+            )
+        for role, database in ((SUPERUSER, "postgres"), *expected.logins):
+            code = live.plaintext_refusal(role, database)
+            if code != probe.INVALID_AUTHORIZATION:
+                problems.append(
+                    f"a login without TLS as {role} to {database} is answered with "
+                    f"{code or 'an authentication request'}, not refused with {probe.INVALID_AUTHORIZATION}"
+                )
+        problems += [
+            f"setting {name} is overridden by postgresql.auto.conf; run ALTER SYSTEM RESET {name}"
+            for name in self._overridden(sql)
+        ]
+        if problems:
+            raise RefusedError(problems)
+
+    def pending_restart(self) -> tuple[str, ...]:
+        """Names of the settings that wait for a restart."""
+        rows = self.sql().run("SELECT name FROM pg_settings WHERE pending_restart ORDER BY name;")
+        return tuple(row[0] for row in rows)
+
+    def server_version(self) -> str:
+        """The running server's version, for example 17.12; the programs on disk may be newer."""
+        return self.sql().value("SELECT split_part(current_setting('server_version'), ' ', 1);")
+
+    def _overridden(self, sql: Sql) -> list[str]:
+        ours = MACHINE_SETTINGS | set(required_settings(self.major)) | {"port", "ssl_min_protocol_version"}
+        rows = sql.run(
+            "SELECT DISTINCT name FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf';"
+        )
+        return sorted(name for (name,) in rows if name in ours)

@@ -1,0 +1,142 @@
+"""Everything that can be judged about a desired state without running a server, judged at once."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from node import certificate
+from node.cluster import SUPERUSER
+from node.desired_state import Manifest
+from node.errors import RefusedError
+from postgres.access import MACHINE_MAP
+from postgres.hba import HbaSyntaxError, analyse_hba, parse_hba
+from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident, render_ident
+from postgres.roles import Declaration, DeclarationError, declaration_problems
+from postgres.server_settings import (
+    ConfigurationSyntaxError,
+    configuration_problems,
+    parse_postgresql_conf,
+)
+from postgres.versions import SUPPORTED_MAJORS
+
+FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesiredState:
+    """A desired state that was found good."""
+
+    manifest: Manifest
+    declaration: Declaration
+    identity: certificate.ServerIdentity
+    contents: Mapping[str, bytes] = field(repr=False)
+    """The program's files by name, without what the machine adds."""
+
+    def generation_files(self, server_user: str) -> dict[str, bytes]:
+        """All files of the generation; `server_user` is the OS user that peer authentication knows."""
+        mappings = [
+            *parse_ident(self.contents["pg_ident.conf"].decode(), self.manifest.major),
+            *(
+                IdentMapping(map_name=MACHINE_MAP, system_user=server_user, database_user=role)
+                for role in (SUPERUSER, self.declaration.administrator)
+            ),
+        ]
+        return {
+            **self.contents,
+            "pg_ident.conf": render_ident(mappings, self.manifest.major).encode(),
+            "server.crt": self.identity.certificate.encode(),
+            "server.key": self.identity.private_key.encode(),
+        }
+
+    def logins(self) -> tuple[tuple[str, str], ...]:
+        """A declared role and one of its databases, to be tried without TLS; empty if none is declared."""
+        pairs = [(role.name, role.databases[0]) for role in self.declaration.roles if role.databases]
+        return tuple(pairs[:1])
+
+
+def validated(
+    *,
+    manifest: Manifest,
+    contents: Mapping[str, bytes],
+    identity: str,
+    now: datetime.datetime,
+) -> DesiredState:
+    """The desired state, if it is good. `identity` is the SecretString.
+
+    Raises:
+        RefusedError: with every problem, none of which quotes the secret.
+    """
+    if manifest.major not in SUPPORTED_MAJORS:
+        raise RefusedError([f"major: {manifest.major} is not supported; choose one of {SUPPORTED_MAJORS}"])
+    lacking = sorted(set(FILES) - set(contents))
+    unknown = sorted(set(contents) - set(FILES))
+    if lacking or unknown:
+        raise RefusedError(
+            [f"manifest: the file {name} is missing" for name in lacking]
+            + [f"manifest: the file {name} is unknown; allowed: {', '.join(FILES)}" for name in unknown]
+        )
+    problems: list[str] = []
+    texts: dict[str, str] = {}
+    for name in FILES:
+        try:
+            texts[name] = contents[name].decode()
+        except UnicodeDecodeError:
+            problems.append(f"{name} is not UTF-8")
+    if problems:
+        raise RefusedError(problems)
+    problems += _settings_problems(texts["postgresql.conf"], manifest.major)
+    problems += _hba_problems(texts["pg_hba.conf"], manifest.major)
+    problems += _ident_problems(texts["pg_ident.conf"], manifest.major)
+    declaration, found = _declaration(texts["roles.json"], manifest.major)
+    problems += found
+    parsed, found = _identity(identity, now)
+    problems += found
+    problems += certificate.authorities_problems(contents["client-ca.crt"], now)
+    if problems or declaration is None or parsed is None:
+        raise RefusedError(problems)
+    return DesiredState(manifest=manifest, declaration=declaration, identity=parsed, contents=dict(contents))
+
+
+def _settings_problems(text: str, major: int) -> list[str]:
+    try:
+        settings = parse_postgresql_conf(text)
+    except ConfigurationSyntaxError as error:
+        return [f"postgresql.conf: {error}"]
+    return [f"postgresql.conf: {problem}" for problem in configuration_problems(major, settings)]
+
+
+def _hba_problems(text: str, major: int) -> list[str]:
+    try:
+        rules = parse_hba(text, major)
+    except HbaSyntaxError as error:
+        return list(error.problems)
+    return [finding.message for finding in analyse_hba(rules, major) if finding.severity == "error"]
+
+
+def _ident_problems(text: str, major: int) -> list[str]:
+    try:
+        mappings = parse_ident(text, major)
+    except IdentSyntaxError as error:
+        return list(error.problems)
+    if any(mapping.map_name == MACHINE_MAP for mapping in mappings):
+        return [f"pg_ident.conf: only the machine writes lines of the map {MACHINE_MAP}; drop them"]
+    return []
+
+
+def _declaration(text: str, major: int) -> tuple[Declaration | None, list[str]]:
+    try:
+        declaration = Declaration.from_json(text)
+    except DeclarationError as error:
+        return None, [f"roles.json: {error}"]
+    problems = declaration_problems(declaration, major)
+    return declaration, [f"roles.json: {problem}" for problem in problems]
+
+
+def _identity(secret: str, now: datetime.datetime) -> tuple[certificate.ServerIdentity | None, list[str]]:
+    try:
+        identity = certificate.parse_identity(secret)
+    except ValueError as error:
+        return None, [str(error)]
+    return identity, certificate.identity_problems(identity, now)

@@ -1,0 +1,69 @@
+"""For applications and people: the connections document, settings per driver, show and verify.
+
+An application needs three lines::
+
+    import psycopg, pgpasswordless
+
+    stack = pgpasswordless.load("prod")
+    settings = pgpasswordless.settings_for("psycopg", stack, database="self-managed", role="app_user")
+    connection = psycopg.connect(**settings.keywords)
+
+`settings_for` fetches the role's certificate and key from Secrets Manager into a private
+directory and re-uses them while they are unchanged; call it again to pick up a renewed
+certificate. Every expected error is a `PgpasswordlessError`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pgpasswordless.connections import Connections, Database, RoleConnection
+    from pgpasswordless.drivers import Driver, DriverSettings
+    from pgpasswordless.errors import (
+        IdentityError,
+        NotSupportedError,
+        PgpasswordlessError,
+        StackError,
+        UnknownNameError,
+    )
+    from pgpasswordless.identity_files import IdentityFiles
+    from pgpasswordless.settings import fetch_identity, settings_for
+    from pgpasswordless.stack import Stack, load
+
+__all__ = [
+    "Connections",
+    "Database",
+    "Driver",
+    "DriverSettings",
+    "IdentityError",
+    "IdentityFiles",
+    "NotSupportedError",
+    "PgpasswordlessError",
+    "RoleConnection",
+    "Stack",
+    "StackError",
+    "UnknownNameError",
+    "fetch_identity",
+    "load",
+    "settings_for",
+]
+
+_MODULES = {
+    "connections": ("Connections", "Database", "RoleConnection"),
+    "drivers": ("Driver", "DriverSettings"),
+    "errors": ("IdentityError", "NotSupportedError", "PgpasswordlessError", "StackError", "UnknownNameError"),
+    "identity_files": ("IdentityFiles",),
+    "settings": ("fetch_identity", "settings_for"),
+    "stack": ("Stack", "load"),
+}
+
+
+# Imported when first used: who needs only the model of the document (a Pulumi program) does not
+# wait for boto3 and psycopg.
+def __getattr__(name: str) -> Any:
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,135 @@
+"""Command line: `python -m pgpasswordless show|verify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from pgpasswordless.drivers import Driver
+from pgpasswordless.errors import PgpasswordlessError
+from pgpasswordless.show import as_text, show
+from pgpasswordless.stack import Stack, load
+from pgpasswordless.verify import RULE_DEADLINE_SECONDS, verify
+from pgpasswordless.verify_table import PLAIN_WIDTH, print_verification
+
+app = typer.Typer(
+    name="pgpasswordless",
+    help="Connect to PostgreSQL with certificates: settings per driver, and proof that they hold.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+StackOption = Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack.", metavar="NAME")]
+ConnectionsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--connections", help="Connections document to read instead of the stack's.", metavar="FILE"
+    ),
+]
+ParameterOption = Annotated[
+    str | None,
+    typer.Option("--parameter", help="SSM parameter in which the stack publishes it.", metavar="NAME"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("show")
+def show_command(
+    *,
+    database: Annotated[str, typer.Option("--database", "-d", help="Database of the stack.", metavar="NAME")],
+    role: Annotated[str, typer.Option("--role", "-r", help="Database role.", metavar="NAME")],
+    stack: StackOption = None,
+    driver: Annotated[Driver | None, typer.Option("--driver", help="Print the settings of a driver.")] = None,
+    directory: Annotated[
+        Path | None,
+        typer.Option(
+            "--directory",
+            help="Where the role's files go; .pgpasswordless/STACK/DATABASE/ROLE by default.",
+            metavar="DIRECTORY",
+        ),
+    ] = None,
+    connections: ConnectionsOption = None,
+    parameter: ParameterOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch a role's certificate and key, and print how it connects."""
+    with _expected_errors():
+        shown = show(
+            _load(stack, connections, parameter),
+            database=database,
+            role=role,
+            driver=driver,
+            directory=directory,
+        )
+        typer.echo(shown.model_dump_json(by_alias=True, indent=2) if as_json else as_text(shown))
+
+
+@app.command("verify")
+def verify_command(
+    *,
+    stack: StackOption = None,
+    database: Annotated[
+        list[str] | None,
+        typer.Option("--database", "-d", help="Only this database; may be repeated.", metavar="NAME"),
+    ] = None,
+    require_rule: Annotated[
+        bool, typer.Option("--require-rule", help="Fail when the server's log does not tell the rule used.")
+    ] = False,
+    rule_deadline: Annotated[
+        float, typer.Option("--rule-deadline", min=0, help="Seconds to wait for the server's log.")
+    ] = RULE_DEADLINE_SECONDS,
+    connections: ConnectionsOption = None,
+    parameter: ParameterOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Log in as every role, try what must be refused, and print what was seen.
+
+    Exit status 1 when a check fails.
+    """
+    with _expected_errors():
+        verification = verify(
+            _load(stack, connections, parameter),
+            databases=database or (),
+            require_rule=require_rule,
+            rule_deadline_seconds=rule_deadline,
+        )
+        if as_json:
+            typer.echo(verification.model_dump_json(by_alias=True, indent=2))
+        else:
+            print_verification(verification, _console())
+    if not verification.passed:
+        raise typer.Exit(1)
+
+
+def _load(stack: str | None, connections: Path | None, parameter: str | None) -> Stack:
+    return load(stack, connections=connections, parameter=parameter)
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
+
+
+@contextmanager
+def _expected_errors() -> Iterator[None]:
+    try:
+        yield
+    except PgpasswordlessError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="python -m pgpasswordless" if sys.argv[0].endswith("__main__.py") else None)
+
+
+if __name__ == "__main__":
+    main()

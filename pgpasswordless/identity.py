@@ -1,0 +1,121 @@
+"""A role's identity: the certificate and key of its secret, fetched and checked."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from botocore.exceptions import BotoCoreError, ClientError
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from cryptography.x509.oid import NameOID
+
+from pgpasswordless.aws import Aws, reason
+from pgpasswordless.errors import IdentityError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """A checked certificate chain (leaf first) and its private key, in the forms that drivers read.
+
+    Attributes:
+        certificate: PEM chain.
+        key_pem: PKCS#8 PEM, not encrypted. Secret.
+        key_der: PKCS#8 DER, not encrypted, for pgjdbc. Secret.
+        not_after: end of the leaf's validity, UTC.
+        serial_number: of the leaf.
+    """
+
+    certificate: bytes
+    key_pem: bytes = field(repr=False)
+    key_der: bytes = field(repr=False)
+    not_after: datetime
+    serial_number: int
+
+
+def fetch(aws: Aws, secret_arn: str, role: str, *, now: datetime | None = None) -> Identity:
+    """Fetch and check the identity of `role`.
+
+    Args:
+        aws: access to the secret's account.
+        secret_arn: secret with the JSON object `{"certificate": PEM, "privateKey": PEM}`.
+        role: database role, which the certificate must name as its CN.
+        now: the moment at which the certificate must be valid; the current one when None.
+
+    Raises:
+        IdentityError: the secret cannot be read, or what it holds cannot log in as `role`.
+    """
+    try:
+        text = aws.secrets(secret_arn).get_secret_value(SecretId=secret_arn).get("SecretString", "")
+    except (BotoCoreError, ClientError) as error:
+        raise IdentityError(
+            f"cannot read the identity of role {role!r}, secret {secret_arn}: {reason(error)}; the role's"
+            " secretReaders in the stack's settings name who may"
+        ) from None
+    return check(text, role, where=f"secret {secret_arn}", now=now)
+
+
+def check(text: str, role: str, *, where: str, now: datetime | None = None) -> Identity:
+    """Check an identity secret's text; see `fetch`. `where` names the secret in messages."""
+    certificate_pem, key_pem = _parts(text, role, where)
+    try:
+        chain = x509.load_pem_x509_certificates(certificate_pem)
+    except ValueError:
+        raise _wrong(role, where, "certificate is not a PEM chain of X.509 certificates") from None
+    try:
+        key = load_pem_private_key(key_pem, password=None)
+    # The parser's own text is not passed on: it could quote the key.
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise _wrong(role, where, "privateKey is not an unencrypted PEM private key") from None
+    leaf = chain[0]
+    _check_leaf(leaf, key, role, where, now or datetime.now(UTC))
+    return Identity(
+        certificate=b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain),
+        key_pem=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
+        key_der=key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption()),
+        not_after=leaf.not_valid_after_utc,
+        serial_number=leaf.serial_number,
+    )
+
+
+def _parts(text: str, role: str, where: str) -> tuple[bytes, bytes]:
+    try:
+        content = json.loads(text)
+    except ValueError:
+        content = None
+    if not isinstance(content, dict):
+        raise _wrong(role, where, "it is not a JSON object")
+    certificate, key = content.get("certificate"), content.get("privateKey")
+    if not isinstance(certificate, str) or not isinstance(key, str):
+        raise _wrong(role, where, "it must have the texts certificate and privateKey")
+    return certificate.encode(), key.encode()
+
+
+def _check_leaf(leaf: x509.Certificate, key: PrivateKeyTypes, role: str, where: str, now: datetime) -> None:
+    form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    if leaf.public_key().public_bytes(*form) != key.public_key().public_bytes(*form):
+        raise _wrong(role, where, "certificate and privateKey do not belong together")
+    names = [attribute.value for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    if names != [role]:
+        found = ", ".join(repr(name) for name in names) or "none"
+        raise _wrong(role, where, f"the certificate's CN must be the role's name, and it is {found}")
+    if now >= leaf.not_valid_after_utc:
+        raise _wrong(role, where, f"the certificate expired at {leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
+    if now < leaf.not_valid_before_utc:
+        start = f"{leaf.not_valid_before_utc:%Y-%m-%dT%H:%M:%SZ}"
+        raise _wrong(
+            role, where, f"the certificate is not valid before {start}; is this machine's clock right?"
+        )
+
+
+def _wrong(role: str, where: str, what: str) -> IdentityError:
+    return IdentityError(f"the identity of role {role!r} in {where} is wrong: {what}; deploy the stack again")

@@ -1,0 +1,101 @@
+"""Logging in with psycopg, and asking the server whom it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import psycopg
+
+from pgpasswordless.libpq import conninfo
+
+CONNECT_TIMEOUT_SECONDS = 10
+APPLICATION_NAME = "pgpasswordless verify"
+
+# session_id is made as the manual makes %c of log_line_prefix from pg_stat_activity.
+SESSION = """
+SELECT a.pid, a.backend_start,
+       to_hex(trunc(extract(epoch FROM a.backend_start))::bigint) || '.' || to_hex(a.pid) AS session_id,
+       session_user::text, s.version, s.cipher, s.client_dn, s.client_serial
+FROM pg_stat_activity a LEFT JOIN pg_stat_ssl s ON s.pid = a.pid AND s.ssl
+WHERE a.pid = pg_backend_pid()
+"""
+# First version (as `server_version_num`) that has system_user.
+SYSTEM_USER_VERSION = 160000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What the server says of one session.
+
+    Attributes:
+        session_id: of the server's log.
+        tls_version: None when the session is not encrypted.
+        client_dn: subject of the client's certificate, cut off by the server after 63 bytes.
+        client_serial: serial number of the client's certificate.
+        system_user: `method:identity`; None before PostgreSQL 16.
+    """
+
+    server_version: int
+    pid: int
+    started: datetime
+    session_id: str
+    session_user: str
+    tls_version: str | None
+    cipher: str | None
+    client_dn: str | None
+    client_serial: int | None
+    system_user: str | None
+
+
+def log_in(parameters: Mapping[str, str | int]) -> Session:
+    """Log in with libpq `parameters`, ask, and log out.
+
+    Raises:
+        psycopg.Error: the login or the query failed.
+    """
+    with _connect(parameters) as connection:
+        row = connection.execute(SESSION).fetchone()
+        if row is None:
+            raise psycopg.OperationalError("pg_stat_activity does not show this session to itself")
+        pid, started, session_id, session_user, version, cipher, dn, serial = row
+        system_user = None
+        if connection.info.server_version >= SYSTEM_USER_VERSION:
+            answer = connection.execute("SELECT system_user").fetchone()
+            system_user = answer[0] if answer else None
+        return Session(
+            server_version=connection.info.server_version,
+            pid=pid,
+            started=started,
+            session_id=session_id,
+            session_user=session_user,
+            tls_version=version,
+            cipher=cipher,
+            client_dn=dn,
+            client_serial=int(serial) if serial is not None else None,
+            system_user=system_user,
+        )
+
+
+def refusal(parameters: Mapping[str, str | int]) -> str | None:
+    """What is said when a login with libpq `parameters` fails; None when it succeeds."""
+    try:
+        _connect(parameters).close()
+    except psycopg.Error as error:
+        return one_line(error)
+    return None
+
+
+def one_line(error: psycopg.Error) -> str:
+    """The text of `error` in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _connect(parameters: Mapping[str, str | int]) -> psycopg.Connection:
+    return psycopg.connect(
+        conninfo(parameters),
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        application_name=APPLICATION_NAME,
+        autocommit=True,
+    )

@@ -1,0 +1,231 @@
+"""Where the connections document of a stack comes from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+
+from pgpasswordless.aws import Aws, reason
+from pgpasswordless.connections import Connections, Database, Document, RoleConnection, Sha256
+from pgpasswordless.directories import FOLDER, context_file
+from pgpasswordless.errors import StackError, UnknownNameError
+
+CONTEXTS_VARIABLE = "PGPASSWORDLESS_CONTEXTS"
+PULUMI_TIMEOUT_SECONDS = 120
+
+
+class Context(BaseModel):
+    """A stack context: where a stack's document lies and how its AWS is reached.
+
+    `connections` is taken relative to the folder of the context file. `environment` holds AWS
+    variables (credentials among them), `psql` a psql to print instead of the one on PATH.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    connections: Path
+    environment: dict[str, str] = {}
+    psql: str | None = None
+
+
+class Published(Document):
+    """The pointer that a stack keeps in an SSM parameter: which object is the document."""
+
+    bucket: Annotated[str, StringConstraints(min_length=1)]
+    key: Annotated[str, StringConstraints(min_length=1)]
+    version: str | None = None
+    sha256: Sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stack:
+    """A stack's connections document, and how its AWS is reached.
+
+    Attributes:
+        name: name of the stack.
+        connections: the document.
+        aws: clients with the stack's credentials and endpoint.
+        psql: path of a psql program, None for the one on PATH.
+    """
+
+    name: str
+    connections: Connections
+    aws: Aws = field(default_factory=lambda: Aws({}), repr=False)
+    psql: str | None = None
+
+    def database(self, name: str) -> Database:
+        """The database called `name`.
+
+        Raises:
+            UnknownNameError: the document has none of that name.
+        """
+        if name not in self.connections.databases:
+            raise UnknownNameError(
+                f"stack {self.name!r} has no database {name!r}; it has: {_names(self.connections.databases)}"
+            )
+        return self.connections.databases[name]
+
+    def role(self, database: str, role: str) -> RoleConnection:
+        """How `role` logs in to `database`.
+
+        Raises:
+            UnknownNameError: the document has no such database, or the database no such role.
+        """
+        roles = self.database(database).roles
+        if role not in roles:
+            raise UnknownNameError(
+                f"database {database!r} of stack {self.name!r} has no role {role!r}; it has: {_names(roles)}"
+            )
+        return roles[role]
+
+
+def load(
+    stack: str | None = None, *, connections: Path | str | None = None, parameter: str | None = None
+) -> Stack:
+    """Load a stack's connections document.
+
+    Exactly one place is asked:
+
+    1. `connections`, a file, when given;
+    2. `parameter`, the SSM parameter in which the stack publishes its document
+       (`/passwordless-postgres/<stack>/connections`), when given;
+    3. the stack context `$PGPASSWORDLESS_CONTEXTS/<stack>.json` or
+       `./.pgpasswordless/<stack>.json`, when there is one;
+    4. `pulumi stack output connections --json --stack <stack>`.
+
+    Args:
+        stack: name of the stack; with `connections` or `parameter`, None takes the document's own.
+        connections: path of a connections document.
+        parameter: name of an SSM parameter, read with boto3's default credentials.
+
+    Raises:
+        StackError: there is no document, or it is not a valid one.
+    """
+    if connections is not None and parameter is not None:
+        raise StackError("a connections file and an SSM parameter are both given; give one of them")
+    context, context_path = _find_context(stack) if stack is not None else (None, None)
+    aws = Aws(context.environment if context else {})
+    if connections is not None:
+        where = f"connections file {connections}"
+        document = _parse(_read(Path(connections), where), where)
+    elif parameter is not None:
+        where = f"SSM parameter {parameter}"
+        document = _parse(_published(aws, parameter), where)
+    elif stack is None:
+        raise StackError(
+            "neither a stack, a connections file nor an SSM parameter is given; give one of them"
+        )
+    elif context is not None and context_path is not None:
+        path = context_path.parent / context.connections
+        where = f"connections document {path}, named by the stack context {context_path}"
+        document = _parse(_read(path, where), where)
+    else:
+        where = f"output connections of Pulumi stack {stack}"
+        document = _parse(_stack_output(stack), where)
+    return Stack(
+        name=stack or document.stack, connections=document, aws=aws, psql=context.psql if context else None
+    )
+
+
+def _find_context(stack: str) -> tuple[Context | None, Path | None]:
+    folders = [Path.cwd() / FOLDER]
+    if os.environ.get(CONTEXTS_VARIABLE):
+        folders.insert(0, Path(os.environ[CONTEXTS_VARIABLE]))
+    for folder in folders:
+        path = context_file(stack, folder)
+        if path.is_file():
+            try:
+                return Context.model_validate_json(_read(path, f"stack context {path}")), path
+            except ValidationError as error:
+                raise StackError(_problems(f"stack context {path}", error)) from None
+    return None, None
+
+
+def _read(path: Path, where: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        detail = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise StackError(f"cannot read the {where}: {detail}; deploy the stack or correct the path") from None
+
+
+def _parse(text: str, where: str) -> Connections:
+    try:
+        return Connections.model_validate_json(text)
+    except ValidationError as error:
+        raise StackError(_problems(where, error)) from None
+
+
+def _problems(where: str, error: ValidationError) -> str:
+    # The message of each problem, never its input: a context holds credentials.
+    problems = [
+        f"  {'.'.join(str(part) for part in problem['loc']) or 'document'}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)
+    ]
+    return "\n".join([f"{where} is not valid:", *problems])
+
+
+def _published(aws: Aws, parameter: str) -> str:
+    try:
+        value = aws.parameters().get_parameter(Name=parameter)["Parameter"].get("Value", "")
+        pointer = Published.model_validate_json(value)
+        version: dict[str, Any] = {"VersionId": pointer.version} if pointer.version else {}
+        body = aws.objects().get_object(Bucket=pointer.bucket, Key=pointer.key, **version)["Body"].read()
+    except ValidationError as error:
+        raise StackError(_problems(f"SSM parameter {parameter}", error)) from None
+    except (BotoCoreError, ClientError) as error:
+        raise StackError(f"cannot read the document of SSM parameter {parameter}: {reason(error)}") from None
+    found = hashlib.sha256(body).hexdigest()
+    if found != pointer.sha256:
+        raise StackError(
+            f"s3://{pointer.bucket}/{pointer.key} has the SHA-256 {found}, and SSM parameter {parameter} says"
+            f" {pointer.sha256}: the object is not the one that the stack published; deploy the stack again"
+        )
+    return body.decode("utf-8", errors="replace")
+
+
+def _stack_output(stack: str) -> str:
+    program = shutil.which("pulumi")
+    if program is None:
+        raise StackError(
+            f"stack {stack!r} has no stack context ({FOLDER}/{stack}.json here or in ${CONTEXTS_VARIABLE}),"
+            " and there is no pulumi on PATH to ask; deploy the stack, or give its document by --connections"
+        )
+    command = [program, "stack", "output", "connections", "--json", "--stack", stack, "--non-interactive"]
+    try:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PULUMI_TIMEOUT_SECONDS,
+            env=os.environ | {"PULUMI_SKIP_UPDATE_CHECK": "1"},
+        )
+    except subprocess.TimeoutExpired:
+        raise StackError(
+            f"`pulumi stack output connections --stack {stack}` gave no answer in {PULUMI_TIMEOUT_SECONDS} s"
+        ) from None
+    if result.returncode != 0:
+        said = " ".join(result.stderr.split()) or f"exit status {result.returncode}"
+        raise StackError(
+            f"`pulumi stack output connections --stack {stack}` failed: {said}; run it where the project is,"
+            " or give the document by --connections"
+        )
+    try:
+        json.loads(result.stdout)
+    except ValueError:
+        raise StackError(f"output connections of Pulumi stack {stack} is not JSON") from None
+    return result.stdout
+
+
+def _names(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"

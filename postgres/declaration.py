@@ -1,0 +1,262 @@
+"""Which databases, roles and privileges shall exist: one declaration, whoever carries it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+from postgres.identifiers import database_name_problems, quote_identifier, role_name_problems
+
+SCHEMA_VERSION = 1
+
+GrantTarget = Literal["database", "schema", "tables", "sequences", "functions"]
+
+PRIVILEGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "database": ("connect", "create", "temporary"),
+        "schema": ("usage", "create"),
+        "tables": ("select", "insert", "update", "delete", "truncate", "references", "trigger", "maintain"),
+        "sequences": ("usage", "select", "update"),
+        "functions": ("execute",),
+    }
+)
+"""Privileges per target, in the order in which they are granted. `maintain` exists from PostgreSQL 17 on."""
+
+TRUSTED_EXTENSIONS = frozenset(
+    """
+    btree_gin btree_gist citext cube dict_int fuzzystrmatch hstore intarray isn lo ltree pg_trgm pgcrypto
+    seg tablefunc tcn tsm_system_rows tsm_system_time unaccent uuid-ossp
+    """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
+)
+"""Extensions that a database's owner may create (`trusted = true` in their control files)."""
+
+SUPERUSER_EXTENSIONS = frozenset(
+    """
+    amcheck bloom pg_buffercache pg_freespacemap pg_prewarm pg_stat_statements pg_visibility pg_walinspect
+    pgaudit pgrowlocks pgstattuple postgis postgres_fdw sslinfo vector
+    """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
+)
+"""Extensions that the machine creates as the superuser; pulumi-postgresql cannot, as the administrator."""
+
+
+class DeclarationError(ValueError):
+    """A document that is no declaration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grant:
+    """Privileges of a role on something in one database.
+
+    `on` is the database itself, the schema `schema`, or all tables (views included), sequences or
+    functions of `schema`: those that exist, and those that the administrator creates later.
+    """
+
+    database: str
+    schema: str | None = None
+    on: GrantTarget
+    privileges: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Role:
+    """A role that logs in, without a password. `connection_limit` is a number of sessions, -1 for none."""
+
+    name: str
+    connection_limit: int
+    databases: tuple[str, ...]
+    grants: tuple[Grant, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Database:
+    """A database, owned by the administrator, with the extensions it shall have."""
+
+    name: str
+    extensions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declaration:
+    """Everything declared for one server. `administrator` is the role that owns and grants."""
+
+    administrator: str
+    databases: tuple[Database, ...] = ()
+    roles: tuple[Role, ...] = field(default=())
+
+    def to_json(self) -> str:
+        """The document roles.json: compact, camelCase, sorted, so that equal declarations are equal bytes."""
+        document = {"schemaVersion": SCHEMA_VERSION, **asdict(self)}
+        return json.dumps(_camel(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Declaration:
+        """The declaration that `to_json` wrote.
+
+        Raises:
+            DeclarationError: no JSON, another schema version, or missing, unknown or mistyped keys.
+        """
+        try:
+            document = json.loads(text)
+        except ValueError as error:
+            raise DeclarationError(f"roles.json is not JSON: {error}") from None
+        values = _fields(document, "roles.json", {"schemaVersion": int, "administrator": str, **_LISTS})
+        if values["schemaVersion"] != SCHEMA_VERSION:
+            raise DeclarationError(
+                f"roles.json has schemaVersion {values['schemaVersion']!r}; "
+                f"this program knows {SCHEMA_VERSION}"
+            )
+        return cls(
+            administrator=values["administrator"],
+            databases=tuple(_database(item, f"databases[{i}]") for i, item in enumerate(values["databases"])),
+            roles=tuple(_role(item, f"roles[{i}]") for i, item in enumerate(values["roles"])),
+        )
+
+
+def declaration_problems(declaration: Declaration, major: int) -> list[str]:
+    """What PostgreSQL `major` could not carry out, or would carry out otherwise; empty when all is well."""
+    problems = [f"administrator: {problem}" for problem in role_name_problems(declaration.administrator)]
+    database_names = [database.name for database in declaration.databases]
+    role_names = [role.name for role in declaration.roles]
+    problems += _repeated(database_names, "database") + _repeated(role_names, "role")
+    for database in declaration.databases:
+        problems += database_name_problems(database.name)
+        for extension in database.extensions:
+            problems += [f"database {database.name!r}: {text}" for text in extension_problems(extension)]
+        problems += [
+            f"database {database.name!r}: {text}" for text in _repeated(database.extensions, "extension")
+        ]
+    for role in declaration.roles:
+        found = role_name_problems(role.name)
+        if role.name == declaration.administrator:
+            found.append(f"role {role.name!r} is the administrator; choose another name")
+        if role.connection_limit < -1 or role.connection_limit > 2**31 - 1:
+            found.append(
+                f"connection limit {role.connection_limit} is out of range; give 0 to 2147483647, or -1"
+            )
+        found += _repeated(role.databases, "database")
+        found += [
+            f"database {name!r} is not declared; declare it or drop it"
+            for name in role.databases
+            if name not in database_names
+        ]
+        for grant in role.grants:
+            found += grant_problems(grant, major)
+            if grant.database not in role.databases:
+                found.append(f"grant in database {grant.database!r}, to which the role may not connect")
+        problems += [f"role {role.name!r}: {text}" for text in found]
+    return problems
+
+
+def grant_problems(grant: Grant, major: int) -> list[str]:
+    """Why `grant` cannot be carried out on PostgreSQL `major`; empty when it can."""
+    if grant.on not in get_args(GrantTarget):
+        return [f"grant on {grant.on!r}: give one of {', '.join(get_args(GrantTarget))}"]
+    problems: list[str] = []
+    if grant.on == "database" and grant.schema is not None:
+        problems.append(f"grant on the database names schema {grant.schema!r}; drop the schema")
+    if grant.on != "database" and not grant.schema:
+        problems.append(f"grant on {grant.on} names no schema; give one such as public")
+    if grant.schema:
+        problems += _schema_problems(grant.schema)
+    if not grant.privileges:
+        problems.append(
+            f"grant on {grant.on} has no privileges; give some of {', '.join(PRIVILEGES[grant.on])}"
+        )
+    known = [name for name in PRIVILEGES[grant.on] if name != "maintain" or major >= 17]
+    problems += [
+        f"privilege {name!r} on {grant.on} is not one of {', '.join(known)} (PostgreSQL {major})"
+        for name in grant.privileges
+        if name not in known
+    ]
+    return problems + _repeated(grant.privileges, "privilege")
+
+
+def extension_problems(name: str) -> list[str]:
+    """Why `name` cannot be declared as an extension; empty when it can."""
+    if name in TRUSTED_EXTENSIONS or name in SUPERUSER_EXTENSIONS:
+        return []
+    allowed = ", ".join(sorted(TRUSTED_EXTENSIONS | SUPERUSER_EXTENSIONS))
+    return [f"extension {name!r} is not on the list of extensions: {allowed}"]
+
+
+def _schema_problems(schema: str) -> list[str]:
+    if schema == "information_schema" or schema.startswith("pg_"):
+        return [f"schema {schema!r} belongs to PostgreSQL; choose another"]
+    try:
+        quote_identifier(schema)
+    except ValueError as error:
+        return [f"schema {error}"]
+    return (
+        [f"schema {schema!r} has upper-case letters, which unquoted SQL folds"]
+        if schema != schema.lower()
+        else []
+    )
+
+
+def _repeated(names: tuple[str, ...] | list[str], what: str) -> list[str]:
+    return [f"{what} {name!r} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
+
+
+_LISTS: dict[str, type] = {"databases": list, "roles": list}
+
+
+def _camel(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {_camel_key(key): _camel(item) for key, item in value.items()}
+    return [_camel(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _camel_key(key: str) -> str:
+    head, *tail = key.split("_")
+    return head + "".join(part.capitalize() for part in tail)
+
+
+def _fields(document: Any, where: str, types: Mapping[str, type | tuple[type, ...]]) -> dict[str, Any]:
+    if not isinstance(document, dict) or set(document) != set(types):
+        keys = sorted(document) if isinstance(document, dict) else type(document).__name__
+        raise DeclarationError(f"{where} has {keys}; it must have exactly the keys {sorted(types)}")
+    for key, wanted in types.items():
+        if not isinstance(document[key], wanted) or isinstance(document[key], bool):
+            raise DeclarationError(
+                f"{where}.{key} is a {type(document[key]).__name__}; see roles.json's model"
+            )
+    return document
+
+
+def _texts(values: list[Any], where: str) -> tuple[str, ...]:
+    if not all(isinstance(value, str) for value in values):
+        raise DeclarationError(f"{where} must hold text only")
+    return tuple(values)
+
+
+def _database(item: Any, where: str) -> Database:
+    values = _fields(item, where, {"name": str, "extensions": list})
+    return Database(name=values["name"], extensions=_texts(values["extensions"], f"{where}.extensions"))
+
+
+def _role(item: Any, where: str) -> Role:
+    values = _fields(item, where, {"name": str, "connectionLimit": int, "databases": list, "grants": list})
+    return Role(
+        name=values["name"],
+        connection_limit=values["connectionLimit"],
+        databases=_texts(values["databases"], f"{where}.databases"),
+        grants=tuple(_grant(grant, f"{where}.grants[{i}]") for i, grant in enumerate(values["grants"])),
+    )
+
+
+def _grant(item: Any, where: str) -> Grant:
+    types = {"database": str, "schema": (str, type(None)), "on": str, "privileges": list}
+    values = _fields(item, where, types)
+    if values["on"] not in get_args(GrantTarget):
+        raise DeclarationError(
+            f"{where}.on is {values['on']!r}; it must be one of {', '.join(get_args(GrantTarget))}"
+        )
+    return Grant(
+        database=values["database"],
+        schema=values["schema"],
+        on=values["on"],
+        privileges=_texts(values["privileges"], f"{where}.privileges"),
+    )

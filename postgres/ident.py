@@ -1,0 +1,220 @@
+"""pg_ident.conf: who, by certificate or operating system, may log in as which role."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from postgres.authentication_file import (
+    Line,
+    literal_of_regex,
+    logical_lines,
+    quote,
+    quote_where_needed,
+    regex_of_literal,
+    unquotable,
+)
+from postgres.versions import SUPPORTED_MAJORS, require_supported
+
+HEADER = "# Written by passwordless-postgres: MAP, SYSTEM USER, DATABASE USER. Changes by hand are lost."
+
+
+class IdentSyntaxError(ValueError):
+    """A file that PostgreSQL would refuse, or that maps more than it says.
+
+    `problems` has every fault, each beginning with the line number.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        """Keep `problems` and say them all."""
+        super().__init__("; ".join(problems))
+        self.problems = tuple(problems)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentMapping:
+    r"""One line. `system_user` is what the system or the certificate says, exactly.
+
+    For `clientname=DN` that is the subject in RFC 2253 order, `CN=app,OU=unit,O=organisation`. With
+    `regex` it is an expression, without the leading slash and anchored at both ends, and
+    `database_user` may take its first group as `\1`. `database_user` is a role's name, never a keyword.
+    """
+
+    map_name: str
+    system_user: str
+    database_user: str
+    regex: bool = False
+
+
+def ident_problems(mapping: IdentMapping) -> list[str]:
+    """Why `mapping` must not be written; empty when it may."""
+    problems: list[str] = []
+    named = {
+        "map": mapping.map_name,
+        "system user": mapping.system_user,
+        "database user": mapping.database_user,
+    }
+    for what, text in named.items():
+        if not text:
+            problems.append(f"{what} is empty; give a name")
+        elif unquotable(text):
+            problems.append(
+                f"{what} {text!r} holds a line end, a carriage return or NUL; no quoting can carry it"
+            )
+    if mapping.map_name.startswith("/"):
+        problems.append(f"map {mapping.map_name!r} begins with '/'; choose a name")
+    if mapping.regex and not problems:
+        groups, found = _expression(mapping.system_user)
+        problems += [f"expression {mapping.system_user!r} {problem}" for problem in found]
+        if r"\1" in mapping.database_user and groups != 1:
+            problems.append(
+                rf"database user {mapping.database_user!r} takes \1, "
+                f"but expression {mapping.system_user!r} has {groups} groups; give it exactly one"
+            )
+    return problems
+
+
+def render_ident(mappings: Iterable[IdentMapping], major: int = SUPPORTED_MAJORS[-1]) -> str:
+    """The file that says `mappings`; parse_ident gives them back.
+
+    Raises:
+        ValueError: ident_problems has something to say; the message lists everything.
+    """
+    require_supported(major)
+    mappings = list(mappings)
+    problems = [
+        f"mapping {number}: {problem}"
+        for number, mapping in enumerate(mappings, start=1)
+        for problem in ident_problems(mapping)
+    ]
+    if problems:
+        raise ValueError("; ".join(problems))
+    return "\n".join([HEADER, "", *(_mapping_line(mapping, major) for mapping in mappings)]) + "\n"
+
+
+def parse_ident(text: str, major: int = SUPPORTED_MAJORS[-1]) -> list[IdentMapping]:
+    """The mappings of `text` in order.
+
+    Stricter than PostgreSQL: includes, expressions that are not anchored, and `all`, `+group` or
+    `/…` as database user are refused, because they let in more than one name.
+
+    Raises:
+        IdentSyntaxError: with every fault of the file.
+    """
+    require_supported(major)
+    mappings: list[IdentMapping] = []
+    problems: list[str] = []
+    for line in logical_lines(text):
+        found = list(line.problems) or _shape_problems(line, major)
+        if not found:
+            mapping = _mapping(line, major)
+            found = ident_problems(mapping)
+            mappings.append(mapping)
+        problems += [f"pg_ident.conf line {line.number}: {problem}" for problem in found]
+    if problems:
+        raise IdentSyntaxError(problems)
+    return mappings
+
+
+def _mapping_line(mapping: IdentMapping, major: int) -> str:
+    if mapping.regex:
+        system_user = quote("/" + mapping.system_user)
+    elif mapping.system_user.startswith("/"):
+        system_user = quote(regex_of_literal(mapping.system_user))
+    else:
+        system_user = quote_where_needed(mapping.system_user)
+    database_user = mapping.database_user
+    if database_user.startswith("/") and major >= 16:
+        database_user = quote(regex_of_literal(database_user))
+    elif database_user == "all":
+        database_user = quote(database_user)
+    else:
+        database_user = quote_where_needed(database_user)
+    return f"{quote_where_needed(mapping.map_name)} {system_user} {database_user}"
+
+
+def _shape_problems(line: Line, major: int) -> list[str]:
+    if len(line.fields) != 3:
+        return [f"has {len(line.fields)} fields; give map, system user and database user"]
+    if any(len(tokens) > 1 for tokens in line.fields):
+        return ["has a comma outside quotes; quote the name"]
+    database_user = line.fields[2][0]
+    if major < 16:
+        return []
+    grants_many = database_user.is_keyword("all") or (
+        not database_user.quoted and database_user.text.startswith("+")
+    )
+    expression = database_user.text.startswith("/") and not (
+        literal_of_regex(database_user.text) or ""
+    ).startswith("/")
+    if grants_many or expression:
+        return [f"database user {database_user.text!r} means more than one role; name the role"]
+    return []
+
+
+def _mapping(line: Line, major: int) -> IdentMapping:
+    map_name, system_user, database_user = (tokens[0].text for tokens in line.fields)
+    regex = system_user.startswith("/")
+    if regex:
+        literal = literal_of_regex(system_user)
+        if literal is not None and literal.startswith("/"):
+            system_user, regex = literal, False
+        else:
+            system_user = system_user[1:]
+    if major >= 16 and database_user.startswith("/"):
+        database_user = literal_of_regex(database_user) or database_user
+    return IdentMapping(map_name=map_name, system_user=system_user, database_user=database_user, regex=regex)
+
+
+def _expression(text: str) -> tuple[int, list[str]]:
+    """How many groups an expression has, and what would let it match more than a whole, bounded name."""
+    problems: list[str] = []
+    if not text.startswith("^") or not re.search(r"(?<!\\)(?:\\\\)*\$\Z", text):
+        problems.append(
+            "is not anchored; begin it with '^' and end it with '$', or it matches parts of other names"
+        )
+    groups, depth, position = 0, 0, 0
+    while position < len(text):
+        character = text[position]
+        if character == "\\":
+            position += 1
+        elif character == "[":
+            end = _bracket_end(text, position)
+            if end is None:
+                problems.append("has a '[' that nothing closes")
+                break
+            position = end
+        elif character == "(":
+            depth += 1
+            groups += 1
+            if text[position + 1 : position + 2] == "?":
+                problems.append("has a '(?…)' construct; use plain groups")
+        elif character == ")":
+            depth -= 1
+            if depth < 0:
+                problems.append("has a ')' that nothing opens")
+                break
+        elif character == "|" and depth == 0:
+            problems.append(
+                "has alternatives outside parentheses, which the anchors do not hold; write ^(…|…)$"
+            )
+        elif character == ".":
+            problems.append(
+                r"has a '.', which also matches commas; write a class such as [^,\\+], or '\.' for a dot"
+            )
+        position += 1
+    if depth > 0:
+        problems.append("has a '(' that nothing closes")
+    return groups, problems
+
+
+def _bracket_end(text: str, start: int) -> int | None:
+    position = start + 1
+    if text[position : position + 1] == "^":
+        position += 1
+    if text[position : position + 1] == "]":
+        position += 1
+    while position < len(text) and text[position] != "]":
+        position += 2 if text[position] == "\\" else 1
+    return position if position < len(text) else None

@@ -1,0 +1,150 @@
+"""What happens to a request before and after moto: authentication, authorisation, limits, the journal."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox.aws_endpoint.authoriser import Authoriser, denial
+from sandbox.aws_endpoint.credentials import Credentials, ExpiredToken, Identity, UnknownKey
+from sandbox.aws_endpoint.exchange import HttpRequest, HttpResponse
+from sandbox.aws_endpoint.iam_policy import Decision
+from sandbox.aws_endpoint.journal import Journal
+from sandbox.aws_endpoint.moto_backend import Moto, without_credentials
+from sandbox.aws_endpoint.operations import Operation, UnknownOperation, name_operation, protocol_of
+from sandbox.aws_endpoint.quotas import check_quotas
+from sandbox.aws_endpoint.refusals import Kind, Refusal, answer
+from sandbox.aws_endpoint.resources import Access
+from sandbox.aws_endpoint.security_tokens import answer_security_token_service
+from sandbox.aws_endpoint.signature import (
+    MissingSignature,
+    Scope,
+    WrongSignature,
+    WrongTime,
+    read_scope,
+    verify,
+)
+
+Listener = Callable[[Operation], None]
+
+
+class FrontDoor:
+    """Handles requests; safe for concurrent use.
+
+    Args:
+        folder: Where journal and keys lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.credentials = Credentials(folder)
+        self.moto = Moto()
+        self._authoriser = Authoriser(self.moto)
+        self._journal = Journal(folder / "journal.jsonl")
+        self._listeners: list[Listener] = []
+
+    def open(self) -> int:
+        """Brings back what the journal holds; returns the number of requests carried out again.
+
+        Raises:
+            CorruptJournal: It cannot be read.
+        """
+        with self.moto.lock:
+            self.moto.reset()
+            entries = self._journal.open()
+            for entry in entries:
+                self.moto.call(entry.request, entry.sequence)
+            return len(entries)
+
+    def close(self) -> None:
+        """Forgets everything that is in memory; the journal stays."""
+        with self.moto.lock:
+            self._journal.close()
+            self.moto.reset()
+
+    def on_write(self, listener: Listener) -> None:
+        """Has `listener` called after each successful write, in the thread of the request. It must be quick."""
+        self._listeners.append(listener)
+
+    def handle(self, request: HttpRequest) -> HttpResponse:
+        """Answers one request, as AWS would."""
+        request_id = str(uuid.uuid4())
+        service = _guessed_service(request)
+        try:
+            scope = self._scope(request)
+            service = scope.service
+            identity = self._authenticate(request, scope)
+            operation = self._named(service, request)
+            self._authoriser.authorise(identity, operation, scope.region)
+            check_quotas(operation, request.body)
+            response = self._carry_out(request, scope, identity, operation, request_id)
+        except Refusal as refusal:
+            protocol = protocol_of(service, request)
+            return answer(refusal, protocol, request_id, with_body=request.method != "HEAD")
+        if response.status < 400 and operation.is_journalled:
+            for listener in self._listeners:
+                listener(operation)
+        return response
+
+    def _scope(self, request: HttpRequest) -> Scope:
+        try:
+            return read_scope(request)
+        except MissingSignature:
+            raise Refusal(Kind.UNSIGNED) from None
+
+    def _authenticate(self, request: HttpRequest, scope: Scope) -> Identity:
+        try:
+            identity, secret = self.credentials.recognise(
+                scope.access_key_id, request.header("X-Amz-Security-Token")
+            )
+            verify(request, scope, secret)
+        except UnknownKey:
+            raise Refusal(Kind.UNKNOWN_KEY) from None
+        except ExpiredToken:
+            raise Refusal(Kind.EXPIRED) from None
+        except WrongSignature:
+            raise Refusal(Kind.WRONG_SIGNATURE) from None
+        except WrongTime as error:
+            raise Refusal(Kind.WRONG_TIME, str(error)) from None
+        return identity
+
+    def _named(self, service: str, request: HttpRequest) -> Operation:
+        try:
+            return name_operation(service, request)
+        except UnknownOperation as error:
+            raise Refusal(Kind.UNKNOWN_OPERATION, str(error)) from None
+
+    def _carry_out(
+        self, request: HttpRequest, scope: Scope, identity: Identity, operation: Operation, request_id: str
+    ) -> HttpResponse:
+        if operation.service == "sts":
+            return answer_security_token_service(operation, identity, self.moto, self.credentials, request_id)
+        plain = without_credentials(request, scope.region, scope.service)
+        with self.moto.lock:
+            sequence = None
+            if operation.is_journalled:
+                sequence = self._journal.append(operation.full_name, _subject(identity, operation), plain)
+            response = self.moto.call(plain, sequence)
+        if response.status == 404 and operation.name in ("GetObject", "HeadObject"):
+            self._hide_absence(identity, operation, scope)
+        return response
+
+    def _hide_absence(self, identity: Identity, operation: Operation, scope: Scope) -> None:
+        # S3 tells only those who may list a bucket that a key is not there.
+        bucket = Access(action="s3:ListBucket", resource=f"arn:aws:s3:::{operation.parameters['Bucket']}")
+        if not self._authoriser.allows(identity, bucket, scope.region):
+            raise Refusal(Kind.DENIED, denial(identity.caller.arn, bucket, Decision.NO_IDENTITY_ALLOW))
+
+
+def _subject(identity: Identity, operation: Operation) -> str:
+    if identity.is_operator or operation.full_name != "s3:PutObject":
+        return ""
+    return f"{operation.parameters['Bucket']}/{operation.parameters['Key']}"
+
+
+def _guessed_service(request: HttpRequest) -> str:
+    """A service whose protocol fits an unsigned request."""
+    if request.header("X-Amz-Target"):
+        return "ssm"
+    is_form = (request.header("Content-Type") or "").startswith("application/x-www-form-urlencoded")
+    return "sts" if is_form else "s3"

@@ -1,0 +1,109 @@
+"""What a person sees while the sandbox works: live lines on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+
+QUIET_SECONDS = 2.0
+PLAIN_INTERVAL_SECONDS = 15.0
+LIVE_INTERVAL_SECONDS = 0.25
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people read them: `7 s`, `3 min 05 s`."""
+    whole = int(seconds)
+    return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
+
+
+class Step:
+    """One piece of work under way. `detail` may be changed from any thread.
+
+    On a terminal it is one line with the time elapsed, and on anything else a line after two
+    seconds and then every 15 seconds, so that a log stays short and is never silent for long.
+    """
+
+    def __init__(self, console: Console, title: str) -> None:
+        """Begin `title`; nothing is printed yet."""
+        self.title = title
+        self.detail = ""
+        self.result = ""
+        self._console = console
+        self._started = time.monotonic()
+        self._finished = threading.Event()
+        self._announced = False
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the step began."""
+        return time.monotonic() - self._started
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the live one."""
+        self._console.print(escape(text))
+
+    def _line(self) -> str:
+        detail = f", {self.detail}" if self.detail else ""
+        return escape(f"{self.title}: {duration(self.elapsed)}{detail}")
+
+    def _report_live(self, status: Status) -> None:
+        while not self._finished.wait(LIVE_INTERVAL_SECONDS):
+            line = self._line()
+            status.update(line[: max(20, self._console.width - 4)])
+
+    def _report_plain(self) -> None:
+        wait = QUIET_SECONDS
+        while not self._finished.wait(wait):
+            self._announced = True
+            self._console.print(self._line())
+            wait = PLAIN_INTERVAL_SECONDS
+
+    @contextmanager
+    def _reporting(self) -> Iterator[None]:
+        if self._console.is_terminal:
+            with (
+                self._console.status(escape(self.title)) as status,
+                self._thread(lambda: self._report_live(status)),
+            ):
+                yield
+        else:
+            with self._thread(self._report_plain):
+                yield
+
+    @contextmanager
+    def _thread(self, target: Callable[[], None]) -> Iterator[None]:
+        thread = threading.Thread(target=target, name=f"progress of {self.title}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._finished.set()
+            thread.join()
+
+
+class Progress:
+    """The steps of one command, on standard error; results belong on standard output."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        """Print on `console`, by default standard error; NO_COLOR is honoured."""
+        self._console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[Step]:
+        """Show `title` while the block runs, and one line with `result` when it ends well."""
+        step = Step(self._console, title)
+        with step._reporting():
+            yield step
+        took = f" ({duration(step.elapsed)})" if step.elapsed >= QUIET_SECONDS else ""
+        self._console.print(escape(f"{title}: {step.result or 'done'}{took}"))
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(escape(text))

@@ -1,0 +1,1 @@
+"""Stand-ins for the providers, attached to the engine while it deploys the sandbox."""

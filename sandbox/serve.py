@@ -1,0 +1,200 @@
+"""The resident process: the loopback AWS, the stand-in providers and the machines, until it is told to end.
+
+It outlives the command that started it. It holds a lock for as long as it lives, so that there is
+one per state folder, and writes its addresses when all of it answers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from postgres.versions import SUPPORTED_MAJORS
+from sandbox import processes
+from sandbox.processes import Identity, identity_of
+from sandbox.state import CHECKOUT, State, replace_file
+
+PORT_NAMES = ("aws", "metadata", "provider-aws", "provider-tls", "provider-postgresql")
+HAND_OVER = signal.SIGHUP
+STILL_WANTED_SECONDS = 1.0
+# What the resident process loads; when it changes on disk, `up` starts a new one.
+CODE = ("sandbox", "node", "postgres")
+
+_log = logging.getLogger("sandbox.serve")
+
+
+class Addresses(BaseModel):
+    """What the resident process says of itself when it is ready; holds no secret.
+
+    Attributes:
+        pid: its process number, with `started` from `processes.Identity`.
+        aws_endpoint: URL of the loopback AWS.
+        providers: gRPC port of the stand-in for each package.
+        code: fingerprint of the code it runs.
+    """
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
+
+    schema_version: Literal[1] = 1
+    pid: int
+    started: int
+    aws_endpoint: str
+    providers: dict[str, int]
+    code: str
+
+    @property
+    def identity(self) -> Identity:
+        """The process itself, not another one with its number."""
+        return Identity(pid=self.pid, started=self.started)
+
+
+def read_addresses(state: State) -> Addresses | None:
+    """What the resident process of a state folder last said; None when it said nothing."""
+    try:
+        return Addresses.model_validate_json(state.serve_file.read_text())
+    except (OSError, ValidationError):
+        return None
+
+
+def code_fingerprint() -> str:
+    """SHA-256 over names and contents of the code that the resident process runs."""
+    digest = hashlib.sha256()
+    for folder in CODE:
+        for file in sorted((CHECKOUT / folder).rglob("*.py")):
+            digest.update(f"{file.relative_to(CHECKOUT)}\0".encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def _sole(state: State) -> Iterator[bool]:
+    """Hold the lock; False when another process has it."""
+    with state.serve_lock.open("a") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _still_wanted(state: State, inode: int) -> bool:
+    """Whether the state folder is still there: whoever removes it wants nothing to be left."""
+    try:
+        return state.serve_lock.stat().st_ino == inode
+    except OSError:
+        return False
+
+
+@contextlib.contextmanager
+def _services(
+    state: State, ports: dict[str, int], handing_over: Callable[[], bool]
+) -> Iterator[tuple[str, dict[str, int]]]:
+    """Everything that is served, started in order and stopped in the opposite one.
+
+    At the end PostgreSQL is stopped too, unless a successor takes over.
+    """
+    # Slow to import, and only this process needs them.
+    from sandbox.aws_endpoint import AwsEndpoint  # noqa: PLC0415
+    from sandbox.machines import Machines  # noqa: PLC0415
+    from sandbox.providers.aws import AwsProvider  # noqa: PLC0415
+    from sandbox.providers.postgresql import PostgresqlProvider  # noqa: PLC0415
+    from sandbox.providers.servicer import ProviderServer  # noqa: PLC0415
+    from sandbox.providers.tls import TlsProvider  # noqa: PLC0415
+
+    with contextlib.ExitStack() as stack:
+        endpoint = AwsEndpoint(state.root, ports["aws"], ports["metadata"])
+        endpoint.start()
+        stack.callback(endpoint.stop)
+        _log.info("AWS endpoint at %s", endpoint.url)
+        machines = Machines(
+            state.root,
+            endpoint.url,
+            endpoint.metadata,
+            # A release that is not there yet is fetched before a deployment that asks for it.
+            binaries={major: state.postgresql / str(major) / "bin" for major in SUPPORTED_MAJORS},
+            server_user=state.user.name if state.user.switched else None,
+        )
+        endpoint.on_write(machines.notice)
+        stack.callback(lambda: machines.stop() if handing_over() else machines.stop_all())
+        served: dict[str, int] = {}
+        for provider in (AwsProvider(endpoint, machines), TlsProvider(), PostgresqlProvider()):
+            server = ProviderServer(provider, ports[f"provider-{provider.package}"])
+            server.start()
+            stack.callback(server.stop)
+            served[provider.package] = server.port
+            _log.info("stand-in for %s on port %d", provider.package, server.port)
+        machines.start()
+        yield endpoint.url, served
+
+
+def serve(state: State, ports: dict[str, int]) -> int:
+    """Serve until SIGTERM, SIGINT, SIGHUP, or until the state folder is gone; the exit status.
+
+    After SIGHUP PostgreSQL goes on, for a successor to take over; otherwise it is stopped first.
+    """
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    for noisy in ("botocore", "boto3", "werkzeug", "urllib3", "moto"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    os.umask(0o022)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    handing_over = threading.Event()
+
+    def hand_over(*_: object) -> None:
+        handing_over.set()
+        stopping.set()
+
+    signal.signal(HAND_OVER, hand_over)
+    with _sole(state) as alone:
+        if not alone:
+            _log.error("another process serves %s", state.root)
+            return 1
+        inode = state.serve_lock.stat().st_ino
+        state.serve_file.unlink(missing_ok=True)
+        code = code_fingerprint()
+        own = identity_of(os.getpid())
+        if own is None:
+            raise RuntimeError("/proc has no entry for this process; the sandbox needs Linux with /proc")
+        with _services(state, ports, handing_over.is_set) as (endpoint, providers):
+            addresses = Addresses(
+                pid=own.pid, started=own.started, aws_endpoint=endpoint, providers=providers, code=code
+            )
+            replace_file(state.serve_file, addresses.model_dump_json(by_alias=True, indent=2) + "\n")
+            _log.info("ready")
+            while not stopping.wait(STILL_WANTED_SECONDS):
+                if not _still_wanted(state, inode):
+                    _log.info("the state folder is gone")
+                    break
+            _log.info("ending")
+        state.serve_file.unlink(missing_ok=True)
+        if not state.root.exists():
+            # Servers are found by their data folders, and those are gone.
+            processes.end(processes.ours(state.root))
+    _log.info("ended")
+    return 0
+
+
+def log_tail(path: Path, lines: int) -> str:
+    """The last lines of a log, for an error that has to say why something did not start."""
+    try:
+        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+    except OSError:
+        return ""

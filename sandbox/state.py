@@ -1,0 +1,252 @@
+"""The sandbox's state folder: where it lies, what lies in it, which ports it has."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import random
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.errors import SandboxError
+from sandbox.server_user import ServerUser, server_user
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEFAULT_NAME = ".sandbox"
+ELSEWHERE = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - the folders made there are exclusively ours
+ELSEWHERE_NAME = "passwordless-postgres"
+FIRST_PORT = 20_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The paths of one sandbox; `nominal`, what was asked for, is a link where `root` lies elsewhere."""
+
+    root: Path
+    nominal: Path
+    user: ServerUser
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the folder lies elsewhere than asked, for the servers' user to reach it."""
+        return self.root != self.nominal
+
+    @property
+    def serve_lock(self) -> Path:
+        """Held by the resident process as long as it lives."""
+        return self.root / "serve.lock"
+
+    @property
+    def serve_file(self) -> Path:
+        """Written by the resident process when it is ready."""
+        return self.root / "serve.json"
+
+    @property
+    def serve_log(self) -> Path:
+        """What the resident process says."""
+        return self.root / "serve.log"
+
+    @property
+    def engine_log(self) -> Path:
+        """What the engine said, all runs."""
+        return self.root / "engine.log"
+
+    @property
+    def pulumi(self) -> Path:
+        """The engine's home, backend, passphrase and copy of the stack file."""
+        return self.root / "pulumi"
+
+    @property
+    def postgresql(self) -> Path:
+        """PostgreSQL's programs, `<major>/bin` each."""
+        return self.root / "postgresql"
+
+    @property
+    def connections(self) -> Path:
+        """The connections document of the last deployment."""
+        return self.root / "connections.json"
+
+    @property
+    def deployment(self) -> Path:
+        """How the last deployment ended."""
+        return self.root / "deployment.json"
+
+    @property
+    def machines(self) -> Path:
+        """The root folders of the EC2 instances, by instance id."""
+        return self.root / "machines"
+
+    def ports(self, names: tuple[str, ...], is_ours: Callable[[int], bool]) -> dict[str, int]:
+        """A free TCP port for each name, the same one on every call.
+
+        Args:
+            names: what the ports are for.
+            is_ours: whether what listens on a port belongs to this sandbox. A port that something else
+                has taken in the meantime is given up for a new one.
+        """
+        file = self.root / "ports.json"
+        try:
+            kept: dict[str, int] = json.loads(file.read_text())
+        except (OSError, ValueError):
+            kept = {}
+        for name in names:
+            if name not in kept or not (port_is_free(kept[name]) or is_ours(kept[name])):
+                kept[name] = _new_port(set(kept.values()))
+        replace_file(file, json.dumps(kept, indent=2) + "\n")
+        return {name: kept[name] for name in names}
+
+    @contextmanager
+    def exclusive(self, purpose: str) -> Iterator[None]:
+        """Hold the folder for one command; it is released when the process ends, however it ends.
+
+        Raises:
+            SandboxError: another command holds it.
+        """
+        lock = self.root / "command.lock"
+        with lock.open("a+") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                handle.seek(0)
+                raise SandboxError(
+                    f"The sandbox in {self.root} is in use by `{handle.read().strip()}`. "
+                    "Wait until that has ended, or end it, then run this again."
+                ) from None
+            handle.truncate(0)
+            handle.write(f"python -m sandbox {purpose} (process {os.getpid()})\n")
+            handle.flush()
+            yield
+
+
+def replace_file(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write `path` so that it holds the old text or the new one at any moment."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    partial.chmod(mode)
+    partial.replace(path)
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nothing listens on the port of loopback, IPv4 or IPv6."""
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((address, port))
+        except OSError as error:
+            # A machine without IPv6 cannot bind ::1, and nothing can be listening there.
+            if family == socket.AF_INET or error.errno in (13, 98):
+                return False
+    return True
+
+
+def _new_port(taken: set[int]) -> int:
+    # Below the range from which the kernel takes ports for outgoing connections: one of those could
+    # hold the port at the moment when a server starts again.
+    try:
+        first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    except (OSError, ValueError, IndexError):
+        first_ephemeral = 32_768
+    candidates = list(range(FIRST_PORT, max(first_ephemeral, FIRST_PORT + 1000)))
+    random.shuffle(candidates)
+    for port in candidates:
+        if port not in taken and port_is_free(port):
+            return port
+    raise SandboxError(f"No free TCP port between {FIRST_PORT} and {first_ephemeral} on loopback.")
+
+
+def default_folder() -> Path:
+    """The state folder of this checkout."""
+    return CHECKOUT / DEFAULT_NAME
+
+
+def _absolute(path: Path) -> Path:
+    # The last part may be our link to a folder elsewhere, and shall stay one.
+    return path.parent.resolve() / path.name
+
+
+def open_state(requested: Path | None, say: Callable[[str], None]) -> State:
+    """The state folder, made if there is none.
+
+    Args:
+        requested: where it shall lie; None for `.sandbox` in the checkout.
+        say: told where it lies when that is elsewhere than asked.
+
+    Raises:
+        SandboxError: it belongs to another user or cannot be made.
+    """
+    nominal = _absolute(requested) if requested else default_folder()
+    user = server_user()
+    try:
+        root = _place(nominal, user)
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SandboxError(
+            f"The state folder {nominal} cannot be made: {error}. Name another one with --state."
+        ) from error
+    owner = root.stat().st_uid
+    if owner != os.geteuid():
+        raise SandboxError(
+            f"The state folder {root} belongs to user {owner}, this is user {os.geteuid()}. "
+            "Use it as that user, remove it as that user with `make clean`, or name another one with --state."
+        )
+    root.chmod(0o711 if user.switched else 0o700)
+    if root != nominal:
+        say(f"state: {root}, since user {user.name} cannot enter {nominal.parent}; {nominal} is a link to it")
+    return State(root=root, nominal=nominal, user=user)
+
+
+def existing_state(requested: Path | None) -> State | None:
+    """The state folder if there is one; nothing is made."""
+    nominal = _absolute(requested) if requested else default_folder()
+    root = nominal.resolve()
+    return State(root=root, nominal=nominal, user=server_user()) if root.is_dir() else None
+
+
+def _place(nominal: Path, user: ServerUser) -> Path:
+    if nominal.is_symlink():
+        return nominal.resolve()
+    nominal.parent.mkdir(parents=True, exist_ok=True)
+    if user.can_enter(nominal.parent):
+        return nominal
+    if nominal.is_dir():
+        raise SandboxError(
+            f"User {user.name}, who runs the servers, cannot enter {nominal}. "
+            "Run `make clean` as the user who made it, then this again."
+        )
+    name = hashlib.sha256(str(nominal).encode()).hexdigest()[:16]
+    for base in ELSEWHERE:
+        folder = base / ELSEWHERE_NAME
+        if not (os.access(base, os.W_OK) and user.can_enter(base)):
+            continue
+        folder.mkdir(exist_ok=True)
+        if folder.is_symlink() or folder.stat().st_uid != os.geteuid():
+            continue
+        folder.chmod(0o711)
+        target = folder / name
+        target.mkdir(exist_ok=True)
+        nominal.symlink_to(target)
+        return target
+    raise SandboxError(
+        f"User {user.name}, who runs the servers, cannot enter {nominal.parent}, and none of "
+        f"{', '.join(map(str, ELSEWHERE))} can be used instead. Name a folder it can enter with --state."
+    )
+
+
+def remove_state(state: State) -> None:
+    """Remove the folder, its link, and the folder made to hold it elsewhere."""
+    shutil.rmtree(state.root, ignore_errors=False)
+    if state.nominal.is_symlink():
+        state.nominal.unlink()
+        if state.root.parent.name == ELSEWHERE_NAME and not any(state.root.parent.iterdir()):
+            state.root.parent.rmdir()

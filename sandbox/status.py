@@ -1,0 +1,108 @@
+"""`status`: what runs, and what the machine last said of its desired state."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox import processes, resident
+from sandbox.checkpoint import Checkpoint
+from sandbox.deployment import STACK
+from sandbox.serve import Addresses
+from sandbox.stack_file import PROJECT
+from sandbox.state import State
+
+REPORT_TYPE = ":NodeReport"
+REPORT_FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "serverVersion", "time")
+
+
+def status(state: State) -> dict[str, Any]:
+    """The status as a document with camelCase keys; `running` says whether the sandbox answers."""
+    addresses = resident.running(state)
+    checkpoint = Checkpoint(backend=state.pulumi / "backend", project=PROJECT, stack=STACK)
+    return {
+        "schemaVersion": 1,
+        "running": addresses is not None,
+        "state": str(state.root),
+        "awsEndpoint": addresses.aws_endpoint if addresses else None,
+        "deployment": _read(state.deployment),
+        "databases": _databases(state),
+        "machines": [
+            _machine(resource["outputs"], state, addresses)
+            for resource in checkpoint.resources_of_type(REPORT_TYPE)
+        ],
+        "processes": [
+            {"pid": identity.pid, "program": program}
+            for identity, program in processes.names(processes.ours(state.root))
+        ],
+    }
+
+
+def _read(path: Any) -> dict[str, Any] | None:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
+def _databases(state: State) -> list[dict[str, Any]]:
+    document = _read(state.connections) or {}
+    return [
+        {"name": name, "host": database["host"], "port": database["port"], "roles": list(database["roles"])}
+        for name, database in document.get("databases", {}).items()
+    ]
+
+
+def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None) -> dict[str, Any]:
+    """The machine's own report where it can be read, else what the last deployment saw of it."""
+    report = _report(outputs, state, addresses) if addresses else None
+    source = report or outputs
+    return {"server": outputs.get("server"), **{name: source.get(name) for name in REPORT_FIELDS}}
+
+
+def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict[str, Any] | None:
+    aws = resident.operator_environment(state, addresses)
+    client = boto3.client(
+        "s3",
+        endpoint_url=addresses.aws_endpoint,
+        region_name=aws["AWS_REGION"],
+        aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
+        config=Config(proxies={}, retries={"total_max_attempts": 1}),
+    )
+    try:
+        answer = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])
+        return json.loads(answer["Body"].read())
+    except (BotoCoreError, ClientError, KeyError, ValueError):
+        return None
+
+
+def as_text(document: dict[str, Any]) -> str:
+    """The status for people."""
+    lines = [
+        f"sandbox      {'running' if document['running'] else 'not running'}, state in {document['state']}"
+    ]
+    if document["awsEndpoint"]:
+        lines.append(f"aws          {document['awsEndpoint']}")
+    last = document["deployment"]
+    if last:
+        first_line = last["summary"].splitlines()[0]
+        lines.append(f"deployment   {last['outcome']} at {last['time']}: {first_line}")
+    for database in document["databases"]:
+        roles = ", ".join(database["roles"])
+        lines.append(
+            f"database     {database['name']} on {database['host']}:{database['port']}, roles {roles}"
+        )
+    for machine in document["machines"]:
+        lines += [
+            f"machine      {machine['instance']}, server {machine['server']}",
+            f"  PostgreSQL {machine['serverVersion'] or 'unknown'}",
+            f"  report     {machine['outcome']}, serial {machine['serial']}: {machine['message']}",
+        ]
+    for process in document["processes"]:
+        lines.append(f"process      {process['pid']} {process['program']}")
+    return "\n".join(lines)

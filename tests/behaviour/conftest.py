@@ -1,0 +1,227 @@
+"""Whole sandboxes, each in a state folder of its own, deployed by the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import yaml
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from pgpasswordless.connections import Connections, Database
+from tests.behaviour.issuing import Authority, ClientFiles
+
+ROOT = Path(__file__).resolve().parents[2]
+DATABASE = "self-managed"
+
+
+@dataclass(kw_only=True)
+class RunningSandbox:
+    """One sandbox as a user sees it: a stack file, a command, a server."""
+
+    state: Path
+    stack_file: Path
+    folder: Path
+    checkout: Path = ROOT
+    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "NO_COLOR": "1"})
+
+    def command(self, *arguments: str) -> list[str]:
+        """The command line of `python -m sandbox` for this state folder."""
+        return [sys.executable, "-m", "sandbox", *arguments, "--state", str(self.state)]
+
+    def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
+        """Run a command of the sandbox to its end, whatever its exit status."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.checkout,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+            check=False,
+        )
+
+    def up(self) -> subprocess.CompletedProcess[str]:
+        """`make up` for this sandbox."""
+        return self.run("up", "--stack-file", str(self.stack_file))
+
+    def deployed(self) -> subprocess.CompletedProcess[str]:
+        """`make up`, which must succeed."""
+        completed = self.up()
+        assert completed.returncode == 0, completed.stdout
+        return completed
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the `selfManaged` section of the stack file."""
+        document = yaml.safe_load(self.stack_file.read_text())
+        change(document["config"]["passwordless-postgres:selfManaged"])
+        self.stack_file.write_text(yaml.safe_dump(document, sort_keys=False))
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """What `pgpasswordless` needs to know of this stack."""
+        return json.loads((self.state / "contexts" / "sandbox.json").read_text())
+
+    @property
+    def database(self) -> Database:
+        """The server in the connections document."""
+        document = Path(self.context["connections"]).read_text()
+        return Connections.model_validate_json(document).databases[DATABASE]
+
+    def aws_environment(self) -> dict[str, str]:
+        """Endpoint and the operator's credentials."""
+        return {**self.environment, **self.context["environment"]}
+
+    def exported_state(self) -> dict[str, Any]:
+        """The engine's state with its secrets in plain text."""
+        completed = self.run("pulumi", "--", "stack", "export", "--show-secrets")
+        assert completed.returncode == 0, completed.stdout[-2000:]
+        return json.loads(completed.stdout[completed.stdout.index("{") :])
+
+    def authority(self, purpose: str) -> Authority:
+        """The `server` or `client` authority of the deployment, with its key."""
+        by_name = {
+            each["urn"].rsplit("::", 1)[1]: each for each in self.exported_state()["deployment"]["resources"]
+        }
+        key = next(each for name, each in by_name.items() if purpose in name and name.endswith("-1-key"))
+        certificate = next(
+            each
+            for name, each in by_name.items()
+            if purpose in name and name.endswith("-1-certificate") and "SelfSignedCert" in each["type"]
+        )
+        return Authority.from_pem(
+            certificate["outputs"]["certPem"], json.loads(key["outputs"]["privateKeyPem"]["plaintext"])
+        )
+
+    def client_files(self, role: str) -> ClientFiles:
+        """The role's own identity, fetched as its user would."""
+        folder = self.folder / "identities" / role
+        completed = subprocess.run(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "pgpasswordless",
+                    "show",
+                    "--stack",
+                    "sandbox",
+                    "--database",
+                    DATABASE,
+                ),
+                *("--role", role, "--directory", str(folder)),
+            ],
+            cwd=ROOT,
+            env={**self.environment, "PGPASSWORDLESS_CONTEXTS": str(self.state / "contexts")},
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert completed.returncode == 0, completed.stderr
+        return ClientFiles(sslcert=folder / "client.crt", sslkey=folder / "client.key")
+
+    def login(self, user: str, files: ClientFiles | None, **overrides: object) -> psycopg.Connection[Any]:
+        """Log in as libpq does, over verify-full, with the given certificate or none."""
+        database = self.database
+        bundle = self.folder / "root.crt"
+        bundle.write_text(database.server_ca.pem)
+        parameters: dict[str, Any] = {
+            "host": database.host,
+            "port": database.port,
+            "dbname": "app",
+            "user": user,
+            "sslmode": "verify-full",
+            "sslrootcert": str(bundle),
+            "sslcert": str(files.sslcert) if files else str(self.folder / "none.crt"),
+            "sslkey": str(files.sslkey) if files else str(self.folder / "none.key"),
+            "gssencmode": "disable",
+            "connect_timeout": 10,
+            **overrides,
+        }
+        return psycopg.connect(**parameters)
+
+    def server_log(self) -> list[dict[str, Any]]:
+        """Every line of PostgreSQL's jsonlog so far, of all its files, in order."""
+        lines: list[dict[str, Any]] = []
+        for path in sorted(self.state.glob("machines/*/root/var/log/postgresql/*.json")):
+            lines += [json.loads(line) for line in path.read_text().splitlines() if line.endswith("}")]
+        return lines
+
+    def logged(self, *parts: str, after: int = 0) -> str:
+        """The first message after line `after` with all `parts`; waits for the server to write it."""
+
+        @retry(
+            retry=retry_if_result(lambda found: found is None),
+            stop=stop_after_delay(10),
+            wait=wait_fixed(0.05),
+        )
+        def search() -> str | None:
+            for line in self.server_log()[after:]:
+                text = f"{line.get('message', '')} {line.get('detail', '')}"
+                if all(part in text for part in parts):
+                    return text
+            return None
+
+        found = search()
+        assert found is not None
+        return found
+
+    @property
+    def served_files(self) -> Path:
+        """The generation that serves."""
+        (found,) = self.state.glob("machines/*/root/etc/passwordless-postgres/current")
+        return found.resolve()
+
+
+def make_sandbox(major: int) -> RunningSandbox:
+    """A sandbox that is not deployed yet, in a folder that the servers' user can enter."""
+    folder = Path(tempfile.mkdtemp(prefix=f"passwordless-postgres-{major}-"))
+    folder.chmod(0o711)
+    stack_file = folder / "Pulumi.sandbox.yaml"
+    shutil.copy(ROOT / "stacks" / "Pulumi.sandbox.yaml", stack_file)
+    sandbox = RunningSandbox(state=folder / "state", stack_file=stack_file, folder=folder)
+
+    def of_major(self_managed: dict[str, Any]) -> None:
+        self_managed["major"] = major
+        self_managed.pop("minorFloor", None)
+
+    sandbox.edit(of_major)
+    return sandbox
+
+
+def discard(sandbox: RunningSandbox) -> None:
+    """End the sandbox and remove its folder."""
+    sandbox.run("clean")
+    shutil.rmtree(sandbox.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session", params=[15, 16, 17, 18], ids=lambda major: f"postgresql-{major}")
+def sandbox_of_each_major(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
+    """A deployed sandbox of every major; tests on it change nothing."""
+    sandbox = make_sandbox(request.param)
+    try:
+        sandbox.deployed()
+        yield sandbox
+    finally:
+        discard(sandbox)
+
+
+@pytest.fixture(scope="session")
+def changing_sandbox() -> Iterator[RunningSandbox]:
+    """A deployed sandbox of PostgreSQL 17 whose stack file tests may change and must change back."""
+    sandbox = make_sandbox(17)
+    try:
+        sandbox.deployed()
+        yield sandbox
+    finally:
+        discard(sandbox)

@@ -1,0 +1,136 @@
+"""What the machine's own role may do, tried with its own credentials in the running sandbox."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.behaviour.conftest import RunningSandbox
+
+pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("changes")]
+
+
+@pytest.fixture(scope="module")
+def machine(changing_sandbox: RunningSandbox) -> dict[str, Any]:
+    """What the machine was told at birth."""
+    (path,) = changing_sandbox.state.glob("machines/*/root/etc/passwordless-postgres/machine.json")
+    return json.loads(path.read_text())
+
+
+@pytest.fixture(scope="module")
+def as_machine(changing_sandbox: RunningSandbox) -> boto3.Session:
+    """A session with the machine's credentials, from its metadata service."""
+    (instance,) = json.loads(changing_sandbox.run("status", "--json").stdout)["instances"]
+    address = instance["metadataEndpoint"]
+    ask = urllib.request.Request(  # noqa: S310  a loopback address that the sandbox just gave
+        f"{address}/latest/api/token", method="PUT", headers={"X-aws-ec2-metadata-token-ttl-seconds": "60"}
+    )
+    with urllib.request.urlopen(ask) as answer:  # noqa: S310
+        token = answer.read().decode()
+
+    def metadata(path: str) -> str:
+        request = urllib.request.Request(  # noqa: S310
+            f"{address}/latest/meta-data/{path}", headers={"X-aws-ec2-metadata-token": token}
+        )
+        with urllib.request.urlopen(request) as answer:  # noqa: S310
+            return answer.read().decode()
+
+    role = metadata("iam/security-credentials/").strip()
+    credentials = json.loads(metadata(f"iam/security-credentials/{role}"))
+    return boto3.Session(
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["Token"],
+        region_name="eu-central-1",
+    )
+
+
+def client(session: boto3.Session, sandbox: RunningSandbox, service: str) -> Any:
+    return session.client(service, endpoint_url=sandbox.context["environment"]["AWS_ENDPOINT_URL"])
+
+
+def denied(call: Any, **arguments: Any) -> str:
+    with pytest.raises(ClientError) as failure:
+        call(**arguments)
+    assert failure.value.response["Error"]["Code"] in {"AccessDeniedException", "AccessDenied"}
+    return failure.value.response["Error"]["Message"]
+
+
+def secret_arns(sandbox: RunningSandbox) -> dict[str, str]:
+    """ARNs of all identity secrets by the logical name of their resource."""
+    return {
+        each["urn"].rsplit("::", 1)[1]: each["outputs"]["arn"]
+        for each in sandbox.exported_state()["deployment"]["resources"]
+        if each["type"] == "aws:secretsmanager/secret:Secret"
+    }
+
+
+def test_it_reads_its_own_identity_and_nobody_elses(
+    changing_sandbox: RunningSandbox, as_machine: boto3.Session
+) -> None:
+    secrets = client(as_machine, changing_sandbox, "secretsmanager")
+    arns = secret_arns(changing_sandbox)
+    (own,) = [arn for name, arn in arns.items() if "-role-" not in name]
+    others = [arn for name, arn in arns.items() if "-role-" in name]
+    assert "privateKey" in json.loads(secrets.get_secret_value(SecretId=own)["SecretString"])
+    assert len(others) >= 3
+    for arn in others:
+        assert "secretsmanager:GetSecretValue" in denied(secrets.get_secret_value, SecretId=arn)
+    assert "secretsmanager:PutSecretValue" in denied(
+        secrets.put_secret_value, SecretId=own, SecretString="{}"
+    )
+
+
+def test_it_reads_its_desired_state_and_cannot_write_it(
+    changing_sandbox: RunningSandbox, as_machine: boto3.Session, machine: dict[str, Any]
+) -> None:
+    parameters = client(as_machine, changing_sandbox, "ssm")
+    pointer = json.loads(parameters.get_parameter(Name=machine["pointer"])["Parameter"]["Value"])
+    assert "ssm:PutParameter" in denied(
+        parameters.put_parameter, Name=machine["pointer"], Value="{}", Type="String", Overwrite=True
+    )
+
+    objects = client(as_machine, changing_sandbox, "s3")
+    manifest = objects.get_object(
+        Bucket=machine["bucket"], Key=pointer["manifest"]["key"], VersionId=pointer["manifest"]["version"]
+    )
+    files = json.loads(manifest["Body"].read())["files"]
+    for file in files.values():
+        assert objects.get_object(Bucket=machine["bucket"], Key=file["key"], VersionId=file["version"])[
+            "Body"
+        ].read()
+        denied(
+            objects.put_object,
+            Bucket=machine["bucket"],
+            Key=file["key"],
+            Body=b"host all all 0.0.0.0/0 trust",
+        )
+        denied(objects.delete_object, Bucket=machine["bucket"], Key=file["key"])
+
+
+def test_it_writes_its_own_report_and_nothing_beside_it(
+    changing_sandbox: RunningSandbox, as_machine: boto3.Session, machine: dict[str, Any]
+) -> None:
+    operator = boto3.Session(
+        aws_access_key_id=changing_sandbox.context["environment"]["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=changing_sandbox.context["environment"]["AWS_SECRET_ACCESS_KEY"],
+        region_name="eu-central-1",
+    )
+    location = {"Bucket": machine["bucket"], "Key": machine["reportKey"]}
+    report = client(operator, changing_sandbox, "s3").get_object(**location)["Body"].read()
+    objects = client(as_machine, changing_sandbox, "s3")
+    objects.put_object(**location, Body=report)
+    denied(objects.put_object, Bucket=machine["bucket"], Key=f"{location['Key']}.other", Body=report)
+
+
+def test_it_cannot_make_itself_mightier(changing_sandbox: RunningSandbox, as_machine: boto3.Session) -> None:
+    caller = client(as_machine, changing_sandbox, "sts").get_caller_identity()["Arn"]
+    role = caller.split("/")[1]
+    roles = client(as_machine, changing_sandbox, "iam")
+    denied(roles.put_role_policy, RoleName=role, PolicyName="more", PolicyDocument='{"Statement": []}')
+    denied(roles.list_roles)

@@ -1,0 +1,239 @@
+"""One example of each component: a component without one fails the contract tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+
+from components.account import Account
+from components.certificates import (
+    CertificateAuthority,
+    CertificateAuthorityArgs,
+    Generation,
+    LeafCertificate,
+    LeafCertificateArgs,
+    Purpose,
+)
+from components.connections import ConnectionsDocument, ConnectionsDocumentArgs
+from components.database_roles import DatabaseRoles, DatabaseRolesArgs
+from components.desired_state import FILES, DesiredState, DesiredStateArgs
+from components.identity import Identity, IdentityArgs
+from components.identity_secret import IdentitySecret, IdentitySecretArgs
+from components.machine import DatabaseMachine, DatabaseMachineArgs
+from components.network import ExistingNetwork, Network, NetworkArgs, NewNetwork, PrivateSubnet
+from components.node_artifact import NodeArtifact
+from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.self_managed import SelfManagedPostgres, SelfManagedPostgresArgs
+from components.server_files import Login
+from components.server_firewall import ServerFirewall, ServerFirewallArgs
+from postgres.declaration import Database, Declaration, Grant, Role
+
+OPERATOR = "arn:aws:iam::123456789012:user/operator"
+APPLICATION = "arn:aws:iam::123456789012:role/app"
+TAGS = {"owner": "platform", "environment": "test"}
+ACCOUNT = Account(partition="aws", account_id="123456789012", region="eu-central-1")
+NODE = NodeArtifact(content=b"a node", sha256="9" * 64)
+LAUNCHER = "print('a launcher')\n"
+DECLARATION = Declaration(
+    administrator="pgpl_admin",
+    databases=(Database(name="app", extensions=("citext",)),),
+    roles=(
+        Role(
+            name="app_user",
+            connection_limit=20,
+            databases=("app",),
+            grants=(
+                Grant(database="app", on="database", privileges=("temporary",)),
+                Grant(database="app", schema="public", on="schema", privileges=("usage",)),
+                Grant(database="app", schema="public", on="tables", privileges=("insert", "select")),
+                Grant(database="app", schema="jobs", on="sequences", privileges=("usage",)),
+            ),
+        ),
+        Role(name="reporting", connection_limit=-1, databases=("app",)),
+    ),
+)
+LOGINS = {
+    "app_user": Login(networks=("10.30.0.0/24",), secret_readers=(APPLICATION,)),
+    "reporting": Login(networks=("10.30.1.0/24", "fd00::/64")),
+}
+
+Options = pulumi.ResourceOptions | None
+
+
+def authority(purpose: Purpose, opts: Options = None) -> CertificateAuthority:
+    """An authority with three generations."""
+    return CertificateAuthority(
+        f"{purpose}-authority",
+        CertificateAuthorityArgs(
+            purpose=purpose,
+            trust_domain="test-main",
+            generations=[
+                Generation(name="1", state="retiring"),
+                Generation(name="2", state="issuing"),
+                Generation(name="3", state="trusted"),
+            ],
+        ),
+        opts,
+    )
+
+
+def leaf(purpose: Purpose = "client", opts: Options = None) -> LeafCertificate:
+    """A leaf signed by that authority."""
+    name = "db.internal" if purpose == "server" else "app_user"
+    args = LeafCertificateArgs(issuer=authority(purpose).issuer, purpose=purpose, common_name=name)
+    return LeafCertificate("leaf", args, opts)
+
+
+def identity_secret(opts: Options = None) -> IdentitySecret:
+    """The secret of a role that one principal reads."""
+    args = IdentitySecretArgs(
+        description="the role app_user",
+        certificate_pem="certificate",
+        private_key_pem="PRIVATE-KEY-MARKER given as plain text",
+        readers=[APPLICATION],
+        administrators=[OPERATOR],
+        tags=TAGS,
+    )
+    return IdentitySecret("identity", args, opts)
+
+
+def identity(opts: Options = None) -> Identity:
+    """Certificate and secret of a role."""
+    args = IdentityArgs(
+        issuer=authority("client").issuer,
+        purpose="client",
+        common_name="app_user",
+        description="the role app_user",
+        readers=[APPLICATION],
+        administrators=[OPERATOR],
+        tags=TAGS,
+    )
+    return Identity("app-user", args, opts)
+
+
+def network(opts: Options = None, **changes: Any) -> Network:
+    """A new network."""
+    source = NewNetwork(cidr="10.20.0.0/16", zones=2, zone_names=["eu-central-1a", "eu-central-1b"])
+    args = NetworkArgs(source=replace(source, **changes), stack="test", account=ACCOUNT, tags=TAGS)
+    return Network("net", args, opts)
+
+
+def existing_network(opts: Options = None) -> Network:
+    """A network that is there."""
+    source = ExistingNetwork(vpc_id="vpc-1", private_subnet_ids=["subnet-1", "subnet-2"])
+    return Network("net", NetworkArgs(source=source, stack="test", account=ACCOUNT, tags=TAGS), opts)
+
+
+def bucket(opts: Options = None) -> PrivateBucket:
+    """A bucket with two writers."""
+    args = PrivateBucketArgs(writers={"files/*": [OPERATOR], "report.json": [APPLICATION]}, tags=TAGS)
+    return PrivateBucket("bucket", args, opts)
+
+
+def desired_state(opts: Options = None, **changes: Any) -> DesiredState:
+    """A desired state."""
+    args = DesiredStateArgs(
+        server="main",
+        pointer_name="/passwordless-postgres/test/main/desired-state",
+        major=17,
+        minor_floor=11,
+        files={name: f"text of {name}\n" for name in FILES},
+        node=NODE,
+        identity_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:server-AbCdEf",
+        identity_version="version-1",
+        identity_sha256="5" * 64,
+        writers=[OPERATOR],
+        machine_role="arn:aws:iam::123456789012:role/machine",
+        tags=TAGS,
+    )
+    return DesiredState("state", replace(args, **changes), opts)
+
+
+def firewall(opts: Options = None) -> ServerFirewall:
+    """A firewall with clients of each kind."""
+    args = ServerFirewallArgs(
+        vpc_id="vpc-1",
+        port=5432,
+        networks=["10.30.0.0/16", "fd00::/64"],
+        security_groups=["sg-0123456789abcdef0"],
+        tags=TAGS,
+    )
+    return ServerFirewall("firewall", args, opts)
+
+
+def machine(opts: Options = None, **changes: Any) -> DatabaseMachine:
+    """A machine."""
+    args = DatabaseMachineArgs(
+        region="eu-central-1",
+        subnet=PrivateSubnet(
+            id=pulumi.Output.from_input("subnet-1"), zone=pulumi.Output.from_input("eu-central-1a")
+        ),
+        security_group="sg-1",
+        instance_profile="profile",
+        instance_type="m7g.large",
+        architecture="arm64",
+        launcher=LAUNCHER,
+        bucket="bucket",
+        pointer="/passwordless-postgres/test/main/desired-state",
+        report_key="report.json",
+        log_group="/passwordless-postgres/test/main/postgresql",
+        tags=TAGS,
+    )
+    return DatabaseMachine("machine", replace(args, **changes), opts)
+
+
+def self_managed(opts: Options = None, **changes: Any) -> SelfManagedPostgres:
+    """A server with two roles."""
+    arguments: dict[str, Any] = {
+        "stack": "test",
+        "account": ACCOUNT,
+        "network": network(),
+        "server_authority": authority("server"),
+        "client_authority": authority("client"),
+        "administrators": [OPERATOR],
+        "node": NODE,
+        "launcher": LAUNCHER,
+        "major": 17,
+        "minor_floor": 11,
+        "instance_type": "m7g.large",
+        "architecture": "arm64",
+        "zone": "db.internal",
+        "host": "postgres.db.internal",
+        "allowed_networks": ["10.30.0.0/16"],
+        "declaration": DECLARATION,
+        "logins": LOGINS,
+        "tags": TAGS,
+    }
+    return SelfManagedPostgres("main", SelfManagedPostgresArgs(**{**arguments, **changes}), opts)
+
+
+def database_roles(opts: Options = None, **changes: Any) -> DatabaseRoles:
+    """The declaration by pulumi-postgresql."""
+    args = DatabaseRolesArgs(declaration=DECLARATION, major=17)
+    return DatabaseRoles("roles", replace(args, **changes), opts)
+
+
+def connections_document(opts: Options = None) -> ConnectionsDocument:
+    """A document without databases."""
+    args = ConnectionsDocumentArgs(stack="test", databases={}, writers=[OPERATOR], tags=TAGS)
+    return ConnectionsDocument("connections", args, opts)
+
+
+EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
+    "CertificateAuthority": [lambda opts: authority("client", opts)],
+    "ConnectionsDocument": [connections_document],
+    "DatabaseMachine": [machine],
+    "DatabaseRoles": [database_roles, lambda opts: database_roles(opts, major=15)],
+    "DesiredState": [desired_state],
+    "Identity": [identity],
+    "IdentitySecret": [identity_secret],
+    "LeafCertificate": [lambda opts: leaf("client", opts), lambda opts: leaf("server", opts)],
+    "Network": [network, existing_network],
+    "PrivateBucket": [bucket],
+    "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, executor="provider")],
+    "ServerFirewall": [firewall],
+}
+"""Builders by class name; each takes the consumer's own options."""

@@ -1,0 +1,130 @@
+"""What every component of the package keeps to. A new one joins by being in the package."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Iterator
+from typing import Any
+
+import pulumi
+import pytest
+
+import components
+from tests.components.examples import EXAMPLES, TAGS
+from tests.recording_monitor import Recording, is_taggable, plain, record
+
+TOKEN = "passwordless-postgres:index:"
+
+
+def component_classes() -> Iterator[type[pulumi.ComponentResource]]:
+    for module_info in pkgutil.iter_modules(components.__path__):
+        module = importlib.import_module(f"components.{module_info.name}")
+        for _, member in inspect.getmembers(module, inspect.isclass):
+            if issubclass(member, pulumi.ComponentResource) and member.__module__ == module.__name__:
+                yield member
+
+
+CLASSES = {each.__name__: each for each in component_classes()}
+BUILT = [
+    pytest.param(name, builder, id=f"{name}-{number}")
+    for name in CLASSES
+    for number, builder in enumerate(EXAMPLES.get(name, []), start=1)
+]
+
+
+def test_components_are_found_and_every_one_has_an_example() -> None:
+    assert "SelfManagedPostgres" in CLASSES
+    assert sorted(EXAMPLES) == sorted(CLASSES), "add an example of the component to tests/components/examples.py"
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_signature_arguments_and_resources(name: str) -> None:
+    component = CLASSES[name]
+    module = inspect.getmodule(component)
+    args, resources = getattr(module, f"{name}Args"), getattr(module, f"{name}Resources")
+    parameters = inspect.signature(component.__init__).parameters
+    assert list(parameters) == ["self", "name", "args", "opts"]
+    assert parameters["opts"].default is None
+    assert parameters["args"].annotation == args.__name__
+    assert component.__annotations__["resources"] == resources.__name__
+    for described in (args, resources):
+        assert dataclasses.is_dataclass(described)
+        assert described.__dataclass_params__.frozen  # type: ignore[attr-defined]
+        assert all(each.kw_only for each in dataclasses.fields(described))
+    assert inspect.cleandoc(component.__doc__ or "").startswith(f"`{TOKEN}{name}`")
+    documented = args.__doc__ or ""
+    assert all(each.name in documented for each in dataclasses.fields(args)), documented
+
+
+@pytest.mark.parametrize(("name", "builder"), BUILT)
+def test_children(name: str, builder: Any) -> None:
+    recording = record(lambda: builder(None))
+    built = [each for each in recording.registrations if each.type == f"{TOKEN}{name}"]
+    assert built
+    for each in recording.registrations:
+        assert not each.type.startswith("pulumi:providers:"), f"{each.name}: components make no providers"
+        if not each.custom and each.parent_type == "pulumi:pulumi:Stack":
+            continue
+        assert each.parent_type.startswith(TOKEN), f"{each.type} {each.name} has parent {each.parent}"
+        assert each.name.startswith(each.parent_name), f"{each.name} is not named after {each.parent_name}"
+        if is_taggable(each.type):
+            tags = plain(each.inputs).get("tags", {})
+            assert TAGS.items() <= tags.items(), f"{each.type} {each.name} has tags {tags}"
+
+
+@pytest.mark.parametrize(("name", "builder"), BUILT)
+def test_outputs_are_registered_once_and_last(name: str, builder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[tuple[str, Any]] = []
+    init, register = pulumi.Resource.__init__, pulumi.ComponentResource.register_outputs
+
+    def recorded_init(self: Any, *args: Any, **kwargs: Any) -> None:
+        init(self, *args, **kwargs)
+        options = kwargs.get("opts") or next(
+            (each for each in args if isinstance(each, pulumi.ResourceOptions)), None
+        )
+        events.append(("child", options.parent if options else None))
+
+    def recorded_register(self: Any, outputs: Any) -> None:
+        events.append(("outputs", self))
+        register(self, outputs)
+
+    monkeypatch.setattr(pulumi.Resource, "__init__", recorded_init)
+    monkeypatch.setattr(pulumi.ComponentResource, "register_outputs", recorded_register)
+    made: list[Any] = []
+    record(lambda: made.append(builder(None)))
+    component = made[0]
+    assert type(component).__name__ == name
+    assert [kind for kind, who in events if who is component][-1] == "outputs"
+    assert sum(1 for kind, who in events if kind == "outputs" and who is component) == 1
+
+
+@pytest.mark.parametrize(("name", "builder"), BUILT)
+def test_options_of_the_consumer_stay_with_the_component(name: str, builder: Any) -> None:
+    options = pulumi.ResourceOptions(
+        ignore_changes=["marker"], aliases=[pulumi.Alias(name="former")], replace_on_changes=["marker"]
+    )
+    recording = record(lambda: builder(options))
+    with_options = [each for each in recording.registrations if "marker" in each.request.ignoreChanges]
+    assert [(each.type, each.custom) for each in with_options] == [(f"{TOKEN}{name}", False)]
+    for each in recording.registrations:
+        if each.type != f"{TOKEN}{name}":
+            assert "former" not in str(each.request.aliases)
+            assert "marker" not in each.request.replaceOnChanges
+
+
+@pytest.mark.parametrize(("name", "builder"), BUILT)
+def test_the_same_arguments_make_the_same_resources(name: str, builder: Any) -> None:
+    def shape(recording: Recording) -> list[tuple[str, str]]:
+        return sorted((each.type, each.name) for each in recording.registrations)
+
+    first, second = record(lambda: builder(None)), record(lambda: builder(None))
+    assert shape(first) == shape(second)
+    inputs = {each.urn: each.inputs for each in first.registrations}
+    for each in second.registrations:
+        provider = "__provider"
+        assert {k: v for k, v in each.inputs.items() if k != provider} == {
+            k: v for k, v in inputs[each.urn].items() if k != provider
+        }, f"{each.name} of {name} is not the same twice"

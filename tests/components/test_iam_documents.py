@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from components import iam_documents
+from components.desired_state import readable_keys
+
+HERE = {"partition": "aws", "region": "eu-central-1", "account_id": "123456789012"}
+
+
+def statements(text: str) -> list[dict]:
+    document = json.loads(text)
+    assert document["Version"] == "2012-10-17"
+    sids = [each["Sid"] for each in document["Statement"]]
+    assert len(set(sids)) == len(sids)
+    assert all(sid.isalnum() for sid in sids)
+    return document["Statement"]
+
+
+def test_what_a_machine_may_do() -> None:
+    text = iam_documents.machine(
+        pointer="arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/prod/main/desired-state",
+        bucket="arn:aws:s3:::bucket",
+        readable=readable_keys(),
+        report_key="report.json",
+        server_identity="arn:aws:secretsmanager:eu-central-1:123456789012:secret:server-AbCdEf",
+        log_group="arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/prod/main/postgresql",
+    )
+    read = ["s3:GetObject", "s3:GetObjectVersion"]
+    allowed = {
+        each["Sid"]: (each["Effect"], each["Action"], each["Resource"]) for each in statements(text)
+    }
+    assert allowed == {
+        "ReadPointer": (
+            "Allow",
+            "ssm:GetParameter",
+            "arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/prod/main/desired-state",
+        ),
+        "ReadManifest": ("Allow", read, "arn:aws:s3:::bucket/manifest.json"),
+        "ReadNode": ("Allow", read, "arn:aws:s3:::bucket/node/node.zip"),
+        "ReadPostgresqlConf": ("Allow", read, "arn:aws:s3:::bucket/files/postgresql.conf"),
+        "ReadPgHbaConf": ("Allow", read, "arn:aws:s3:::bucket/files/pg_hba.conf"),
+        "ReadPgIdentConf": ("Allow", read, "arn:aws:s3:::bucket/files/pg_ident.conf"),
+        "ReadRolesJson": ("Allow", read, "arn:aws:s3:::bucket/files/roles.json"),
+        "ReadClientCaCrt": ("Allow", read, "arn:aws:s3:::bucket/files/client-ca.crt"),
+        "WriteReport": ("Allow", "s3:PutObject", "arn:aws:s3:::bucket/report.json"),
+        "ReadServerIdentity": (
+            "Allow",
+            "secretsmanager:GetSecretValue",
+            "arn:aws:secretsmanager:eu-central-1:123456789012:secret:server-AbCdEf",
+        ),
+        "WriteServerLog": (
+            "Allow",
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/prod/main/postgresql:*",
+        ),
+    }
+    assert len(text) < 10240, "IAM's limit for a role's inline policies"
+
+
+def test_an_identity_secret_is_for_its_readers() -> None:
+    secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:role-AbCdEf"
+    reader, operator = "arn:aws:iam::123456789012:role/app", "arn:aws:iam::123456789012:user/operator"
+    read, nobody_reads, nobody_manages = statements(
+        iam_documents.identity_secret(secret, [reader], [operator])
+    )
+    assert read == {
+        "Sid": "ReadersRead",
+        "Effect": "Allow",
+        "Principal": {"AWS": [reader]},
+        "Action": ["secretsmanager:GetSecretValue"],
+        "Resource": secret,
+    }
+    assert nobody_reads["Effect"] == nobody_manages["Effect"] == "Deny"
+    assert nobody_reads["Principal"] == nobody_manages["Principal"] == "*"
+    assert nobody_reads["Resource"] == nobody_manages["Resource"] == secret
+    assert nobody_reads["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [reader, operator]}}
+    assert nobody_manages["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [operator]}}
+    assert "secretsmanager:PutResourcePolicy" in nobody_manages["Action"]
+    assert "secretsmanager:PutSecretValue" in nobody_manages["Action"]
+
+
+def test_a_secret_without_readers_allows_nobody() -> None:
+    found = statements(iam_documents.identity_secret("arn:secret", [], ["arn:aws:iam::1:user/operator"]))
+    assert [each["Effect"] for each in found] == ["Deny", "Deny"]
+
+
+def test_a_bucket_is_written_by_named_principals_over_tls() -> None:
+    operator, machine = "arn:aws:iam::123456789012:user/operator", "arn:aws:iam::123456789012:role/machine"
+    found = statements(
+        iam_documents.private_bucket("arn:aws:s3:::b", {"files/*": [operator], "report.json": [machine]})
+    )
+    assert all(each["Effect"] == "Deny" and each["Principal"] == "*" for each in found)
+    assert [(each["Resource"], each["Condition"]) for each in found] == [
+        ("arn:aws:s3:::b", {"Bool": {"aws:SecureTransport": "false"}}),
+        ("arn:aws:s3:::b/*", {"Bool": {"aws:SecureTransport": "false"}}),
+        ("arn:aws:s3:::b/files/*", {"ArnNotEquals": {"aws:PrincipalArn": [operator]}}),
+        ("arn:aws:s3:::b/report.json", {"ArnNotEquals": {"aws:PrincipalArn": [machine]}}),
+    ]
+    assert "s3:PutObject" in found[2]["Action"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "service"),
+    [("aws", "ec2.amazonaws.com"), ("aws-us-gov", "ec2.amazonaws.com"), ("aws-cn", "ec2.amazonaws.com.cn")],
+)
+def test_instances_are_trusted_by_the_partition_s_name(partition: str, service: str) -> None:
+    (only,) = statements(iam_documents.instance_trust(partition))
+    assert only["Principal"] == {"Service": service}
+    assert only["Action"] == "sts:AssumeRole"
+
+
+def test_flow_logs_are_those_of_this_account() -> None:
+    (trust,) = statements(iam_documents.flow_log_trust("aws-us-gov", "us-gov-west-1", "123456789012"))
+    assert trust["Condition"] == {
+        "StringEquals": {"aws:SourceAccount": "123456789012"},
+        "ArnLike": {"aws:SourceArn": "arn:aws-us-gov:ec2:us-gov-west-1:123456789012:vpc-flow-log/*"},
+    }
+    (delivery,) = statements(iam_documents.flow_log_delivery("arn:aws:logs:eu-central-1:1:log-group:flow"))
+    assert delivery["Resource"] == "arn:aws:logs:eu-central-1:1:log-group:flow:*"
+
+
+def test_no_statement_allows_everything() -> None:
+    documents = [
+        iam_documents.instance_trust("aws"),
+        iam_documents.flow_log_trust(**HERE),
+        iam_documents.flow_log_delivery("arn:log-group"),
+        iam_documents.identity_secret("arn:secret", ["arn:role"], ["arn:user"]),
+        iam_documents.private_bucket("arn:bucket", {"a": ["arn:user"]}),
+        iam_documents.machine(
+            pointer="arn:p", bucket="arn:b", readable=readable_keys(), report_key="r", server_identity="arn:s",
+            log_group="arn:l",
+        ),
+    ]  # fmt: skip
+    for text in documents:
+        for each in statements(text):
+            if each["Effect"] == "Allow":
+                assert each.get("Principal") != "*"
+                assert each.get("Resource", "") != "*"
+                assert not isinstance(each.get("Resource", ""), list), "one resource per statement"
+                actions = each["Action"] if isinstance(each["Action"], list) else [each["Action"]]
+                assert not any("*" in action for action in actions)

@@ -1,0 +1,410 @@
+"""A machine with a real PostgreSQL, an AWS in process, and certificates made here."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import ipaddress
+import json
+import os
+import pwd
+import shutil
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psycopg
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from moto.server import ThreadedMotoServer
+
+from node import prefix
+from node.apply import apply
+from node.layout import Layout
+from node.server_user import ServerUser
+from postgres.access import RoleAccess, hba_rules
+from postgres.hba import render_hba
+from postgres.ident import render_ident
+from postgres.roles import Database, Declaration, Grant, Role
+from postgres.server_settings import render_postgresql_conf, server_settings
+from postgres.versions import MINIMUM_MINORS
+
+REGION = "eu-central-1"
+INSTANCE = "i-0123456789abcdef0"
+NODE = "0" * 64
+POINTER = "/passwordless-postgres/test/main/desired-state"
+LOG_GROUP = "/passwordless-postgres/test/main/postgresql"
+SERVER_USER = "postgres" if os.geteuid() == 0 else None
+
+
+@dataclass(frozen=True)
+class Leaf:
+    certificate: str
+    private_key: str = field(repr=False)
+
+    def secret(self) -> str:
+        return json.dumps({"certificate": self.certificate, "privateKey": self.private_key})
+
+
+class Authority:
+    """A certificate authority for one purpose."""
+
+    def __init__(self, name: str) -> None:
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.certificate = (
+            self._builder(self.name, self.key.public_key(), datetime.timedelta(days=3650))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .sign(self.key, hashes.SHA256())
+        )
+
+    @property
+    def pem(self) -> str:
+        return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+    def server(self, **changes: Any) -> Leaf:
+        names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+        return self.leaf("localhost", ExtendedKeyUsageOID.SERVER_AUTH, names, **changes)
+
+    def client(self, role: str) -> Leaf:
+        return self.leaf(role, ExtendedKeyUsageOID.CLIENT_AUTH, [])
+
+    def leaf(
+        self,
+        common_name: str,
+        usage: x509.ObjectIdentifier,
+        names: list[x509.GeneralName],
+        *,
+        key: Any = None,
+        life: datetime.timedelta = datetime.timedelta(days=90),
+    ) -> Leaf:
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+        builder = self._builder(subject, key.public_key(), life).add_extension(
+            x509.ExtendedKeyUsage([usage]), critical=False
+        )
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
+        certificate = builder.sign(self.key, hashes.SHA256())
+        return Leaf(
+            certificate.public_bytes(serialization.Encoding.PEM).decode(),
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ).decode(),
+        )
+
+    def _builder(self, subject: x509.Name, key: Any, life: datetime.timedelta) -> x509.CertificateBuilder:
+        start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=200)
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .public_key(key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(start)
+            .not_valid_after(start + datetime.timedelta(days=200) + life)
+        )
+
+
+class _Metadata(BaseHTTPRequestHandler):
+    """IMDSv2: a token first, then values."""
+
+    values = {
+        "instance-id": INSTANCE,
+        "local-ipv4": "127.0.0.1",
+        "iam/security-credentials/": "machine",
+        "iam/security-credentials/machine": json.dumps(
+            {
+                "Code": "Success",
+                "Type": "AWS-HMAC",
+                "AccessKeyId": "ASIAMACHINE",
+                "SecretAccessKey": "machine-secret-key",
+                "Token": "machine-session-token",
+                "LastUpdated": "2026-11-23T00:00:00Z",
+                "Expiration": "2099-01-01T00:00:00Z",
+            }
+        ),
+    }
+
+    def do_PUT(self) -> None:
+        self._answer("token")
+
+    def do_GET(self) -> None:
+        value = self.values.get(self.path.removeprefix("/latest/meta-data/"))
+        if self.headers.get("X-aws-ec2-metadata-token") != "token" or value is None:
+            self.send_error(401)
+            return
+        self._answer(value)
+
+    def _answer(self, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def metadata_endpoint() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Metadata)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> Iterator[str]:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Desired:
+    """What shall be published; tests change one thing of a good state."""
+
+    def __init__(self, major: int, port: int, server: Leaf, client_ca: str) -> None:
+        self.major = major
+        self.port = port
+        self.identity = server.secret()
+        self.client_ca = client_ca
+        self.networks = ("127.0.0.0/24", "::1/128")
+        self.extra_settings: dict[str, str] = {}
+        self.roles = ("app_user",)
+        self.restart = "pending"
+        self.extra_hba = ""
+        self.extra_conf = ""
+
+    def declaration(self) -> Declaration:
+        grants = (
+            Grant(database="app", schema="public", on="schema", privileges=("usage",)),
+            Grant(database="app", schema="public", on="tables", privileges=("select",)),
+        )
+        return Declaration(
+            administrator="pgpl_admin",
+            databases=(Database(name="app"),),
+            roles=tuple(
+                Role(name=role, connection_limit=20, databases=("app",), grants=grants) for role in self.roles
+            ),
+        )
+
+    def files(self) -> dict[str, str]:
+        accesses = [RoleAccess(role=role, databases=("app",), networks=self.networks) for role in self.roles]
+        hba = render_hba(hba_rules("pgpl_admin", accesses), self.major).split("\n")
+        settings = server_settings(self.major, self.port, "TLSv1.3", {})
+        settings |= self.extra_settings
+        return {
+            "pg_hba.conf": "\n".join(hba[:1] + [self.extra_hba] + hba[1:]),
+            "pg_ident.conf": render_ident([], self.major),
+            "postgresql.conf": render_postgresql_conf(settings) + self.extra_conf,
+            "roles.json": self.declaration().to_json(),
+            "client-ca.crt": self.client_ca,
+        }
+
+
+class Machine:
+    """One machine: its root folder, its desired state in AWS, its clients."""
+
+    def __init__(
+        self, root: Path, major: int, binaries: Path, authorities: tuple[Authority, Authority]
+    ) -> None:
+        self.root = root
+        self.layout = Layout(root)
+        self.major = major
+        self.binaries = binaries
+        self.server_authority, self.client_authority = authorities
+        self.bucket = f"desired-state-{root.name.lower().replace('_', '-')}"
+        self.pointer = f"{POINTER}-{root.name}"
+        self.log_group = f"{LOG_GROUP}-{root.name}"
+        self.desired = Desired(major, free_port(), self.server_authority.server(), self.client_authority.pem)
+        self.s3: Any = boto3.client("s3", region_name=REGION)
+        self.ssm: Any = boto3.client("ssm", region_name=REGION)
+        self.secrets: Any = boto3.client("secretsmanager", region_name=REGION)
+        self.logs: Any = boto3.client("logs", region_name=REGION)
+        self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
+        self.secret_arn = self.secrets.create_secret(Name=f"server-{root.name}")["ARN"]
+        self.logs.create_log_group(logGroupName=self.log_group)
+        self.client_leaf = self.client_authority.client("app_user")
+        self._write("etc/passwordless-postgres/machine.json", self.machine_document())
+        self._write("etc/passwordless-postgres/platform.json", self.platform_document())
+        self.client_files = root / "client"
+        self.client_files.mkdir()
+        for name, text in {
+            "app_user.crt": self.client_leaf.certificate,
+            "app_user.key": self.client_leaf.private_key,
+            "server-ca.crt": self.server_authority.pem,
+        }.items():
+            (self.client_files / name).write_text(text)
+            (self.client_files / name).chmod(0o600)
+
+    def machine_document(self) -> dict[str, Any]:
+        return {
+            "region": REGION,
+            "bucket": self.bucket,
+            "pointer": self.pointer,
+            "reportKey": "report.json",
+            "logGroup": self.log_group,
+        }
+
+    def platform_document(self) -> dict[str, Any]:
+        return {
+            "platform": "prefix",
+            "binaries": {str(self.major): str(self.binaries)},
+            "serverUser": SERVER_USER,
+            "listenAddresses": ["localhost"],
+        }
+
+    def _write(self, name: str, document: dict[str, Any]) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(document))
+
+    @property
+    def user(self) -> ServerUser:
+        return ServerUser.named(SERVER_USER)
+
+    def put(self, key: str, data: bytes) -> dict[str, str]:
+        version = self.s3.put_object(Bucket=self.bucket, Key=key, Body=data)["VersionId"]
+        return {"key": key, "version": version, "sha256": hashlib.sha256(data).hexdigest()}
+
+    def manifest(self) -> dict[str, Any]:
+        desired = self.desired
+        secret = self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=desired.identity)
+        return {
+            "server": "main",
+            "major": desired.major,
+            "minorFloor": MINIMUM_MINORS.get(desired.major, 0),
+            "node": {"key": "node/node.zip", "version": "none", "sha256": NODE},
+            "files": {
+                name: self.put(f"files/{name}", text.encode()) for name, text in desired.files().items()
+            },
+            "serverIdentity": {
+                "arn": self.secret_arn,
+                "version": secret["VersionId"],
+                "sha256": hashlib.sha256(desired.identity.encode()).hexdigest(),
+            },
+            "restart": desired.restart,
+        }
+
+    def publish(self, **changes: Any) -> int:
+        """Publish the desired state; `changes` replace keys of the manifest. Its serial."""
+        manifest = json.dumps(self.manifest() | changes).encode()
+        value = json.dumps({"manifest": self.put("manifest.json", manifest)})
+        return self.ssm.put_parameter(Name=self.pointer, Value=value, Type="String", Overwrite=True)[
+            "Version"
+        ]
+
+    def apply(self) -> int:
+        return apply(self.layout)
+
+    def report(self) -> dict[str, Any]:
+        return json.loads(self.s3.get_object(Bucket=self.bucket, Key="report.json")["Body"].read())
+
+    def report_versions(self) -> list[dict[str, Any]]:
+        versions = self.s3.list_object_versions(Bucket=self.bucket, Prefix="report.json")["Versions"]
+        bodies = (
+            self.s3.get_object(Bucket=self.bucket, Key="report.json", VersionId=version["VersionId"])[
+                "Body"
+            ].read()
+            for version in reversed(versions)
+        )
+        return [json.loads(body) for body in bodies]
+
+    def connect(self, **changes: Any) -> psycopg.Connection[Any]:
+        parameters = {
+            "host": "localhost",
+            "port": self.desired.port,
+            "dbname": "app",
+            "user": "app_user",
+            "sslmode": "verify-full",
+            "sslrootcert": str(self.client_files / "server-ca.crt"),
+            "sslcert": str(self.client_files / "app_user.crt"),
+            "sslkey": str(self.client_files / "app_user.key"),
+            "gssencmode": "disable",
+            "connect_timeout": 10,
+        }
+        return psycopg.connect(**(parameters | changes), autocommit=True)
+
+    def superuser(self, query: str, database: str = "postgres") -> list[list[str]]:
+        from node import platform
+        from node.switch import Switch
+
+        switch = Switch(layout=self.layout, platform=platform.of(self.layout), major=self.major)
+        return switch.sql().run(query, database=database)
+
+    def stop(self) -> None:
+        if self.layout.data(self.major).exists():
+            self.user.run(
+                [
+                    self.binaries / "pg_ctl",
+                    "stop",
+                    "-D",
+                    self.layout.data(self.major),
+                    "-m",
+                    "immediate",
+                    "-w",
+                ]
+            )
+
+
+@pytest.fixture(scope="session")
+def authorities() -> tuple[Authority, Authority]:
+    return Authority("server authority"), Authority("client authority")
+
+
+@pytest.fixture
+def machine_of(
+    monkeypatch: pytest.MonkeyPatch,
+    aws_url: str,
+    metadata_endpoint: str,
+    authorities: tuple[Authority, Authority],
+    postgresql_binaries: Callable[[int], Path],
+) -> Iterator[Callable[[int], Machine]]:
+    """Makes machines of a major; their servers end with the test."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
+    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_endpoint)
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setattr(prefix, "ORPHAN_SECONDS", 30)
+    machines: list[Machine] = []
+
+    def machine(major: int) -> Machine:
+        root = Path(tempfile.mkdtemp(prefix="node-"))
+        root.chmod(0o755)
+        machines.append(Machine(root, major, postgresql_binaries(major), authorities))
+        return machines[-1]
+
+    yield machine
+    for made in machines:
+        made.stop()
+        shutil.rmtree(made.root)
+
+
+@pytest.fixture
+def machine(machine_of: Callable[[int], Machine]) -> Machine:
+    """A machine of the default major, with a first state published."""
+    made = machine_of(17)
+    made.publish()
+    return made

@@ -1,0 +1,220 @@
+"""Every kind of value that is refused, with the place and the words of the message."""
+
+# ruff: noqa: E501 - one case is one line
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+ROLE = "selfManaged.roles.app_user"
+MACHINE = "selfManaged"
+
+# What is put where, the place the message names (empty: the same), and what the message says.
+REFUSED: list[tuple[str, Any, str, str]] = [
+    # network
+    ("network.create.zones", 1, "", "1 is not allowed; allowed: a whole number from 2 to 3"),
+    ("network.create.zones", 4, "", "4 is not allowed; allowed: a whole number from 2 to 3"),
+    ("network.create.zones", "two", "", '"two" is not a whole number'),
+    ("network.create.zones", True, "", "true is not a whole number"),
+    ("network.create.zones", 2.0, "", "2.0 is not a whole number"),
+    ("network.create.zones", "0x2", "", '"0x2" is not a whole number'),
+    ("network.create.natGatewayPerZone", "yes", "", '"yes" is not a boolean; allowed: true, false'),
+    ("network.create.natGatewayPerZone", 1, "", "1 is not a boolean"),
+    ("network.create.cidr", "10.20.0.0/26", "", "too small to split into eight subnets"),
+    ("network.create.cidr", "10.0.0.0/15", "", "larger than AWS takes; choose a /16"),
+    ("network.create.cidr", "10.20.0.1/16", "", "has host bits set"),
+    ("network.create.cidr", "8.8.0.0/16", "", "outside the private ranges 10.0.0.0/8"),
+    ("network.create.cidr", "fd00::/48", "", "is no network"),
+    ("network.create.cidr", 10, "", "10 is read by YAML as a number, not as text; write it in quotes"),
+    ("network.create", [], "", "a list is not a mapping; allowed keys: cidr, zones, natGatewayPerZone"),
+    ("network.existing", {"vpcId": "vpc-12", "privateSubnetIds": ["subnet-01234567"]}, "network.existing.vpcId", '"vpc-12" is not an id'),
+    ("network.existing", {"vpcId": "vpc-01234567", "privateSubnetIds": []}, "network.existing.privateSubnetIds", "is empty; give at least 1"),
+    ("network.existing", {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-x"]}, "network.existing.privateSubnetIds[0]", "is not an id of the kind subnet-"),
+    ("network.existing", {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-01234567"] * 2}, "network.existing.privateSubnetIds", "lists subnet-01234567 more than once"),
+    ("network.existing", {"privateSubnetIds": ["subnet-01234567"]}, "network.existing.vpcId", "is required and missing; give vpc-"),
+    ("network.existing", {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-01234567"]}, "network", "has both create and existing; keep one"),
+    ("network", {"create": None}, "", "has neither create nor existing"),
+    # certificates
+    ("certificates.administrators", ["arn:aws:iam::123456789012:root"], "certificates.administrators[0]", "is the whole account"),
+    ("certificates.administrators", ["arn:aws:iam::123456789012:group/x"], "certificates.administrators[0]", "is a group"),
+    ("certificates.administrators", ["arn:aws:iam::123456789012:role/*"], "certificates.administrators[0]", "holds a wildcard"),
+    ("certificates.administrators", ["arn:aws:sts::123456789012:assumed-role/a/b"], "certificates.administrators[0]", "is one session of a role"),
+    ("certificates.administrators", ["arn:aws:iam::12345:role/a"], "certificates.administrators[0]", '"arn:aws:iam::12345:role/a" is not of the form'),
+    ("certificates.administrators", "arn:aws:iam::123456789012:role/a", "", "is not a list; write it as [first, second]"),
+    ("certificates.authority", "external", "", '"external" is not allowed; allowed: generated'),
+    ("certificates.renewBeforeDays", 90, "", "90 is not shorter than leafValidityDays (90)"),
+    ("certificates.leafValidityDays", 30, "certificates.renewBeforeDays", "allowed: 1 to 29"),
+    ("certificates.leafValidityDays", 398, "", "allowed: a whole number from 2 to 397"),
+    ("certificates.authorityValidityDays", 90, "certificates.leafValidityDays", "90 is not shorter than authorityValidityDays (90)"),
+    ("certificates.serverGenerations", [], "", "is empty; give at least 1"),
+    ("certificates.serverGenerations", [{"name": "1", "state": "trusted"}], "", "has none issuing; exactly one signs"),
+    ("certificates.clientGenerations", [{"name": "1", "state": "issuing"}, {"name": "2", "state": "issuing"}], "", "has 2 generations that are issuing (1, 2)"),
+    ("certificates.clientGenerations", [{"name": "1", "state": "issuing"}, {"name": "1", "state": "retiring"}], "certificates.clientGenerations[1].name", "is the name of an earlier generation"),
+    ("certificates.clientGenerations", [{"name": 1, "state": "issuing"}], "certificates.clientGenerations[0].name", "1 is read by YAML as a number, not as text; write it in quotes"),
+    ("certificates.clientGenerations", [{"name": "1", "state": "old"}], "certificates.clientGenerations[0].state", "allowed: trusted, issuing, retiring"),
+    # machine
+    (f"{MACHINE}.major", 14, "", "14 is not allowed; allowed: a whole number from 15 to 18"),
+    (f"{MACHINE}.major", 19, "", "19 is not allowed"),
+    (f"{MACHINE}.major", "seventeen", "", '"seventeen" is not a whole number'),
+    (f"{MACHINE}.minorFloor", 10, "", "lets in releases with CVE-2026-14681; use 11 or higher"),
+    (f"{MACHINE}.instanceType", "large", "", '"large" is not an EC2 instance type'),
+    (f"{MACHINE}.instanceType", "mac2.metal", "", "is a Mac"),
+    (f"{MACHINE}.architecture", "x86_64", "", '"x86_64" does not fit m7g.large, which is arm64'),
+    (f"{MACHINE}.architecture", "amd64", "", "allowed: arm64, x86_64"),
+    (f"{MACHINE}.image", {"id": "ami-1"}, f"{MACHINE}.image.id", "ami- and 8 or 17 hexadecimal digits"),
+    (f"{MACHINE}.image", {"id": "ami-01234567", "revision": 2}, "", "has an id beside release or revision"),
+    (f"{MACHINE}.image.release", "debian-12", "", "allowed: debian-13"),
+    (f"{MACHINE}.volume.sizeGiB", 0, "", "allowed: a whole number from 1 to 65536"),
+    (f"{MACHINE}.volume.iops", 2999, "", "allowed: a whole number from 3000 to 80000"),
+    (f"{MACHINE}.volume", {"sizeGiB": 10, "iops": 5001}, f"{MACHINE}.volume.iops", "5001 is too much for 10 GiB; allowed: 3000 to 5000"),
+    (f"{MACHINE}.volume.throughputMiBps", 751, "", "751 is too much for 3000 iops; allowed: 125 to 750"),
+    (f"{MACHINE}.volume.throughputMiBps", 2001, "", "allowed: a whole number from 125 to 2000"),
+    (f"{MACHINE}.volume.kmsKeyArn", "arn:aws:kms:eu-central-1:123456789012:alias/x", "", "is an alias"),
+    (f"{MACHINE}.volume.kmsKeyArn", "key", "", "is not of the form arn:aws:kms:"),
+    (f"{MACHINE}.port", 1023, "", "allowed: a whole number from 1024 to 65535"),
+    (f"{MACHINE}.port", 65536, "", "allowed: a whole number from 1024 to 65535"),
+    (f"{MACHINE}.minimumProtocol", "TLSv1.1", "", "allowed: TLSv1.2, TLSv1.3"),
+    (f"{MACHINE}.restart", "never", "", "allowed: pending, automatic"),
+    (f"{MACHINE}.logRetentionDays", 91, "", "91 is not allowed; allowed: 1, 3, 5, 7"),
+    (f"{MACHINE}.reportDeadlineSeconds", 9, "", "allowed: a whole number from 10 to 7200"),
+    # names
+    (f"{MACHINE}.privateDns", {"name": "db"}, f"{MACHINE}.privateDns.zone", "is required and missing; give a DNS name"),
+    (f"{MACHINE}.privateDns.zone", "db.internal.", "", "ends with a dot"),
+    (f"{MACHINE}.privateDns.zone", "Db.internal", "", "upper-case letters in 'Db'; write 'db'"),
+    (f"{MACHINE}.privateDns.zone", "10.0.0.1", "", "ends with a number, as an address does"),
+    (f"{MACHINE}.privateDns.zone", "", "", "is empty"),
+    (f"{MACHINE}.privateDns.name", "my_db", "", "'my_db' between its dots"),
+    (f"{MACHINE}.privateDns.name", "a..b", "", "has nothing between two dots"),
+    (f"{MACHINE}.privateDns.name", "a" * 64, "", "has a label of 64 characters"),
+    (f"{MACHINE}.privateDns.name", "a" * 53, f"{MACHINE}.privateDns", "which has 65 characters"),
+    # clients
+    (f"{MACHINE}.allowedClients.networks", ["0.0.0.0/0"], f"{MACHINE}.allowedClients.networks[0]", "is the whole internet"),
+    (f"{MACHINE}.allowedClients.networks", ["::/0"], f"{MACHINE}.allowedClients.networks[0]", "is the whole internet"),
+    (f"{MACHINE}.allowedClients.networks", ["10.30.0.1/16"], f"{MACHINE}.allowedClients.networks[0]", "has host bits set; write 10.30.0.0/16"),
+    (f"{MACHINE}.allowedClients.networks", ["clients.internal"], f"{MACHINE}.allowedClients.networks[0]", "is a host name"),
+    (f"{MACHINE}.allowedClients.securityGroups", ["default"], f"{MACHINE}.allowedClients.securityGroups[0]", "is not an id of the kind sg-"),
+    (f"{MACHINE}.allowedClients", {}, "", "lets nobody reach the server, but there are roles (app_user)"),
+    # databases
+    (f"{MACHINE}.databases.postgres", {}, "", "is a system database"),
+    (f"{MACHINE}.databases.App", {}, "", "has upper-case letters"),
+    (f"{MACHINE}.databases.true", {}, "", "'true' looks like a number, a boolean or nothing"),
+    (f"{MACHINE}.databases.app.extensions", ["plpython3u"], f"{MACHINE}.databases.app.extensions[0]", '"plpython3u" is not on the list'),
+    (f"{MACHINE}.databases.app.owner", "me", "", "is not a key of this place; allowed: extensions"),
+    # who makes the roles
+    (f"{MACHINE}.databaseRoles.through", "function", "", '"function" is the way for RDS'),
+    (f"{MACHINE}.databaseRoles.through", "provider", f"{MACHINE}.databaseRoles.administratorNetworks", "is empty, but with through: provider"),
+    (f"{MACHINE}.databaseRoles.administratorNetworks", ["10.30.0.0/24"], "", "does not use; remove it"),
+    (f"{MACHINE}.databaseRoles", {"through": "provider", "administratorNetworks": ["10.40.0.0/24"]}, f"{MACHINE}.databaseRoles.administratorNetworks[0]", "is outside allowedClients.networks"),
+    (f"{MACHINE}.databaseRoles.administrator", "postgres", "", "is the superuser"),
+    (f"{MACHINE}.databaseRoles.administrator", "app_user", "", '"app_user" is also one of roles'),
+    # roles
+    (f"{MACHINE}.roles.App", {"database": "app", "networks": ["10.30.1.0/24"]}, "", "role name 'App' has upper-case letters"),
+    (f"{MACHINE}.roles.{'ü' * 32}", {"database": "app", "networks": ["10.30.1.0/24"]}, f'{MACHINE}.roles["{chr(92)}u00fc', "has 64 bytes in UTF-8"),
+    (f"{MACHINE}.roles.a\x07", {"database": "app", "networks": ["10.30.1.0/24"]}, f'{MACHINE}.roles["a', "control or invisible characters"),
+    (f"{MACHINE}.roles.postgres", {"database": "app", "networks": ["10.30.1.0/24"]}, "", "is the superuser"),
+    (f"{MACHINE}.roles.pg_read_all_data", {"database": "app", "networks": ["10.30.1.0/24"]}, "", "which PostgreSQL reserves"),
+    (f"{MACHINE}.roles.rds_superuser", {"database": "app", "networks": ["10.30.1.0/24"]}, "", "which Amazon RDS reserves"),
+    (f"{MACHINE}.roles.replication", {"database": "app", "networks": ["10.30.1.0/24"]}, "", "is a keyword of pg_hba.conf"),
+    (f"{MACHINE}.roles.8", {"database": "app", "networks": ["10.30.1.0/24"]}, f'{MACHINE}.roles["8"]', "(010 becomes 8); choose another name"),
+    (f"{ROLE}.database", "other", "", '"other" is not one of databases; allowed: app'),
+    (f"{ROLE}.database", True, "", "true is read by YAML as a boolean, not as text; write it in quotes"),
+    (f"{ROLE}.networks", [], "", "is empty; give at least 1"),
+    (f"{ROLE}.networks", ["10.30.1.0/24", "10.30.1.0/24"], "", "lists 10.30.1.0/24 more than once"),
+    (f"{ROLE}.networks", ["10.31.0.0/24"], f"{ROLE}.networks[0]", "so a login from there never arrives"),
+    (f"{ROLE}.networks", ["10.0.0.0/8"], f"{ROLE}.networks[0]", "is outside allowedClients.networks (10.30.0.0/16"),
+    (f"{ROLE}.networks", ["fe00::/64"], f"{ROLE}.networks[0]", "is outside allowedClients.networks"),
+    (f"{ROLE}.networks", ["localhost"], f"{ROLE}.networks[0]", "is a host name"),
+    (f"{ROLE}.connectionLimit", 0, "", "allowed: a whole number from 1 to 10000"),
+    (f"{ROLE}.connectionLimit", 98, "", "98 is more than the server gives to roles; allowed: 1 to 97"),
+    (f"{ROLE}.secretReaders", ["*"], f"{ROLE}.secretReaders[0]", "holds a wildcard"),
+    (f"{ROLE}.password", "swordfish", "", "is not a key of this place; allowed: database, networks"),
+    (f"{ROLE}.grants", [{"privileges": ["select"]}], f"{ROLE}.grants[0]", "privilege 'select' on database is not one of connect, create, temporary"),
+    (f"{ROLE}.grants", [{"schema": "public", "privileges": ["select"]}], f"{ROLE}.grants[0]", "privilege 'select' on schema is not one of usage, create"),
+    (f"{ROLE}.grants", [{"onAll": "tables", "privileges": ["select"]}], f"{ROLE}.grants[0]", "grant on tables names no schema"),
+    (f"{ROLE}.grants", [{"schema": "pg_catalog", "privileges": ["usage"]}], f"{ROLE}.grants[0]", "belongs to PostgreSQL"),
+    (f"{ROLE}.grants", [{"schema": "public", "privileges": ["usage"]}] * 2, f"{ROLE}.grants[1]", "is about the same as grants[0]"),
+    (f"{ROLE}.grants", [{"schema": "public", "onAll": "tables", "privileges": []}], f"{ROLE}.grants[0].privileges", "is empty"),
+    (f"{ROLE}.grants", [{"schema": "public", "onAll": "tables", "privileges": ["all"]}], f"{ROLE}.grants[0].privileges[0]", "allowed: connect, create, delete"),
+    # server settings
+    (f"{MACHINE}.serverSettings.shared_bufers", "1GB", "", "shared_buffers"),
+    (f"{MACHINE}.serverSettings.ssl", "off", "", "ssl"),
+    (f"{MACHINE}.serverSettings.ssl_min_protocol_version", "TLSv1", "", "use selfManaged.minimumProtocol instead"),
+    (f"{MACHINE}.serverSettings.password_encryption", "md5", "", "md5"),
+    (f"{MACHINE}.serverSettings.hba_file", "/tmp/hba", "", "only the machine can know it"),
+    (f"{MACHINE}.serverSettings.archive_command", "cp", "", "runs commands"),
+    (f"{MACHINE}.serverSettings.fsync", False, "", "fsync"),
+    (f"{MACHINE}.serverSettings.port", 5433, "", "use selfManaged.port instead"),
+    (f"{MACHINE}.serverSettings.ssl_groups", "X25519", "", "ssl_groups"),
+    (f"{MACHINE}.serverSettings.shared_buffers", [1], "", "a list is not a text"),
+    (f"{MACHINE}.serverSettings.max_connections", "abc", "", "max_connections = 'abc'"),
+    # tags
+    ("tags.aws:team", "x", 'tags["aws:team"]', "begins with aws:, which AWS keeps for itself"),
+    ("tags.AWS:team", "x", 'tags["AWS:team"]', "begins with aws:"),
+    ("tags.Name", "x", "", "is set by the program"),
+    (f"tags.{'k' * 129}", "x", "", "has 129 characters; AWS takes 128"),
+    ("tags.team", "v" * 257, "", "has 257 characters; AWS takes 256"),
+    ("tags.team", "a;b", "", "has characters that AWS does not take in tags"),
+    ("tags.team", True, "", "true is read by YAML as a boolean"),
+    ("tags.team", 10, "", "10 is read by YAML as a number"),
+    ("tags.Environment", "x", "", "differs from environment in case only"),
+    ("tags", {f"k{number}": "v" for number in range(50)}, "", "has 50 entries; allowed: at most 49"),
+    ("tags", ["a"], "", "a list is not a mapping; write it as name: value"),
+    # unknown keys
+    ("selfmanaged", {"major": 17}, "", "is not a key of this place; did you mean selfManaged? allowed: network"),
+    (f"{MACHINE}.instance_type", "m7g.large", "", "did you mean instanceType?"),
+    (f"{MACHINE}.instanceTyp", None, "", "did you mean instanceType?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]}={str(case[1])[:30]}")
+def test_refused_with_place_value_and_what_is_allowed(spoilt, findings, case):
+    place, value, reported, says = case
+    lines = findings(spoilt(**{place: value}))
+    matching = [line for line in lines if line.startswith(f"passwordless-postgres:{reported or place}")]
+    assert len(matching) == 1, lines
+    assert says in matching[0]
+    assert len(lines) == 1, "one wrong value leads to one finding"
+
+
+def test_a_server_without_network_is_refused(spoilt, findings, good):
+    del good["network"]
+    (line,) = findings(good)
+    assert line == (
+        "passwordless-postgres:selfManaged: needs to know where the server lives; "
+        "add a section network with create or existing"
+    )
+
+
+def test_settings_are_checked_against_the_major(spoilt, findings):
+    (line,) = findings(
+        spoilt(
+            **{"selfManaged.major": 15, "selfManaged.serverSettings": {"enable_presorted_aggregate": "off"}}
+        )
+    )
+    assert line.startswith("passwordless-postgres:selfManaged.serverSettings.enable_presorted_aggregate: ")
+    assert "PostgreSQL 15 does not know it" in line
+
+
+def test_a_privilege_that_the_major_does_not_know_is_refused(spoilt, findings):
+    grants = [{"schema": "public", "onAll": "tables", "privileges": ["maintain"]}]
+    (line,) = findings(spoilt(**{"selfManaged.major": 16, f"{ROLE}.grants": grants}))
+    assert "privilege 'maintain'" in line
+
+
+def test_extensions_for_superusers_need_the_node(spoilt, findings):
+    (line,) = findings(
+        spoilt(
+            **{
+                "selfManaged.databases.app.extensions": ["pgcrypto", "postgres_fdw"],
+                "selfManaged.databaseRoles": {
+                    "through": "provider",
+                    "administratorNetworks": ["10.30.0.0/24"],
+                },
+            }
+        )
+    )
+    assert line.startswith(
+        'passwordless-postgres:selfManaged.databases.app.extensions[1]: "postgres_fdw" needs'
+    )
