@@ -12,11 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node import files, pointer, server_process
+from node import files, log_positions, pointer, server_process
 from node.errors import FailedError
-from node.generation import make_home
 from node.layout import Layout
-from node.logs import LogShipper
 from node.signed_request import Credentials, SignedRequests
 from node.state import Applied, Judged, State
 
@@ -34,7 +32,7 @@ def apply(layout: Layout) -> int:
     done is finished or undone by the next one.
     """
     try:
-        make_home(layout)
+        layout.make_home()
         with layout.lock.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return _run(layout)
@@ -70,9 +68,9 @@ def keep_serving(layout: Layout, state: State) -> None:
         return
     if server_process.find(layout.data(majors[-1])) is not None:
         return
-    from node import platform  # noqa: PLC0415 - not needed while the server runs
+    from node import machine_platform  # noqa: PLC0415 - not needed while the server runs
 
-    here = platform.of(layout)
+    here = machine_platform.of(layout)
     try:
         here.start(majors[-1])
     except FailedError:
@@ -98,13 +96,16 @@ def _run(layout: Layout) -> int:
     try:
         requests = SignedRequests(region=machine["region"], credentials=Credentials.find())
         newest = pointer.read(requests, machine["pointer"])
-        shipper = LogShipper(layout=layout, requests=requests, log_group=machine["logGroup"])
+        log_group = machine["logGroup"]
     except KeyError as error:
         raise FailedError(f"{layout.machine} has no {error}") from error
     status = _judge(layout, machine, state, newest)
     if status == REFUSED and trouble is not None:
         status = FAILED
-    shipper.ship()
+    if log_positions.behind(layout):
+        from node.logs import LogShipper  # noqa: PLC0415
+
+        LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
     return status
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files, server_process
+from node import files, server_log, server_process
 from node.apt import Apt
 from node.commands import Commands, run
 from node.data_volume import DataVolume
@@ -69,8 +69,9 @@ class Debian:
 
         The unit ignores a failed start, so the server's own file tells.
         """
+        mark = server_log.mark(self.layout.logs)
         self.commands("systemctl", "daemon-reload")
-        server_process.remove_stale_lock(self.layout.data(major))
+        server_process.remove_stale_locks(self.layout.data(major), self.socket_directory)
         self.commands("systemctl", "start", self._unit(major))
         deadline = time.monotonic() + START_SECONDS
         while True:
@@ -78,7 +79,8 @@ class Debian:
             if process is not None and process.ready:
                 return
             if process is None or time.monotonic() > deadline:
-                raise FailedError(f"PostgreSQL does not start: {self._start_log(major)}")
+                said = [self._start_log(major), *server_log.messages(self.layout.logs, mark)]
+                raise FailedError("\n".join(["PostgreSQL does not start", *said]))
             time.sleep(0.2)
 
     def stop(self, major: int) -> None:

@@ -22,7 +22,7 @@ from node.errors import FailedError, RefusedError
 from node.fetch import Store
 from node.instance_metadata import InstanceMetadata
 from node.layout import Layout
-from node.platform import Platform, of
+from node.machine_platform import Platform, of
 from node.pointer import PointerVersion
 from node.report import Reporter, timestamp
 from node.roles import Roles, recorded

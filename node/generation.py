@@ -25,7 +25,7 @@ def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: Server
     A folder of that name that is already there with the same contents is kept, since the server may
     be reading it; one with other contents is the rest of a crash, or its files were changed by hand.
     """
-    make_home(layout)
+    layout.make_home()
     folder = layout.generations / name
     if _holds(folder, contents):
         return folder
@@ -45,13 +45,6 @@ def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: Server
         shutil.rmtree(aside)
     files.sync_directory(layout.generations)
     return folder
-
-
-def make_home(layout: Layout) -> None:
-    """Make the folders above the generations; the server's user passes through, others do not list them."""
-    for path in (layout.home, layout.generations):
-        path.mkdir(parents=True, exist_ok=True)
-        path.chmod(0o711)
 
 
 def prune(layout: Layout, keep: str) -> None:

@@ -111,6 +111,12 @@ class Layout:
         except FileNotFoundError:
             return None
 
+    def make_home(self) -> None:
+        """Make the node's folders; the server's user passes through, others cannot list them."""
+        for path in (self.home, self.generations):
+            path.mkdir(parents=True, exist_ok=True)
+            path.chmod(0o711)
+
     def report_is_delivered(self) -> bool:
         """Whether the bucket has the last report."""
         try:

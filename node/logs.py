@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node import files
+from node import log_positions
 from node.instance_metadata import InstanceMetadata
 from node.layout import Layout
 from node.signed_request import AwsError, SignedRequests
@@ -59,7 +59,7 @@ class LogShipper:
         Raises:
             FailedError: AWS refuses or cannot be reached; the same lines are sent again later.
         """
-        positions = files.read_json(self.layout.log_positions) or {}
+        positions = log_positions.load(self.layout)
         sent = 0
         stream: str | None = None
         for _, batch in zip(
@@ -69,7 +69,7 @@ class LogShipper:
             self._put(stream, batch)
             for event in batch:
                 positions[event.file] = event.position
-            files.write(self.layout.log_positions, json.dumps(positions).encode())
+            log_positions.save(self.layout, positions)
             sent += len(batch)
         return sent
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from node import files
 from node.layout import Layout
-from node.platform import Platform
+from node.machine_platform import Platform
 
 HEADER = "# Written by passwordless-postgres on this machine. Changes by hand are lost.\n"
 

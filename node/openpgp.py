@@ -47,6 +47,8 @@ def primary_fingerprints(armored: str) -> list[str]:
             kind = tag & 0x3F if new_format else (tag >> 2) & 0x0F
             length, start = _new_length(data, at + 1) if new_format else _old_length(data, at + 1, tag)
             at = start + length
+            if at > len(data):
+                raise ValueError("the OpenPGP text is cut off")
             if kind == _PUBLIC_KEY:
                 packet = data[start:at]
                 header = b"\x99" + len(packet).to_bytes(2, "big")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node import server_process, short_path
+from node import server_log, server_process, short_path
 from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.server_user import ServerUser
@@ -81,21 +81,23 @@ class Prefix:
         """Start by pg_ctl; waits for orphans of a killed server to leave."""
         data = self.layout.data(major)
         short_path.make_socket_directory(self.socket_directory, self.user)
-        server_process.remove_stale_lock(data)
+        server_process.remove_stale_locks(data, self.socket_directory)
         output = self.layout.logs / "start.log"
         options = shlex.join(["-c", f"config_file={self.layout.configuration(major)}"])
         deadline = time.monotonic() + ORPHAN_SECONDS
         while True:
             output.unlink(missing_ok=True)
+            mark = server_log.mark(self.layout.logs)
             answer = self._pg_ctl(major, "start", "--wait", "-t", START_SECONDS, "-l", output, "-o", options)
             if answer.returncode == 0:
                 return
             try:
-                said = output.read_text(errors="replace").strip()
+                early = output.read_text(errors="replace").strip()
             except FileNotFoundError:
-                said = ""
+                early = answer.stderr.strip()
+            said = "\n".join([early, *server_log.messages(self.layout.logs, mark)])
             if not any(sign in said for sign in ORPHANS) or time.monotonic() > deadline:
-                raise FailedError(f"PostgreSQL does not start: {said or answer.stderr.strip()}")
+                raise FailedError(f"PostgreSQL does not start: {said}")
             time.sleep(0.2)
 
     def stop(self, major: int) -> None:

@@ -6,6 +6,7 @@ a start hides nothing.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ from pathlib import Path
 
 from node import cluster, files, machine_file, server_process, short_path
 from node.errors import FailedError, RefusedError
-from node.generation import make_home
 from node.layout import Layout
-from node.platform import Platform
+from node.machine_platform import Platform
 from node.sql import Sql
+from postgres.server_settings import parse_postgresql_conf
 
 START_SECONDS = 60
 SURROUNDINGS = ("No space left on device", "Cannot allocate memory", "could not create shared memory segment")
@@ -36,6 +37,14 @@ _OVERRIDES = {
     "huge_pages": "off",
     "cluster_name": "scratch",
 }
+
+_PREFIX = re.compile(r"^\d{4}-\d\d-\d\d [0-9:.]+ \w+ \[\d+\] ")
+_NOISE = (
+    "LOG:  starting PostgreSQL",
+    "LOG:  listening on",
+    "LOG:  database system was",
+    "LOG:  database system is",
+)
 
 _FAULTS = """
 SELECT format('postgresql.conf line %s: %s: %s', sourceline, name, error)
@@ -81,7 +90,7 @@ class ScratchServer:
         Raises:
             FailedError: the machine is short of something.
         """
-        make_home(self.layout)
+        self.layout.make_home()
         user = self.platform.user
         for folder in (self.layout.scratch, self._home):
             user.make_directory(folder)
@@ -97,7 +106,7 @@ class ScratchServer:
             FailedError: the machine is short of something.
         """
         self._configure(generation)
-        self._parse()
+        self._parse(generation)
         with self._running() as sql:
             faults = [row[0] for row in sql.run(_FAULTS)]
         if faults:
@@ -116,13 +125,20 @@ class ScratchServer:
         text = machine_file.rendered(generation, settings | _OVERRIDES)
         files.write(self._configuration, text.encode(), owner=user.owner)
 
-    def _parse(self) -> None:
-        # One run reads the whole file and names every setting that it does not take.
-        postgres = self.platform.binaries(self.major) / "postgres"
+    def _parse(self, generation: Path) -> None:
+        postgres = [self.platform.binaries(self.major) / "postgres", "-D", self._data]
         option = f"--config-file={self._configuration}"
-        answer = self.platform.user.run([postgres, "-D", self._data, option, "-C", "data_directory"])
-        if answer.returncode != 0:
-            raise RefusedError(_told(answer.stderr))
+        answer = self.platform.user.run([*postgres, option, "-C", "data_directory"])
+        if answer.returncode == 0:
+            return
+        # PostgreSQL stops at the first kind of fault; one run per setting finds them all.
+        settings = parse_postgresql_conf((generation / "postgresql.conf").read_text())
+        alone = (
+            self.platform.user.run([*postgres, "-C", name, "-c", f"{name}={value}"])
+            for name, value in settings.items()
+        )
+        faults = [line for one in alone if one.returncode != 0 for line in _told(one.stderr)]
+        raise RefusedError(faults or _told(answer.stderr))
 
     @contextmanager
     def _running(self) -> Iterator[Sql]:
@@ -133,7 +149,7 @@ class ScratchServer:
         log.unlink(missing_ok=True)
         if server_process.find(self._data):
             user.run(stop)
-        server_process.remove_stale_lock(self._data)
+        server_process.remove_stale_locks(self._data, self._socket_directory)
         options = shlex.join(["-c", f"config_file={self._configuration}"])
         start = [pg_ctl, "start", "--wait", "-t", str(START_SECONDS), "-D", self._data, "-l", log]
         answer = user.run([*start, "-o", options], timeout=START_SECONDS + 30)
@@ -155,6 +171,6 @@ class ScratchServer:
 
 
 def _told(log: str) -> list[str]:
-    lines = [line.strip() for line in log.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith("LOG:  starting PostgreSQL")]
+    lines = [_PREFIX.sub("", line).strip() for line in log.splitlines()]
+    telling = [line for line in lines if line and not line.startswith(_NOISE)]
     return [f"PostgreSQL: {line}" for line in telling] or ["PostgreSQL does not take it and does not say why"]

@@ -45,16 +45,16 @@ def find(data: Path) -> ServerProcess | None:
     )
 
 
-def remove_stale_lock(data: Path) -> None:
-    """Remove a `postmaster.pid` whose process id now belongs to something else.
+def remove_stale_locks(data: Path, socket_directory: Path) -> None:
+    """Remove lock files whose process id now belongs to something else, or to a zombie.
 
     PostgreSQL itself handles ids that are free. Orphaned backends stay detected: a start also looks
     at the shared memory segment of the data directory.
     """
-    lock = data / "postmaster.pid"
-    try:
-        pid = int(lock.read_text().split("\n", 1)[0])
-    except (FileNotFoundError, ValueError):
-        return
-    if Path(f"/proc/{pid}").exists() and not _runs_in(pid, data):
-        lock.unlink(missing_ok=True)
+    for lock in (data / "postmaster.pid", *socket_directory.glob(".s.PGSQL.*.lock")):
+        try:
+            pid, served = lock.read_text().splitlines()[:2]
+        except (FileNotFoundError, ValueError):
+            continue
+        if Path(f"/proc/{pid}").exists() and not _runs_in(int(pid), Path(served)):
+            lock.unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from node import files, probe, server_log, server_process
 from node.cluster import SUPERUSER
 from node.errors import FailedError, RefusedError
 from node.layout import Layout
-from node.platform import Platform
+from node.machine_platform import Platform
 from node.sql import Sql
 from postgres.server_settings import MACHINE_SETTINGS, required_settings
 
@@ -60,13 +60,8 @@ class Switch:
         Raises:
             FailedError: it does not start; with what it says.
         """
-        mark = server_log.mark(self.layout.logs)
         self.point(generation)
-        try:
-            self.platform.start(self.major)
-        except FailedError as error:
-            said = server_log.messages(self.layout.logs, mark)
-            raise FailedError("\n".join([str(error), *said])) from error
+        self.platform.start(self.major)
 
     def activate(self, generation: str, expected: Expected) -> None:
         """Reload the running server on a generation and verify it; what is wrong is left to the caller.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -49,7 +50,9 @@ class Aws:
             ),
         }
 
+    @cached_property
     def _session(self) -> boto3.Session:
+        # One session for all clients: it reads the services' descriptions once.
         return boto3.Session(
             aws_access_key_id=self._environment.get("AWS_ACCESS_KEY_ID"),
             aws_secret_access_key=self._environment.get("AWS_SECRET_ACCESS_KEY"),
@@ -59,19 +62,19 @@ class Aws:
 
     def secrets(self, arn: str) -> SecretsManagerClient:
         """Secrets Manager in the region of the secret `arn`."""
-        return self._session().client("secretsmanager", **self._options(arn))
+        return self._session.client("secretsmanager", **self._options(arn))
 
-    def logs(self) -> CloudWatchLogsClient:
-        """CloudWatch Logs."""
-        return self._session().client("logs", **self._options(None))
+    def logs(self, arn: str) -> CloudWatchLogsClient:
+        """CloudWatch Logs in the region of the resource `arn`."""
+        return self._session.client("logs", **self._options(arn))
 
     def parameters(self) -> SSMClient:
         """Systems Manager parameters."""
-        return self._session().client("ssm", **self._options(None))
+        return self._session.client("ssm", **self._options(None))
 
     def objects(self) -> S3Client:
         """S3."""
-        return self._session().client("s3", **self._options(None))
+        return self._session.client("s3", **self._options(None))
 
 
 def reason(error: BotoCoreError | ClientError) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
-from pgpasswordless.aws import reason
+from pgpasswordless.aws import Aws, reason
 from pgpasswordless.checks import RuleUsed
 from pgpasswordless.sessions import Session
 
@@ -28,7 +28,7 @@ CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
 def rules_used(
-    logs: CloudWatchLogsClient, log_group: str, sessions: Sequence[Session], deadline_seconds: float
+    aws: Aws, neighbour_arn: str, log_group: str, sessions: Sequence[Session], deadline_seconds: float
 ) -> Mapping[str, RuleUsed | str]:
     """The rule of each session, or why it is not known, by session id.
 
@@ -36,14 +36,15 @@ def rules_used(
     or the deadline has passed.
 
     Args:
-        logs: client of the account with the log group.
+        aws: access to the account with the log group.
+        neighbour_arn: a resource in the log group's region.
         log_group: its events are the server's jsonlog lines, one line per event.
         sessions: the sessions to find, by session id, process id and role.
         deadline_seconds: how long to wait for all of them together.
     """
     found: dict[str, RuleUsed | str] = {}
 
-    def look() -> bool:
+    def look(logs: CloudWatchLogsClient) -> bool:
         for session in sessions:
             if session.session_id not in found:
                 rule = _find(logs, log_group, session)
@@ -61,7 +62,7 @@ def rules_used(
         retry_error_callback=give_up,
     )
     try:
-        patience(look)
+        patience(look, aws.logs(neighbour_arn))
         missing = f"not in log group {log_group} after {deadline_seconds:g} s"
     except (BotoCoreError, ClientError) as error:
         missing = f"log group {log_group} cannot be read: {reason(error)}"

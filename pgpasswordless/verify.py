@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from pgpasswordless import identity, identity_files, refusals
-from pgpasswordless.checks import Check, Login, Verification
+from pgpasswordless.checks import Check, Login, RuleUsed, Verification
 from pgpasswordless.connections import Database
 from pgpasswordless.errors import IdentityError, NotSupportedError, StackError
 from pgpasswordless.identity import Identity
@@ -110,11 +110,13 @@ def _try(stack: Stack, database: str, role: str, directory: Path, now: datetime 
 
 
 def _with_rules(stack: Stack, database: str, trials: Sequence[Trial], deadline_seconds: float) -> list[Login]:
-    log_group = stack.database(database).log_group
+    server = stack.database(database)
     sessions = [trial.session for trial in trials if trial.session]
-    rules = (
-        rules_used(stack.aws.logs(), log_group, sessions, deadline_seconds) if log_group and sessions else {}
-    )
+    # The server's log lies where its roles' secrets lie.
+    secret_arn = next((role.secret_arn for role in server.roles.values() if role.secret_arn), "")
+    rules: Mapping[str, RuleUsed | str] = {}
+    if server.log_group and sessions:
+        rules = rules_used(stack.aws, secret_arn, server.log_group, sessions, deadline_seconds)
     rows = []
     for trial in trials:
         row = _row(database, trial)

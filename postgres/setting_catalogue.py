@@ -29,6 +29,8 @@ _REAL_MAX = 1.79769e308
 
 class _Details(TypedDict, total=False):
     unit: str
+    multiple_of: int
+    lowest_above_zero: int
     library: str
     since: int
     until: int
@@ -84,14 +86,14 @@ _MEMORY = (
     _integer("max_stack_depth", "superuser", 100, _INT_MAX, unit="kB"),
     _integer("min_dynamic_shared_memory", "postmaster", 0, _INT_MAX, unit="MB"),
     _integer("temp_file_limit", "superuser", -1, _INT_MAX, unit="kB"),
-    _integer("vacuum_buffer_usage_limit", "user", 0, 16_777_216, unit="kB", since=16),
-    _integer("commit_timestamp_buffers", "postmaster", 0, 131_072, unit="8kB", since=17),
-    _integer("multixact_member_buffers", "postmaster", 16, 131_072, unit="8kB", since=17),
-    _integer("multixact_offset_buffers", "postmaster", 16, 131_072, unit="8kB", since=17),
-    _integer("notify_buffers", "postmaster", 16, 131_072, unit="8kB", since=17),
-    _integer("serializable_buffers", "postmaster", 16, 131_072, unit="8kB", since=17),
-    _integer("subtransaction_buffers", "postmaster", 0, 131_072, unit="8kB", since=17),
-    _integer("transaction_buffers", "postmaster", 0, 131_072, unit="8kB", since=17),
+    _integer("vacuum_buffer_usage_limit", "user", 0, 16_777_216, unit="kB", lowest_above_zero=128, since=16),
+    _integer("commit_timestamp_buffers", "postmaster", 0, 131_072, unit="8kB", multiple_of=16, since=17),
+    _integer("multixact_member_buffers", "postmaster", 16, 131_072, unit="8kB", multiple_of=16, since=17),
+    _integer("multixact_offset_buffers", "postmaster", 16, 131_072, unit="8kB", multiple_of=16, since=17),
+    _integer("notify_buffers", "postmaster", 16, 131_072, unit="8kB", multiple_of=16, since=17),
+    _integer("serializable_buffers", "postmaster", 16, 131_072, unit="8kB", multiple_of=16, since=17),
+    _integer("subtransaction_buffers", "postmaster", 0, 131_072, unit="8kB", multiple_of=16, since=17),
+    _integer("transaction_buffers", "postmaster", 0, 131_072, unit="8kB", multiple_of=16, since=17),
     _integer("max_notify_queue_pages", "postmaster", 64, _INT_MAX, since=17),
 )
 

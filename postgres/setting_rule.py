@@ -40,8 +40,9 @@ _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?
 class SettingRule:
     """One setting of the majors `since` to `until`, as pg_settings describes it there.
 
-    `minimum` and `maximum` are counted in `unit`, both included. A string must match `pattern` whole;
-    `hint` says in words what that is. `library` must be preloaded for the setting to exist.
+    `minimum` and `maximum` are counted in `unit`, both included; so are `multiple_of` and
+    `lowest_above_zero`, which pg_settings does not show. A string must match `pattern` whole; `hint`
+    says in words what that is. `library` must be preloaded for the setting to exist.
     """
 
     name: str
@@ -50,6 +51,8 @@ class SettingRule:
     unit: str | None = None
     minimum: float | None = None
     maximum: float | None = None
+    multiple_of: int = 1
+    lowest_above_zero: int = 0
     values: tuple[str, ...] = ()
     pattern: str = ""
     hint: str = ""
@@ -78,6 +81,10 @@ class SettingRule:
         bounds = f"{number} from {self.minimum:g} to {self.maximum:g}"
         if self.kind == "integer":
             bounds = f"{number} from {int(self.minimum or 0)} to {int(self.maximum or 0)}"
+            if self.multiple_of > 1:
+                bounds += f", divisible by {self.multiple_of},"
+            if self.lowest_above_zero:
+                bounds += f", and 0 or at least {self.lowest_above_zero},"
         if self.unit is None:
             return bounds
         units = MEMORY_UNITS if self.unit in (*MEMORY_UNITS, "8kB") else TIME_UNITS
@@ -117,9 +124,14 @@ def _number_problem(rule: SettingRule, value: str) -> str | None:
         if not unit and number.denominator != 1:
             return f"is not {rule.allowed()}"
         number = Fraction(round(number))
+    return _range_problem(rule, number)
+
+
+def _range_problem(rule: SettingRule, number: Fraction) -> str | None:
     if number < Fraction(rule.minimum or 0) or number > Fraction(rule.maximum or 0):
         return f"is out of range; give {rule.allowed()}"
-    return None
+    uneven = rule.multiple_of > 1 and number % rule.multiple_of != 0
+    return f"is not {rule.allowed()}" if uneven or 0 < number < rule.lowest_above_zero else None
 
 
 def _factor(unit: str, base: str | None) -> Fraction | None:

@@ -68,7 +68,8 @@ def _file(number: int, entry: Any) -> WrittenFile:
     path = entry["path"]
     if not path.startswith("/") or ".." in Path(path).parts:
         raise UserDataError(f"{where}: path {path!r} must be absolute and without '..'")
-    content = str(entry.get("content") or "").encode()
+    raw = entry.get("content") or ""
+    content = raw if isinstance(raw, bytes) else str(raw).encode()
     encoding = str(entry.get("encoding") or "text/plain").lower()
     try:
         if "b64" in encoding or "base64" in encoding:
@@ -84,7 +85,8 @@ def _file(number: int, entry: Any) -> WrittenFile:
 
 
 def lay_down(files: list[WrittenFile], root: Path) -> None:
-    """Writes files below `root`. Owners are set only where this process may, for users that this machine has."""
+    """Writes files below `root`. Owners are set only where this process may, for users that this machine "
+    "has."""
     for file in files:
         target = root / file.path.lstrip("/")
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -164,6 +164,7 @@ class Deployment:
         events = self._state.pulumi / "events"
         events.unlink(missing_ok=True)
         account = Account(step=step)
+        step.detail = "the engine and the program are starting"
         log = EventLog(events)
         with self._state.engine_log.open("a") as output:
             self._state.engine_log.chmod(0o600)

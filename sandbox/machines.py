@@ -4,8 +4,9 @@ Layout below the state folder:
     machines/<instance>/instance.json   what was launched; the registry
     machines/<instance>/root/           the machine's file system
     machines/<instance>/node.log        what the launcher prints
-    volumes/<volume>/                   a data volume; <root>/var/lib/postgresql points to it while it is attached
-    snapshots/<snapshot>/               what a deleted volume held, when a final snapshot was asked for
+    volumes/<volume>/                   a data volume; <root>/var/lib/postgresql points to it while it is
+    attached snapshots/<snapshot>/               what a deleted volume held, when a final snapshot was asked
+    for
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Machines:
         binaries: Mapping[int, Path],
         server_user: str | None = None,
     ) -> None:
+        """See the class."""
         self._folder = state_dir / "machines"
         self._volumes = state_dir / "volumes"
         self._snapshots = state_dir / "snapshots"

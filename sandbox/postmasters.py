@@ -16,7 +16,8 @@ _KILL_SECONDS = 10.0
 def postmasters(root: Path) -> list[psutil.Process]:
     """Servers with a data directory below `root`.
 
-    A pid file alone proves nothing after a crash: the process must work in that very directory, as postmasters do.
+    A pid file alone proves nothing after a crash: the process must work in that very directory, as
+    postmasters do.
     """
     return [process for folder in _data_directories(root) if (process := _postmaster(folder)) is not None]
 

@@ -8,6 +8,7 @@ it. A process number alone proves nothing: numbers come around again.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import time
@@ -52,9 +53,17 @@ def _start_and_state(pid: int) -> tuple[int, str] | None:
 def identity_of(pid: int) -> Identity | None:
     """The identity of a running process; None when there is none with that number."""
     found = _start_and_state(pid)
-    if found is None or found[1] in "ZX":
+    if found is None or (found[1] in "ZX" and not _has_other_threads(pid)):
         return None
     return Identity(pid=pid, started=found[0])
+
+
+def _has_other_threads(pid: int) -> bool:
+    # A killed process looks ended as soon as its first thread is; the others still hold its ports.
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir())) > 1
+    except OSError:
+        return False
 
 
 def marked_environment(root: Path, part: str, inherited: Mapping[str, str]) -> dict[str, str]:
@@ -116,6 +125,24 @@ def names(identities: Iterable[Identity]) -> Iterator[tuple[Identity, str]]:
             yield identity, Path(process.cmdline()[0] if process.cmdline() else process.name()).name
 
 
+def label(identity: Identity) -> str:
+    """What a process runs, for people: `postgres`, `python launcher.py`, `python -m sandbox`."""
+    try:
+        arguments = psutil.Process(identity.pid).cmdline()
+    except psutil.Error:
+        arguments = []
+    if not arguments:
+        return "unknown"
+    program = Path(arguments[0]).name
+    if not program.startswith("python"):
+        return program
+    # Interpreter options come first, then a script or a module.
+    rest = list(
+        itertools.dropwhile(lambda argument: argument.startswith("-") and argument != "-m", arguments[1:])
+    )
+    return " ".join(["python", *(Path(argument).name for argument in rest[: 2 if rest[:1] == ["-m"] else 1])])
+
+
 def listens(root: Path, port: int) -> bool:
     """Whether a process of the sandbox in `root` listens on the TCP port."""
     for identity in ours(root):
@@ -162,6 +189,6 @@ def send(identity: Identity, number: signal.Signals) -> None:
     try:
         if identity.is_alive:
             with contextlib.suppress(OSError):
-                signal.pidfd_sendsend(descriptor, number)
+                signal.pidfd_send_signal(descriptor, number)
     finally:
         os.close(descriptor)

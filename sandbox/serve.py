@@ -30,7 +30,7 @@ PORT_NAMES = ("aws", "metadata", "provider-aws", "provider-tls", "provider-postg
 HAND_OVER = signal.SIGHUP
 STILL_WANTED_SECONDS = 1.0
 # What the resident process loads; when it changes on disk, `up` starts a new one.
-CODE = ("sandbox", "node", "postgres")
+CODE = ("sandbox", "postgres")
 
 _log = logging.getLogger("sandbox.serve")
 
@@ -127,7 +127,6 @@ def _services(
             binaries={major: state.postgresql / str(major) / "bin" for major in SUPPORTED_MAJORS},
             server_user=state.user.name if state.user.switched else None,
         )
-        endpoint.on_write(machines.notice)
         stack.callback(lambda: machines.stop() if handing_over() else machines.stop_all())
         served: dict[str, int] = {}
         for provider in (AwsProvider(endpoint, machines), TlsProvider(), PostgresqlProvider()):

@@ -43,10 +43,16 @@ def server_user() -> ServerUser:
     """The current user, or for root `postgres` or else `nobody`.
 
     Raises:
-        SandboxError: root has neither of them.
+        SandboxError: root has neither of them, or the current user has no name.
     """
     if os.geteuid() != 0:
-        own = pwd.getpwuid(os.geteuid())
+        try:
+            own = pwd.getpwuid(os.geteuid())
+        except KeyError:
+            raise SandboxError(
+                f"User {os.geteuid()} has no entry in /etc/passwd, and PostgreSQL does not start without "
+                f"one. Add one, for example as root: useradd --uid {os.geteuid()} somebody"
+            ) from None
         return ServerUser(name=own.pw_name, uid=own.pw_uid, gid=own.pw_gid, switched=False)
     for name in CANDIDATES:
         try:

@@ -27,9 +27,19 @@ class StackFile:
     @property
     def major(self) -> int | None:
         """The PostgreSQL release it asks for; None when it asks for none, or for nonsense."""
-        section = self.document["config"].get(SELF_MANAGED)
-        major = section.get("major", DEFAULT_MAJOR) if isinstance(section, dict) else None
+        section = self._self_managed()
+        major = None if section is None else section.get("major", DEFAULT_MAJOR)
         return major if isinstance(major, int) else None
+
+    @property
+    def roles(self) -> list[str]:
+        """The names of the database roles, in the order of the file."""
+        roles = (self._self_managed() or {}).get("roles")
+        return list(roles) if isinstance(roles, dict) else []
+
+    def _self_managed(self) -> dict[str, Any] | None:
+        section = self.document["config"].get(SELF_MANAGED)
+        return section if isinstance(section, dict) else None
 
     def completed(self, port: int, salt: str) -> str:
         """The text for the engine: the sandbox's port for PostgreSQL, and the salt of its passphrase."""

@@ -36,8 +36,8 @@ def status(state: State) -> dict[str, Any]:
             for resource in checkpoint.resources_of_type(REPORT_TYPE)
         ],
         "processes": [
-            {"pid": identity.pid, "program": program}
-            for identity, program in processes.names(processes.ours(state.root))
+            {"pid": identity.pid, "program": processes.label(identity)}
+            for identity in processes.ours(state.root)
         ],
     }
 

@@ -9,7 +9,15 @@ from pathlib import Path
 from pgpasswordless.errors import PgpasswordlessError
 from pgpasswordless.show import show
 from pgpasswordless.stack import load
-from sandbox import engine, postgresql_binaries, processes, resident, stack_context, stack_file
+from sandbox import (
+    engine,
+    postgresql_binaries,
+    processes,
+    reachability,
+    resident,
+    stack_context,
+    stack_file,
+)
 from sandbox.console import Progress
 from sandbox.deployment import STACK, Deployed, Deployment, DeploymentError
 from sandbox.errors import SandboxError
@@ -28,6 +36,7 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     found = engine.ensure(progress)
     psql = _programs(state, wanted.major, progress)
     addresses = resident.ensure(state, progress)
+    reachability.wait_for_return(state.connections)
     aws = resident.operator_environment(state, addresses)
     ports = state.ports((POSTGRESQL_PORT,), is_ours=lambda port: processes.listens(state.root, port))
     deployment = Deployment(state, found, addresses.providers, aws)
@@ -38,7 +47,7 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
         raise
     stack_context.write(STACK, state, deployed.connections, aws, psql)
     _record(state, outcome="unchanged" if deployed.unchanged else "deployed", summary=deployed.summary)
-    return _reached(deployed)
+    return _reached(deployed, wanted.roles)
 
 
 def _programs(state: State, major: int | None, progress: Progress) -> Path | None:
@@ -59,15 +68,21 @@ def _record(state: State, *, outcome: str, summary: str) -> None:
     replace_file(state.deployment, json.dumps(document, indent=2) + "\n")
 
 
-def _reached(deployed: Deployed) -> list[str]:
+def _reached(deployed: Deployed, order: list[str]) -> list[str]:
+    """How each database is reached, with a psql line for the role that the stack file names first."""
     lines = [f"deployment: {deployed.summary}"]
     stack = load(STACK)
     for name, database in stack.connections.databases.items():
-        roles = ", ".join(database.roles)
-        lines += ["", f"{name}: PostgreSQL listens on {database.host}:{database.port}, roles {roles}"]
-        for role in list(database.roles)[:1]:
+        roles = sorted(database.roles, key=lambda role: order.index(role) if role in order else len(order))
+        lines += [
+            "",
+            f"{name}: PostgreSQL listens on {database.host}:{database.port}, roles {', '.join(roles)}",
+        ]
+        for role in roles[:1]:
             try:
-                lines.append(show(stack, database=name, role=role).psql)
+                shown = show(stack, database=name, role=role)
             except PgpasswordlessError as error:
                 raise SandboxError(f"{name} is deployed, but role {role} cannot be shown: {error}") from error
+            reachability.wait_for_login(shown.connection_string)
+            lines.append(shown.psql)
     return lines

@@ -176,7 +176,6 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                 "certPem": f"leaf {args.name}\n",
                 "validityEndTime": "2027-02-01T12:00:00+02:00",
             },
-            "aws:ec2/instance:Instance": {"id": "i-0123456789abcdef0"},
             "aws:ec2/networkInterface:NetworkInterface": {"privateIp": "10.20.0.10"},
             "aws:ec2/subnet:Subnet": {
                 "availabilityZone": plain(args.inputs.get("availabilityZone")) or f"{REGION}a",
@@ -278,6 +277,14 @@ async def _exports() -> dict[str, Export]:
     return exports
 
 
+def _forget() -> None:
+    """Drop what an earlier program left in the SDK's global state."""
+    sdk: Any = settings.SETTINGS
+    sdk.rpc_manager.clear()
+    sdk.outputs.clear()
+    settings.set_root_resource(None)  # type: ignore[arg-type]
+
+
 def record(
     program: Callable[[], Any],
     *,
@@ -299,7 +306,7 @@ def record(
     monitor = RecordingMonitor(ProviderAnswers(overrides or {}, marker), recording)
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         asyncio.set_event_loop(loop)
-        settings.set_root_resource(None)  # type: ignore[arg-type]
+        _forget()
         pulumi_mocks.set_mocks(
             monitor.mocks, project="passwordless-postgres", stack=stack, preview=preview, monitor=monitor
         )
@@ -307,7 +314,11 @@ def record(
             loop.run_until_complete(run_pulumi_func(program))
             recording.exports = loop.run_until_complete(_exports())
         finally:
-            settings.set_root_resource(None)  # type: ignore[arg-type]
+            for task in asyncio.all_tasks(loop):
+                task.cancel()
+            loop.run_until_complete(loop.shutdown_default_executor())
+            loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
+            _forget()
             asyncio.set_event_loop(None)
     return recording
 

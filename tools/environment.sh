@@ -43,7 +43,8 @@ for candidate in python3 python3.13 python3.12 python3.11; do
     fi
 done
 [ -n "$python" ] || fail "no Python >= 3.11 on PATH (looked for python3, python3.13, python3.12, python3.11;" \
-    "python3 is $(python3 --version 2>&1 || echo missing)). Install one, for example: apt-get install python3 python3-venv"
+    "python3 is $(python3 --version 2>/dev/null || echo missing)). Install one, for example:" \
+    "apt-get install python3 python3-venv"
 
 # What was begun and not finished, or made elsewhere, is made anew; its downloads are kept.
 if [ -e "$incomplete" ] || { [ -d "$venv" ] && ! "$venv/bin/python" -c '' 2>/dev/null; }; then
@@ -98,6 +99,10 @@ if [ -z "${SSL_CERT_FILE-}" ]; then
     certificates=$(pip_setting cert)
     [ -z "$certificates" ] || export SSL_CERT_FILE="$certificates"
 fi
+# Where the machine has certificates of its own they hold, as for everything else on it.
+for bundle in /etc/ssl/certs/ca-certificates.crt /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/ca-bundle.pem; do
+    [ ! -s "$bundle" ] || export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+done
 
 say "$venv: installing $(grep -c '^[a-z].*==' requirements-dev.txt) packages"
 {

@@ -1,4 +1,5 @@
-"""Decides whether a caller may make a call, by the documents that the program itself put into IAM, S3 and Secrets Manager."""
+"""Decides whether a caller may make a call, by the documents that the program itself put into IAM, S3 "
+"and Secrets Manager."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ class Authoriser:
     """
 
     def __init__(self, moto: Moto) -> None:
+        """See the class."""
         self._moto = moto
 
     def authorise(self, identity: Identity, operation: Operation, region: str) -> None:
@@ -117,8 +119,8 @@ def trusts_service(trust_policy: str, service: str) -> bool:
 def caller_context(identity: Identity, region: str) -> Context:
     """Global condition keys of a call.
 
-    `aws:SecureTransport` is true although the sandbox speaks http: loopback is its protected transport, and policies
-    that demand TLS are about what happens on a network.
+    `aws:SecureTransport` is true although the sandbox speaks http: loopback is its protected transport, and
+    policies that demand TLS are about what happens on a network.
     """
     facts: Mapping[str, str] = identity.session.facts if identity.session else {"aws:username": "operator"}
     return {

@@ -39,12 +39,15 @@ class AwsEndpoint:
     _running: ClassVar[AwsEndpoint | None] = None
 
     def __init__(self, state_dir: Path, port: int = 0, metadata_port: int = 0) -> None:
+        """See the class."""
+        self.state_dir = state_dir
         self.port = port
         self._metadata_port = metadata_port
         self._door = FrontDoor(state_dir / "aws")
         self._server: LoopbackServer | None = None
         self._metadata: MetadataService | None = None
         self._clients: dict[tuple[str, str], Any] = {}
+
     def start(self) -> None:
         """Brings back what the journal holds, then serves.
 
@@ -73,10 +76,12 @@ class AwsEndpoint:
             AwsEndpoint._running = None
 
     def __enter__(self) -> AwsEndpoint:
+        """Starts."""
         self.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
+        """Stops."""
         self.stop()
 
     @property

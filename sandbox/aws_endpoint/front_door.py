@@ -37,6 +37,7 @@ class FrontDoor:
     """
 
     def __init__(self, folder: Path) -> None:
+        """See the class."""
         self.credentials = Credentials(folder)
         self.moto = Moto()
         self._authoriser = Authoriser(self.moto)
@@ -63,7 +64,8 @@ class FrontDoor:
             self.moto.reset()
 
     def on_write(self, listener: Listener) -> None:
-        """Has `listener` called after each successful write, in the thread of the request. It must be quick."""
+        """Has `listener` called after each successful write, in the thread of the request. It must be "
+        "quick."""
         self._listeners.append(listener)
 
     def handle(self, request: HttpRequest) -> HttpResponse:

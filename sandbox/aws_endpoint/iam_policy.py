@@ -1,7 +1,7 @@
 """IAM policy documents: reading them, and deciding one call by them.
 
-The order of decision within one account: an explicit deny anywhere wins; else an allow in an identity-based policy or
-an allow in the resource-based policy that names the principal itself; else the call is denied.
+The order of decision within one account: an explicit deny anywhere wins; else an allow in an identity-based
+policy or an allow in the resource-based policy that names the principal itself; else the call is denied.
 Source: IAM User Guide, "Policy evaluation logic" and "IAM JSON policy elements reference".
 """
 
@@ -164,7 +164,7 @@ def _statement(raw: Any) -> Statement:
     if not isinstance(raw, Mapping):
         raise MalformedPolicyDocument("a Statement is not an object")
     if unknown := set(raw) - _STATEMENT_ELEMENTS:
-        raise MalformedPolicyDocument(f"unknown element {sorted(unknown)[0]} in a Statement")
+        raise MalformedPolicyDocument(f"unknown element {min(unknown)} in a Statement")
     if raw.get("Effect") not in ("Allow", "Deny"):
         raise MalformedPolicyDocument(f"Effect is {raw.get('Effect')!r}; allowed are Allow and Deny")
     if ("Action" in raw) == ("NotAction" in raw):
@@ -220,8 +220,8 @@ def decide(
         request: The call.
         identity_policies: Statements of each policy of the caller.
         resource_policy: Statements of the resource's own policy, such as a bucket policy.
-        needs_resource_policy: True where an identity-based allow is not enough: a role's trust policy must name the
-            caller or its account.
+        needs_resource_policy: True where an identity-based allow is not enough: a role's trust policy must
+            name the caller or its account.
     """
     identity = [item for policy in identity_policies for item in policy if item.covers(request)]
     resource = [item for item in resource_policy if item.covers(request)]

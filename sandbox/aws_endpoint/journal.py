@@ -1,12 +1,12 @@
 """The journal: every request that writes, in order, so that a killed sandbox comes back with what it had.
 
-One JSON object per line, each fsynced before its request is carried out. Carrying the same requests out again, each
-with the random numbers of its own sequence number, gives the same ids, versions and values. What comes back different
-are times: creation and modification dates are those of the replay.
+One JSON object per line, each fsynced before its request is carried out. Carrying the same requests out
+again, each with the random numbers of its own sequence number, gives the same ids, versions and values. What
+comes back different are times: creation and modification dates are those of the replay.
 
-The file grows with every change of the deployment, which is small. What a machine writes over and over would let it
-grow without bound: `compact` keeps only the latest few versions of each object that a role's session wrote, as a
-lifecycle rule for noncurrent versions would. Log events and metrics are not journalled at all.
+The file grows with every change of the deployment, which is small. What a machine writes over and over would
+let it grow without bound: `compact` keeps only the latest few versions of each object that a role's session
+wrote, as a lifecycle rule for noncurrent versions would. Log events and metrics are not journalled at all.
 """
 
 from __future__ import annotations
@@ -92,6 +92,7 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
+        """See the class."""
         self.path = path
         self._file: BinaryIO | None = None
         self._next = 1
@@ -99,7 +100,8 @@ class Journal:
     def open(self) -> list[Entry]:
         """Reads the journal, compacts it, and makes it ready for more.
 
-        An incomplete last line is the write that a kill interrupted: its request was never answered, so it is dropped.
+        An incomplete last line is the write that a kill interrupted: its request was never answered, so it is
+            dropped.
 
         Raises:
             CorruptJournal: Another line is unreadable.
@@ -120,7 +122,8 @@ class Journal:
             return Entry.from_line(line)
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptJournal(
-                f"{self.path}, line {number}: {error}; restore the file, or remove the sandbox's state and deploy anew"
+                f"{self.path}, line {number}: {error}; restore the file, or remove the sandbox's state and "
+                "deploy anew"
             ) from error
 
     def _rewrite(self, entries: Iterable[Entry]) -> None:

@@ -16,7 +16,8 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class _RequestHandler(WSGIRequestHandler):
-    """Keeps header names as they came, and writes no access log: paths may hold names that only one client knows."""
+    """Keeps header names as they came, and writes no access log: paths may hold names that only one "
+    "client knows."""
 
     def make_environ(self) -> dict[str, Any]:
         """The WSGI environment, with the headers as they came over the wire."""
@@ -41,6 +42,7 @@ class LoopbackServer:
     """
 
     def __init__(self, name: str, handler: Handler, port: int = 0) -> None:
+        """See the class."""
         self._handler = handler
         self._server = make_server(
             "127.0.0.1", port, self._application, threaded=True, request_handler=_RequestHandler

@@ -1,7 +1,7 @@
 """Instance metadata services, version 2 only, one per instance.
 
-Each instance gets a base address of its own, whose path nobody else can guess: on EC2 the network keeps others away from
-169.254.169.254, on loopback nothing would.
+Each instance gets a base address of its own, whose path nobody else can guess: on EC2 the network keeps
+others away from 169.254.169.254, on loopback nothing would.
 Source: EC2 User Guide, "Use the Instance Metadata Service" and "Instance metadata categories".
 """
 
@@ -75,6 +75,7 @@ class MetadataService:
     def __init__(
         self, credentials: Credentials, role_of_profile: Callable[[str], RoleDocuments | None], port: int = 0
     ) -> None:
+        """See the class."""
         self._credentials = credentials
         self._role_of_profile = role_of_profile
         self._instances: dict[str, _Instance] = {}
@@ -90,7 +91,8 @@ class MetadataService:
         self._server.stop()
 
     def register(self, facts: InstanceFacts) -> str:
-        """The base address for AWS_EC2_METADATA_SERVICE_ENDPOINT of an instance; the same while this process lives."""
+        """The base address for AWS_EC2_METADATA_SERVICE_ENDPOINT of an instance; the same while this "
+        "process lives."""
         with self._lock:
             for path, instance in self._instances.items():
                 if instance.facts.instance_id == facts.instance_id:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import os
 import string
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -19,7 +21,8 @@ from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.aws_endpoint.exchange import HttpRequest, HttpResponse
 
 IMAGES = Path(__file__).with_name("debian_images.json")
-# Never journalled and never passed on: moto checks no signature, and a token in a file would be a secret in it.
+# Never journalled and never passed on: moto checks no signature, and a token in a file would be a secret in
+# it.
 _CREDENTIAL_HEADERS = frozenset({"authorization", "x-amz-security-token"})
 
 
@@ -44,6 +47,7 @@ class Moto:
     """moto's server application. Its state belongs to the process, so there is one of these at a time."""
 
     def __init__(self) -> None:
+        """See the class."""
         # moto reads the images while it is imported, so the import waits until the variable is set.
         os.environ["MOTO_AMIS_PATH"] = str(IMAGES)
         from moto import backends  # noqa: PLC0415
@@ -54,10 +58,15 @@ class Moto:
         from moto.s3.models import FakeBucket  # noqa: PLC0415
         from moto.secretsmanager.utils import SecretsManagerSecretIdentifier  # noqa: PLC0415
 
-        # moto evaluates bucket policies as well, without their conditions; the front door has decided already.
-        FakeBucket.get_permission = lambda *_: PermissionResult.PERMITTED
+        # moto evaluates bucket policies as well, without their conditions; the front door has decided
+        # already.
+        setattr(FakeBucket, "get_permission", lambda *_: PermissionResult.PERMITTED)  # noqa: B010
         # Known before the secret exists, so that previews can show the documents that name it.
-        SecretsManagerSecretIdentifier.generate = lambda self, *_, **__: secret_arn(self.name, self.region)
+        setattr(  # noqa: B010
+            SecretsManagerSecretIdentifier,
+            "generate",
+            lambda self, *_, **__: secret_arn(self.name, self.region),
+        )
 
         self.lock = threading.RLock()
         self._random = mock_random
@@ -141,6 +150,12 @@ def _text(document: str | bytes) -> str:
     return document.decode() if isinstance(document, bytes) else document
 
 
+@cache
+def image_architectures() -> Mapping[str, str]:
+    """The machine images that EC2 has here, with their architectures."""
+    return {image["ami_id"]: image["architecture"] for image in json.loads(IMAGES.read_text())}
+
+
 def secret_arn(name: str, region: str) -> str:
     """The ARN that a secret of this name has here, with the six characters that AWS makes up."""
     digest = int.from_bytes(hashlib.sha256(name.encode()).digest())
@@ -151,7 +166,9 @@ def secret_arn(name: str, region: str) -> str:
 
 def without_credentials(request: HttpRequest, region: str, service: str) -> HttpRequest:
     """The request without signature and token, but with the scope by which moto finds the service."""
-    scope = f"AWS4-HMAC-SHA256 Credential=SANDBOX/20260101/{region}/{service}/aws4_request, SignedHeaders=host"
+    scope = (
+        f"AWS4-HMAC-SHA256 Credential=SANDBOX/20260101/{region}/{service}/aws4_request, SignedHeaders=host"
+    )
     kept = tuple((name, value) for name, value in request.headers if name.lower() not in _CREDENTIAL_HEADERS)
     return HttpRequest(
         method=request.method,

@@ -45,8 +45,8 @@ class Operation:
         service: Signing name.
         name: Name in the service's model, such as `PutObject`.
         protocol: Wire protocol of the request: `rest-xml`, `query`, `ec2`, `json` or `cbor`.
-        parameters: Top-level members by their names in the model, as far as they are texts or JSON values. Bodies of
-            S3 are not looked into.
+        parameters: Top-level members by their names in the model, as far as they are texts or JSON values.
+            Bodies of S3 are not looked into.
     """
 
     service: str

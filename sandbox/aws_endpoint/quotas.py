@@ -1,6 +1,7 @@
 """Limits of AWS that moto does not hold.
 
-Source: quotas pages of Systems Manager ("Parameter Store"), Secrets Manager, IAM and S3; the error codes and wordings
+Source: quotas pages of Systems Manager ("Parameter Store"), Secrets Manager, IAM and S3; the error codes and
+    wordings
 are those of the services.
 """
 
@@ -32,13 +33,15 @@ def _put_parameter(given: Mapping[str, Any]) -> None:
     if not value:
         raise _invalid(
             "ValidationException",
-            "1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must have length "
+            "1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must "
+            "have length "
             "greater than or equal to 1.",
         )
     if tier == "Standard" and len(value) > STANDARD_PARAMETER_CHARACTERS:
         raise _invalid(
             "ValidationException",
-            "Standard tier parameters support a maximum parameter value of 4096 characters. To create a larger "
+            "Standard tier parameters support a maximum parameter value of 4096 characters. To create a "
+            "larger "
             "parameter value, upgrade the parameter to use the advanced-parameter tier.",
         )
     if len(value) > ADVANCED_PARAMETER_CHARACTERS:
@@ -53,7 +56,8 @@ def _put_secret(given: Mapping[str, Any]) -> None:
     if size > SECRET_BYTES:
         raise _invalid(
             "ValidationException",
-            "1 validation error detected: Value at 'secretString' failed to satisfy constraint: Member must have "
+            "1 validation error detected: Value at 'secretString' failed to satisfy constraint: Member "
+            "must have "
             f"length less than or equal to {SECRET_BYTES}",
         )
 
@@ -75,7 +79,8 @@ def _put_role_policy(given: Mapping[str, Any]) -> None:
     if len(re.sub(r"\s", "", document)) > ROLE_POLICY_CHARACTERS:
         raise _invalid(
             "LimitExceeded",
-            f"Maximum policy size of {ROLE_POLICY_CHARACTERS} bytes exceeded for role {given.get('RoleName')}",
+            f"Maximum policy size of {ROLE_POLICY_CHARACTERS} bytes exceeded for role "
+            f"{given.get('RoleName')}",
         )
 
 

@@ -22,6 +22,7 @@ class Refusal(Exception):  # noqa: N818
     """
 
     def __init__(self, kind: Kind, message: str = "", code: str = "ValidationException") -> None:
+        """See the class."""
         super().__init__(message)
         self.kind = kind
         self.message = message
@@ -41,10 +42,16 @@ class Kind(Enum):
     INVALID = "invalid"
 
 
-_INVALID_TOKEN = "The security token included in the request is invalid."
+_INVALID = "The security token included in the request is invalid."
 _MISMATCH = (
-    "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
+    "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
+    "Access Key "
     "and signing method. Consult the service documentation for details."
+)
+_S3_MISMATCH = (
+    "The request signature we calculated does not match the signature you provided. "
+    "Check your key and signing "
+    "method."
 )
 _EXPIRED = "The security token included in the request is expired"
 _NOT_VALIDATED = "AWS was not able to validate the provided access credentials"
@@ -59,12 +66,7 @@ _ERRORS: dict[str, dict[Kind, tuple[str, int, str]]] = {
             "The AWS Access Key Id you provided does not exist in our records.",
         ),
         Kind.EXPIRED: ("ExpiredToken", 400, "The provided token has expired."),
-        Kind.WRONG_SIGNATURE: (
-            "SignatureDoesNotMatch",
-            403,
-            "The request signature we calculated does not match the signature you provided. Check your key and signing "
-            "method.",
-        ),
+        Kind.WRONG_SIGNATURE: ("SignatureDoesNotMatch", 403, _S3_MISMATCH),
         Kind.WRONG_TIME: (
             "RequestTimeTooSkewed",
             403,
@@ -75,7 +77,7 @@ _ERRORS: dict[str, dict[Kind, tuple[str, int, str]]] = {
     },
     "query": {
         Kind.UNSIGNED: ("MissingAuthenticationToken", 403, "Request is missing Authentication Token"),
-        Kind.UNKNOWN_KEY: ("InvalidClientTokenId", 403, _INVALID_TOKEN),
+        Kind.UNKNOWN_KEY: ("InvalidClientTokenId", 403, _INVALID),
         Kind.EXPIRED: ("ExpiredToken", 403, _EXPIRED),
         Kind.WRONG_SIGNATURE: ("SignatureDoesNotMatch", 403, _MISMATCH),
         Kind.WRONG_TIME: ("SignatureDoesNotMatch", 403, "Signature expired: {}"),
@@ -93,7 +95,7 @@ _ERRORS: dict[str, dict[Kind, tuple[str, int, str]]] = {
     },
     "json": {
         Kind.UNSIGNED: ("MissingAuthenticationTokenException", 400, "Missing Authentication Token"),
-        Kind.UNKNOWN_KEY: ("UnrecognizedClientException", 400, _INVALID_TOKEN),
+        Kind.UNKNOWN_KEY: ("UnrecognizedClientException", 400, _INVALID),
         Kind.EXPIRED: ("ExpiredTokenException", 400, _EXPIRED),
         Kind.WRONG_SIGNATURE: ("InvalidSignatureException", 400, _MISMATCH),
         Kind.WRONG_TIME: ("InvalidSignatureException", 400, "Signature expired: {}"),
@@ -115,7 +117,8 @@ def answer(refusal: Refusal, protocol: str, request_id: str, *, with_body: bool 
         case "rest-xml":
             content_type = "application/xml"
             body = (
-                f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code><Message>{escape(message)}'
+                f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code>'
+                f"<Message>{escape(message)}"
                 f"</Message><RequestId>{request_id}</RequestId></Error>"
             ).encode()
         case "query":

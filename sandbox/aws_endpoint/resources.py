@@ -1,6 +1,7 @@
 """Which IAM actions on which resources an operation is.
 
-Source: Service Authorization Reference, the tables of Amazon S3, AWS Secrets Manager, AWS Systems Manager, Amazon
+Source: Service Authorization Reference, the tables of Amazon S3, AWS Secrets Manager, AWS Systems Manager,
+    Amazon
 CloudWatch Logs, AWS IAM and AWS STS. What is not listed acts under its own name on `*`.
 """
 
@@ -64,14 +65,8 @@ def accesses(operation: Operation, region: str, secret_arns: Mapping[str, str]) 
             return _parameters(operation, region)
         case "logs":
             return [Access(action=operation.full_name, resource=_log_resource(operation, region))]
-        case "iam":
-            return [Access(action=operation.full_name, resource=_iam_resource(operation))]
-        case "sts" if operation.name == "AssumeRole":
-            return [
-                Access(action=operation.full_name, resource=str(operation.parameters.get("RoleArn", "*")))
-            ]
         case _:
-            return [Access(action=operation.full_name, resource="*")]
+            return [Access(action=operation.full_name, resource=_global_resource(operation))]
 
 
 def _s3(operation: Operation) -> list[Access]:
@@ -167,7 +162,11 @@ def _log_resource(operation: Operation, region: str) -> str:
     return f"arn:aws:logs:{region}:{ACCOUNT}:log-group:{group}:log-stream:{stream}"
 
 
-def _iam_resource(operation: Operation) -> str:
+def _global_resource(operation: Operation) -> str:
+    if operation.full_name == "sts:AssumeRole":
+        return str(operation.parameters.get("RoleArn", "*"))
+    if operation.service != "iam":
+        return "*"
     for member, kind in (
         ("RoleName", "role"),
         ("InstanceProfileName", "instance-profile"),

@@ -34,10 +34,12 @@ def answer_security_token_service(
         case _:
             raise Refusal(
                 Kind.UNKNOWN_OPERATION,
-                f"sts:{operation.name} has no stand-in in the sandbox; it has AssumeRole and GetCallerIdentity",
+                f"sts:{operation.name} has no stand-in in the sandbox; it has AssumeRole and "
+                "GetCallerIdentity",
             )
     body = (
-        f'<{operation.name}Response xmlns="{_NAMESPACE}"><{operation.name}Result>{inner}</{operation.name}Result>'
+        f"<{operation.name}Response "
+        f'xmlns="{_NAMESPACE}"><{operation.name}Result>{inner}</{operation.name}Result>'
         f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{operation.name}Response>"
     )
     return HttpResponse(status=200, headers={"Content-Type": "text/xml"}, body=body.encode())

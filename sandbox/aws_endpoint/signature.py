@@ -1,6 +1,7 @@
 """AWS Signature Version 4: checks that a request was signed by the owner of its access key.
 
-Source: "Create a signed AWS API request" in the IAM User Guide; the derivation of the signing key and the string to sign
+Source: "Create a signed AWS API request" in the IAM User Guide; the derivation of the signing key and the
+    string to sign
 are those of `botocore.auth.SigV4Auth`.
 """
 
@@ -59,7 +60,8 @@ def read_scope(request: HttpRequest) -> Scope:
     """The scope of a request.
 
     Raises:
-        MissingSignature: No Authorization header, or not one of Signature Version 4. Presigned URLs have no stand-in.
+        MissingSignature: No Authorization header, or not one of Signature Version 4. Presigned URLs have no
+            stand-in.
     """
     found = _AUTHORIZATION.match(request.header("Authorization") or "")
     if found is None:

@@ -16,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sandbox.providers.properties import UNKNOWN
+from sandbox.providers.provider import Provider
 from sandbox.providers.resource_type import (
     Call,
     Diff,
@@ -24,7 +25,6 @@ from sandbox.providers.resource_type import (
     ResourceType,
     State,
 )
-from sandbox.providers.servicer import Provider
 from sandbox.providers.tls_certificates import (
     ALLOWED_USES,
     CertificateRequest,

@@ -33,11 +33,20 @@ class RunningSandbox:
     stack_file: Path
     folder: Path
     checkout: Path = ROOT
-    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "NO_COLOR": "1"})
+    contexts: Path = field(init=False)
+    environment: dict[str, str] = field(init=False)
+    _identities: dict[str, ClientFiles] = field(default_factory=dict)
+    _authorities: dict[str, Authority] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Keep the stack context beside the sandbox, not in the checkout."""
+        self.contexts = self.folder / "contexts"
+        self.environment = {**os.environ, "NO_COLOR": "1", "PGPASSWORDLESS_CONTEXTS": str(self.contexts)}
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of `python -m sandbox` for this state folder."""
-        return [sys.executable, "-m", "sandbox", *arguments, "--state", str(self.state)]
+        """The command line of `python -m sandbox` for this state folder, of which `engine` has none."""
+        state = [] if arguments == ("engine",) else ["--state", str(self.state)]
+        return [sys.executable, "-m", "sandbox", *arguments, *state]
 
     def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command of the sandbox to its end, whatever its exit status."""
@@ -71,7 +80,7 @@ class RunningSandbox:
     @property
     def context(self) -> dict[str, Any]:
         """What `pgpasswordless` needs to know of this stack."""
-        return json.loads((self.state / "contexts" / "sandbox.json").read_text())
+        return json.loads((self.contexts / "sandbox.json").read_text())
 
     @property
     def database(self) -> Database:
@@ -83,14 +92,34 @@ class RunningSandbox:
         """Endpoint and the operator's credentials."""
         return {**self.environment, **self.context["environment"]}
 
-    def exported_state(self) -> dict[str, Any]:
-        """The engine's state with its secrets in plain text."""
-        completed = self.run("pulumi", "--", "stack", "export", "--show-secrets")
-        assert completed.returncode == 0, completed.stdout[-2000:]
-        return json.loads(completed.stdout[completed.stdout.index("{") :])
+    def exported_state(self, *, secrets: bool = True) -> dict[str, Any]:
+        """The engine's state, with its secrets in plain text or not."""
+        (engine,) = self.run("engine").stdout.splitlines()[-1:]
+        pulumi = self.state / "pulumi"
+        completed = subprocess.run(
+            [f"{engine}/pulumi", "stack", "export", "--stack", "sandbox", *(["--show-secrets"] * secrets)],
+            cwd=ROOT,
+            env={
+                **self.environment,
+                "PULUMI_HOME": str(pulumi / "home"),
+                "PULUMI_BACKEND_URL": f"file://{pulumi / 'backend'}",
+                "PULUMI_CONFIG_PASSPHRASE_FILE": str(pulumi / "passphrase"),
+                "PULUMI_SKIP_UPDATE_CHECK": "1",
+            },
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+        assert completed.returncode == 0, completed.stderr
+        return json.loads(completed.stdout)
 
     def authority(self, purpose: str) -> Authority:
         """The `server` or `client` authority of the deployment, with its key."""
+        if purpose not in self._authorities:
+            self._authorities[purpose] = self._read_authority(purpose)
+        return self._authorities[purpose]
+
+    def _read_authority(self, purpose: str) -> Authority:
         by_name = {
             each["urn"].rsplit("::", 1)[1]: each for each in self.exported_state()["deployment"]["resources"]
         }
@@ -105,7 +134,12 @@ class RunningSandbox:
         )
 
     def client_files(self, role: str) -> ClientFiles:
-        """The role's own identity, fetched as its user would."""
+        """The role's own identity, fetched as its user would, once."""
+        if role not in self._identities:
+            self._identities[role] = self._fetch_identity(role)
+        return self._identities[role]
+
+    def _fetch_identity(self, role: str) -> ClientFiles:
         folder = self.folder / "identities" / role
         completed = subprocess.run(
             [
@@ -122,7 +156,7 @@ class RunningSandbox:
                 *("--role", role, "--directory", str(folder)),
             ],
             cwd=ROOT,
-            env={**self.environment, "PGPASSWORDLESS_CONTEXTS": str(self.state / "contexts")},
+            env=self.environment,
             text=True,
             capture_output=True,
             check=False,
@@ -179,7 +213,7 @@ class RunningSandbox:
     @property
     def served_files(self) -> Path:
         """The generation that serves."""
-        (found,) = self.state.glob("machines/*/root/etc/passwordless-postgres/current")
+        (found,) = self.state.glob("machines/*/root/var/lib/passwordless-postgres/current")
         return found.resolve()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -35,9 +36,16 @@ BUILT = [
 ]
 
 
+@functools.cache
+def recorded(builder: Any) -> Recording:
+    return record(lambda: builder(None))
+
+
 def test_components_are_found_and_every_one_has_an_example() -> None:
     assert "SelfManagedPostgres" in CLASSES
-    assert sorted(EXAMPLES) == sorted(CLASSES), "add an example of the component to tests/components/examples.py"
+    assert sorted(EXAMPLES) == sorted(CLASSES), (
+        "add an example of the component to tests/components/examples.py"
+    )
 
 
 @pytest.mark.parametrize("name", CLASSES)
@@ -61,7 +69,7 @@ def test_signature_arguments_and_resources(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "builder"), BUILT)
 def test_children(name: str, builder: Any) -> None:
-    recording = record(lambda: builder(None))
+    recording = recorded(builder)
     built = [each for each in recording.registrations if each.type == f"{TOKEN}{name}"]
     assert built
     for each in recording.registrations:
@@ -76,7 +84,9 @@ def test_children(name: str, builder: Any) -> None:
 
 
 @pytest.mark.parametrize(("name", "builder"), BUILT)
-def test_outputs_are_registered_once_and_last(name: str, builder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outputs_are_registered_once_and_last(
+    name: str, builder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     events: list[tuple[str, Any]] = []
     init, register = pulumi.Resource.__init__, pulumi.ComponentResource.register_outputs
 
@@ -120,7 +130,7 @@ def test_the_same_arguments_make_the_same_resources(name: str, builder: Any) -> 
     def shape(recording: Recording) -> list[tuple[str, str]]:
         return sorted((each.type, each.name) for each in recording.registrations)
 
-    first, second = record(lambda: builder(None)), record(lambda: builder(None))
+    first, second = recorded(builder), record(lambda: builder(None))
     assert shape(first) == shape(second)
     inputs = {each.urn: each.inputs for each in first.registrations}
     for each in second.registrations:

@@ -29,9 +29,7 @@ def test_what_a_machine_may_do() -> None:
         log_group="arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/prod/main/postgresql",
     )
     read = ["s3:GetObject", "s3:GetObjectVersion"]
-    allowed = {
-        each["Sid"]: (each["Effect"], each["Action"], each["Resource"]) for each in statements(text)
-    }
+    allowed = {each["Sid"]: (each["Effect"], each["Action"], each["Resource"]) for each in statements(text)}
     assert allowed == {
         "ReadPointer": (
             "Allow",
@@ -130,8 +128,8 @@ def test_no_statement_allows_everything() -> None:
         iam_documents.identity_secret("arn:secret", ["arn:role"], ["arn:user"]),
         iam_documents.private_bucket("arn:bucket", {"a": ["arn:user"]}),
         iam_documents.machine(
-            pointer="arn:p", bucket="arn:b", readable=readable_keys(), report_key="r", server_identity="arn:s",
-            log_group="arn:l",
+            pointer="arn:p", bucket="arn:b", readable=readable_keys(), report_key="r",
+            server_identity="arn:s", log_group="arn:l",
         ),
     ]  # fmt: skip
     for text in documents:

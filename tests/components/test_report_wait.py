@@ -214,7 +214,7 @@ def test_no_image_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) ->
     provider = kept_image.KeptImageProvider()
     found = provider.create(dict(ASKED)).outs
     assert found is not None
-    with pytest.raises(pulumi.RunError, match=r"no image debian-13 for x86_64 .* selfManaged.image.id"):
+    with pytest.raises(pulumi.RunError, match=r"no image debian-13 for x86_64 .*selfManaged\.image\.id"):
         kept_image.found_image(found["imageId"], found["problem"])
     assert provider.diff("id", found, dict(ASKED)).changes is True
 

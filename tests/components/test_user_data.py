@@ -25,7 +25,7 @@ MACHINE = Machine(
     volume="vol-0123456789abcdef0",
 )
 # Another text replaces every instance on the next deployment. If that is meant, say so in the change.
-GOLDEN_SHA256 = "to be pinned"
+GOLDEN_SHA256 = "d40fbcc621327afb7d0b8db8683830e355bd187e8add446e6aaafc8c1491c0bc"
 
 
 def decoded(encoded: str) -> dict:
@@ -50,8 +50,9 @@ def test_user_data_installs_the_launcher_and_starts_it() -> None:
     ]
     assert files["/opt/passwordless-postgres/launcher.py"]["content"] == "a launcher\n"
     assert Machine.model_validate_json(files[user_data.MACHINE_PATH]["content"]) == MACHINE
-    assert "ExecStart=/usr/bin/python3 /opt/passwordless-postgres/launcher.py\n" in (
-        files["/etc/systemd/system/passwordless-postgres-node.service"]["content"]
+    assert (
+        "ExecStart=/usr/bin/python3 /opt/passwordless-postgres/launcher.py\n"
+        in (files["/etc/systemd/system/passwordless-postgres-node.service"]["content"])
     )
     timer = files["/etc/systemd/system/passwordless-postgres-node.timer"]["content"]
     assert "OnBootSec=" in timer

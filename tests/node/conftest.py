@@ -7,7 +7,6 @@ import hashlib
 import ipaddress
 import json
 import os
-import pwd
 import shutil
 import socket
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import boto3
 import psycopg
@@ -27,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from moto.server import ThreadedMotoServer
 
-from node import prefix
+from node import cluster, prefix, server_process
 from node.apply import apply
 from node.layout import Layout
 from node.server_user import ServerUser
@@ -120,7 +119,7 @@ class Authority:
 class _Metadata(BaseHTTPRequestHandler):
     """IMDSv2: a token first, then values."""
 
-    values = {
+    values: ClassVar[dict[str, str]] = {
         "instance-id": INSTANCE,
         "local-ipv4": "127.0.0.1",
         "iam/security-credentials/": "machine",
@@ -153,7 +152,7 @@ class _Metadata(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the protocol
         pass
 
 
@@ -193,6 +192,7 @@ class Desired:
         self.roles = ("app_user",)
         self.restart = "pending"
         self.extra_hba = ""
+        self.extensions: tuple[str, ...] = ()
         self.extra_conf = ""
 
     def declaration(self) -> Declaration:
@@ -202,7 +202,7 @@ class Desired:
         )
         return Declaration(
             administrator="pgpl_admin",
-            databases=(Database(name="app"),),
+            databases=(Database(name="app", extensions=self.extensions),),
             roles=tuple(
                 Role(name=role, connection_limit=20, databases=("app",), grants=grants) for role in self.roles
             ),
@@ -214,7 +214,7 @@ class Desired:
         settings = server_settings(self.major, self.port, "TLSv1.3", {})
         settings |= self.extra_settings
         return {
-            "pg_hba.conf": "\n".join(hba[:1] + [self.extra_hba] + hba[1:]),
+            "pg_hba.conf": "\n".join([hba[0], self.extra_hba, *hba[1:]]),
             "pg_ident.conf": render_ident([], self.major),
             "postgresql.conf": render_postgresql_conf(settings) + self.extra_conf,
             "roles.json": self.declaration().to_json(),
@@ -226,7 +226,12 @@ class Machine:
     """One machine: its root folder, its desired state in AWS, its clients."""
 
     def __init__(
-        self, root: Path, major: int, binaries: Path, authorities: tuple[Authority, Authority]
+        self,
+        root: Path,
+        major: int,
+        binaries: Path,
+        authorities: tuple[Authority, Authority],
+        clients: dict[str, Any],
     ) -> None:
         self.root = root
         self.layout = Layout(root)
@@ -237,10 +242,10 @@ class Machine:
         self.pointer = f"{POINTER}-{root.name}"
         self.log_group = f"{LOG_GROUP}-{root.name}"
         self.desired = Desired(major, free_port(), self.server_authority.server(), self.client_authority.pem)
-        self.s3: Any = boto3.client("s3", region_name=REGION)
-        self.ssm: Any = boto3.client("ssm", region_name=REGION)
-        self.secrets: Any = boto3.client("secretsmanager", region_name=REGION)
-        self.logs: Any = boto3.client("logs", region_name=REGION)
+        self.s3: Any = clients["s3"]
+        self.ssm: Any = clients["ssm"]
+        self.secrets: Any = clients["secretsmanager"]
+        self.logs: Any = clients["logs"]
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
         self.s3.put_bucket_versioning(Bucket=self.bucket, VersioningConfiguration={"Status": "Enabled"})
         self.secret_arn = self.secrets.create_secret(Name=f"server-{root.name}")["ARN"]
@@ -346,15 +351,18 @@ class Machine:
         }
         return psycopg.connect(**(parameters | changes), autocommit=True)
 
+    def logging_in(self) -> LoggingIn:
+        return LoggingIn(self)
+
     def superuser(self, query: str, database: str = "postgres") -> list[list[str]]:
-        from node import platform
+        from node import machine_platform
         from node.switch import Switch
 
-        switch = Switch(layout=self.layout, platform=platform.of(self.layout), major=self.major)
+        switch = Switch(layout=self.layout, platform=machine_platform.of(self.layout), major=self.major)
         return switch.sql().run(query, database=database)
 
     def stop(self) -> None:
-        if self.layout.data(self.major).exists():
+        if server_process.find(self.layout.data(self.major)):
             self.user.run(
                 [
                     self.binaries / "pg_ctl",
@@ -373,28 +381,64 @@ def authorities() -> tuple[Authority, Authority]:
     return Authority("server authority"), Authority("client authority")
 
 
-@pytest.fixture
-def machine_of(
-    monkeypatch: pytest.MonkeyPatch,
-    aws_url: str,
-    metadata_endpoint: str,
-    authorities: tuple[Authority, Authority],
-    postgresql_binaries: Callable[[int], Path],
-) -> Iterator[Callable[[int], Machine]]:
-    """Makes machines of a major; their servers end with the test."""
+@pytest.fixture(scope="session")
+def fresh_data(postgresql_binaries: Callable[[int], Path]) -> Iterator[Callable[[int], Path]]:
+    """A data directory per major on which no server ever ran, made once."""
+    root = Path(tempfile.mkdtemp(prefix="node-fresh-"))
+    root.chmod(0o755)
+    user = ServerUser.named(SERVER_USER)
+
+    def fresh(major: int) -> Path:
+        data = root / str(major) / "main"
+        user.make_directory(data.parent)
+        cluster.initialise(data, postgresql_binaries(major), user)
+        return data
+
+    yield fresh
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def environment(aws_url: str, metadata_endpoint: str) -> Iterator[None]:
+    """The environment in which the sandbox runs a machine: no keys but those of its role."""
+    monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_endpoint)
-    monkeypatch.delenv("AWS_ACCESS_KEY_ID", raising=False)
-    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY", raising=False)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(prefix, "ORPHAN_SECONDS", 30)
+    yield
+    monkeypatch.undo()
+
+
+@pytest.fixture(scope="session")
+def clients(environment: None) -> dict[str, Any]:
+    """The operator's AWS clients; making one takes longer than most tests."""
+    services = ("s3", "ssm", "secretsmanager", "logs")
+    session = boto3.Session(region_name=REGION)
+    return {service: session.client(service) for service in services}
+
+
+@pytest.fixture(scope="session")
+def machine_of(
+    clients: dict[str, Any],
+    fresh_data: Callable[[int], Path],
+    authorities: tuple[Authority, Authority],
+    postgresql_binaries: Callable[[int], Path],
+) -> Iterator[Callable[..., Machine]]:
+    """Makes machines of a major, with an empty cluster unless `blank`; their servers end with the tests."""
     machines: list[Machine] = []
 
-    def machine(major: int) -> Machine:
+    def machine(major: int, *, blank: bool = False) -> Machine:
         root = Path(tempfile.mkdtemp(prefix="node-"))
         root.chmod(0o755)
-        machines.append(Machine(root, major, postgresql_binaries(major), authorities))
-        return machines[-1]
+        made = Machine(root, major, postgresql_binaries(major), authorities, clients)
+        machines.append(made)
+        if not blank:
+            for data in (made.layout.data(major), made.layout.scratch / str(major) / "data"):
+                made.user.make_directory(data.parent)
+                cluster.copy_fresh(fresh_data(major), data, made.user)
+        return made
 
     yield machine
     for made in machines:
@@ -402,9 +446,64 @@ def machine_of(
         shutil.rmtree(made.root)
 
 
+class LoggingIn:
+    """A client that logs in again and again while the block runs; `failures` must stay empty."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self.logins = 0
+        self.failures: list[str] = []
+
+    def _run(self) -> None:
+        while not self._end.wait(0.05):
+            try:
+                with self._machine.connect() as connection:
+                    connection.execute("SELECT 1")
+                self.logins += 1
+            except psycopg.Error as error:
+                self.failures.append(str(error))
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+
 @pytest.fixture
-def machine(machine_of: Callable[[int], Machine]) -> Machine:
-    """A machine of the default major, with a first state published."""
+def machine(machine_of: Callable[..., Machine]) -> Iterator[Machine]:
+    """A machine of the default major, with a first state published and nothing applied."""
     made = machine_of(17)
     made.publish()
+    yield made
+    made.stop()
+
+
+@pytest.fixture(scope="session")
+def shared_machine(machine_of: Callable[..., Machine]) -> Machine:
+    made = machine_of(17)
+    made.publish()
+    assert made.apply() == 0, made.report()
     return made
+
+
+@pytest.fixture
+def serving(shared_machine: Machine) -> Iterator[Machine]:
+    """A machine that serves a good state; whatever a test makes of it is taken back."""
+    good = dict(vars(shared_machine.desired))
+    yield shared_machine
+    changed = vars(shared_machine.desired) != good
+    vars(shared_machine.desired).update(good)
+    if changed and shared_machine.report()["outcome"] != "refused":
+        shared_machine.publish()
+        assert shared_machine.apply() == 0, shared_machine.report()
+
+
+@pytest.fixture
+def machine_files(authorities: tuple[Authority, Authority]) -> dict[str, str]:
+    """The program's files of a good desired state for PostgreSQL 17."""
+    return Desired(17, 5432, authorities[0].server(), authorities[1].pem).files()

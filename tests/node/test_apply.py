@@ -1,24 +1,366 @@
-"""A whole apply against real servers."""
+"""Whole applies against real servers, with AWS in process."""
 
 from __future__ import annotations
 
+import datetime
+import json
+import os
+import signal
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
-from node.apply import DONE
+from node import deployment, server_process
+from node.apply import DONE, FAILED, REFUSED, apply
+from node.layout import Layout
+
+MachineOf = Callable[..., Any]
 
 
 @pytest.mark.parametrize("major", [15, 16, 17, 18])
-def test_first_apply_makes_a_server_with_certificate_login(major: int, machine_of: Callable) -> None:
-    machine = machine_of(major)
+def test_first_apply_and_a_change_of_hba_on_every_major(major: int, machine_of: MachineOf) -> None:
+    machine = machine_of(major, blank=True)
     serial = machine.publish()
     assert machine.apply() == DONE, machine.report()
     report = machine.report()
     assert report["outcome"] == "applied"
     assert report["serial"] == report["appliedSerial"] == serial
+    assert report["serverVersion"].startswith(f"{major}.")
+    assert report["pendingRestart"] == []
     with machine.connect() as connection:
         row = connection.execute(
             "SELECT session_user, version FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
         ).fetchone()
     assert row == ("app_user", "TLSv1.3")
+    assert machine.superuser("SHOW data_checksums;") == [["on"]]
+    stages = [entry["message"] for entry in machine.report_versions() if entry["outcome"] == "applying"]
+    assert stages[:2] == ["fetching files and secret", "validating"]
+    for name in ("server.key", "pg_hba.conf"):
+        status = (machine.layout.current / name).stat()
+        assert (status.st_uid, status.st_mode & 0o777) == (machine.user.uid, 0o600)
+    an_hba_change_takes_a_reload_and_keeps_sessions(machine)
+    machine.stop()
+
+
+def an_hba_change_takes_a_reload_and_keeps_sessions(machine: Any) -> None:
+    data = machine.layout.data(machine.major)
+    server = server_process.find(data)
+    with machine.connect() as session:
+        machine.desired.networks = ("203.0.113.0/24",)
+        machine.publish()
+        assert machine.apply() == DONE, machine.report()
+        assert session.execute("SELECT 1").fetchone() == (1,)
+        with pytest.raises(psycopg.OperationalError, match=r"pg_hba\.conf rejects connection"):
+            machine.connect()
+    assert server_process.find(data) == server
+
+
+def test_the_same_state_is_not_applied_twice(machine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.apply() == DONE
+    versions = len(machine.report_versions())
+    monkeypatch.setattr(deployment, "deploy", None)
+    assert machine.apply() == DONE
+    assert len(machine.report_versions()) == versions
+
+
+def trust_line(desired: Any, _: Any) -> None:
+    desired.extra_hba = "host app app_user 127.0.0.1/32 trust"
+
+
+def broken_hba(desired: Any, _: Any) -> None:
+    desired.extra_hba = "hostssl app app_user 127.0.0.1/32 cert clientcert=1"
+
+
+def unknown_setting(desired: Any, _: Any) -> None:
+    desired.extra_conf = "no_such_setting = 'on'\n"
+
+
+def weak_setting(desired: Any, _: Any) -> None:
+    desired.extra_settings = {"ssl": "off", "fsync": "off"}
+
+
+def other_key(desired: Any, machine: Any) -> None:
+    identity = json.loads(desired.identity)
+    identity["privateKey"] = json.loads(machine.server_authority.server().secret())["privateKey"]
+    desired.identity = json.dumps(identity)
+
+
+def expired_certificate(desired: Any, machine: Any) -> None:
+    desired.identity = machine.server_authority.server(life=datetime.timedelta(days=-1)).secret()
+
+
+def missing_extension(desired: Any, _: Any) -> None:
+    desired.extensions = ("postgis",)
+
+
+REFUSALS = {
+    trust_line: "trust",
+    broken_hba: "clientcert",
+    unknown_setting: "no_such_setting",
+    weak_setting: "ssl",
+    other_key: "server private key does not match",
+    expired_certificate: "expired",
+    missing_extension: "create extension postgis",
+}
+
+
+def test_refused_changes_leave_the_old_configuration_serving(
+    serving: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    applied = serving.report()["appliedSerial"]
+    good = dict(vars(serving.desired))
+    with serving.logging_in() as client:
+        for change, telling in REFUSALS.items():
+            change(serving.desired, serving)
+            serial = serving.publish()
+            assert serving.apply() == REFUSED, change
+            report = serving.report()
+            assert (report["outcome"], report["serial"], report["appliedSerial"]) == (
+                "refused",
+                serial,
+                applied,
+            )
+            assert telling in report["message"]
+            versions = len(serving.report_versions())
+            assert serving.apply() == REFUSED
+            assert len(serving.report_versions()) == versions
+            vars(serving.desired).update(good)
+        serial = serving.publish()
+        assert serving.apply() == DONE
+        assert serving.report()["appliedSerial"] == serial
+    assert client.failures == []
+    assert client.logins > 0
+    assert "PRIVATE KEY" not in capfd.readouterr().err
+
+
+def test_all_problems_are_reported_together(serving: Any) -> None:
+    trust_line(serving.desired, serving)
+    weak_setting(serving.desired, serving)
+    expired_certificate(serving.desired, serving)
+    serving.publish()
+    assert serving.apply() == REFUSED
+    message = serving.report()["message"]
+    assert all(word in message for word in ("trust", "fsync", "expired"))
+
+
+def test_a_hole_in_validation_is_found_by_the_scratch_server(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("node.validation._hba_problems", lambda text, major: [])
+    monkeypatch.setattr("node.validation._settings_problems", lambda text, major: [])
+    serving.desired.extra_hba = "hostssl app app_user 127.0.0.1/32 cert clientcert=verify-ca"
+    serving.publish()
+    assert serving.apply() == REFUSED
+    assert "PostgreSQL: " in serving.report()["message"]
+    serving.desired.extra_hba = ""
+    serving.desired.extra_conf = "work_mem = 'much'\nno_such_setting = '1'\n"
+    serving.publish()
+    assert serving.apply() == REFUSED
+    assert "work_mem" in serving.report()["message"]
+    assert "no_such_setting" in serving.report()["message"]
+    serving.connect().close()
+
+
+def test_an_open_configuration_is_taken_back_after_the_switch(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = serving.layout.current_generation()
+    monkeypatch.setattr("node.validation._hba_problems", lambda text, major: [])
+    serving.desired.extra_hba = "host app app_user 127.0.0.1/32 trust\nhost app app_user ::1/128 trust"
+    serving.publish()
+    assert serving.apply() == REFUSED
+    assert "a login without TLS as app_user" in serving.report()["message"]
+    assert serving.layout.current_generation() == before
+    with pytest.raises(psycopg.OperationalError, match="rejects connection"):
+        serving.connect(sslmode="disable")
+
+
+def test_a_new_certificate_is_served_after_a_reload(serving: Any) -> None:
+    first = serving.report()["certificateSha256"]
+    with serving.connect() as session:
+        serving.desired.identity = serving.server_authority.server().secret()
+        serving.publish()
+        assert serving.apply() == DONE
+        session.execute("SELECT 1")
+    assert serving.report()["certificateSha256"] != first
+    serving.connect().close()
+
+
+def test_roles_are_added_and_lose_their_login(serving: Any) -> None:
+    serving.desired.roles = ("app_user", "report_user")
+    serving.publish()
+    assert serving.apply() == DONE, serving.report()
+    logins = "SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY 1;"
+    assert serving.superuser(logins) == [["app_user"], ["pgpl_admin"], ["postgres"], ["report_user"]]
+    serving.desired.roles = ("app_user",)
+    serving.publish()
+    assert serving.apply() == DONE
+    assert serving.superuser(logins) == [["app_user"], ["pgpl_admin"], ["postgres"]]
+
+
+def test_a_refused_declaration_leaves_no_role(serving: Any) -> None:
+    serving.desired.roles = ("app_user", "report_user")
+    missing_extension(serving.desired, serving)
+    serving.publish()
+    assert serving.apply() == REFUSED
+    logins = "SELECT rolname FROM pg_roles WHERE rolcanlogin AND rolname = 'report_user';"
+    assert serving.superuser(logins) == []
+
+
+def test_a_smaller_serial_is_refused(machine: Any) -> None:
+    machine.apply()
+    machine.publish()
+    machine.apply()
+    machine.ssm.delete_parameter(Name=machine.pointer)
+    machine.desired.networks = ("198.51.100.0/24",)
+    machine.publish()
+    assert machine.apply() == REFUSED
+    assert "is not newer" in machine.report()["message"]
+    machine.connect().close()
+
+
+def test_a_tampered_object_is_refused(serving: Any) -> None:
+    files = serving.manifest()["files"]
+    files["pg_hba.conf"] |= serving.put("files/pg_hba.conf", b"local all all trust\n") | {
+        "sha256": files["pg_hba.conf"]["sha256"]
+    }
+    serving.publish(files=files)
+    assert serving.apply() == REFUSED
+    assert "somebody changed it" in serving.report()["message"]
+
+
+def test_another_major_is_refused(serving: Any) -> None:
+    serving.desired.major = 18
+    serving.publish()
+    assert serving.apply() == REFUSED
+    assert "pg_upgrade" in serving.report()["message"]
+    serving.connect().close()
+
+
+def test_a_floor_above_the_programs_is_refused(serving: Any) -> None:
+    serving.publish(minorFloor=99)
+    assert serving.apply() == REFUSED
+    assert "minorFloor" in serving.report()["message"]
+
+
+def test_a_wrong_manifest_is_refused_without_its_values(serving: Any) -> None:
+    serving.publish(surprise="do-not-repeat-me")
+    assert serving.apply() == REFUSED
+    assert "surprise" in serving.report()["message"]
+    assert "do-not-repeat-me" not in serving.report()["message"]
+
+
+def test_what_cannot_be_fetched_fails_and_is_tried_again(machine: Any) -> None:
+    files = machine.manifest()["files"]
+    version = machine.publish(files=files | {"roles.json": files["roles.json"] | {"key": "files/none"}})
+    assert machine.apply() == FAILED
+    assert machine.report()["outcome"] == "failed"
+    versions = len(machine.report_versions())
+    assert machine.apply() == FAILED
+    assert len(machine.report_versions()) == versions
+    assert machine.publish() > version
+    assert machine.apply() == DONE
+
+
+def test_restart_is_pending_or_automatic(serving: Any) -> None:
+    server = server_process.find(serving.layout.data(17))
+    serving.desired.extra_settings = {"max_connections": "50"}
+    serving.publish()
+    assert serving.apply() == DONE, serving.report()
+    assert serving.report()["pendingRestart"] == ["max_connections"]
+    assert server_process.find(serving.layout.data(17)) == server
+    serving.desired.restart = "automatic"
+    serving.publish()
+    assert serving.apply() == DONE
+    assert serving.report()["pendingRestart"] == []
+    assert serving.superuser("SHOW max_connections;") == [["50"]]
+
+
+def test_a_restart_that_fails_returns_to_the_applied_state(serving: Any) -> None:
+    serving.desired.restart = "automatic"
+    # The scratch server makes do without huge pages, so only the restart finds out that there are none.
+    serving.desired.extra_settings = {"huge_pages": "on"}
+    serving.publish()
+    assert serving.apply() == REFUSED, serving.report()
+    assert "restart for huge_pages" in serving.report()["message"]
+    serving.connect().close()
+    assert serving.superuser("SHOW huge_pages;") == [["try"]]
+
+
+def test_a_killed_server_is_started_even_without_aws(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = server_process.find(serving.layout.data(17))
+    assert server is not None
+    os.kill(server.pid, signal.SIGKILL)
+    while server_process.find(serving.layout.data(17)):
+        pass
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+    assert serving.apply() == FAILED
+    serving.connect().close()
+
+
+def test_a_stale_lock_of_a_recycled_process_id_is_removed(serving: Any) -> None:
+    serving.publish()
+    serving.stop()
+    lock = serving.layout.data(17) / "postmaster.pid"
+    lock.write_text(f"{os.getpid()}\n{serving.layout.data(17)}\n1\n5432\n/nowhere\n\n\nready\n")
+    os.chown(lock, *serving.user.owner)
+    assert serving.apply() == DONE
+    serving.connect().close()
+
+
+def test_a_killed_server_is_started_when_the_new_state_is_refused(serving: Any) -> None:
+    serving.stop()
+    trust_line(serving.desired, serving)
+    serving.publish()
+    assert serving.apply() == REFUSED
+    serving.connect().close()
+
+
+def test_two_runs_never_overlap(machine: Any, tmp_path: Path) -> None:
+    machine.layout.home.mkdir(parents=True, exist_ok=True)
+    holder = subprocess.Popen(["flock", machine.layout.lock, "cat"], stdin=subprocess.PIPE)
+    while subprocess.run(["flock", "--nonblock", machine.layout.lock, "true"], check=False).returncode == 0:
+        pass
+    assert machine.apply() == DONE
+    assert not machine.layout.current.exists()
+    holder.communicate()
+    assert machine.apply() == DONE
+    assert machine.layout.current.exists()
+
+
+def test_a_machine_without_description_fails_without_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert apply(Layout(tmp_path)) == FAILED
+    assert "machine.json" in capsys.readouterr().err
+
+
+def test_unexpected_errors_are_reported(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    def surprise(**_: Any) -> None:
+        raise ZeroDivisionError("division by zero")
+
+    monkeypatch.setattr(deployment, "validated", surprise)
+    serving.publish()
+    assert serving.apply() == FAILED
+    assert serving.report()["message"] == "validating: ZeroDivisionError: division by zero"
+    serving.connect().close()
+
+
+def test_log_lines_are_shipped_and_secrets_appear_nowhere(machine: Any) -> None:
+    machine.apply()
+    machine.connect().close()
+    machine.apply()
+    events = machine.logs.get_log_events(logGroupName=machine.log_group, logStreamName="i-0123456789abcdef0")[
+        "events"
+    ]
+    messages = [json.loads(event["message"]) for event in events]
+    assert any("connection authenticated" in entry.get("message", "") for entry in messages)
+    key = json.loads(machine.desired.identity)["privateKey"].splitlines()[1]
+    written = [path for path in machine.root.rglob("*") if path.is_file() and path.name != "server.key"]
+    assert not [path for path in written if key in path.read_text(errors="replace")]
+    assert key not in json.dumps(messages) + json.dumps(machine.report_versions())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -258,7 +259,7 @@ def endpoint() -> Iterator[str]:
     moto.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def environment(endpoint: str) -> dict[str, str]:
     """The environment of a stack context that reaches the stand-in AWS."""
     return {
@@ -269,10 +270,11 @@ def environment(endpoint: str) -> dict[str, str]:
     }
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def boto(environment: dict[str, str]) -> Callable[[str], Any]:
-    """Makes boto3 clients of the stand-in AWS."""
+    """Makes boto3 clients of the stand-in AWS, one of each service."""
 
+    @functools.cache
     def client(service: str) -> Any:
         return boto3.client(
             service,  # type: ignore[call-overload]

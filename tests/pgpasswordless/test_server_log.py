@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pgpasswordless.aws import Aws
 from pgpasswordless.checks import RuleUsed
 from pgpasswordless.server_log import AUTHENTICATED, rules_used
 from pgpasswordless.sessions import Session
@@ -26,6 +27,7 @@ SESSION = Session(
     client_serial=1,
     system_user="cert:CN=app_user",
 )
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"
 MESSAGE = 'connection authenticated: identity="CN=app_user" method=cert (/etc/pg/pg_hba.conf:7)'
 ENTRY = {"session_id": SESSION.session_id, "pid": 4711, "user": "app_user", "message": MESSAGE}
 RULE = RuleUsed(method="cert", file="/etc/pg/pg_hba.conf", line=7, identity="CN=app_user")
@@ -49,7 +51,7 @@ def put(boto: Callable[[str], Any], tmp_path: Path) -> Callable[[list[str]], str
 
 
 def test_the_line_of_the_session_is_found_among_others(
-    put: Callable[[list[str]], str], boto: Callable[[str], Any]
+    put: Callable[[list[str]], str], environment: dict[str, str]
 ) -> None:
     others = [
         ENTRY | {"session_id": "69233ab0.1267", "message": MESSAGE.replace(":7", ":1")},
@@ -62,20 +64,28 @@ def test_the_line_of_the_session_is_found_among_others(
     group = put(
         [*lines, f"{SESSION.session_id} not JSON", json.dumps([SESSION.session_id]), json.dumps(ENTRY)]
     )
-    assert rules_used(boto("logs"), group, [SESSION], 0) == {SESSION.session_id: RULE}
+    assert rules_used(Aws(environment), ARN, group, [SESSION], 0) == {SESSION.session_id: RULE}
 
 
 def test_a_line_that_does_not_come_is_said_after_the_deadline(
-    put: Callable[[list[str]], str], boto: Callable[[str], Any]
+    put: Callable[[list[str]], str], environment: dict[str, str]
 ) -> None:
     group = put([json.dumps(ENTRY | {"session_id": "69233ab0.1267"})])
-    found = rules_used(boto("logs"), group, [SESSION], 0)
+    found = rules_used(Aws(environment), ARN, group, [SESSION], 0)
     assert found == {SESSION.session_id: f"not in log group {group} after 0 s"}
 
 
-def test_a_log_group_that_cannot_be_read_is_said_at_once(boto: Callable[[str], Any]) -> None:
-    found = rules_used(boto("logs"), "/absent", [SESSION], 3600)
+def test_a_log_group_that_cannot_be_read_is_said_at_once(environment: dict[str, str]) -> None:
+    found = rules_used(Aws(environment), ARN, "/absent", [SESSION], 3600)
     assert "log group /absent cannot be read: ResourceNotFoundException" in str(found[SESSION.session_id])
+
+
+def test_an_aws_that_cannot_be_reached_at_all_is_said(environment: dict[str, str]) -> None:
+    aws = Aws(environment | {"AWS_PROFILE": "absent"})
+    found = rules_used(aws, ARN, "/g", [SESSION], 3600)
+    assert found[SESSION.session_id] == (
+        "log group /g cannot be read: The config profile (absent) could not be found"
+    )
 
 
 @pytest.mark.parametrize(

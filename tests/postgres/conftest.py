@@ -17,7 +17,18 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from postgres.server_settings import render_postgresql_conf, server_settings
 from postgres.versions import SUPPORTED_MAJORS
+
+EXTRA_SETTINGS = {
+    "max_connections": "20",
+    "shared_buffers": "16MB",
+    "statement_timeout": "5min",
+    "log_statement": "mod",
+    "shared_preload_libraries": "auth_delay,auto_explain,pg_prewarm,pg_stat_statements",
+    "pg_prewarm.autoprewarm": "off",
+    "pg_stat_statements.track": "all",
+}
 
 
 class Cluster:
@@ -30,17 +41,26 @@ class Cluster:
         self.socket = folder
         self.hba_file = folder / "tested_hba.conf"
         self.ident_file = folder / "tested_ident.conf"
+        self.rendered = server_settings(major, 5432, "TLSv1.3", EXTRA_SETTINGS)
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A program of the server's release as the server's user."""
+        command = [str(self.binaries / program), *arguments]
+        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+        user = group = groups = None
+        if os.geteuid() == 0:
+            owner = pwd.getpwnam("postgres")
+            user, group, groups = owner.pw_uid, owner.pw_gid, []
         return subprocess.run(
-            [str(self.binaries / program), *arguments],
+            command,
             check=False,
             capture_output=True,
             text=True,
             cwd=self.socket,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
-            **_as_server_user(),
+            env=environment,
+            user=user,
+            group=group,
+            extra_groups=groups,
         )
 
     def connect(self, user: str = "postgres", database: str = "postgres") -> psycopg.Connection:
@@ -58,13 +78,6 @@ class Cluster:
         """Put `text` where the server's views read it."""
         path.write_text(text, encoding="utf-8")
         path.chmod(0o644)
-
-
-def _as_server_user() -> dict[str, object]:
-    if os.geteuid() != 0:
-        return {}
-    user = pwd.getpwnam("postgres")
-    return {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
 
 def _certificate(folder: Path) -> None:
@@ -122,22 +135,19 @@ def _start(major: int, binaries: Path, folder: Path) -> Cluster:
         *("-N", "--no-instructions"),
     )
     assert done.returncode == 0, done.stderr
-    settings = {
+    # The servers run with what the program renders, and what a machine adds to it.
+    machine = {
         "fsync": "off",
         "listen_addresses": "",
         "unix_socket_directories": str(folder),
+        "log_directory": str(folder / "log"),
         "hba_file": str(server.hba_file),
         "ident_file": str(server.ident_file),
-        "ssl": "on",
         "ssl_cert_file": str(folder / "server.crt"),
         "ssl_key_file": str(folder / "server.key"),
-        "max_connections": "20",
-        "shared_buffers": "16MB",
-        "shared_preload_libraries": "auth_delay,auto_explain,pg_prewarm,pg_stat_statements",
-        "pg_prewarm.autoprewarm": "off",
     }
     with (server.data / "postgresql.conf").open("a") as conf:
-        conf.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+        conf.write(render_postgresql_conf(server.rendered | machine))
     log = str(folder / "server.log")
     done = server.run("pg_ctl", "start", "-D", str(server.data), "-l", log, "-w", "-s")
     assert done.returncode == 0, (done.stderr, Path(log).read_text() if Path(log).exists() else "")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
 from postgres.setting_catalogue import CATALOGUE, setting_rule
-from postgres.setting_rule import SettingRule
+from postgres.versions import SUPPORTED_MAJORS
 
 # Depends on how a server was built: the wheels of 15 lack zstd.
 BUILD_DEPENDENT = {"wal_compression"}
@@ -37,31 +35,5 @@ def test_agrees_with_pg_settings(cluster):
 
 def test_each_setting_has_one_form_per_major():
     for name, rules in CATALOGUE.items():
-        for major in (15, 16, 17, 18):
+        for major in SUPPORTED_MAJORS:
             assert sum(rule.serves(major) for rule in rules) <= 1, name
-
-
-def sample(rule: SettingRule) -> str:
-    if rule.kind == "bool":
-        return "on"
-    if rule.kind == "enum":
-        return rule.values[0]
-    if rule.kind == "string":
-        return {
-            "timezone": "Europe/Berlin",
-            "datestyle": "ISO, DMY",
-            "default_text_search_config": "pg_catalog.english",
-            "shared_preload_libraries": "pg_stat_statements, auth_delay",
-            "pgaudit.log": "ddl, -misc",
-        }[rule.name]
-    minimum = int(rule.minimum or 0) + 1
-    unit = {None: "", "8kB": "kB"}.get(rule.unit, rule.unit)
-    return f"{minimum * 8 if rule.unit == '8kB' else minimum}{unit}"
-
-
-@pytest.mark.parametrize("name", ["timezone", "datestyle", "default_text_search_config"])
-def test_string_settings_are_taken(cluster, name):
-    rule = setting_rule(name, cluster.major)
-    assert rule is not None
-    with cluster.connect() as session:
-        session.execute("SELECT set_config(%s, %s, false)", (name, sample(rule)))

@@ -16,7 +16,7 @@ def network_problem(inputs: Properties, name: str, version: int = 4) -> Iterable
     if not known(value):
         return
     try:
-        network = ipaddress.ip_network(value, strict=False)
+        network = ipaddress.ip_network(str(value), strict=False)
     except ValueError:
         yield Failure(name, f"{value!r} is not a valid IPv{version} CIDR block")
         return

@@ -1,9 +1,9 @@
 """What all types of the aws stand-in have in common.
 
-A *recorded* type exists in the registry alone; a type that something reads at run time overrides `provision`, `renew`,
-`observe` and `dispose` to keep the endpoint in step.
-Immutable properties (`replace_on`) are those with ForceNew or RequiresReplace in terraform-provider-aws 6, the provider
-that pulumi-aws 7 bridges: internal/service/<service>/<resource>.go.
+A *recorded* type exists in the registry alone; a type that something reads at run time overrides `provision`,
+`renew`, `observe` and `dispose` to keep the endpoint in step.
+Immutable properties (`replace_on`) are those with ForceNew or RequiresReplace in terraform-provider-aws 6,
+the provider that pulumi-aws 7 bridges: internal/service/<service>/<resource>.go.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ class Resource:
         call: The call it is for.
         generation: How many resources the URN had before it.
         region: Where it is.
+        resumed: Whether a kill interrupted its creation, so that parts may be there.
     """
 
     call: Call
     generation: int
     region: str
+    resumed: bool = False
 
     def digest(self, purpose: str = "") -> str:
         """64 hexadecimal digits."""
@@ -62,7 +64,9 @@ class Resource:
 
     def arn(self, service: str, path: Any, *, region: str | None = None) -> Any:
         """An ARN; `region` is the resource's own unless given, and empty for global services."""
-        return text("arn:aws:", service, ":", self.region if region is None else region, ":", ACCOUNT, ":", path)
+        return text(
+            "arn:aws:", service, ":", self.region if region is None else region, ":", ACCOUNT, ":", path
+        )
 
 
 def text(*parts: Any) -> Any:
@@ -94,6 +98,7 @@ class AwsType(ResourceType):
     taggable: ClassVar[bool] = True
 
     def __init__(self, surroundings: Surroundings) -> None:
+        """See the class."""
         self.endpoint = surroundings.endpoint
         self.machines = surroundings.machines
         self.registry = surroundings.registry
@@ -123,7 +128,12 @@ class AwsType(ResourceType):
         return {}
 
     def renew(
-        self, resource: Resource, resource_id: str, old_inputs: Properties, inputs: Properties, outputs: Properties
+        self,
+        resource: Resource,
+        resource_id: str,
+        old_inputs: Properties,
+        inputs: Properties,
+        outputs: Properties,
     ) -> Properties:
         """Changes the resource; returns outputs to add."""
         del resource, resource_id, old_inputs, inputs, outputs
@@ -149,7 +159,10 @@ class AwsType(ResourceType):
         filled = {**{name: value for name, value in self.defaults.items() if name not in inputs}, **inputs}
         filled.pop(DEFAULTS, None)
         failures = [
-            Failure(name, f"Missing required argument. The argument \"{name}\" is required, but no definition was found.")
+            Failure(
+                name,
+                f'Missing required argument. The argument "{name}" is required, but no definition was found.',
+            )
             for name in self.required
             if filled.get(name) is None
         ]
@@ -164,10 +177,13 @@ class AwsType(ResourceType):
     def _automatic_name(self, call: Call, olds: Properties, name: str) -> str:
         if name in olds.get(DEFAULTS, ()):
             return olds[name]
-        # The engine's seed differs from run to run; after a kill the second run must find the first one's resource.
+        # The engine's seed differs from run to run; after a kill the second run must find the first one's
+        # resource.
         seed = f"{call.urn}\0{self.registry.next_generation(call.urn)}".encode()
         try:
-            return self.form_name(automatic_name(call.name, seed, autonaming=call.autonaming, maximum=self.name_maximum))
+            return self.form_name(
+                automatic_name(call.name, seed, autonaming=call.autonaming, maximum=self.name_maximum)
+            )
         except ValueError as error:
             raise Refused(str(error)) from error
 
@@ -176,7 +192,12 @@ class AwsType(ResourceType):
         return name
 
     def diff(
-        self, call: Call, resource_id: str, old_inputs: Properties, old_outputs: Properties, inputs: Properties
+        self,
+        call: Call,
+        resource_id: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        inputs: Properties,
     ) -> Diff:
         """Compares; a replacement deletes first where the user chose the name, as the bridge does."""
         self.registry.confirm(self.token, resource_id, call.urn)
@@ -184,7 +205,9 @@ class AwsType(ResourceType):
         replaces = [*found.replaces, *self.further_replaces(old_inputs, inputs, found.changes)]
         name = self.name_property
         keeps_name = (
-            name is not None and name not in inputs.get(DEFAULTS, ()) and inputs.get(name) == old_inputs.get(name)
+            name is not None
+            and name not in inputs.get(DEFAULTS, ())
+            and inputs.get(name) == old_inputs.get(name)
         )
         return Diff(
             changes=found.changes,
@@ -199,7 +222,10 @@ class AwsType(ResourceType):
 
     def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
         """Creates, or takes over what the same URN had begun before a kill."""
-        resource = self._resource(call, inputs, self.registry.next_generation(call.urn))
+        pending = self.registry.unconfirmed(call.urn)
+        resource = self._resource(
+            call, inputs, self.registry.next_generation(call.urn), resumed=pending is not None
+        )
         resource_id = self.resource_id(resource, inputs)
         if call.preview:
             outputs = {**self._outputs(resource, resource_id, inputs), **self.unknown_outputs(inputs)}
@@ -222,8 +248,9 @@ class AwsType(ResourceType):
         except Refused:
             self.registry.remove(record)
             raise
-        outputs = {**self._outputs(resource, resource_id, inputs), **added}
-        self.registry.put(_with_outputs(record, self._storable(outputs)))
+        with self.registry.lock:
+            outputs = {**self._outputs(resource, resource_id, inputs), **added}
+            self.registry.put(_with_outputs(record, self._storable(outputs)))
         return resource_id, outputs
 
     def unknown_outputs(self, inputs: Properties) -> Properties:
@@ -237,7 +264,9 @@ class AwsType(ResourceType):
             return
         wanted = self._storable(inputs)
         immutable = self.replace_on | {"region"}
-        if pending.id != resource_id or any(wanted.get(name) != pending.inputs.get(name) for name in immutable):
+        if pending.id != resource_id or any(
+            wanted.get(name) != pending.inputs.get(name) for name in immutable
+        ):
             self.dispose(pending.id, pending.inputs, pending.outputs)
             self.registry.remove(pending)
 
@@ -253,7 +282,12 @@ class AwsType(ResourceType):
         return State(id=resource_id, inputs=inputs, outputs={**outputs, **found})
 
     def update(
-        self, call: Call, resource_id: str, old_inputs: Properties, old_outputs: Properties, inputs: Properties
+        self,
+        call: Call,
+        resource_id: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        inputs: Properties,
     ) -> Properties:
         """Changes in place."""
         record = self.registry.get(self.token, resource_id)
@@ -264,7 +298,9 @@ class AwsType(ResourceType):
         if call.preview:
             return {**outputs, **dict.fromkeys(self.preview_renewal(old_inputs, inputs), UNKNOWN)}
         if record is None:
-            raise Refused(f"{self.token} {resource_id} does not exist; run 'pulumi refresh' to see what is left")
+            raise Refused(
+                f"{self.token} {resource_id} does not exist; run 'pulumi refresh' to see what is left"
+            )
         self.registry.confirm(self.token, resource_id, call.urn)
         outputs |= self.renew(resource, resource_id, old_inputs, inputs, old_outputs)
         self.registry.put(
@@ -294,16 +330,20 @@ class AwsType(ResourceType):
 
     # What subclasses use.
 
-    def _resource(self, call: Call, inputs: Properties, generation: int) -> Resource:
-        region = inputs.get("region") or call.configuration.get("region") or REGION
-        return Resource(call=call, generation=generation, region=region)
+    def _resource(
+        self, call: Call, inputs: Properties, generation: int, *, resumed: bool = False
+    ) -> Resource:
+        region = given(inputs, "region", call.configuration.get("region") or REGION)
+        return Resource(call=call, generation=generation, region=region, resumed=resumed)
 
     def _outputs(self, resource: Resource, resource_id: Any, inputs: Properties) -> dict[str, Any]:
         outputs = {name: value for name, value in inputs.items() if name != DEFAULTS}
         outputs.setdefault("region", resource.region)
         if self.taggable:
             defaults = (resource.call.configuration.get("defaultTags") or {}).get("tags") or {}
-            outputs["tagsAll"] = {**defaults, **(inputs.get("tags") or {})}
+            outputs["tagsAll"] = (
+                {**defaults, **given(inputs, "tags", {})} if known(given(inputs, "tags", {})) else UNKNOWN
+            )
         return {**outputs, **self.computed(resource, resource_id, inputs)}
 
     def _kept(self, old_inputs: Properties, old_outputs: Properties) -> dict[str, Any]:
@@ -311,10 +351,18 @@ class AwsType(ResourceType):
 
     def _storable(self, values: Properties) -> dict[str, Any]:
         return {
-            name: {"sha256": hashlib.sha256(str(value).encode()).hexdigest()} if name in self.hidden else _plain(value)
+            name: {"sha256": hashlib.sha256(str(value).encode()).hexdigest()}
+            if name in self.hidden
+            else _plain(value)
             for name, value in values.items()
             if name != DEFAULTS
         }
+
+    def taken(self, resource: Resource, resource_id: str) -> bool:
+        """Whether an id that comes from a name belongs to something else than an interrupted creation of "
+        "this URN."""
+        found = self.registry.get(self.token, resource_id)
+        return found is not None and (found.confirmed or found.urn != resource.call.urn)
 
     def existing(self, token: str, resource_id: Any, refusal: str) -> Record:
         """Another resource, by its id.
@@ -350,6 +398,12 @@ def _with_outputs(record: Record, outputs: Mapping[str, Any]) -> Record:
         inputs=record.inputs,
         outputs=outputs,
     )
+
+
+def given(inputs: Properties, name: str, default: Any) -> Any:
+    """An input, or what AWS takes where it is absent. It may be `UNKNOWN`."""
+    value = inputs.get(name)
+    return default if value is None else value
 
 
 def known(value: Any) -> bool:

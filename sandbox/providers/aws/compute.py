@@ -5,20 +5,20 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
 from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.aws_endpoint.metadata import InstanceFacts
+from sandbox.aws_endpoint.moto_backend import image_architectures
 from sandbox.cloud_init import UserDataError
 from sandbox.providers.aws.addresses import host_address
-from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, known
+from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, given, known
 from sandbox.providers.aws.firewall import DEFAULT_SECURITY_GROUP
 from sandbox.providers.aws.network import NETWORK_INTERFACE, NO_SUCH_SUBNET, SECURITY_GROUP, SUBNET
 from sandbox.providers.aws.registry import Record
-from sandbox.providers.aws.zones import zone_names
 from sandbox.providers.properties import UNKNOWN
 from sandbox.providers.resource_type import Failure, Properties, Refused
 
@@ -38,10 +38,13 @@ class NetworkInterface(AwsType):
 
     token = NETWORK_INTERFACE
     required = ("subnetId",)
-    defaults = {"sourceDestCheck": True}
+    defaults: ClassVar[Mapping[str, Any]] = {"sourceDestCheck": True}
     replace_on = frozenset({"subnetId", "interfaceType", "enablePrimaryIpv6", "region"})
     blockers = (INSTANCE,)
-    not_deletable = "deleting EC2 Network Interface ({id}): api error InvalidParameterValue: Network interface '{id}' is currently in use."
+    not_deletable = (
+        "deleting EC2 Network Interface ({id}): api error InvalidParameterValue: Network interface '{id}' is "
+        "currently in use."
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`eni-…`."""
@@ -58,7 +61,9 @@ class NetworkInterface(AwsType):
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """Its addresses, the same for the same URN."""
-        address = inputs.get("privateIp") or self._address(resource, resource_id, inputs)
+        address = given(inputs, "privateIp", None)
+        if address is None:
+            address = self._address(resource, resource_id, inputs)
         digits = resource.digest("mac")
         mac = ":".join(["02", *(digits[at : at + 2] for at in range(0, 10, 2))])
         dns = UNKNOWN
@@ -66,7 +71,7 @@ class NetworkInterface(AwsType):
             dns = f"ip-{str(address).replace('.', '-')}.{resource.region}.compute.internal"
         return {
             "arn": resource.arn("ec2", f"network-interface/{resource_id}"),
-            "interfaceType": inputs.get("interfaceType") or "interface",
+            "interfaceType": given(inputs, "interfaceType", "interface"),
             "macAddress": mac,
             "ownerId": ACCOUNT,
             "privateDnsName": dns,
@@ -74,7 +79,7 @@ class NetworkInterface(AwsType):
             "privateIps": [address],
             "privateIpLists": [address],
             "privateIpsCount": 0,
-            "securityGroups": inputs.get("securityGroups") or [],
+            "securityGroups": given(inputs, "securityGroups", []),
         }
 
     def _address(self, resource: Resource, resource_id: Any, inputs: Properties) -> Any:
@@ -82,7 +87,9 @@ class NetworkInterface(AwsType):
         if subnet is None:
             return UNKNOWN
         with self.registry.lock:
-            others = [item for item in self.registry.of_type(self.token) if item.inputs["subnetId"] == subnet.id]
+            others = [
+                item for item in self.registry.of_type(self.token) if item.inputs["subnetId"] == subnet.id
+            ]
             own = next((item.outputs.get("privateIp") for item in others if item.id == resource_id), None)
             if own is not None:
                 return own
@@ -94,16 +101,41 @@ class Instance(AwsType):
     """`ec2.Instance`."""
 
     token = INSTANCE
-    defaults = {"getPasswordData": False, "sourceDestCheck": True, "userDataReplaceOnChange": False}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "getPasswordData": False,
+        "sourceDestCheck": True,
+        "userDataReplaceOnChange": False,
+    }
     replace_on = frozenset(
         {
-            "ami", "associatePublicIpAddress", "availabilityZone", "cpuOptions", "ebsBlockDevices", "ebsOptimized",
-            "enablePrimaryIpv6", "enclaveOptions", "ephemeralBlockDevices", "hibernation", "hostId",
-            "hostResourceGroupArn", "instanceMarketOptions", "ipv6AddressCount", "ipv6Addresses", "keyName",
-            "networkInterfaces", "placementGroup", "placementGroupId", "primaryNetworkInterface", "privateIp",
-            "region", "secondaryNetworkInterfaces", "securityGroups", "subnetId", "tenancy",
+            "ami",
+            "associatePublicIpAddress",
+            "availabilityZone",
+            "cpuOptions",
+            "ebsBlockDevices",
+            "ebsOptimized",
+            "enablePrimaryIpv6",
+            "enclaveOptions",
+            "ephemeralBlockDevices",
+            "hibernation",
+            "hostId",
+            "hostResourceGroupArn",
+            "instanceMarketOptions",
+            "ipv6AddressCount",
+            "ipv6Addresses",
+            "keyName",
+            "networkInterfaces",
+            "placementGroup",
+            "placementGroupId",
+            "primaryNetworkInterface",
+            "privateIp",
+            "region",
+            "secondaryNetworkInterfaces",
+            "securityGroups",
+            "subnetId",
+            "tenancy",
         }
-    )  # fmt: skip
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`i-…`."""
@@ -117,7 +149,13 @@ class Instance(AwsType):
         if inputs.get("userData") is not None and inputs.get("userDataBase64") is not None:
             yield Failure("userData", '"user_data": conflicts with user_data_base64')
         if inputs.get("primaryNetworkInterface") is not None:
-            for name in ("subnetId", "vpcSecurityGroupIds", "networkInterfaces", "privateIp", "sourceDestCheck"):
+            for name in (
+                "subnetId",
+                "vpcSecurityGroupIds",
+                "networkInterfaces",
+                "privateIp",
+                "sourceDestCheck",
+            ):
                 if inputs.get(name) is not None and name not in self.defaults:
                     yield Failure(name, f'"{name}": conflicts with primary_network_interface')
         try:
@@ -130,33 +168,45 @@ class Instance(AwsType):
             yield from choice_problem(options, "httpEndpoint", ("enabled", "disabled"))
             hops = options.get("httpPutResponseHopLimit")
             if known(hops) and not 1 <= int(hops or 0) <= 64:
-                yield Failure("metadataOptions", f"expected http_put_response_hop_limit to be in the range (1 - 64), got {hops}")
+                yield Failure(
+                    "metadataOptions",
+                    f"expected http_put_response_hop_limit to be in the range (1 - 64), got {hops}",
+                )
         root = inputs.get("rootBlockDevice")
         if isinstance(root, dict) and known(root.get("kmsKeyId")) and root.get("encrypted") is False:
             yield Failure("rootBlockDevice", "kms_key_id needs encrypted = true")
 
     def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
         """Unknown image, subnet, interface, group or profile; an interface in use; wrong architecture."""
+        del resource
         data = _user_data(inputs) or b""
         if len(data) > USER_DATA_BYTES:
             raise Refused(
-                "creating EC2 Instance: operation error EC2: RunInstances, api error InvalidParameterValue: User data is "
+                "creating EC2 Instance: operation error EC2: RunInstances, api error "
+                "InvalidParameterValue: User data is "
                 f"limited to {USER_DATA_BYTES} bytes"
             )
-        self._refuse_image(resource, inputs)
+        self._refuse_image(inputs)
         interface = _interface_id(inputs)
         if interface is not None:
-            refusal = "creating EC2 Instance: api error InvalidNetworkInterfaceID.NotFound: The networkInterface ID '{id}' does not exist"
+            refusal = (
+                "creating EC2 Instance: api error InvalidNetworkInterfaceID.NotFound: The "
+                "networkInterface ID '{id}' "
+                "does not exist"
+            )
             self.existing(NETWORK_INTERFACE, interface, refusal)
             other = self.registry.holding(interface, self.token)
             if other is not None and other.id != resource_id:
                 raise Refused(
-                    f"creating EC2 Instance: api error InvalidNetworkInterface.InUse: Interface: [{interface}] in use."
+                    "creating EC2 Instance: api error InvalidNetworkInterface.InUse: Interface: "
+                    f"[{interface}] in use."
                 )
         elif inputs.get("subnetId") is not None:
             self.existing(SUBNET, inputs["subnetId"], NO_SUCH_SUBNET)
         else:
-            raise Refused("creating EC2 Instance: api error MissingInput: No subnets found for the default VPC")
+            raise Refused(
+                "creating EC2 Instance: api error MissingInput: No subnets found for the default VPC"
+            )
         for group in inputs.get("vpcSecurityGroupIds") or ():
             self.existing(SECURITY_GROUP, group, _NO_SUCH_GROUP)
         self._refuse_profile(inputs)
@@ -173,21 +223,21 @@ class Instance(AwsType):
                 "iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name"
             ) from error
 
-    def _refuse_image(self, resource: Resource, inputs: Properties) -> None:
+    def _refuse_image(self, inputs: Properties) -> None:
         image = inputs["ami"]
-        try:
-            found = self.endpoint.client("ec2", resource.region).describe_images(ImageIds=[image])["Images"]
-        except ClientError:
-            found = []
-        if not found:
+        architecture = image_architectures().get(image)
+        if architecture is None:
             raise Refused(
-                f"creating EC2 Instance: api error InvalidAMIID.NotFound: The image id '[{image}]' does not exist"
+                f"creating EC2 Instance: api error InvalidAMIID.NotFound: The image id '[{image}]' does "
+                "not exist"
             )
-        wanted = instance_architecture(inputs.get("instanceType") or "m1.small")
-        if found[0]["Architecture"] != wanted:
+        wanted = instance_architecture(given(inputs, "instanceType", "m1.small"))
+        if architecture != wanted:
             raise Refused(
-                f"creating EC2 Instance: api error InvalidParameterValue: The architecture '{wanted}' of the specified "
-                f"instance type does not match the architecture '{found[0]['Architecture']}' of the specified AMI. Specify "
+                f"creating EC2 Instance: api error InvalidParameterValue: The architecture '{wanted}' of "
+                "the specified "
+                f"instance type does not match the architecture '{architecture}' of the specified AMI. "
+                "Specify "
                 "an instance type and an AMI that have matching architectures, and try again."
             )
 
@@ -196,7 +246,9 @@ class Instance(AwsType):
         replaced = []
         if new.get("userDataReplaceOnChange") is True:
             replaced += [name for name in ("userData", "userDataBase64") if name in changes]
-        before, after = old.get("rootBlockDevice") or {}, new.get("rootBlockDevice") or {}
+        before, after = given(old, "rootBlockDevice", {}), given(new, "rootBlockDevice", {})
+        if after is UNKNOWN:
+            return replaced
         if any(before.get(name) != after.get(name) for name in ("encrypted", "kmsKeyId")):
             replaced.append("rootBlockDevice")
         return replaced
@@ -208,27 +260,38 @@ class Instance(AwsType):
         subnet_id = record.inputs["subnetId"] if record is not None else inputs.get("subnetId")
         subnet = self.registry.get(SUBNET, subnet_id) if known(subnet_id) else None
         unknown = UNKNOWN if resource.call.preview else None
-        address = record.outputs["privateIp"] if record is not None and record.outputs else inputs.get("privateIp")
+        address = (
+            record.outputs["privateIp"] if record is not None and record.outputs else inputs.get("privateIp")
+        )
         if address is None and subnet is not None and interface is None:
             address = host_address(subnet.inputs["cidrBlock"], resource.number("address", 1 << 16), ())
         address = unknown if address is None else address
-        dns = f"ip-{str(address).replace('.', '-')}.{resource.region}.compute.internal" if known(address) else address
-        zone = subnet.outputs.get("availabilityZone") if subnet is not None else inputs.get("availabilityZone")
+        dns = (
+            f"ip-{str(address).replace('.', '-')}.{resource.region}.compute.internal"
+            if known(address)
+            else address
+        )
+        zone = (
+            subnet.outputs.get("availabilityZone") if subnet is not None else inputs.get("availabilityZone")
+        )
         outputs = {
             "arn": resource.arn("ec2", f"instance/{resource_id}"),
-            "associatePublicIpAddress": inputs.get("associatePublicIpAddress") or False,
-            "availabilityZone": zone or unknown or zone_names(resource.region)[0],
-            "instanceInitiatedShutdownBehavior": inputs.get("instanceInitiatedShutdownBehavior") or "stop",
+            "associatePublicIpAddress": given(inputs, "associatePublicIpAddress", False),
+            "availabilityZone": zone if zone is not None else unknown,
+            "instanceInitiatedShutdownBehavior": given(inputs, "instanceInitiatedShutdownBehavior", "stop"),
             "instanceState": "running",
-            "primaryNetworkInterfaceId": interface or resource.id("eni"),
+            "primaryNetworkInterfaceId": resource.id("eni") if interface is None else interface,
             "privateDns": dns,
             "privateIp": address,
             "publicDns": "",
             "publicIp": "",
             "subnetId": subnet_id if known(subnet_id) else unknown,
-            "tenancy": inputs.get("tenancy") or "default",
-            "vpcSecurityGroupIds": inputs.get("vpcSecurityGroupIds")
-            or (record.outputs.get("securityGroups") if record is not None else unknown),
+            "tenancy": given(inputs, "tenancy", "default"),
+            "vpcSecurityGroupIds": given(
+                inputs,
+                "vpcSecurityGroupIds",
+                record.outputs.get("securityGroups") if record is not None else unknown,
+            ),
         }
         return {name: value for name, value in outputs.items() if value is not None}
 
@@ -241,7 +304,12 @@ class Instance(AwsType):
         return {}
 
     def renew(
-        self, resource: Resource, resource_id: str, old_inputs: Properties, inputs: Properties, outputs: Properties
+        self,
+        resource: Resource,
+        resource_id: str,
+        old_inputs: Properties,
+        inputs: Properties,
+        outputs: Properties,
     ) -> Properties:
         """Another type or profile; user-data that changes in place is not run again, as on EC2."""
         del old_inputs, outputs
@@ -252,7 +320,7 @@ class Instance(AwsType):
     def _facts(self, resource: Resource, resource_id: str, inputs: Properties) -> InstanceFacts:
         outputs = self.computed(resource, resource_id, inputs)
         subnet = self.registry.get(SUBNET, outputs.get("subnetId"))
-        kind = inputs.get("instanceType") or "m1.small"
+        kind = given(inputs, "instanceType", "m1.small")
         return InstanceFacts(
             instance_id=resource_id,
             image_id=inputs["ami"],
@@ -271,7 +339,8 @@ class Instance(AwsType):
         if inputs.get("disableApiTermination") and not inputs.get("forceDestroy"):
             raise Refused(
                 f"terminating EC2 Instance ({resource_id}): api error OperationNotPermitted: The instance "
-                f"'{resource_id}' may not be terminated. Modify its 'disableApiTermination' instance attribute and try again."
+                f"'{resource_id}' may not be terminated. Modify its 'disableApiTermination' instance "
+                "attribute and try again."
             )
         self.machines.terminate(resource_id)
 
@@ -287,8 +356,13 @@ def _interface_id(inputs: Properties) -> Any:
         return primary.get("networkInterfaceId")
     if primary is UNKNOWN:
         return UNKNOWN
-    first = next((item for item in inputs.get("networkInterfaces") or () if item.get("deviceIndex") == 0), None)
+    first = next((item for item in _list(inputs, "networkInterfaces") if item.get("deviceIndex") == 0), None)
     return first.get("networkInterfaceId") if first else None
+
+
+def _list(inputs: Properties, name: str) -> Sequence[Any]:
+    value = inputs.get(name)
+    return value if isinstance(value, list) else ()
 
 
 def _user_data(inputs: Properties) -> bytes | None:

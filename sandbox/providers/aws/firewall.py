@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.providers.aws.addresses import network_problem
-from sandbox.providers.aws.aws_type import AwsType, Resource, known, pattern_problem
+from sandbox.providers.aws.aws_type import AwsType, Resource, given, known, pattern_problem
 from sandbox.providers.aws.network import NETWORK_INTERFACE, NO_SUCH_VPC, SECURITY_GROUP, VPC
 from sandbox.providers.properties import UNKNOWN
 from sandbox.providers.resource_type import Failure, Properties, Refused
@@ -24,11 +24,13 @@ class SecurityGroup(AwsType):
     """`ec2.SecurityGroup`."""
 
     token = SECURITY_GROUP
-    defaults = {"description": "Managed by Pulumi", "revokeRulesOnDelete": False}
+    defaults: ClassVar[Mapping[str, Any]] = {"description": "Managed by Pulumi", "revokeRulesOnDelete": False}
     name_property = "name"
     replace_on = frozenset({"description", "name", "namePrefix", "vpcId", "region"})
     blockers = (NETWORK_INTERFACE, "aws:ec2/instance:Instance")
-    not_deletable = "deleting Security Group ({id}): api error DependencyViolation: resource {id} has a dependent object"
+    not_deletable = (
+        "deleting Security Group ({id}): api error DependencyViolation: resource {id} has a dependent object"
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`sg-…`."""
@@ -58,14 +60,15 @@ class SecurityGroup(AwsType):
         """ARN, owner and inline rules."""
         return {
             "arn": resource.arn("ec2", f"security-group/{resource_id}"),
-            "egress": inputs.get("egress") or [],
-            "ingress": inputs.get("ingress") or [],
+            "egress": given(inputs, "egress", []),
+            "ingress": given(inputs, "ingress", []),
             "ownerId": ACCOUNT,
         }
 
 
 class DefaultSecurityGroup(AwsType):
-    """`ec2.DefaultSecurityGroup`: takes over the group that a VPC is born with; deleting it leaves the group."""
+    """`ec2.DefaultSecurityGroup`: takes over the group that a VPC is born with; deleting it leaves the "
+    "group."""
 
     token = DEFAULT_SECURITY_GROUP
     replace_on = frozenset({"vpcId", "region"})
@@ -87,7 +90,12 @@ class DefaultSecurityGroup(AwsType):
         """Names that AWS gave."""
         del inputs
         arn = UNKNOWN if resource_id is UNKNOWN else resource.arn("ec2", f"security-group/{resource_id}")
-        return {"arn": arn, "description": "default VPC security group", "name": "default", "ownerId": ACCOUNT}
+        return {
+            "arn": arn,
+            "description": "default VPC security group",
+            "name": "default",
+            "ownerId": ACCOUNT,
+        }
 
 
 class _Rule(AwsType):
@@ -105,7 +113,9 @@ class _Rule(AwsType):
         if len(given) != 1:
             attributes = "cidr_ipv4,cidr_ipv6,prefix_list_id,referenced_security_group_id"
             count = "No attribute" if not given else f"{len(given)} attributes"
-            yield Failure(_SOURCES[0], f"{count} specified when one (and only one) of [{attributes}] is required")
+            yield Failure(
+                _SOURCES[0], f"{count} specified when one (and only one) of [{attributes}] is required"
+            )
         yield from network_problem(inputs, "cidrIpv4")
         yield from network_problem(inputs, "cidrIpv6", 6)
         yield from pattern_problem(inputs, "description", _DESCRIPTION, _DESCRIPTION_WORDS)
@@ -115,14 +125,21 @@ class _Rule(AwsType):
                 yield Failure(name, f"value must be between -1 and 65535, got: {port}")
         if str(inputs["ipProtocol"]).lower() in ("tcp", "udp", "6", "17"):
             if None in ports:
-                yield Failure("fromPort", "InvalidParameterValue: protocols tcp and udp need from_port and to_port")
+                yield Failure(
+                    "fromPort", "InvalidParameterValue: protocols tcp and udp need from_port and to_port"
+                )
             elif all(map(known, ports)) and int(ports[0] or 0) > int(ports[1] or 0):
-                yield Failure("fromPort", f"InvalidParameterValue: port range {ports[0]} to {ports[1]} is upside down")
+                yield Failure(
+                    "fromPort", f"InvalidParameterValue: port range {ports[0]} to {ports[1]} is upside down"
+                )
 
     def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
         """Unknown groups, or a rule that the group has already."""
         del resource
-        refusal = "creating Security Group Rule: api error InvalidGroup.NotFound: The security group '{id}' does not exist"
+        refusal = (
+            "creating Security Group Rule: api error InvalidGroup.NotFound: The security "
+            "group '{id}' does not exist"
+        )
         for name in ("securityGroupId", "referencedSecurityGroupId"):
             group = inputs.get(name)
             if group is not None and self.registry.get(DEFAULT_SECURITY_GROUP, group) is None:
@@ -133,7 +150,8 @@ class _Rule(AwsType):
                 peer = next(inputs[name] for name in _SOURCES if inputs.get(name) is not None)
                 raise Refused(
                     "creating Security Group Rule: api error InvalidPermission.Duplicate: the specified rule "
-                    f'"peer: {peer}, {str(inputs["ipProtocol"]).upper()}, from port: {inputs.get("fromPort")}, to port: '
+                    f'"peer: {peer}, {str(inputs["ipProtocol"]).upper()}, from port: '
+                    f"{inputs.get('fromPort')}, to port: "
                     f'{inputs.get("toPort")}, ALLOW" already exists'
                 )
 

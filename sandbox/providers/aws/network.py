@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.providers.aws.addresses import inside, network_problem, overlap
-from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, known, text
+from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, given, known, text
 from sandbox.providers.aws.zones import zone_id, zone_names
 from sandbox.providers.resource_type import Failure, Properties, Refused
 
@@ -16,6 +16,11 @@ SUBNET = "aws:ec2/subnet:Subnet"
 INTERNET_GATEWAY = "aws:ec2/internetGateway:InternetGateway"
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
 NETWORK_INTERFACE = "aws:ec2/networkInterface:NetworkInterface"
+_LOG_FORMAT = (
+    "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} "
+    "${packets} "
+    "${bytes} ${start} ${end} ${action} ${log-status}"
+)
 NO_SUCH_VPC = "creating: api error InvalidVpcID.NotFound: The vpc ID '{id}' does not exist"
 NO_SUCH_SUBNET = "creating: api error InvalidSubnetID.NotFound: The subnet ID '{id}' does not exist"
 
@@ -24,7 +29,7 @@ class Vpc(AwsType):
     """`ec2.Vpc`."""
 
     token = VPC
-    defaults = {"enableDnsSupport": True, "instanceTenancy": "default"}
+    defaults: ClassVar[Mapping[str, Any]] = {"enableDnsSupport": True, "instanceTenancy": "default"}
     replace_on = frozenset({"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength", "region"})
     blockers = (
         SUBNET,
@@ -33,7 +38,9 @@ class Vpc(AwsType):
         "aws:ec2/routeTable:RouteTable",
         "aws:ec2/vpcEndpoint:VpcEndpoint",
     )
-    not_deletable = "deleting: api error DependencyViolation: The vpc '{id}' has dependencies and cannot be deleted."
+    not_deletable = (
+        "deleting: api error DependencyViolation: The vpc '{id}' has dependencies and cannot be deleted."
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`vpc-…`."""
@@ -46,9 +53,12 @@ class Vpc(AwsType):
             yield Failure("cidrBlock", "one of `cidr_block,ipv4_ipam_pool_id` must be specified")
         yield from network_problem(inputs, "cidrBlock")
         yield from choice_problem(inputs, "instanceTenancy", ("default", "dedicated"))
-        value = inputs.get("cidrBlock")
-        if known(value) and not 16 <= int(str(value).rpartition("/")[2] or 0) <= 28:
-            yield Failure("cidrBlock", f"InvalidVpc.Range: The CIDR '{value}' is invalid; /16 to /28 are allowed")
+        prefix = str(inputs.get("cidrBlock")).rpartition("/")[2]
+        if prefix.isdecimal() and not 16 <= int(prefix) <= 28:
+            yield Failure(
+                "cidrBlock",
+                f"InvalidVpc.Range: The CIDR '{inputs['cidrBlock']}' is invalid; /16 to /28 are allowed",
+            )
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """Defaults that come with a VPC."""
@@ -71,12 +81,17 @@ class Subnet(AwsType):
 
     token = SUBNET
     required = ("vpcId",)
-    defaults = {"mapPublicIpOnLaunch": False, "assignIpv6AddressOnCreation": False}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "mapPublicIpOnLaunch": False,
+        "assignIpv6AddressOnCreation": False,
+    }
     replace_on = frozenset(
         {"vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "ipv6Native", "outpostArn", "region"}
     )
     blockers = (NETWORK_INTERFACE, "aws:ec2/instance:Instance", "aws:ec2/natGateway:NatGateway")
-    not_deletable = "deleting: api error DependencyViolation: The subnet '{id}' has dependencies and cannot be deleted."
+    not_deletable = (
+        "deleting: api error DependencyViolation: The subnet '{id}' has dependencies and cannot be deleted."
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`subnet-…`."""
@@ -92,30 +107,39 @@ class Subnet(AwsType):
         vpc = self.existing(VPC, inputs["vpcId"], NO_SUCH_VPC)
         block = inputs.get("cidrBlock")
         if block is None or not inside(block, vpc.inputs["cidrBlock"]):
-            raise Refused(f"creating EC2 Subnet: api error InvalidSubnet.Range: The CIDR '{block}' is invalid.")
+            raise Refused(
+                f"creating EC2 Subnet: api error InvalidSubnet.Range: The CIDR '{block}' is invalid."
+            )
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and other.inputs["vpcId"] == vpc.id and overlap(block, other.inputs["cidrBlock"]):
+            if (
+                other.id != resource_id
+                and other.inputs["vpcId"] == vpc.id
+                and overlap(block, other.inputs["cidrBlock"])
+            ):
                 raise Refused(
-                    f"creating EC2 Subnet: api error InvalidSubnet.Conflict: The CIDR '{block}' conflicts with another "
+                    f"creating EC2 Subnet: api error InvalidSubnet.Conflict: The CIDR '{block}' conflicts "
+                    "with another "
                     "subnet"
                 )
         zone, zones = inputs.get("availabilityZone"), zone_names(resource.region)
         if zone is not None and zone not in zones:
             raise Refused(
-                f"creating EC2 Subnet: api error InvalidParameterValue: Value ({zone}) for parameter availabilityZone "
-                f"is invalid. Subnets can currently only be created in the following availability zones: {', '.join(zones)}."
+                f"creating EC2 Subnet: api error InvalidParameterValue: Value ({zone}) for parameter "
+                "availabilityZone "
+                "is invalid. Subnets can currently only be created in the following availability zones: "
+                f"{', '.join(zones)}."
             )
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """Zone and ARN."""
-        zone = inputs.get("availabilityZone") or zone_names(resource.region)[0]
+        zone = given(inputs, "availabilityZone", zone_names(resource.region)[0])
         return {
             "arn": resource.arn("ec2", f"subnet/{resource_id}"),
             "availabilityZone": zone,
             "availabilityZoneId": zone_id(zone) if known(zone) else zone,
             "ipv6CidrBlockAssociationId": "",
             "ownerId": ACCOUNT,
-            "privateDnsHostnameTypeOnLaunch": inputs.get("privateDnsHostnameTypeOnLaunch") or "ip-name",
+            "privateDnsHostnameTypeOnLaunch": given(inputs, "privateDnsHostnameTypeOnLaunch", "ip-name"),
         }
 
 
@@ -140,7 +164,8 @@ class InternetGateway(AwsType):
         other = self.registry.holding(vpc, self.token)
         if other is not None and other.id != resource_id:
             raise Refused(
-                f"attaching EC2 Internet Gateway: api error Resource.AlreadyAssociated: Network {vpc} already has an "
+                f"attaching EC2 Internet Gateway: api error Resource.AlreadyAssociated: Network {vpc} "
+                "already has an "
                 "internet gateway attached"
             )
 
@@ -154,9 +179,17 @@ class Eip(AwsType):
     """`ec2.Eip`; its address is one of those kept for documentation (RFC 5737)."""
 
     token = "aws:ec2/eip:Eip"  # noqa: S105
-    defaults = {"domain": "vpc"}
+    defaults: ClassVar[Mapping[str, Any]] = {"domain": "vpc"}
     replace_on = frozenset(
-        {"address", "customerOwnedIpv4Pool", "domain", "ipamPoolId", "networkBorderGroup", "publicIpv4Pool", "region"}
+        {
+            "address",
+            "customerOwnedIpv4Pool",
+            "domain",
+            "ipamPoolId",
+            "networkBorderGroup",
+            "publicIpv4Pool",
+            "region",
+        }
     )
     blockers = ("aws:ec2/natGateway:NatGateway",)
     not_deletable = "releasing EC2 EIP ({id}): api error InvalidIPAddress.InUse: The address is in use."
@@ -172,10 +205,10 @@ class Eip(AwsType):
         return {
             "allocationId": resource_id,
             "arn": resource.arn("ec2", f"elastic-ip/{resource_id}"),
-            "networkBorderGroup": inputs.get("networkBorderGroup") or resource.region,
+            "networkBorderGroup": given(inputs, "networkBorderGroup", resource.region),
             "publicDns": f"ec2-{address.replace('.', '-')}.{resource.region}.compute.amazonaws.com",
             "publicIp": address,
-            "publicIpv4Pool": inputs.get("publicIpv4Pool") or "amazon",
+            "publicIpv4Pool": given(inputs, "publicIpv4Pool", "amazon"),
         }
 
 
@@ -183,7 +216,7 @@ class NatGateway(AwsType):
     """`ec2.NatGateway`."""
 
     token = "aws:ec2/natGateway:NatGateway"  # noqa: S105
-    defaults = {"connectivityType": "public"}
+    defaults: ClassVar[Mapping[str, Any]] = {"connectivityType": "public"}
     replace_on = frozenset({"allocationId", "connectivityType", "privateIp", "subnetId", "vpcId", "region"})
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
@@ -195,20 +228,30 @@ class NatGateway(AwsType):
         """A public one needs an address."""
         yield from choice_problem(inputs, "connectivityType", ("public", "private"))
         if inputs.get("connectivityType") == "private" and inputs.get("allocationId") is not None:
-            yield Failure("allocationId", "`allocation_id` is not supported with connectivity_type = \"private\"")
+            yield Failure(
+                "allocationId", '`allocation_id` is not supported with connectivity_type = "private"'
+            )
 
     def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
         """Unknown subnet or address."""
         del resource, resource_id
         self.existing(SUBNET, inputs.get("subnetId"), NO_SUCH_SUBNET)
         if inputs["connectivityType"] == "public":
-            refusal = "creating EC2 NAT Gateway: api error InvalidAllocationID.NotFound: The allocation ID '{id}' does not exist"
+            refusal = (
+                "creating EC2 NAT Gateway: api error InvalidAllocationID.NotFound: The "
+                "allocation ID '{id}' does not "
+                "exist"
+            )
             self.existing(Eip.token, inputs.get("allocationId"), refusal)
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """Its interface and addresses."""
         del resource_id
-        address = self.registry.get(Eip.token, inputs.get("allocationId")) if known(inputs.get("allocationId")) else None
+        address = (
+            self.registry.get(Eip.token, inputs.get("allocationId"))
+            if known(inputs.get("allocationId"))
+            else None
+        )
         return {
             "associationId": resource.id("eipassoc"),
             "networkInterfaceId": resource.id("eni"),
@@ -221,9 +264,17 @@ class VpcEndpoint(AwsType):
 
     token = "aws:ec2/vpcEndpoint:VpcEndpoint"  # noqa: S105
     required = ("vpcId",)
-    defaults = {"vpcEndpointType": "Gateway"}
+    defaults: ClassVar[Mapping[str, Any]] = {"vpcEndpointType": "Gateway"}
     replace_on = frozenset(
-        {"serviceName", "vpcId", "vpcEndpointType", "resourceConfigurationArn", "serviceNetworkArn", "serviceRegion", "region"}
+        {
+            "serviceName",
+            "vpcId",
+            "vpcEndpointType",
+            "resourceConfigurationArn",
+            "serviceNetworkArn",
+            "serviceRegion",
+            "region",
+        }
     )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
@@ -256,10 +307,13 @@ class VpcEndpoint(AwsType):
         return {
             "arn": resource.arn("ec2", f"vpc-endpoint/{resource_id}"),
             "ownerId": ACCOUNT,
-            "policy": inputs.get("policy")
-            or '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}],"Version":"2008-10-17"}',
+            "policy": given(
+                inputs,
+                "policy",
+                '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}],"Version":"2008-10-17"}',
+            ),
             "prefixListId": resource.id("pl") if is_gateway else "",
-            "privateDnsEnabled": inputs.get("privateDnsEnabled") or False,
+            "privateDnsEnabled": given(inputs, "privateDnsEnabled", False),
             "requesterManaged": False,
             "state": "available",
         }
@@ -269,7 +323,10 @@ class FlowLog(AwsType):
     """`ec2.FlowLog`; nothing flows."""
 
     token = "aws:ec2/flowLog:FlowLog"  # noqa: S105
-    defaults = {"logDestinationType": "cloud-watch-logs", "maxAggregationInterval": 600}
+    defaults: ClassVar[Mapping[str, Any]] = {
+        "logDestinationType": "cloud-watch-logs",
+        "maxAggregationInterval": 600,
+    }
     replace_on = frozenset(
         {
             "deliverCrossAccountRole", "destinationOptions", "eniId", "iamRoleArn", "logDestination",
@@ -285,7 +342,14 @@ class FlowLog(AwsType):
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Exactly one source."""
-        sources = ("eniId", "subnetId", "transitGatewayAttachmentId", "transitGatewayId", "vpcId", "regionalNatGatewayId")
+        sources = (
+            "eniId",
+            "subnetId",
+            "transitGatewayAttachmentId",
+            "transitGatewayId",
+            "vpcId",
+            "regionalNatGatewayId",
+        )
         if sum(inputs.get(name) is not None for name in sources) != 1:
             yield Failure("vpcId", f"one of `{','.join(sources)}` must be specified")
         yield from choice_problem(inputs, "maxAggregationInterval", (60, 600))
@@ -301,7 +365,5 @@ class FlowLog(AwsType):
         """ARN and format."""
         return {
             "arn": resource.arn("ec2", text("vpc-flow-log/", resource_id)),
-            "logFormat": inputs.get("logFormat")
-            or "${version} ${account-id} ${interface-id} ${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} "
-            "${packets} ${bytes} ${start} ${end} ${action} ${log-status}",
+            "logFormat": given(inputs, "logFormat", _LOG_FORMAT),
         }

@@ -1,9 +1,9 @@
 """What the aws stand-in knows of its resources, on disk, so that a killed sandbox adopts what it had begun.
 
-A resource is written down before it is brought about. As long as the engine has not shown that it knows the id (by
-asking for a difference, reading, updating or deleting), a second creation with the same URN takes over what is there:
-that is what a kill between our write and the engine's leaves behind. Once the engine knows it, a second creation is a
-replacement and gets ids of its own.
+A resource is written down before it is brought about. As long as the engine has not shown that it knows the
+id (by asking for a difference, reading, updating or deleting), a second creation with the same URN takes over
+what is there: that is what a kill between our write and the engine's leaves behind. Once the engine knows it,
+a second creation is a replacement and gets ids of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ CREATE TABLE IF NOT EXISTS resources (
 CREATE INDEX IF NOT EXISTS resources_by_urn ON resources (urn);
 CREATE TABLE IF NOT EXISTS generations (urn TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
 """
+
+_COLUMNS = "type, id, urn, generation, confirmed, inputs, outputs"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +72,7 @@ class Registry:
     """
 
     def __init__(self, path: Path) -> None:
+        """See the class."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self.lock = threading.RLock()
@@ -83,8 +86,10 @@ class Registry:
         with self.lock:
             self._database.close()
 
-    def get(self, token: str, resource_id: str) -> Record | None:
-        """A resource by type and id."""
+    def get(self, token: str, resource_id: Any) -> Record | None:
+        """A resource by type and id; None where the id is not known."""
+        if not isinstance(resource_id, str):
+            return None
         found = self._select("type = ? AND id = ?", token, resource_id)
         return found[0] if found else None
 
@@ -141,19 +146,21 @@ class Registry:
         """The resource is gone; its URN's next one has another generation."""
         with self.lock:
             self._database.execute("BEGIN")
-            self._database.execute("DELETE FROM resources WHERE type = ? AND id = ?", (record.type, record.id))
             self._database.execute(
-                "INSERT INTO generations VALUES (?, ?) ON CONFLICT (urn) DO UPDATE SET next = max(next, excluded.next)",
+                "DELETE FROM resources WHERE type = ? AND id = ?", (record.type, record.id)
+            )
+            self._database.execute(
+                "INSERT INTO generations VALUES (?, ?) ON CONFLICT (urn) DO UPDATE SET next = max(next, "
+                "excluded.next)",
                 (record.urn, record.generation + 1),
             )
             self._database.execute("COMMIT")
 
     def _select(self, condition: str, *values: str) -> list[Record]:
+        # Conditions are texts of this module; values go in as parameters.
+        query = f"SELECT {_COLUMNS} FROM resources WHERE {condition}"  # noqa: S608
         with self.lock:
-            rows = self._database.execute(
-                f"SELECT type, id, urn, generation, confirmed, inputs, outputs FROM resources WHERE {condition}",  # noqa: S608
-                values,
-            ).fetchall()
+            rows = self._database.execute(query, values).fetchall()
         return [
             Record(
                 type=token,

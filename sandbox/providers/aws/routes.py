@@ -7,8 +7,15 @@ from typing import Any
 
 from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.providers.aws.addresses import network_problem
-from sandbox.providers.aws.aws_type import AwsType, Resource
-from sandbox.providers.aws.network import INTERNET_GATEWAY, NO_SUCH_SUBNET, NO_SUCH_VPC, SUBNET, VPC, NatGateway
+from sandbox.providers.aws.aws_type import AwsType, Resource, given
+from sandbox.providers.aws.network import (
+    INTERNET_GATEWAY,
+    NO_SUCH_SUBNET,
+    NO_SUCH_VPC,
+    SUBNET,
+    VPC,
+    NatGateway,
+)
 from sandbox.providers.properties import UNKNOWN
 from sandbox.providers.resource_type import Failure, Properties, Refused
 
@@ -16,9 +23,18 @@ ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 _NO_SUCH_TABLE = "creating: api error InvalidRouteTableID.NotFound: The routeTable ID '{id}' does not exist"
 _DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId")
 _TARGETS = (
-    "carrierGatewayId", "coreNetworkArn", "egressOnlyGatewayId", "gatewayId", "localGatewayId", "natGatewayId",
-    "networkInterfaceId", "odbNetworkArn", "transitGatewayId", "vpcEndpointId", "vpcPeeringConnectionId",
-)  # fmt: skip
+    "carrierGatewayId",
+    "coreNetworkArn",
+    "egressOnlyGatewayId",
+    "gatewayId",
+    "localGatewayId",
+    "natGatewayId",
+    "networkInterfaceId",
+    "odbNetworkArn",
+    "transitGatewayId",
+    "vpcEndpointId",
+    "vpcPeeringConnectionId",
+)
 
 
 class RouteTable(AwsType):
@@ -28,7 +44,10 @@ class RouteTable(AwsType):
     required = ("vpcId",)
     replace_on = frozenset({"vpcId", "region"})
     blockers = ("aws:ec2/routeTableAssociation:RouteTableAssociation",)
-    not_deletable = "deleting: api error DependencyViolation: The routeTable '{id}' has dependencies and cannot be deleted."
+    not_deletable = (
+        "deleting: api error DependencyViolation: The routeTable '{id}' has dependencies "
+        "and cannot be deleted."
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`rtb-…`."""
@@ -45,8 +64,8 @@ class RouteTable(AwsType):
         return {
             "arn": resource.arn("ec2", f"route-table/{resource_id}"),
             "ownerId": ACCOUNT,
-            "propagatingVgws": inputs.get("propagatingVgws") or [],
-            "routes": inputs.get("routes") or [],
+            "propagatingVgws": given(inputs, "propagatingVgws", []),
+            "routes": given(inputs, "routes", []),
         }
 
 
@@ -85,10 +104,17 @@ class Route(AwsType):
             )
         gateway = inputs.get("gatewayId")
         if str(gateway).startswith("igw-"):
-            refusal = "creating Route: api error InvalidInternetGatewayID.NotFound: The internetGateway ID '{id}' does not exist"
+            refusal = (
+                "creating Route: api error InvalidInternetGatewayID.NotFound: The "
+                "internetGateway ID '{id}' does not "
+                "exist"
+            )
             self.existing(INTERNET_GATEWAY, gateway, refusal)
         if inputs.get("natGatewayId") is not None:
-            refusal = "creating Route: api error InvalidNatGatewayID.NotFound: The natGateway ID '{id}' does not exist"
+            refusal = (
+                "creating Route: api error InvalidNatGatewayID.NotFound: The natGateway ID "
+                "'{id}' does not exist"
+            )
             self.existing(NatGateway.token, inputs["natGatewayId"], refusal)
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
@@ -126,7 +152,8 @@ class RouteTableAssociation(AwsType):
         other = self.registry.holding(subnet, self.token)
         if other is not None and other.id != resource_id:
             raise Refused(
-                "creating Route Table Association: api error Resource.AlreadyAssociated: the specified association for "
+                "creating Route Table Association: api error Resource.AlreadyAssociated: the specified "
+                "association for "
                 f"route table {inputs['routeTableId']} conflicts with an existing association"
             )
 

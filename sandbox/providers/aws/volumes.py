@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
-from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, known
+from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, given, known
 from sandbox.providers.aws.compute import INSTANCE
 from sandbox.providers.aws.zones import zone_names
 from sandbox.providers.resource_type import Failure, Properties, Refused
@@ -20,12 +20,22 @@ class Volume(AwsType):
 
     token = VOLUME
     required = ("availabilityZone",)
-    defaults = {"finalSnapshot": False}
+    defaults: ClassVar[Mapping[str, Any]] = {"finalSnapshot": False}
     replace_on = frozenset(
-        {"availabilityZone", "encrypted", "kmsKeyId", "multiAttachEnabled", "outpostArn", "snapshotId", "region"}
+        {
+            "availabilityZone",
+            "encrypted",
+            "kmsKeyId",
+            "multiAttachEnabled",
+            "outpostArn",
+            "snapshotId",
+            "region",
+        }
     )
     blockers = (VOLUME_ATTACHMENT,)
-    not_deletable = "deleting EBS Volume ({id}): api error VolumeInUse: Volume {id} is currently attached to an instance"
+    not_deletable = (
+        "deleting EBS Volume ({id}): api error VolumeInUse: Volume {id} is currently attached to an instance"
+    )
 
     def resource_id(self, resource: Resource, inputs: Properties) -> Any:
         """`vol-…`."""
@@ -35,7 +45,7 @@ class Volume(AwsType):
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Size, kind, and what belongs to which kind."""
         yield from choice_problem(inputs, "type", _KINDS)
-        kind = inputs.get("type") or "gp2"
+        kind = given(inputs, "type", "gp2")
         if inputs.get("size") is None and inputs.get("snapshotId") is None:
             yield Failure("size", "one of `size,snapshot_id` must be specified")
         if inputs.get("throughput") is not None and kind != "gp3":
@@ -44,7 +54,11 @@ class Volume(AwsType):
             yield Failure("iops", f"'iops' must not be set when 'type' is '{kind}'")
         if known(inputs.get("kmsKeyId")) and inputs.get("encrypted") is not True:
             yield Failure("kmsKeyId", "kms_key_id needs encrypted = true")
-        limits = {"size": (1, 65536), "throughput": (125, 2000), "iops": (3000 if kind == "gp3" else 100, 256000)}
+        limits = {
+            "size": (1, 65536),
+            "throughput": (125, 2000),
+            "iops": (3000 if kind == "gp3" else 100, 256000),
+        }
         for name, (lowest, highest) in limits.items():
             value = inputs.get(name)
             if known(value) and not lowest <= int(value or 0) <= highest:
@@ -61,28 +75,34 @@ class Volume(AwsType):
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """Defaults of the kind."""
-        kind = inputs.get("type") or "gp2"
+        kind = given(inputs, "type", "gp2")
         outputs = {
             "arn": resource.arn("ec2", f"volume/{resource_id}"),
             "createTime": "2026-01-01T00:00:00Z",
-            "encrypted": inputs.get("encrypted") or False,
-            "iops": inputs.get("iops") or (3000 if kind == "gp3" else 100),
-            "multiAttachEnabled": inputs.get("multiAttachEnabled") or False,
-            "snapshotId": inputs.get("snapshotId") or "",
+            "encrypted": given(inputs, "encrypted", False),
+            "iops": given(inputs, "iops", 3000 if kind == "gp3" else 100),
+            "multiAttachEnabled": given(inputs, "multiAttachEnabled", False),
+            "snapshotId": given(inputs, "snapshotId", ""),
             "type": kind,
         }
         if kind == "gp3":
-            outputs["throughput"] = inputs.get("throughput") or 125
+            outputs["throughput"] = given(inputs, "throughput", 125)
         return outputs
 
     def renew(
-        self, resource: Resource, resource_id: str, old_inputs: Properties, inputs: Properties, outputs: Properties
+        self,
+        resource: Resource,
+        resource_id: str,
+        old_inputs: Properties,
+        inputs: Properties,
+        outputs: Properties,
     ) -> Properties:
         """A volume only grows."""
         del resource, outputs
-        if int(inputs.get("size") or 0) < int(old_inputs.get("size") or 0):
+        if int(given(inputs, "size", 0)) < int(given(old_inputs, "size", 0)):
             raise Refused(
-                f"modifying EBS Volume ({resource_id}): api error InvalidParameterValue: New size cannot be smaller than "
+                f"modifying EBS Volume ({resource_id}): api error InvalidParameterValue: New size cannot "
+                "be smaller than "
                 "existing size"
             )
         return {}
@@ -111,12 +131,15 @@ class VolumeAttachment(AwsType):
         """Unknown instance or volume, different zones, or a volume in use."""
         del resource
         verb = "attaching EBS Volume: api error"
-        volume = self.existing(VOLUME, inputs["volumeId"], verb + " InvalidVolume.NotFound: The volume '{id}' does not exist.")
+        volume = self.existing(
+            VOLUME, inputs["volumeId"], verb + " InvalidVolume.NotFound: The volume '{id}' does not exist."
+        )
         refusal = verb + " InvalidInstanceID.NotFound: The instance ID '{id}' does not exist"
         instance = self.existing(INSTANCE, inputs["instanceId"], refusal)
         if volume.inputs["availabilityZone"] != instance.outputs.get("availabilityZone"):
             raise Refused(
-                f"{verb} InvalidVolume.ZoneMismatch: The volume '{volume.id}' is not in the same availability zone as "
+                f"{verb} InvalidVolume.ZoneMismatch: The volume '{volume.id}' is not in the same "
+                "availability zone as "
                 f"instance '{instance.id}'"
             )
         for other in self.registry.of_type(self.token):

@@ -55,7 +55,8 @@ class GrantType(PostgresqlType):
         if call.preview:
             return "", self.planned(inputs)
         wanted = self.given(inputs)
-        return _identifier(wanted), self._apply(call, wanted)
+        outputs = self._apply(call, wanted)
+        return _identifier(wanted), outputs
 
     def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
         """State with the privileges that are there; none when an object lacks one."""

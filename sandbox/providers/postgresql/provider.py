@@ -13,8 +13,8 @@ from sandbox.providers.postgresql.grant_role import GrantRoleType
 from sandbox.providers.postgresql.role import RoleType
 from sandbox.providers.postgresql.schema import SchemaType
 from sandbox.providers.properties import UNKNOWN
+from sandbox.providers.provider import Provider
 from sandbox.providers.resource_type import Failure, Properties
-from sandbox.providers.servicer import Provider
 
 _NOT_YET = (
     "awsRdsIamAuth",
@@ -51,18 +51,19 @@ class PostgresqlProvider(Provider):
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
         """Refuses cloud identities, which this sandbox does not have yet, and unknown TLS modes."""
+        known = {name: value for name, value in configuration.items() if value is not UNKNOWN}
         failures = [
             Failure(name, f"argument {name} of the postgresql provider is not in this sandbox yet; remove it")
             for name in _NOT_YET
-            if configuration.get(name)
+            if known.get(name)
         ]
-        scheme = configuration.get("scheme")
-        if scheme not in (None, UNKNOWN, "postgres"):
+        scheme = known.get("scheme")
+        if scheme not in (None, "postgres"):
             failures.append(
                 Failure("scheme", f"scheme {scheme!r} is not in this sandbox yet; use 'postgres'")
             )
-        mode = configuration.get("sslmode") or configuration.get("sslMode")
-        if mode not in (None, UNKNOWN, *SSL_MODES):
+        mode = known.get("sslmode") or known.get("sslMode")
+        if mode not in (None, *SSL_MODES):
             failures.append(
                 Failure("sslmode", f"unsupported sslmode {mode!r}; only {', '.join(SSL_MODES)} supported")
             )

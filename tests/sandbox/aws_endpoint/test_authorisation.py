@@ -9,11 +9,11 @@ from botocore.exceptions import ClientError
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return error.value.response["Error"]["Code"]
+    return error.value.response.get("Error", {}).get("Code", "")
 
 
 def message(error: pytest.ExceptionInfo[ClientError]) -> str:
-    return error.value.response["Error"]["Message"]
+    return error.value.response.get("Error", {}).get("Message", "")
 
 
 def allow(action, resource):
@@ -62,14 +62,19 @@ def test_a_secret_policy_denies_even_the_operator(aws):
 
 def test_a_secret_policy_alone_lets_a_named_role_read(aws):
     arn, reader = aws.secret("identity"), aws.role("reader")
-    statement = {"Effect": "Allow", "Principal": {"AWS": reader}, "Action": "secretsmanager:GetSecretValue", "Resource": "*"}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": reader},
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": "*",
+    }
     aws.endpoint.client("secretsmanager").put_resource_policy(
         SecretId=arn, ResourcePolicy=json.dumps({"Statement": [statement]})
     )
     assert aws.endpoint.client("secretsmanager", key=aws.assume(reader)).get_secret_value(SecretId=arn)
+    other = aws.endpoint.client("secretsmanager", key=aws.assume(aws.role("other")))
     with pytest.raises(ClientError):
-        other = aws.assume(aws.role("other"))
-        aws.endpoint.client("secretsmanager", key=other).get_secret_value(SecretId=arn)
+        other.get_secret_value(SecretId=arn)
 
 
 def test_a_machine_reads_desired_state_and_writes_its_report_only(aws):
@@ -104,7 +109,9 @@ def test_a_machine_reads_desired_state_and_writes_its_report_only(aws):
 def test_get_object_and_get_object_version_are_two_rights(aws):
     aws.bucket("state")
     version = aws.endpoint.client("s3").put_object(Bucket="state", Key="a", Body=b"1")["VersionId"]
-    s3 = aws.endpoint.client("s3", key=aws.assume(aws.role("r", allow("s3:GetObject", "arn:aws:s3:::state/*"))))
+    s3 = aws.endpoint.client(
+        "s3", key=aws.assume(aws.role("r", allow("s3:GetObject", "arn:aws:s3:::state/*")))
+    )
     assert s3.get_object(Bucket="state", Key="a")
     with pytest.raises(ClientError) as refused:
         s3.get_object(Bucket="state", Key="a", VersionId=version)
@@ -149,7 +156,9 @@ def test_logs_go_to_the_own_stream_of_the_own_group(aws):
     logs = aws.endpoint.client("logs")
     logs.create_log_group(logGroupName="/a/postgresql")
     group = "arn:aws:logs:eu-central-1:123456789012:log-group:/a/postgresql"
-    role = aws.role("machine", allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{group}:log-stream:i-1"))
+    role = aws.role(
+        "machine", allow(["logs:CreateLogStream", "logs:PutLogEvents"], f"{group}:log-stream:i-1")
+    )
     own = aws.endpoint.client("logs", key=aws.assume(role))
     own.create_log_stream(logGroupName="/a/postgresql", logStreamName="i-1")
     event = {"timestamp": 1, "message": "x"}
@@ -161,7 +170,11 @@ def test_logs_go_to_the_own_stream_of_the_own_group(aws):
 
 def test_only_who_is_trusted_assumes_a_role(aws):
     iam = aws.endpoint.client("iam")
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    trust = {
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ]
+    }
     iam.create_role(RoleName="machine", AssumeRolePolicyDocument=json.dumps(trust))
     with pytest.raises(ClientError) as refused:
         aws.assume("arn:aws:iam::123456789012:role/machine")
@@ -182,7 +195,14 @@ def test_a_deleted_role_ends_its_sessions(aws):
     ("call", "wanted"),
     [
         (("ssm", "put_parameter", {"Name": "/a", "Value": "x" * 4097, "Type": "String"}), "4096 characters"),
-        (("ssm", "put_parameter", {"Name": "/a", "Value": "x" * 8193, "Type": "String", "Tier": "Advanced"}), "8192"),
+        (
+            (
+                "ssm",
+                "put_parameter",
+                {"Name": "/a", "Value": "x" * 8193, "Type": "String", "Tier": "Advanced"},
+            ),
+            "8192",
+        ),
         (("secretsmanager", "create_secret", {"Name": "a", "SecretString": "x" * 65537}), "65536"),
         (("iam", "create_role", {"RoleName": "r", "AssumeRolePolicyDocument": "{}"}), "Statement"),
         (("kms", "list_keys", {}), "kms has no stand-in"),

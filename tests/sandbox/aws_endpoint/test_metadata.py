@@ -61,7 +61,9 @@ def test_boto3_takes_the_role_from_there(aws, monkeypatch: pytest.MonkeyPatch):
             "Effect": "Allow",
             "Action": "secretsmanager:GetSecretValue",
             "Resource": own,
-            "Condition": {"ArnEquals": {"ec2:SourceInstanceARN": "arn:aws:ec2:*:*:instance/i-00000000000000001"}},
+            "Condition": {
+                "ArnEquals": {"ec2:SourceInstanceARN": "arn:aws:ec2:*:*:instance/i-00000000000000001"}
+            },
         },
     )
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
@@ -81,7 +83,11 @@ def test_boto3_takes_the_role_from_there(aws, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_role_that_does_not_trust_ec2_gives_nothing(aws):
-    trust = {"Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]}
+    trust = {
+        "Statement": [
+            {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        ]
+    }
     aws.endpoint.client("iam").create_role(RoleName="other", AssumeRolePolicyDocument=json.dumps(trust))
     base = aws.instance(1, "other")
     answer = requests.get(

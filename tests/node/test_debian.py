@@ -1,0 +1,213 @@
+"""What would run on Debian 13, recorded."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from node import apt, debian, openpgp
+from node.apt import PROJECT_KEY, Apt
+from node.data_volume import DataVolume
+from node.errors import FailedError, RefusedError
+from node.layout import Layout
+
+Answer = tuple[int, str]
+
+
+class Recorded:
+    """Commands that run nowhere; `answers` maps the beginning of a command line to what it says in turn."""
+
+    def __init__(self, answers: dict[str, list[Answer]]) -> None:
+        self.answers = answers
+        self.lines: list[str] = []
+
+    def __call__(self, *command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
+        line = " ".join(command)
+        self.lines.append(line)
+        for beginning, said in self.answers.items():
+            if line.startswith(beginning):
+                status, text = said.pop(0) if len(said) > 1 else said[0]
+                if status not in accept:
+                    raise FailedError(f"{line}: exit status {status}")
+                return subprocess.CompletedProcess(command, status, text, "")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    def ran(self, text: str) -> bool:
+        return any(text in line for line in self.lines)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout(tmp_path)
+
+
+def test_the_native_major_comes_from_debian(layout: Layout) -> None:
+    commands = Recorded(
+        {
+            "dpkg-query": [(1, ""), (0, "ii 17.12-0+deb13u1")],
+            "apt-cache policy": [(0, "postgresql-17:\n  Installed: (none)\n  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    Apt(layout=layout, commands=commands).install(17, 11)
+    assert commands.ran(
+        "install --yes --no-install-recommends -o Dpkg::Options::=--force-confold postgresql-17"
+    )
+    assert not (layout.root / "etc/apt/sources.list.d").exists()
+    conf = layout.root / "etc/postgresql-common/createcluster.d/passwordless-postgres.conf"
+    assert conf.read_text() == "create_main_cluster = false\n"
+
+
+def test_nothing_runs_when_the_floor_is_met(layout: Layout) -> None:
+    commands = Recorded({"dpkg-query": [(0, "ii 17.12-0+deb13u1")]})
+    Apt(layout=layout, commands=commands).install(17, 12)
+    assert len(commands.lines) == 1
+
+
+def test_an_archive_below_the_floor_fails_before_anything_is_installed(layout: Layout) -> None:
+    commands = Recorded(
+        {"dpkg-query": [(1, "")], "apt-cache policy": [(0, "  Candidate: 17.10-0+deb13u1\n")]}
+    )
+    with pytest.raises(FailedError, match=r"17\.10-0\+deb13u1 is the newest that apt offers, below 17\.11"):
+        Apt(layout=layout, commands=commands).install(17, 11)
+    assert not commands.ran("install")
+
+
+@pytest.mark.parametrize("major", [15, 16, 18])
+def test_other_majors_come_from_the_project_with_its_pinned_key(
+    major: int, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = layout.root / "usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
+    key.parent.mkdir(parents=True)
+    key.write_text("armored")
+    monkeypatch.setattr(apt.openpgp, "primary_fingerprints", lambda text: [PROJECT_KEY])
+    commands = Recorded(
+        {
+            "dpkg-query": [(1, ""), (0, f"ii {major}.20-1.pgdg13+1")],
+            "apt-cache policy": [(0, f"  Candidate: {major}.20-1.pgdg13+1\n")],
+        }
+    )
+    Apt(layout=layout, commands=commands).install(major, 19)
+    source = (layout.root / "etc/apt/sources.list.d/passwordless-postgres.sources").read_text()
+    assert "URIs: https://apt.postgresql.org/pub/repos/apt\nSuites: trixie-pgdg\n" in source
+    assert f"Signed-By: {layout.root}/etc/apt/keyrings/passwordless-postgres.asc" in source
+    pins = (layout.root / "etc/apt/preferences.d/passwordless-postgres").read_text()
+    everything, wanted = pins.split("\n\n")
+    assert everything.startswith("Package: *\n")
+    assert everything.endswith("Pin-Priority: 100")
+    assert f"postgresql-{major} " in wanted
+    assert "Pin-Priority: 500" in wanted
+
+
+@pytest.mark.parametrize("fingerprints", [["A" * 40], [PROJECT_KEY, "A" * 40], []])
+def test_another_key_is_not_trusted(
+    fingerprints: list[str], layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = layout.root / "usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
+    key.parent.mkdir(parents=True)
+    key.write_text("armored")
+    monkeypatch.setattr(apt.openpgp, "primary_fingerprints", lambda text: fingerprints)
+    with pytest.raises(FailedError, match="not the pinned one"):
+        Apt(layout=layout, commands=Recorded({"dpkg-query": [(1, "")]})).install(18, 6)
+    assert not (layout.root / "etc/apt/sources.list.d").exists()
+
+
+def test_fingerprints_of_a_known_key() -> None:
+    # An Ed25519 key made for this test; gpg printed the fingerprint.
+    armored = (Path(__file__).parent / "openpgp_key.asc").read_text()
+    assert openpgp.primary_fingerprints(armored) == ["7E5A2E4CD2A4ABA734AEDAF34188F597833A5276"]
+    with pytest.raises(ValueError, match="cut off"):
+        openpgp.primary_fingerprints("-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nmQ0E\n-----END")
+
+
+def volume(layout: Layout, commands: Recorded) -> DataVolume:
+    serial = layout.root / "sys/block/nvme1n1/device/serial"
+    serial.parent.mkdir(parents=True)
+    serial.write_text("vol0123456789abcdef0 \n")
+    return DataVolume(layout=layout, commands=commands, volume="vol-0123456789abcdef0")
+
+
+EXT4: Answer = (0, "DEVNAME=/dev/nvme1n1\nUUID=1234-abcd\nTYPE=ext4\n")
+
+
+def test_a_blank_volume_is_formatted_once_and_mounted_by_uuid(layout: Layout) -> None:
+    commands = Recorded({"blkid": [(2, ""), EXT4], "findmnt": [(0, "1234-abcd\n")]})
+    made = volume(layout, commands)
+    made.mount()
+    assert commands.ran("mkfs.ext4 -q -m 1 -L postgresql /dev/nvme1n1")
+    unit = (layout.root / "etc/systemd/system/var-lib-postgresql.mount").read_text()
+    assert "What=/dev/disk/by-uuid/1234-abcd\nWhere=/var/lib/postgresql\n" in unit
+    commands.lines.clear()
+    made.mount()
+    assert not commands.ran("mkfs")
+    assert not commands.ran("daemon-reload")
+    assert commands.ran("resize2fs /dev/nvme1n1")
+
+
+@pytest.mark.parametrize("found", ["TYPE=xfs\nUUID=1\n", "PTTYPE=gpt\n"])
+def test_a_volume_with_something_else_is_never_formatted(found: str, layout: Layout) -> None:
+    commands = Recorded({"blkid": [(0, found)]})
+    with pytest.raises(RefusedError, match="only ext4 is mounted"):
+        volume(layout, commands).mount()
+    assert not commands.ran("mkfs")
+
+
+def test_a_volume_that_is_not_there_fails(layout: Layout) -> None:
+    made = DataVolume(layout=layout, commands=Recorded({}), volume="vol-0fedcba9876543210")
+    with pytest.raises(FailedError, match="vol-0fedcba9876543210 is not attached"):
+        made.device()
+
+
+def test_a_root_volume_is_never_taken_for_the_data_volume(layout: Layout) -> None:
+    commands = Recorded({"blkid": [EXT4], "findmnt": [(0, "other\n")]})
+    with pytest.raises(FailedError, match="has the file system other, not 1234-abcd"):
+        volume(layout, commands).mount()
+
+
+def test_start_reload_and_stop(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Recorded({})
+    platform = debian.Debian(layout=layout, commands=commands)
+    process = debian.server_process.ServerProcess(
+        pid=1, port=5432, socket_directory=Path("/run/postgresql"), ready=True
+    )
+    monkeypatch.setattr(debian.server_process, "find", lambda data: process)
+    platform.start(17)
+    platform.reload(17)
+    platform.stop(17)
+    assert commands.lines == [
+        "systemctl daemon-reload",
+        "systemctl start postgresql@17-main.service",
+        "pg_ctlcluster 17 main reload",
+        "systemctl stop postgresql@17-main.service",
+    ]
+    monkeypatch.setattr(debian.server_process, "find", lambda data: None)
+    layout.logs.mkdir(parents=True)
+    (layout.logs / "postgresql-17-main.log").write_text("FATAL: no space\n")
+    with pytest.raises(FailedError, match="FATAL: no space"):
+        platform.start(17)
+
+
+def test_addresses_are_loopback_and_the_instances_own(layout: Layout, environment: None) -> None:
+    assert debian.Debian(layout=layout).listen_addresses() == ("localhost", "127.0.0.1")
+
+
+def test_no_platform_file_is_debian(layout: Layout, tmp_path: Path) -> None:
+    from node import machine_platform
+
+    assert isinstance(machine_platform.of(layout), debian.Debian)
+    layout.platform.parent.mkdir(parents=True)
+    layout.platform.write_text('{"platform": "other"}')
+    with pytest.raises(FailedError, match="platform"):
+        machine_platform.of(layout)
+
+
+def test_programs_of_the_system_fail_with_their_words(tmp_path: Path) -> None:
+    from node import commands
+
+    with pytest.raises(FailedError, match="exit status 1"):
+        commands.run("false")
+    assert commands.run("false", accept=(1,)).returncode == 1
+    with pytest.raises(FailedError, match="no-such-program"):
+        commands.run("no-such-program")

@@ -1,0 +1,116 @@
+"""Everything that is refused before a server is asked."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from node.certificate import authorities_problems, identity_problems, parse_identity
+from node.desired_state import Manifest
+from node.errors import RefusedError
+from node.validation import validated
+
+NOW = datetime.datetime.now(datetime.UTC)
+
+
+def problems(leaf: Any) -> str:
+    return "\n".join(identity_problems(parse_identity(leaf.secret()), NOW))
+
+
+def test_a_good_identity_has_no_problems(authorities: Any) -> None:
+    assert problems(authorities[0].server()) == ""
+
+
+@pytest.mark.parametrize(
+    ("make", "telling"),
+    [
+        (lambda ca: ca.server(life=datetime.timedelta(days=-1)), "expired"),
+        (lambda ca: ca.client("localhost"), "serverAuth"),
+        (lambda ca: ca.leaf("localhost", ExtendedKeyUsageOID.SERVER_AUTH, []), "subject alternative name"),
+        (lambda ca: ca.server(key=ed25519.Ed25519PrivateKey.generate()), "kind Ed25519"),
+        (lambda ca: ca.server(key=ec.generate_private_key(ec.SECP384R1())), "secp384r1"),
+        (lambda ca: ca.server(key=rsa.generate_private_key(65537, 2048)), "2048 RSA bits"),
+    ],
+)
+def test_wrong_identities(make: Callable[[Any], Any], telling: str, authorities: Any) -> None:
+    assert telling in problems(make(authorities[0]))
+
+
+def test_wrong_keys_are_told_without_quoting_them(authorities: Any) -> None:
+    one, other = authorities[0].server(), authorities[0].server()
+    swapped = {"certificate": one.certificate, "privateKey": other.private_key}
+    found = identity_problems(parse_identity(json.dumps(swapped)), NOW)
+    assert "does not match" in found[0]
+    rsa_form = one.private_key.replace("PRIVATE KEY", "EC PRIVATE KEY")
+    found = identity_problems(parse_identity(json.dumps(swapped | {"privateKey": rsa_form})), NOW)
+    assert "PKCS#8" in found[0]
+    for text in ("", "[]", '{"certificate": "a-secret"}', '{"certificate": 1, "privateKey": "a-secret"}'):
+        with pytest.raises(ValueError, match="certificate and privateKey") as raised:
+            parse_identity(text)
+        assert "a-secret" not in str(raised.value)
+
+
+def test_client_authorities(authorities: Any) -> None:
+    assert authorities_problems(authorities[1].pem.encode(), NOW) == []
+    assert "no readable PEM" in authorities_problems(b"nothing", NOW)[0]
+    leaf = authorities[1].client("app_user").certificate
+    found = authorities_problems(leaf.encode(), NOW)
+    assert any("self-signed" in problem for problem in found)
+    assert any("basic constraints" in problem for problem in found)
+
+
+def manifest(**changes: Any) -> Manifest:
+    version = {"key": "k", "version": "v", "sha256": "0" * 64}
+    return Manifest.model_validate(
+        {
+            "server": "main",
+            "major": 17,
+            "minorFloor": 11,
+            "node": version,
+            "files": {},
+            "serverIdentity": {"arn": "arn", "version": "v", "sha256": "0" * 64},
+        }
+        | changes
+    )
+
+
+def test_files_must_be_exactly_those_known(authorities: Any) -> None:
+    with pytest.raises(RefusedError) as raised:
+        validated(manifest=manifest(), contents={"surprise": b""}, identity="", now=NOW)
+    assert "manifest: the file pg_hba.conf is missing" in raised.value.problems
+    assert any("surprise is unknown" in problem for problem in raised.value.problems)
+
+
+def test_unknown_majors_are_refused() -> None:
+    with pytest.raises(RefusedError, match="14 is not supported"):
+        validated(manifest=manifest(major=14), contents={}, identity="", now=NOW)
+
+
+@pytest.fixture
+def contents(machine_files: dict[str, str]) -> dict[str, bytes]:
+    return {name: text.encode() for name, text in machine_files.items()}
+
+
+def test_the_machine_map_belongs_to_the_machine(contents: dict[str, bytes], authorities: Any) -> None:
+    contents["pg_ident.conf"] = b"machine intruder postgres\n"
+    with pytest.raises(RefusedError, match="only the machine writes lines of the map machine"):
+        validated(manifest=manifest(), contents=contents, identity=authorities[0].server().secret(), now=NOW)
+
+
+def test_the_generation_adds_maps_and_identity(contents: dict[str, bytes], authorities: Any) -> None:
+    identity = authorities[0].server()
+    desired = validated(manifest=manifest(), contents=contents, identity=identity.secret(), now=NOW)
+    files = desired.generation_files("somebody")
+    assert b"machine somebody postgres" in b" ".join(files["pg_ident.conf"].split())
+    assert b"machine somebody pgpl_admin" in b" ".join(files["pg_ident.conf"].split())
+    assert files["server.key"].decode() == identity.private_key
+    assert x509.load_pem_x509_certificate(files["server.crt"])
+    assert desired.logins() == (("app_user", "app"),)
+    assert "PRIVATE KEY" not in repr(desired)

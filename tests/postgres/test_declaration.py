@@ -1,0 +1,205 @@
+"""The declaration as a document, its problems, and the order of its steps."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from postgres.access import RoleAccess, connection_plan_problems
+from postgres.declaration import PRIVILEGES, SUPERUSER_EXTENSIONS, TRUSTED_EXTENSIONS, DeclarationError
+from postgres.roles import Database, Declaration, Grant, Role, declaration_problems, statements
+
+GRANT = Grant(database="app", schema="public", on="tables", privileges=("select",))
+ROLE = Role(name="app_user", connection_limit=20, databases=("app",), grants=(GRANT,))
+GOOD = Declaration(administrator="pgpl_admin", databases=(Database(name="app"),), roles=(ROLE,))
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=10)
+grants = st.builds(
+    Grant,
+    database=texts,
+    schema=st.none() | texts,
+    on=st.sampled_from(list(PRIVILEGES)),
+    privileges=st.lists(texts, max_size=3).map(tuple),
+)
+role_values = st.builds(
+    Role,
+    name=texts,
+    connection_limit=st.integers(-1, 1000),
+    databases=st.lists(texts, max_size=3).map(tuple),
+    grants=st.lists(grants, max_size=3).map(tuple),
+)
+declarations = st.builds(
+    Declaration,
+    administrator=texts,
+    databases=st.lists(
+        st.builds(Database, name=texts, extensions=st.lists(texts, max_size=2).map(tuple)), max_size=3
+    ).map(tuple),
+    roles=st.lists(role_values, max_size=3).map(tuple),
+)
+
+
+@given(declarations)
+@settings(deadline=None)
+def test_the_document_comes_back(declaration):
+    assert Declaration.from_json(declaration.to_json()) == declaration
+
+
+def test_the_document_s_shape():
+    assert json.loads(GOOD.to_json()) == {
+        "schemaVersion": 1,
+        "administrator": "pgpl_admin",
+        "databases": [{"name": "app", "extensions": []}],
+        "roles": [
+            {
+                "name": "app_user",
+                "connectionLimit": 20,
+                "databases": ["app"],
+                "grants": [{"database": "app", "schema": "public", "on": "tables", "privileges": ["select"]}],
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda d: d.update(schemaVersion=2), "schemaVersion 2"),
+        (lambda d: d.pop("roles"), "exactly the keys"),
+        (lambda d: d.update(more=1), "exactly the keys"),
+        (lambda d: d.update(administrator=1), "roles.json.administrator is a int"),
+        (lambda d: d["roles"][0].update(connectionLimit=True), "connectionLimit is a bool"),
+        (lambda d: d["roles"][0].update(databases=[1]), "must hold text only"),
+        (lambda d: d["roles"][0]["grants"][0].update(on="types"), "on is 'types'"),
+        (lambda d: d.update(databases=["app"]), "databases[0] has str"),
+    ],
+)
+def test_documents_of_another_shape_are_refused(change, says):
+    document = json.loads(GOOD.to_json())
+    change(document)
+    with pytest.raises(DeclarationError) as caught:
+        Declaration.from_json(json.dumps(document))
+    assert says in str(caught.value)
+    with pytest.raises(DeclarationError, match="not JSON"):
+        Declaration.from_json("{")
+
+
+def with_grant(**change) -> Declaration:
+    return replace(GOOD, roles=(replace(ROLE, grants=(replace(GRANT, **change),)),))
+
+
+@pytest.mark.parametrize(
+    ("declaration", "says"),
+    [
+        (replace(GOOD, administrator="postgres"), "administrator: role name 'postgres'"),
+        (replace(GOOD, roles=(ROLE, ROLE)), "role 'app_user' is given twice"),
+        (replace(GOOD, databases=(*GOOD.databases, *GOOD.databases)), "database 'app' is given twice"),
+        (
+            replace(GOOD, databases=(Database(name="app", extensions=("plpython3u",)),)),
+            "not on the list of ext",
+        ),
+        (replace(GOOD, databases=()), "database 'app' is not declared"),
+        (replace(GOOD, roles=(replace(ROLE, name="pgpl_admin"),)), "is the administrator"),
+        (replace(GOOD, roles=(replace(ROLE, connection_limit=-2),)), "connection limit -2"),
+        (with_grant(privileges=("maintain",)), "'maintain' on tables is not one of"),
+        (with_grant(privileges=("all",)), "'all' on tables is not one of"),
+        (with_grant(privileges=("SELECT",)), "'SELECT' on tables is not one of"),
+        (with_grant(privileges=()), "has no privileges"),
+        (with_grant(privileges=("select", "select")), "'select' is given twice"),
+        (with_grant(schema=None), "names no schema"),
+        (with_grant(schema="pg_catalog"), "belongs to PostgreSQL"),
+        (with_grant(schema="App"), "upper-case"),
+        (with_grant(on="database", privileges=("create",)), "drop the schema"),
+        (with_grant(database="other"), "may not connect"),
+    ],
+)
+def test_problems_of_a_declaration(declaration, says):
+    assert any(says in problem for problem in declaration_problems(declaration, 16))
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the message is looked at below
+        statements(declaration, None, 16)
+    assert says in str(caught.value)
+
+
+def test_a_good_declaration_has_no_problem():
+    assert declaration_problems(GOOD, 15) == []
+    assert declaration_problems(with_grant(privileges=("select", "maintain")), 17) == []
+
+
+def test_the_order_of_a_declaration_does_not_matter():
+    roles = tuple(replace(ROLE, name=name) for name in ("a", "b", "c"))
+    databases = (Database(name="app", extensions=("citext", "hstore")), Database(name="other"))
+    one = replace(GOOD, roles=roles, databases=databases)
+    other = replace(
+        GOOD,
+        roles=roles[::-1],
+        databases=(databases[1], Database(name="app", extensions=("hstore", "citext"))),
+    )
+    assert statements(one, None, 17) == statements(other, None, 17)
+
+
+def test_another_administrator_is_refused():
+    with pytest.raises(ValueError, match="keep the name"):
+        statements(replace(GOOD, administrator="other_admin"), GOOD, 17)
+
+
+@pytest.mark.parametrize("major", [15, 17])
+def test_only_administrator_and_extensions_need_the_superuser(major):
+    declaration = replace(
+        GOOD, databases=(Database(name="app", extensions=("citext", "pg_stat_statements")),)
+    )
+    by_superuser = [step.sql for step in statements(declaration, None, major) if step.as_role == "superuser"]
+    assert all('"pgpl_admin"' in sql or "pg_stat_statements" in sql for sql in by_superuser)
+    assert any("createrole_self_grant" in sql for sql in by_superuser) == (major >= 16)
+
+
+def test_nothing_is_dropped():
+    for step in statements(Declaration(administrator="pgpl_admin"), GOOD, 17):
+        assert "DROP" not in step.sql
+        assert "CASCADE" not in step.sql
+
+
+def test_trusted_extensions_are_those_of_the_server(cluster):
+    with cluster.connect() as session:
+        rows = session.execute(
+            "SELECT name, bool_or(trusted) FROM pg_available_extension_versions GROUP BY 1"
+        )
+        trusted = dict(rows.fetchall())
+    assert all(trusted[name] for name in TRUSTED_EXTENSIONS)
+    assert not any(trusted[name] for name in SUPERUSER_EXTENSIONS & trusted.keys())
+
+
+@pytest.mark.parametrize(
+    ("accesses", "networks", "says"),
+    [
+        ([], (), "'app_user' is declared but has no networks"),
+        ([RoleAccess(role="app_user", databases=("app",), networks=())], (), "has no networks"),
+        ([RoleAccess(role="app_user", databases=(), networks=("10.0.0.0/8",))], (), "has no databases"),
+        (
+            [RoleAccess(role="app_user", databases=("x",), networks=("10.0.0.0/8",))],
+            (),
+            "'x', which is not decl",
+        ),
+        ([RoleAccess(role="app_user", databases=("app",), networks=("0.0.0.0/0",))], (), "whole internet"),
+        ([RoleAccess(role="someone", databases=("app",), networks=("10.0.0.0/8",))], (), "but not declared"),
+        (
+            [RoleAccess(role="pgpl_admin", databases=("app",), networks=("10.0.0.0/8",))],
+            (),
+            "is the administrator",
+        ),
+        ([RoleAccess(role="app_user", databases=("app",), networks=("10.0.0.0/8",))] * 2, (), "let in twice"),
+        ([RoleAccess(role="app_user", databases=("app",), networks=("10.0.0.0/8",))], ("x",), "network 'x'"),
+    ],
+)
+def test_access_and_declaration_must_fit(accesses, networks, says):
+    assert any(says in problem for problem in connection_plan_problems(GOOD, accesses, networks))
+
+
+def test_access_to_a_database_without_connect():
+    declaration = replace(GOOD, databases=(*GOOD.databases, Database(name="other")))
+    access = RoleAccess(role="app_user", databases=("other",), networks=("10.0.0.0/8",))
+    assert "not granted CONNECT" in connection_plan_problems(declaration, [access])[0]
+    good = RoleAccess(role="app_user", databases=("app",), networks=("10.0.0.0/8",))
+    assert connection_plan_problems(declaration, [good]) == []

@@ -1,0 +1,295 @@
+"""pg_hba.conf: rendering and reading agree, no value escapes its field, and bad files are found out."""
+
+from __future__ import annotations
+
+import string
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from postgres.access import RoleAccess, hba_rules
+from postgres.hba import (
+    AuthenticationMethod,
+    ConnectionType,
+    HbaSyntaxError,
+    Rule,
+    analyse_hba,
+    literal_name,
+    parse_hba,
+    render_hba,
+    rule_problems,
+)
+from postgres.hba_rule import name_of_literal
+from postgres.versions import SUPPORTED_MAJORS
+
+majors = st.sampled_from(SUPPORTED_MAJORS)
+one_line = st.text(
+    st.characters(exclude_characters="\n\r\0", exclude_categories=["Cs"]), min_size=1, max_size=20
+)
+# Characters that mean something to the reader, far more often than chance would have it.
+nasty = st.text(st.sampled_from("\",#@/+\\ \t=all'^$.()|[]*é"), min_size=1, max_size=12)
+names = st.one_of(
+    one_line, nasty, st.sampled_from(["all", "replication", "sameuser", "include", "@x", "+x", "/x"])
+)
+addresses = st.one_of(
+    st.ip_addresses(v=4).flatmap(lambda ip: st.integers(0, 32).map(lambda bits: f"{ip}/{bits}")),
+    st.ip_addresses(v=6).flatmap(lambda ip: st.integers(0, 128).map(lambda bits: f"{ip}/{bits}")),
+    st.sampled_from(["all", "samehost", "samenet", "db.internal", ".example.org"]),
+)
+comments = st.one_of(st.none(), one_line.map(str.strip).filter(lambda text: text and not text.endswith("\\")))
+
+
+@st.composite
+def rules(draw) -> Rule:
+    databases = draw(
+        st.lists(names.map(literal_name) | st.sampled_from(["all", "sameuser"]), min_size=1, max_size=3)
+    )
+    users = draw(
+        st.lists(names.map(literal_name) | st.sampled_from(["all", "+group", "+a b"]), min_size=1, max_size=3)
+    )
+    local = draw(st.booleans())
+    if local:
+        options = draw(st.lists(one_line.map(lambda value: ("map", value)), max_size=1))
+        return Rule(
+            type=ConnectionType.LOCAL,
+            databases=tuple(databases),
+            users=tuple(users),
+            method=AuthenticationMethod.PEER,
+            options=tuple(options),
+            comment=draw(comments),
+        )
+    options = draw(st.lists(one_line.map(lambda value: ("map", value)), max_size=1))
+    return Rule(
+        type=ConnectionType.HOSTSSL,
+        databases=tuple(databases),
+        users=tuple(users),
+        address=draw(addresses),
+        method=AuthenticationMethod.CERT,
+        options=(*options, *draw(st.sampled_from([(), (("clientname", "DN"),)]))),
+        comment=draw(comments),
+    )
+
+
+@given(st.lists(rules(), max_size=4), majors)
+@settings(deadline=None)
+def test_what_is_rendered_is_read_back(wanted, major):
+    parsed = parse_hba(render_hba(wanted, major), major)
+    assert [entry.rule for entry in parsed] == wanted
+
+
+@given(names, names, majors)
+@settings(deadline=None)
+def test_no_value_escapes_its_field(database, user, major):
+    rule = Rule(
+        type=ConnectionType.HOSTSSL,
+        databases=(literal_name(database),),
+        users=(literal_name(user),),
+        address="10.0.0.0/8",
+        method=AuthenticationMethod.REJECT,
+    )
+    text = render_hba([rule], major)
+    assert text.count("\n") == 3
+    (parsed,) = parse_hba(text, major)
+    assert parsed.rule == rule
+
+
+@given(st.text(max_size=60), majors)
+@settings(deadline=None)
+def test_values_that_no_line_can_hold_are_refused(text, major):
+    rule = Rule(
+        type=ConnectionType.HOSTSSL,
+        databases=(literal_name(text),),
+        users=("app",),
+        address="10.0.0.0/8",
+        method=AuthenticationMethod.CERT,
+        comment=text,
+    )
+    try:
+        rendered = render_hba([rule], major)
+    except ValueError:
+        return
+    assert [entry.rule for entry in parse_hba(rendered, major)] == [rule]
+
+
+@given(st.text(string.printable, max_size=200), majors)
+@settings(deadline=None)
+def test_any_text_is_read_or_refused_and_what_is_read_can_be_written(text, major):
+    try:
+        parsed = parse_hba(text, major)
+    except HbaSyntaxError:
+        return
+    wanted = [entry.rule for entry in parsed]
+    assume(all(rule_problems(rule, major) == [] for rule in wanted))
+    assert [entry.rule for entry in parse_hba(render_hba(wanted, major), major)] == wanted
+
+
+@given(names)
+def test_literal_names_keep_the_name(name):
+    entry = literal_name(name)
+    assert (name_of_literal(entry) or entry) == name
+
+
+ACCESSES = [
+    RoleAccess(role="app_user", databases=("app",), networks=("10.30.0.0/24", "fd00:30::/64")),
+    RoleAccess(role="reporting", databases=("app", "other"), networks=("10.30.1.0/24",)),
+]
+
+
+@pytest.mark.parametrize("major", SUPPORTED_MAJORS)
+@pytest.mark.parametrize("administrator_networks", [(), ("10.9.0.0/24",)])
+def test_the_design_s_rules_have_no_finding(major, administrator_networks):
+    text = render_hba(hba_rules("pgpl_admin", ACCESSES, administrator_networks), major)
+    assert analyse_hba(parse_hba(text, major), major) == []
+
+
+def test_the_design_s_rules_in_order():
+    text = render_hba(hba_rules("pgpl_admin", ACCESSES, ("10.9.0.0/24",), databases=("spare",)), 17)
+    assert [line for line in text.splitlines() if line and not line.startswith("#")] == [
+        "local all postgres peer map=machine",
+        "local all pgpl_admin peer map=machine",
+        "hostssl all postgres all reject",
+        "host replication all all reject",
+        "hostssl app,other,postgres,spare pgpl_admin 10.9.0.0/24 cert",
+        "hostssl app app_user 10.30.0.0/24 cert",
+        "hostssl app app_user fd00:30::/64 cert",
+        "hostssl app,other reporting 10.30.1.0/24 cert",
+        "hostgssenc all all all reject",
+        "hostnossl all all all reject",
+        "host all all all reject",
+    ]
+
+
+GOOD = render_hba(hba_rules("pgpl_admin", ACCESSES), 17)
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        (
+            "host all all 0.0.0.0/0 trust",
+            {"trust", "without-tls", "address-everywhere", "superuser-not-rejected"},
+        ),
+        ("host app app_user 10.30.0.0/24 scram-sha-256", {"without-certificate", "without-tls"}),
+        ("hostssl app app_user 10.30.0.0/24 scram-sha-256", {"without-certificate"}),
+        ("hostssl app app_user 10.30.0.0/24 password", {"without-certificate"}),
+        ("hostssl app app_user 10.30.0.0/24 scram-sha-256 clientcert=verify-full", {"without-certificate"}),
+        ("hostnossl app app_user 10.30.0.0/24 md5", {"without-certificate", "without-tls"}),
+        ("hostssl all postgres 10.30.0.0/24 cert", {"remote-superuser", "superuser-not-rejected"}),
+        ('hostssl all "/^post" 10.30.0.0/24 cert', {"superuser-not-rejected"}),
+        ("hostssl replication standby 10.30.0.0/24 cert", {"remote-replication", "superuser-not-rejected"}),
+        ("hostssl app app_user all cert", {"address-everywhere"}),
+        ("hostssl app app_user ::/0 cert", {"address-everywhere"}),
+        ("hostssl app app_user db.internal cert", {"host-name"}),
+        ("local all all trust", {"local-not-peer"}),
+        ("local all postgres scram-sha-256", {"local-not-peer"}),
+        ("host all all all reject", {"unreachable"}),
+    ],
+)
+def test_an_injected_first_line_is_found(line, codes):
+    findings = analyse_hba(parse_hba(f"{line}\n{GOOD}", 17), 17)
+    errors = {finding.code for finding in findings if finding.severity == "error"}
+    assert codes <= errors
+    named = [finding for finding in findings if finding.line_number == 1]
+    if codes != {"unreachable"}:
+        assert all(finding.message.startswith(f"pg_hba.conf line 1 ({line}):") for finding in named)
+        assert named
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("hostssl app extra 10.0.0.0/8 cert", "address-wide"),
+        ("hostssl app extra 10.30.0.1/24 cert", "host-bits"),
+        ("hostssl app all 10.30.9.0/24 cert", "user-not-named"),
+        ("hostssl all extra 10.30.0.0/24 cert", "database-not-named"),
+        ("hostssl app extra samenet cert", "address-not-named"),
+        ("local all all peer", "local-all-users"),
+        ("hostssl app app_user 10.30.0.128/25 cert", "unreachable"),
+    ],
+)
+def test_a_line_that_is_only_too_wide_is_a_warning(line, code):
+    text = GOOD.replace("# nobody with GSS", f"{line}\n# nobody with GSS")
+    findings = analyse_hba(parse_hba(text, 17), 17)
+    assert {(finding.severity, finding.code) for finding in findings} == {("warning", code)}
+
+
+def test_a_rule_behind_another_decision_is_an_error():
+    text = GOOD + "hostssl app late 10.40.0.0/24 cert\n"
+    (finding,) = analyse_hba(parse_hba(text, 17), 17)
+    assert (finding.severity, finding.code) == ("error", "unreachable")
+    assert "host all all all reject" in finding.message
+
+
+def test_a_file_without_the_machine_s_line_is_an_error():
+    text = GOOD.replace("local all postgres peer map=machine\n", "")
+    findings = analyse_hba(parse_hba(text, 17), 17)
+    assert [(f.line_number, f.severity, f.code) for f in findings] == [(0, "error", "machine-locked-out")]
+
+
+def test_a_missing_closing_line_is_a_warning():
+    text = GOOD.replace("hostnossl all all all reject\n", "").replace("host all all all reject\n", "")
+    findings = analyse_hba(parse_hba(text, 17), 17)
+    assert [(f.line_number, f.severity, f.code) for f in findings] == [(0, "warning", "not-closed")] * 2
+
+
+def test_includes_are_refused():
+    for line in ("include more.conf", 'include_dir "hba.d"', "local @databases postgres peer"):
+        with pytest.raises(HbaSyntaxError, match="includes"):
+            parse_hba(line, 18)
+
+
+def test_every_fault_is_said_at_once():
+    with pytest.raises(HbaSyntaxError) as caught:
+        parse_hba("host all\nlocal all all peer\nhostssl a b 10.0.0.0/40 cert\n", 17)
+    assert [problem[:21] for problem in caught.value.problems] == [
+        "pg_hba.conf line 1: e",
+        "pg_hba.conf line 3: a",
+    ]
+
+
+@pytest.mark.parametrize(
+    "address", ["10.1/8", "0/0", "0x0a000001/8", "167772161", "10.1", "fe80::1%eth0/64", "1.0xa"]
+)
+def test_spellings_that_only_the_c_library_knows_are_refused(address):
+    with pytest.raises(HbaSyntaxError, match="address"):
+        parse_hba(f"hostssl app app {address} cert", 17)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"databases": ()}, "names no database"),
+        ({"users": ("",)}, "is empty"),
+        ({"users": ("/x",)}, "which PostgreSQL 15 has not"),
+        ({"users": ("a\nhost all all 0.0.0.0/0 trust",)}, "line end"),
+        ({"users": ("replication",)}, "keyword for databases"),
+        ({"databases": ("+x",)}, "begins with '+'"),
+        ({"users": ('"app"',)}, "needs no quotes"),
+        ({"users": ('"ap"p"',)}, "unbalanced quotes"),
+        ({"address": None}, "needs an address"),
+        ({"address": "10.0.0.0"}, "neither a network"),
+        ({"address": "FD00::/8"}, "write fd00::/8"),
+        ({"type": ConnectionType.HOST}, "hostssl lines only"),
+        ({"method": AuthenticationMethod.OAUTH}, "needs PostgreSQL 18"),
+        ({"method": AuthenticationMethod.PEER}, "local lines only"),
+        ({"options": (("map", "a"), ("map", "b"))}, "given twice"),
+        ({"options": (("map", "a\nb"),)}, "line end"),
+        ({"options": (("pamservice", "x"),)}, "goes with pam only"),
+        ({"options": (("clientcert", "verify-ca"),)}, "contradicts cert"),
+        ({"comment": "ends \\"}, "backslash"),
+        ({"comment": "a\nb"}, "one line"),
+    ],
+)
+def test_rules_that_cannot_be_written_are_refused(change, says):
+    rule = Rule(
+        type=ConnectionType.HOSTSSL,
+        databases=("app",),
+        users=("app",),
+        address="10.0.0.0/8",
+        method=AuthenticationMethod.CERT,
+    )
+    with pytest.raises(ValueError, match="rule 1") as caught:
+        render_hba([replace(rule, **change)], 15)
+    assert says in str(caught.value)

@@ -1,0 +1,60 @@
+"""The resident process: started once, replaced when it is dead, ended without traces."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from sandbox import processes, resident
+from sandbox.console import Progress
+from sandbox.serve import read_addresses
+from sandbox.server_user import server_user
+from sandbox.state import State
+
+
+@pytest.fixture
+def progress() -> Progress:
+    return Progress(Console(file=io.StringIO()))
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[State]:
+    root = tmp_path / "state"
+    root.mkdir()
+    state = State(root=root, nominal=root, user=server_user())
+    yield state
+    resident.stop(state)
+
+
+def test_it_starts_once_survives_being_killed_and_ends(state: State, progress: Progress) -> None:
+    assert resident.running(state) is None
+    first = resident.ensure(state, progress)
+    assert resident.ensure(state, progress) == first
+    assert set(first.providers) == {"aws", "tls", "postgresql"}
+    os.kill(first.pid, signal.SIGKILL)
+    processes.wait_until_gone([first.identity], 10)
+    assert resident.running(state) is None
+    second = resident.ensure(state, progress)
+    assert second.pid != first.pid
+    assert (second.aws_endpoint, second.providers) == (first.aws_endpoint, first.providers)
+    environment = resident.operator_environment(state, second)
+    assert (
+        environment["AWS_SECRET_ACCESS_KEY"] not in state.serve_file.read_text() + state.serve_log.read_text()
+    )
+    assert resident.stop(state)
+    assert read_addresses(state) is None
+    assert processes.ours(state.root) == []
+    assert not resident.stop(state)
+
+
+def test_it_ends_by_itself_when_its_folder_is_removed(state: State, progress: Progress) -> None:
+    identity = resident.ensure(state, progress).identity
+    shutil.rmtree(state.root)
+    assert processes.wait_until_gone([identity], 30) == []

@@ -1,0 +1,210 @@
+"""The whole program, once per stack file."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+
+from pgpasswordless.connections import Connections
+from tests.recording_monitor import Recording, is_taggable, plain, record, texts_outside_secrets
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = "passwordless-postgres"
+TOKEN = f"{PROJECT}:index:"
+MARKER = "PRIVATE-KEY-MARKER"
+STACKS = sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+
+Sections = dict[str, Any]
+
+
+def sections_of(stack: str) -> Sections:
+    """The configuration of a stack file, with the sections by their names."""
+    return yaml.safe_load((ROOT / f"stacks/Pulumi.{stack}.yaml").read_text(encoding="utf-8"))["config"]
+
+
+def run(sections: Sections, stack: str = "sandbox", secret_keys: list[str] | None = None) -> Recording:
+    config = {key: value if isinstance(value, str) else json.dumps(value) for key, value in sections.items()}
+
+    def program() -> None:
+        pulumi.runtime.set_all_config(config, secret_keys or [])
+        runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
+
+    return record(program, stack=stack, marker=MARKER)
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("PULUMI_CONFIG", "PULUMI_CONFIG_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    pulumi.runtime.set_all_config({}, [])
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, Recording]:
+    """What each stack file registers."""
+    return {stack: run(sections_of(stack), stack) for stack in STACKS}
+
+
+def test_there_is_a_stack_file() -> None:
+    assert "sandbox" in STACKS
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_exports(stack: str, programs: dict[str, Recording]) -> None:
+    exports = programs[stack].exports
+    assert not [name for name, export in exports.items() if export.secret]
+    document = Connections.model_validate(exports["connections"].value)
+    assert document.stack == stack
+    configured = sections_of(stack).get(f"{PROJECT}:selfManaged")
+    assert list(document.databases) == (["self-managed"] if configured else [])
+    if configured:
+        assert set(exports) == {"connections", "host", "port", "pendingRestart"}
+        assert document.databases["self-managed"].host == exports["host"].value
+        assert set(document.databases["self-managed"].roles) == set(configured["roles"])
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_resource_has_its_component_and_the_tags(stack: str, programs: dict[str, Recording]) -> None:
+    tags = sections_of(stack).get(f"{PROJECT}:tags", {})
+    for each in programs[stack].registrations:
+        if each.type.startswith("pulumi:providers:") or not each.custom:
+            continue
+        assert each.parent_type.startswith(TOKEN), each.urn
+        if is_taggable(each.type):
+            assert tags.items() <= plain(each.inputs).get("tags", {}).items(), each.urn
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_no_private_key_leaves_its_wrapper(stack: str, programs: dict[str, Recording]) -> None:
+    recording = programs[stack]
+    wrapped = 0
+    for each in recording.registrations:
+        leaks = [text for text in texts_outside_secrets(each.inputs) if MARKER in text]
+        assert not leaks, f"{each.urn}: {leaks}"
+        wrapped += MARKER in json.dumps(plain(each.inputs))
+    for urn, outputs in recording.outputs.items():
+        assert not any(MARKER in text for text in texts_outside_secrets(outputs)), urn
+    for name, export in recording.exports.items():
+        assert MARKER not in json.dumps(export.value), name
+    if recording.of_type(f"{TOKEN}SelfManagedPostgres"):
+        assert wrapped > 5, "the marker did not get anywhere, so this test proves nothing"
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_nothing_is_public(stack: str, programs: dict[str, Recording]) -> None:
+    for each in programs[stack].registrations:
+        inputs = plain(each.inputs)
+        assert inputs.get("associatePublicIpAddress") in (None, False)
+        assert inputs.get("mapPublicIpOnLaunch") in (None, False)
+        assert "keyName" not in inputs
+        if "ngressRule" in each.type and "Ingress" in each.type:
+            assert inputs.get("cidrIpv4") != "0.0.0.0/0"
+            assert inputs.get("cidrIpv6") != "::/0"
+            assert inputs["fromPort"] == inputs["toPort"] != 22
+
+
+def test_names_and_types_are_a_contract() -> None:
+    """A changed name or type is a new resource: rename only with an alias."""
+    recording = run(sections_of("sandbox"))
+    components = sorted(
+        (each.type.removeprefix(TOKEN), each.name) for each in recording.registrations if not each.custom
+    )
+    roles = sorted(sections_of("sandbox")[f"{PROJECT}:selfManaged"]["roles"])
+    identities = ["self-managed-server", *(f"self-managed-role-{role}" for role in roles)]
+    assert components == sorted(
+        [
+            ("CertificateAuthority", "self-managed-clients"),
+            ("CertificateAuthority", "server-authority"),
+            ("ConnectionsDocument", "connections"),
+            ("DatabaseMachine", "self-managed-machine"),
+            ("DesiredState", "self-managed-state"),
+            *(
+                (kind, name)
+                for kind in ("Identity", "IdentitySecret", "LeafCertificate")
+                for name in identities
+            ),
+            ("Network", "network"),
+            ("PrivateBucket", "connections"),
+            ("PrivateBucket", "self-managed-state"),
+            ("SelfManagedPostgres", "self-managed"),
+            ("ServerFirewall", "self-managed-server"),
+        ]
+    )
+    of_the_server = {
+        (each.type.split(":")[-1], each.name)
+        for each in recording.registrations
+        if each.custom and each.parent_name in ("self-managed", "self-managed-machine")
+    }
+    assert of_the_server == {
+        ("Instance", "self-managed-machine-instance"),
+        ("InstanceProfile", "self-managed-machine"),
+        ("KeptImage", "self-managed-machine-image"),
+        ("LogGroup", "self-managed-log"),
+        ("NetworkInterface", "self-managed-machine-address"),
+        ("NodeReport", "self-managed-report"),
+        ("Record", "self-managed-host"),
+        ("Role", "self-managed-machine"),
+        ("RolePolicy", "self-managed-machine"),
+        ("Volume", "self-managed-machine-data"),
+        ("VolumeAttachment", "self-managed-machine-data"),
+        ("Zone", "self-managed-zone"),
+    }
+
+
+def test_a_stack_without_sections_makes_nothing() -> None:
+    recording = run({"aws:region": "eu-central-1"}, "empty")
+    assert recording.registrations == []
+    assert Connections.model_validate(recording.exports["connections"].value) == Connections(stack="empty")
+
+
+def test_wrong_settings_end_the_program_before_anything_is_registered() -> None:
+    sections = sections_of("sandbox")
+    sections[f"{PROJECT}:selfManaged"]["major"] = 12
+    sections[f"{PROJECT}:selfManaged"]["port"] = 22
+    with pytest.raises(pulumi.RunError) as refused:
+        run(sections)
+    assert "major" in str(refused.value)
+    assert "port" in str(refused.value)
+
+
+def test_an_encrypted_section_is_refused_unread() -> None:
+    key = f"{PROJECT}:selfManaged"
+    with pytest.raises(pulumi.RunError, match="selfManaged: is encrypted"):
+        run(sections_of("sandbox"), secret_keys=[key])
+
+
+def test_through_the_provider() -> None:
+    sections = sections_of("sandbox")
+    sections[f"{PROJECT}:selfManaged"]["databaseRoles"] = {
+        "through": "provider",
+        "administratorNetworks": ["127.0.0.0/8"],
+    }
+    recording = run(sections)
+    provider = recording.has_properties(
+        "pulumi:providers:postgresql",
+        host="localhost",
+        username="pgpl_admin",
+        database="postgres",
+        sslmode="verify-full",
+        sslrootcert="authority server-authority-1-certificate\n",
+        superuser="false",
+    )
+    certificate = json.loads(plain(provider.inputs)["clientcert"])
+    assert certificate["sslinline"] is True
+    assert not any(MARKER in text for text in texts_outside_secrets(provider.inputs))
+    counts = Counter(each.type for each in recording.registrations)
+    assert counts["postgresql:index/role:Role"] == len(sections[f"{PROJECT}:selfManaged"]["roles"])
+    roles = recording.one(f"{TOKEN}DatabaseRoles")
+    assert roles.request.deletedWith.endswith("aws:ebs/volume:Volume::self-managed-machine-data")
+    for each in recording.registrations:
+        if each.type.startswith("postgresql:"):
+            assert each.request.provider.startswith(provider.urn)
