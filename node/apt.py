@@ -77,7 +77,7 @@ class Apt:
 
     def _write(self, name: str, text: str) -> None:
         path = self.layout.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
+        files.make_directory(path.parent, 0o755)
         files.write(path, text.encode(), mode=0o644)
 
     def _keep_package_from_making_a_cluster(self) -> None:

@@ -43,6 +43,8 @@ def run(*command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProc
             capture_output=True,
             text=True,
             errors="replace",
+            # Not the node's own: packages make folders for everybody.
+            umask=0o022,
             timeout=TIMEOUT_SECONDS,
             check=False,
         )

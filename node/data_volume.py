@@ -78,6 +78,6 @@ class DataVolume:
             "[Install]\nWantedBy=multi-user.target\n"
         )
         if not unit.exists() or unit.read_text() != text:
-            unit.parent.mkdir(parents=True, exist_ok=True)
+            files.make_directory(unit.parent, 0o755)
             files.write(unit, text.encode(), mode=0o644)
             self.commands("systemctl", "daemon-reload")

@@ -50,8 +50,7 @@ class Debian:
         if volume is not None:
             DataVolume(layout=self.layout, commands=self.commands, volume=volume).mount()
         drop_in = self.layout.root / UMASK_DROP_IN
-        drop_in.parent.mkdir(parents=True, exist_ok=True)
-        drop_in.parent.chmod(0o755)
+        files.make_directory(drop_in.parent, 0o755)
         files.write(drop_in, b"[Service]\nUMask=0077\n", mode=0o644)
         user = self.user
         data = self.layout.data(major)

@@ -17,6 +17,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path, mode: int) -> None:
+    """Make a folder with these permissions; what is missing above it is made enterable for all."""
+    for missing in reversed([parent for parent in path.parents if not parent.exists()]):
+        missing.mkdir(exist_ok=True)
+        missing.chmod(0o755)
+    path.mkdir(exist_ok=True)
+    path.chmod(mode)
+
+
 def write(path: Path, data: bytes, *, mode: int = 0o600, owner: tuple[int, int] | None = None) -> None:
     """Replace `path` atomically; `owner` is (uid, gid), by default this process's own."""
     beside = path.with_name(f".{path.name}.new")

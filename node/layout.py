@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from node import files
+
 ROOT_VARIABLE = "PASSWORDLESS_POSTGRES_ROOT"
 CLUSTER = "main"
 
@@ -114,8 +116,7 @@ class Layout:
     def make_home(self) -> None:
         """Make the node's folders; the server's user passes through, others cannot list them."""
         for path in (self.home, self.generations):
-            path.mkdir(parents=True, exist_ok=True)
-            path.chmod(0o711)
+            files.make_directory(path, 0o711)
 
     def report_is_delivered(self) -> bool:
         """Whether the bucket has the last report."""

@@ -67,11 +67,14 @@ class Prefix:
             )
 
     def prepare(self, major: int, volume: str | None) -> None:  # noqa: ARG002 - the root folder is the volume
-        """Make the folders, owned by the server's user."""
+        """Make the folders, owned by the server's user, who can then reach them from the root folder."""
         for path in (self.layout.volume, self.layout.data(major).parent, self.layout.logs):
             self.user.make_directory(path)
         self.user.make_directory(self.layout.configuration(major).parent)
         short_path.make_socket_directory(self.socket_directory, self.user)
+        for name in ("etc", "etc/postgresql", "var", "var/lib"):
+            path = self.layout.root / name
+            path.chmod(path.stat().st_mode | 0o111)
 
     def listen_addresses(self) -> Sequence[str]:
         """What platform.json says."""

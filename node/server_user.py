@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from node import files
 from node.errors import FailedError
 
 
@@ -73,10 +74,6 @@ class ServerUser:
 
     def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
         """Make a folder that belongs to this user; folders above it are made enterable for all."""
-        for missing in reversed([parent for parent in path.parents if not parent.exists()]):
-            missing.mkdir(mode=0o755, exist_ok=True)
-            missing.chmod(0o755)
-        path.mkdir(exist_ok=True)
-        path.chmod(mode)
+        files.make_directory(path, mode)
         if os.geteuid() == 0:
             os.chown(path, *self.owner)

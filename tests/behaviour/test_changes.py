@@ -54,14 +54,14 @@ def IdentitySecretArgs(**arguments):
 
 
 @contextmanager
-def changed_program(sandbox: RunningSandbox, addition: str) -> Iterator[None]:
+def changed_program(sandbox: RunningSandbox, module: str, addition: str) -> Iterator[None]:
     """`up` from a copy of the program whose component goes wrong: what settings would never let through."""
     copy = sandbox.folder / "program"
     shutil.copytree(
         ROOT, copy, ignore=shutil.ignore_patterns(".git", ".venv", ".sandbox", ".pgpasswordless", "tests")
     )
     (copy / ".venv").symlink_to(ROOT / ".venv")
-    component = copy / "components" / "self_managed.py"
+    component = copy / "components" / module
     component.write_text(component.read_text() + addition)
     before, sandbox.checkout = sandbox.checkout, copy
     try:
@@ -145,22 +145,25 @@ def foreign_key() -> str:
 
 
 @pytest.mark.parametrize(
-    ("addition", "words"),
+    ("module", "addition", "words"),
     [
-        pytest.param(TRUST_LINE, ["pg_hba.conf", "trust"], id="an hba line with trust"),
-        pytest.param(BAD_SETTING, ["work_mem", "plenty"], id="a bad setting"),
+        pytest.param("self_managed.py", TRUST_LINE, ["pg_hba.conf", "trust"], id="an hba line with trust"),
+        pytest.param("self_managed.py", BAD_SETTING, ["work_mem", "plenty"], id="a bad setting"),
         pytest.param(
-            FOREIGN_KEY.format(key=foreign_key()), ["key", "certificate"], id="a key that does not match"
+            "identity.py",
+            FOREIGN_KEY.format(key=foreign_key()),
+            ["key", "certificate"],
+            id="a key that does not match",
         ),
     ],
 )
 def test_a_refused_change_fails_with_the_machines_words_and_the_old_one_goes_on_serving(
-    changing_sandbox: RunningSandbox, addition: str, words: list[str]
+    changing_sandbox: RunningSandbox, module: str, addition: str, words: list[str]
 ) -> None:
     sandbox = changing_sandbox
     before = sandbox.served_files
     with SteadyClient(sandbox) as client:
-        with changed_program(sandbox, addition):
+        with changed_program(sandbox, module, addition):
             refused = sandbox.up()
             again = sandbox.up()
         assert sandbox.served_files == before

@@ -120,7 +120,8 @@ def test_no_desired_state_yet_is_no_traceback(timer: Timer) -> None:
     assert "Traceback" not in answer.stderr
 
 
-def test_the_real_artifact_applies_and_reports_its_digest(timer: Timer) -> None:
+def test_the_real_artifact_applies_and_reports_its_digest(machine_of: Callable[..., Any]) -> None:
+    timer = Timer(machine_of(17, blank=True))
     node = real_artifact()
     timer.publish(node)
     answer = timer.run()
