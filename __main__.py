@@ -15,49 +15,25 @@ from components import (
     self_managed,
 )
 from components.server_files import Login
-from postgres import declaration
 
-SECTIONS = ("network", "certificates", "selfManaged", "tags")
 SERVER = "self-managed"
 
 
 def load_settings() -> settings.Settings:
     """The stack's configuration; what is wrong with it ends the program without a traceback."""
     config = pulumi.Config()
-    encrypted = [name for name in SECTIONS if pulumi.runtime.is_config_secret(config.full_key(name))]
-    given = {name: None if name in encrypted else config.get_object(name) for name in SECTIONS}
+    # The engine lets undeclared sections pass, so that a typing error in a section's name would go unseen.
+    given = {
+        key.removeprefix(f"{config.name}:")
+        for key in pulumi.runtime.config.CONFIG.get()
+        if key.startswith(f"{config.name}:")
+    }
+    encrypted = [name for name in given if pulumi.runtime.is_config_secret(config.full_key(name))]
+    values = {name: None if name in encrypted else config.get_object(name) for name in sorted(given)}
     try:
-        return settings.load(given, encrypted=encrypted)
+        return settings.load(values, encrypted=encrypted)
     except settings.SettingsError as error:
         raise pulumi.RunError(str(error)) from None
-
-
-def wanted_roles(server: settings.SelfManaged) -> declaration.Declaration:
-    """The settings' databases, roles and grants."""
-    return declaration.Declaration(
-        administrator=server.database_roles.administrator,
-        databases=tuple(
-            declaration.Database(name=name, extensions=database.extensions)
-            for name, database in server.databases.items()
-        ),
-        roles=tuple(
-            declaration.Role(
-                name=name,
-                connection_limit=role.connection_limit,
-                databases=(role.database,),
-                grants=tuple(
-                    declaration.Grant(
-                        database=role.database,
-                        schema=grant.schema_name,
-                        on=grant.on_all or ("schema" if grant.schema_name else "database"),
-                        privileges=grant.privileges,
-                    )
-                    for grant in role.grants
-                ),
-            )
-            for name, role in server.roles.items()
-        ),
-    )
 
 
 def authority(
@@ -120,7 +96,7 @@ def deploy_roles(server: settings.SelfManaged, deployed: self_managed.SelfManage
     )
     database_roles.DatabaseRoles(
         f"{SERVER}-roles",
-        database_roles.DatabaseRolesArgs(declaration=wanted_roles(server), major=server.major),
+        database_roles.DatabaseRolesArgs(declaration=server.declaration, major=server.major),
         # Roles live on the volume: when that goes, nobody needs to log in to drop them first.
         opts=pulumi.ResourceOptions(
             providers={"postgresql": provider}, deleted_with=deployed.resources.machine.resources.data_volume
@@ -157,7 +133,7 @@ def deploy_self_managed(
             minimum_protocol=server.minimum_protocol,
             allowed_networks=server.allowed_clients.networks,
             allowed_security_groups=server.allowed_clients.security_groups,
-            declaration=wanted_roles(server),
+            declaration=server.declaration,
             executor=server.database_roles.through,
             logins={
                 name: Login(networks=role.networks, secret_readers=role.secret_readers)

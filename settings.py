@@ -51,6 +51,7 @@ from configuration.values import (
     Whole,
     unique,
 )
+from postgres import declaration
 from postgres.versions import MINIMUM_MINORS
 
 __all__ = ["Settings", "SettingsError", "load", "load_stack_file"]
@@ -217,6 +218,15 @@ class Grant(Section):
     privileges: Annotated[tuple[Privilege, ...], unique] = Field(min_length=1)
     """Privileges, as PostgreSQL names them; which ones fit depends on the object."""
 
+    def declared(self, database: str) -> declaration.Grant:
+        """The grant as `postgres/` means it."""
+        return declaration.Grant(
+            database=database,
+            schema=self.schema_name,
+            on=self.on_all or ("schema" if self.schema_name else "database"),
+            privileges=self.privileges,
+        )
+
 
 class Role(Section):
     """A role that logs in with its own certificate; the map's key is its name and the certificate's CN."""
@@ -270,6 +280,26 @@ class SelfManaged(Section):
     """How long `pulumi up` waits for the instance's report, in seconds."""
     log_retention_days: LogRetentionDays = 90
     """How long CloudWatch keeps the server's log, in days."""
+
+    @property
+    def declaration(self) -> declaration.Declaration:
+        """Databases, roles and grants as `postgres/` means them."""
+        return declaration.Declaration(
+            administrator=self.database_roles.administrator,
+            databases=tuple(
+                declaration.Database(name=name, extensions=database.extensions)
+                for name, database in self.databases.items()
+            ),
+            roles=tuple(
+                declaration.Role(
+                    name=name,
+                    connection_limit=role.connection_limit,
+                    databases=(role.database,),
+                    grants=tuple(grant.declared(role.database) for grant in role.grants),
+                )
+                for name, role in self.roles.items()
+            ),
+        )
 
 
 class Settings(Section):

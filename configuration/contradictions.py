@@ -11,7 +11,7 @@ from configuration.problems import Path, Problem, may_be_secret
 from postgres import declaration, server_settings, versions
 
 if TYPE_CHECKING:
-    from settings import Certificates, Generation, Grant, Network, Role, SelfManaged, Settings
+    from settings import Certificates, Generation, Network, Role, SelfManaged, Settings
 
 _SELF: Path = ("selfManaged",)
 # PostgreSQL's defaults; the last two are taken from the first.
@@ -30,6 +30,13 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
                 _SELF,
                 "needs to know where the server lives; add a section network with create or existing",
                 reads=(_SELF, ("network",)),
+            )
+        if not settings.certificates.administrators:
+            yield Problem(
+                ("certificates", "administrators"),
+                "is empty, so that nobody could renew an identity; name at least the role or user that "
+                "runs pulumi up",
+                reads=(_SELF, ("certificates",)),
             )
         yield from _machine(server)
         yield from _clients(server)
@@ -219,23 +226,16 @@ def _role(server: SelfManaged, name: str, role: Role) -> Iterator[Problem]:
 def _grants(major: int, path: Path, role: Role) -> Iterator[Problem]:
     earlier: dict[tuple[str | None, str], int] = {}
     for index, grant in enumerate(role.grants):
-        target = _target(grant)
-        wanted = declaration.Grant(
-            database=role.database, schema=grant.schema_name, on=target, privileges=grant.privileges
-        )
+        wanted = grant.declared(role.database)
         for problem in declaration.grant_problems(wanted, major):
             yield Problem((*path, index), problem, reads=((*path, index), (*_SELF, "major")))
-        first = earlier.setdefault((grant.schema_name, target), index)
+        first = earlier.setdefault((wanted.schema, wanted.on), index)
         if first != index:
             yield Problem(
                 (*path, index),
                 f"is about the same as grants[{first}]; put the privileges of both in one",
                 reads=(path,),
             )
-
-
-def _target(grant: Grant) -> declaration.GrantTarget:
-    return grant.on_all or ("schema" if grant.schema_name else "database")
 
 
 def _unreachable(server: SelfManaged, path: Path, networks: Sequence[str]) -> Iterator[Problem]:

@@ -82,7 +82,11 @@ class ScratchServer:
 
     @property
     def _socket_directory(self) -> Path:
-        return short_path.socket_directory(self._home / "socket")
+        return short_path.socket_directory(self._wanted_socket_directory)
+
+    @property
+    def _wanted_socket_directory(self) -> Path:
+        return self._home / "socket"
 
     def make(self, fresh: Path | None) -> None:
         """Have its data directory, copied from `fresh` if there is one on which no server ever ran.
@@ -168,6 +172,7 @@ class ScratchServer:
             )
         finally:
             user.run(stop)
+            short_path.remove_stand_in(self._wanted_socket_directory)
 
 
 def _told(log: str) -> list[str]:

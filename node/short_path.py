@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import tempfile
+import shutil
 from pathlib import Path
 
 from node.errors import FailedError
 from node.server_user import ServerUser
 
 # `.s.PGSQL.65535.lock` is the longest name that PostgreSQL puts into the folder.
+# Not $TMPDIR: whoever starts the server and whoever removes the folder may have different ones, and the
+# server's user may not be able to enter it. The folder's owner and mode keep others out.
+STAND_INS = Path("/tmp")  # noqa: S108
 LONGEST_DIRECTORY = 107 - len("/.s.PGSQL.65535.lock")
 
 
@@ -18,7 +21,7 @@ def socket_directory(wanted: Path) -> Path:
     if len(bytes(wanted)) <= LONGEST_DIRECTORY:
         return wanted
     name = hashlib.sha256(bytes(wanted)).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"passwordless-postgres-{name}"
+    return STAND_INS / f"passwordless-postgres-{name}"
 
 
 def make_socket_directory(path: Path, user: ServerUser) -> None:
@@ -32,3 +35,10 @@ def make_socket_directory(path: Path, user: ServerUser) -> None:
     if path.is_symlink() or path.stat().st_uid != user.uid:
         raise FailedError(f"{path} must be a folder of user {user.name}; remove what is there")
     path.chmod(0o700)
+
+
+def remove_stand_in(wanted: Path) -> None:
+    """Remove the folder that stands in for `wanted`, if there is one."""
+    directory = socket_directory(wanted)
+    if directory != wanted and directory.is_dir() and not directory.is_symlink():
+        shutil.rmtree(directory)

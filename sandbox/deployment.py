@@ -72,6 +72,8 @@ class Deployment:
             "PULUMI_BACKEND_URL": f"file://{state.pulumi / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(state.pulumi / "passphrase"),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # Every provider is attached; without this the engine looks for plugins to download.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             # The event log is behind this switch; the Automation API uses both.
             "PULUMI_DEBUG_COMMANDS": "1",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in providers.items()),

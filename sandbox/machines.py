@@ -29,7 +29,7 @@ from typing import Any
 from sandbox.aws_endpoint.metadata import InstanceFacts, MetadataService
 from sandbox.aws_endpoint.operations import Operation
 from sandbox.cloud_init import lay_down, written_files
-from sandbox.postmasters import stop_postmasters
+from sandbox.postmasters import remove_sockets, stop_postmasters
 
 LAUNCHER = "opt/passwordless-postgres/launcher.py"
 MACHINE = "etc/passwordless-postgres/machine.json"
@@ -144,6 +144,7 @@ class Machines:
         self._metadata.forget(instance_id)
         if folder.exists():
             stop_postmasters(folder / "root")
+            remove_sockets(folder / "root")
             with contextlib.suppress(FileNotFoundError):
                 (folder / "instance.json").unlink()
             shutil.rmtree(folder)

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import psutil
 
+from node.layout import Layout
+from node.short_path import remove_stand_in
+
 _STOP_SECONDS = 60.0
 _KILL_SECONDS = 10.0
 
@@ -63,3 +66,10 @@ def _signal(server: psutil.Process, number: signal.Signals) -> None:
         server.send_signal(number)
     except psutil.NoSuchProcess:
         return
+
+
+def remove_sockets(root: Path) -> None:
+    """Remove the socket folders that stand in for those below this machine's root."""
+    layout = Layout(root)
+    for wanted in (root / "run/postgresql", *(home / "socket" for home in layout.scratch.glob("*"))):
+        remove_stand_in(wanted)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.errors import SandboxError
+from sandbox.postmasters import remove_sockets
 from sandbox.server_user import ServerUser, server_user
 
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -245,6 +246,8 @@ def _place(nominal: Path, user: ServerUser) -> Path:
 
 def remove_state(state: State) -> None:
     """Remove the folder, its link, and the folder made to hold it elsewhere."""
+    for machine in state.root.glob("machines/*/root"):
+        remove_sockets(machine)
     shutil.rmtree(state.root, ignore_errors=False)
     if state.nominal.is_symlink():
         state.nominal.unlink()

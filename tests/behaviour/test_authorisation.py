@@ -64,15 +64,16 @@ def as_machine(changing_sandbox: RunningSandbox) -> boto3.Session:
     )
 
 
-def client(session: boto3.Session, sandbox: RunningSandbox, service: str) -> Any:
+def client(session: Any, sandbox: RunningSandbox, service: str) -> Any:
     return session.client(service, endpoint_url=sandbox.context["environment"]["AWS_ENDPOINT_URL"])
 
 
 def denied(call: Any, **arguments: Any) -> str:
     with pytest.raises(ClientError) as failure:
         call(**arguments)
-    assert failure.value.response["Error"]["Code"] in {"AccessDeniedException", "AccessDenied"}
-    return failure.value.response["Error"]["Message"]
+    error: dict[str, Any] = dict(failure.value.response.get("Error", {}))
+    assert error["Code"] in {"AccessDeniedException", "AccessDenied"}
+    return error["Message"]
 
 
 def secret_arns(sandbox: RunningSandbox) -> dict[str, str]:

@@ -38,7 +38,7 @@ CATALOGUE = {
 def catalogue(sandbox: RunningSandbox) -> dict[str, list[Any]]:
     """What the server's catalogue says of everything that the declaration is about."""
     with sandbox.login("app_user", sandbox.client_files("app_user")) as connection:
-        return {name: connection.execute(query).fetchall() for name, query in CATALOGUE.items()}
+        return {name: connection.execute(query.encode()).fetchall() for name, query in CATALOGUE.items()}
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("network.existing", {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-01234567"]}, "network", "has both create and existing; keep one"),
     ("network", {"create": None}, "", "has neither create nor existing"),
     # certificates
+    ("certificates.administrators", [], "certificates.administrators", "is empty, so that nobody could renew an identity"),
     ("certificates.administrators", ["arn:aws:iam::123456789012:root"], "certificates.administrators[0]", "is the whole account"),
     ("certificates.administrators", ["arn:aws:iam::123456789012:group/x"], "certificates.administrators[0]", "is a group"),
     ("certificates.administrators", ["arn:aws:iam::123456789012:role/*"], "certificates.administrators[0]", "holds a wildcard"),

@@ -29,6 +29,8 @@ config:
           - 10.30.0.0/24
     serverSettings:
       jit: off
+  passwordless-postgres:certificates:
+    administrators: [arn:aws:iam::123456789012:role/platform]
 """
 
 
