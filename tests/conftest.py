@@ -12,7 +12,13 @@ import pytest
 @pytest.fixture(scope="session")
 def postgresql_binaries() -> Callable[[int], Path]:
     """The folder with `postgres`, `initdb` and `psql` of a major release."""
-    root = Path(os.environ.get("PASSWORDLESS_POSTGRES_TEST_BINARIES", "/tmp/pg"))
+    named = os.environ.get("PASSWORDLESS_POSTGRES_TEST_BINARIES")
+    if named is None:
+        pytest.fail(
+            "PASSWORDLESS_POSTGRES_TEST_BINARIES is not set. Run `make test`, or set it to what "
+            "`python -m sandbox postgresql --major 15 --major 16 --major 17 --major 18` prints."
+        )
+    root = Path(named)
 
     def binaries(major: int) -> Path:
         return root / str(major) / "bin"

@@ -19,6 +19,7 @@ import yaml
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from pgpasswordless.connections import Connections, Database
+from sandbox.state import open_state
 from tests.behaviour.issuing import Authority, ClientFiles
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -224,6 +225,9 @@ def make_sandbox(major: int) -> RunningSandbox:
     stack_file = folder / "Pulumi.sandbox.yaml"
     shutil.copy(ROOT / "stacks" / "Pulumi.sandbox.yaml", stack_file)
     sandbox = RunningSandbox(state=folder / "state", stack_file=stack_file, folder=folder)
+    # The programs are those of the whole suite, fetched once.
+    programs = open_state(sandbox.state, print).postgresql
+    programs.symlink_to(os.environ["PASSWORDLESS_POSTGRES_TEST_BINARIES"])
 
     def of_major(self_managed: dict[str, Any]) -> None:
         self_managed["major"] = major
