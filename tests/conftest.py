@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from sandbox.server_user import server_user
+
+PUBLIC_TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")
+
+
+def pytest_configure() -> None:
+    """Run where PostgreSQL's user can enter: root's own TMPDIR is often closed to everybody else."""
+    user = server_user()
+    if user.can_enter(Path(tempfile.gettempdir())):
+        return
+    for folder in PUBLIC_TEMPORARY_FOLDERS:
+        if user.can_enter(Path(folder)):
+            os.environ["TMPDIR"] = tempfile.tempdir = folder
+            return
+    pytest.exit(
+        f"User {user.name}, who runs the servers, can enter neither {tempfile.gettempdir()} nor "
+        f"{', '.join(PUBLIC_TEMPORARY_FOLDERS)}. Set TMPDIR to a folder that it can enter."
+    )
 
 
 @pytest.fixture(scope="session")
