@@ -7,7 +7,9 @@ import dataclasses
 import gzip
 import json
 import os
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -218,7 +220,9 @@ def test_a_script_lays_nothing_down(tmp_path: Path):
     assert (tmp_path / "a").read_text() == "xy"
 
 
-def test_only_servers_of_ours_are_stopped(tmp_path: Path, postgresql_binaries: Callable[[int], Path]):
+def test_only_servers_of_ours_are_stopped(
+    tmp_path: Path, postgresql_binaries: Callable[[int], Path], request: pytest.FixtureRequest
+):
     import pwd
 
     binaries = postgresql_binaries(17)
@@ -236,7 +240,12 @@ def test_only_servers_of_ours_are_stopped(tmp_path: Path, postgresql_binaries: C
     subprocess.run(
         [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "peer", "-N"], check=True, **identity, **log
     )
-    options = f"-c listen_addresses='' -c unix_socket_directories={data}"
+    # A socket's path may have 107 bytes, and pytest's folders are deep.
+    sockets = Path(tempfile.mkdtemp(prefix="sockets-"))
+    request.addfinalizer(lambda: shutil.rmtree(sockets, ignore_errors=True))
+    if user:
+        os.chown(sockets, user.pw_uid, user.pw_gid)
+    options = f"-c listen_addresses='' -c unix_socket_directories={sockets}"
     start = [binaries / "pg_ctl", "start", "-w", "-D", data, "-o", options, "-l", data / "log"]
     subprocess.run(start, check=True, **identity, **log)
 
