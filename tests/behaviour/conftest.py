@@ -169,7 +169,8 @@ class RunningSandbox:
         """Log in as libpq does, over verify-full, with the given certificate or none."""
         database = self.database
         bundle = self.folder / "root.crt"
-        bundle.write_text(database.server_ca.pem)
+        if not bundle.exists():
+            bundle.write_text(database.server_ca.pem)
         parameters: dict[str, Any] = {
             "host": database.host,
             "port": database.port,

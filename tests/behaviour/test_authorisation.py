@@ -15,7 +15,7 @@ from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from tests.behaviour.conftest import RunningSandbox
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("changes")]
+pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.behaviour.conftest import ROOT, RunningSandbox
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("changes")]
+pytestmark = pytest.mark.sandbox
 
 LOGINS_PER_SECOND = 10
 

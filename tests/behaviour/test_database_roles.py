@@ -9,7 +9,7 @@ import pytest
 
 from tests.behaviour.conftest import RunningSandbox, discard, make_sandbox
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("changes")]
+pytestmark = pytest.mark.sandbox
 
 CATALOGUE = {
     "roles": """

@@ -11,7 +11,7 @@ from tests.behaviour.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_
 from tests.behaviour.conftest import RunningSandbox
 from tests.behaviour.issuing import SERVER, Authority, issue_client
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("refusals")]
+pytestmark = pytest.mark.sandbox
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import pytest
 
 from tests.behaviour.conftest import RunningSandbox
 
-pytestmark = [pytest.mark.sandbox, pytest.mark.xdist_group("changes")]
+pytestmark = pytest.mark.sandbox
 
 KEY = "PRIVATE KEY"
 
