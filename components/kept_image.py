@@ -75,8 +75,8 @@ class KeptImageProvider(dynamic.ResourceProvider):
         return dynamic.UpdateResult(self._look_up(_news))
 
     def _look_up(self, props: dict[str, Any]) -> dict[str, Any]:
-        import boto3  # noqa: PLC0415 - only the dynamic provider's process talks to AWS
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
 
         asked = {key: props[key] for key in _ASKED}
         try:

@@ -66,8 +66,8 @@ class NodeReportProvider(dynamic.ResourceProvider):
         return dynamic.UpdateResult(self._wait(_news))
 
     def _wait(self, props: dict[str, Any]) -> dict[str, Any]:
-        import boto3  # noqa: PLC0415 - only the dynamic provider's process talks to AWS
-        from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
 
         s3 = boto3.client("s3", region_name=props["region"])
 

@@ -68,7 +68,7 @@ def keep_serving(layout: Layout, state: State) -> None:
         return
     if server_process.find(layout.data(majors[-1])) is not None:
         return
-    from node import machine_platform  # noqa: PLC0415 - not needed while the server runs
+    from node import machine_platform
 
     here = machine_platform.of(layout)
     try:
@@ -103,7 +103,7 @@ def _run(layout: Layout) -> int:
     if status == REFUSED and trouble is not None:
         status = FAILED
     if log_positions.behind(layout):
-        from node.logs import LogShipper  # noqa: PLC0415
+        from node.logs import LogShipper
 
         LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
     return status
@@ -120,7 +120,7 @@ def _judge(
     answered = outcome == "refused" or (outcome == "applied" and serves(layout, state.applied))
     if answered and layout.report_is_delivered():
         return DONE if outcome == "applied" else REFUSED
-    from node import deployment  # noqa: PLC0415 - a second of imports
+    from node import deployment
 
     if answered:
         deployment.deliver_report(layout, machine)

@@ -50,9 +50,10 @@ def replace(path: Path, data: bytes) -> None:
 
 def install() -> str:
     """Fetch the node that the desired state names; its SHA-256."""
-    import boto3  # noqa: PLC0415 - takes a second of CPU, and most runs do not need it
-    from botocore.config import Config  # noqa: PLC0415
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    # Takes a second of CPU, and most runs do not need it.
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
 
     machine = json.loads(MACHINE.read_text())
     limits = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"})

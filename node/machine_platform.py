@@ -62,10 +62,10 @@ def of(layout: Layout) -> Platform:
     """
     description = files.read_json(layout.platform)
     if description is None and not layout.platform.exists():
-        from node.debian import Debian  # noqa: PLC0415 - one of the two is needed
+        from node.debian import Debian
 
         return Debian(layout=layout)
-    from node.prefix import Prefix  # noqa: PLC0415
+    from node.prefix import Prefix
 
     if description is None or description.get("platform") != "prefix":
         raise FailedError(f'{layout.platform} must be a JSON object with "platform": "prefix"')

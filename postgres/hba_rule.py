@@ -28,7 +28,7 @@ class AuthenticationMethod(StrEnum):
     REJECT = "reject"
     SCRAM_SHA_256 = "scram-sha-256"
     MD5 = "md5"
-    PASSWORD = "password"  # noqa: S105 - the name of a method
+    PASSWORD = "password"
     GSS = "gss"
     SSPI = "sspi"
     IDENT = "ident"

@@ -169,11 +169,11 @@ def required_settings(major: int) -> dict[str, str]:
     """
     settings = tls_settings(major, MINIMUM_PROTOCOLS[-1])
     del settings["ssl_min_protocol_version"]
-    settings["password_encryption"] = "scram-sha-256"  # noqa: S105 - the name of a method
+    settings["password_encryption"] = "scram-sha-256"
     if major >= 16:
         settings["scram_iterations"] = "4096"
     if major >= 18:
-        settings["md5_password_warnings"] = "on"  # noqa: S105 - a switch
+        settings["md5_password_warnings"] = "on"
     # The owner of the socket is the server's own user, as which the machine connects.
     settings["unix_socket_permissions"] = "0770"
     return settings | dict(_LOGGING)

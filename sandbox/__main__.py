@@ -76,8 +76,8 @@ def up_command(
     ] = None,
 ) -> None:
     """Deploy the sandbox, or bring it to what the stack file says now."""
-    from sandbox.stack_file import DEFAULT_FILE  # noqa: PLC0415 - help and errors need no engine
-    from sandbox.up import up  # noqa: PLC0415
+    from sandbox.stack_file import DEFAULT_FILE
+    from sandbox.up import up
 
     with _expected_errors():
         progress = Progress()
@@ -94,7 +94,7 @@ def status_command(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Show what runs and what the machine says; status 1 when the sandbox does not run."""
-    from sandbox.status import as_text, status  # noqa: PLC0415
+    from sandbox.status import as_text, status
 
     with _expected_errors():
         document = status(_existing(state))
@@ -117,7 +117,7 @@ def down_command(*, state: StateOption = None) -> None:
 
 
 def _stop(state: State) -> None:
-    from sandbox import resident  # noqa: PLC0415
+    from sandbox import resident
 
     with Progress().step("stopping") as step:
         step.result = "ended" if resident.stop(state) else "nothing was running"
@@ -126,8 +126,8 @@ def _stop(state: State) -> None:
 @app.command("clean")
 def clean_command(*, state: StateOption = None) -> None:
     """Stop everything and remove it with its data; only the engine's cache is kept."""
-    from sandbox import stack_context  # noqa: PLC0415
-    from sandbox.deployment import STACK  # noqa: PLC0415
+    from sandbox import stack_context
+    from sandbox.deployment import STACK
 
     with _expected_errors():
         found = existing_state(state)
@@ -153,7 +153,7 @@ def logs_command(
     lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many last lines of each.")] = 30,
 ) -> None:
     """Show the logs of the engine, the sandbox, its machines and their PostgreSQL."""
-    from sandbox import logs  # noqa: PLC0415
+    from sandbox import logs
 
     with _expected_errors():
         found = _existing(state)
@@ -193,7 +193,7 @@ def postgresql_command(
 @app.command("serve", hidden=True)
 def serve_command(*, state: StateOption = None) -> None:
     """Be the resident process; `up` starts it."""
-    from sandbox.serve import PORT_NAMES, serve  # noqa: PLC0415
+    from sandbox.serve import PORT_NAMES, serve
 
     with _expected_errors():
         found = _existing(state)

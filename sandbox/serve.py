@@ -107,12 +107,12 @@ def _services(
     At the end PostgreSQL is stopped too, unless a successor takes over.
     """
     # Slow to import, and only this process needs them.
-    from sandbox.aws_endpoint import AwsEndpoint  # noqa: PLC0415
-    from sandbox.machines import Machines  # noqa: PLC0415
-    from sandbox.providers.aws import AwsProvider  # noqa: PLC0415
-    from sandbox.providers.postgresql import PostgresqlProvider  # noqa: PLC0415
-    from sandbox.providers.servicer import ProviderServer  # noqa: PLC0415
-    from sandbox.providers.tls import TlsProvider  # noqa: PLC0415
+    from sandbox.aws_endpoint import AwsEndpoint
+    from sandbox.machines import Machines
+    from sandbox.providers.aws import AwsProvider
+    from sandbox.providers.postgresql import PostgresqlProvider
+    from sandbox.providers.servicer import ProviderServer
+    from sandbox.providers.tls import TlsProvider
 
     with contextlib.ExitStack() as stack:
         endpoint = AwsEndpoint(state.root, ports["aws"], ports["metadata"])

@@ -87,11 +87,11 @@ class Identity:
         return self.session is None
 
 
-class UnknownKey(Exception):  # noqa: N818
+class UnknownKey(Exception):
     """The access key, or the token that must come with it, was not issued here."""
 
 
-class ExpiredToken(Exception):  # noqa: N818
+class ExpiredToken(Exception):
     """The session is over."""
 
 

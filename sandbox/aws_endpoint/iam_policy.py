@@ -32,7 +32,7 @@ _STATEMENT_ELEMENTS = frozenset(
 _ACCOUNT = re.compile(r"^(?:arn:aws:iam::(\d{12}):root|(\d{12}))$")
 
 
-class MalformedPolicyDocument(ValueError):  # noqa: N818
+class MalformedPolicyDocument(ValueError):
     """A document that IAM, or this stand-in, cannot evaluate; the message says why."""
 
 

@@ -26,7 +26,7 @@ KEPT_VERSIONS_OF_A_ROLE = 5
 FORMAT = 1
 
 
-class CorruptJournal(RuntimeError):  # noqa: N818
+class CorruptJournal(RuntimeError):
     """A complete line of the journal cannot be read: the state folder was changed from outside."""
 
 

@@ -50,13 +50,13 @@ class Moto:
         """See the class."""
         # moto reads the images while it is imported, so the import waits until the variable is set.
         os.environ["MOTO_AMIS_PATH"] = str(IMAGES)
-        from moto import backends  # noqa: PLC0415
-        from moto.iam.access_control import PermissionResult  # noqa: PLC0415
-        from moto.moto_api._internal import mock_random  # noqa: PLC0415
-        from moto.moto_api._internal.models import moto_api_backend  # noqa: PLC0415
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app  # noqa: PLC0415
-        from moto.s3.models import FakeBucket  # noqa: PLC0415
-        from moto.secretsmanager.utils import SecretsManagerSecretIdentifier  # noqa: PLC0415
+        from moto import backends
+        from moto.iam.access_control import PermissionResult
+        from moto.moto_api._internal import mock_random
+        from moto.moto_api._internal.models import moto_api_backend
+        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+        from moto.s3.models import FakeBucket
+        from moto.secretsmanager.utils import SecretsManagerSecretIdentifier
 
         # moto evaluates bucket policies as well, without their conditions; the front door has decided
         # already.

@@ -33,7 +33,7 @@ _READING = ("Get", "List", "Describe", "Head", "Lookup", "Select", "Simulate", "
 _FLEETING = frozenset({"PutLogEvents", "PutMetricData"})
 
 
-class UnknownOperation(Exception):  # noqa: N818
+class UnknownOperation(Exception):
     """No operation of the service looks like the request; the message says what was looked for."""
 
 

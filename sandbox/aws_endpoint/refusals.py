@@ -12,7 +12,7 @@ from xml.sax.saxutils import escape
 from sandbox.aws_endpoint.exchange import HttpResponse
 
 
-class Refusal(Exception):  # noqa: N818
+class Refusal(Exception):
     """A call that is refused before it reaches the service.
 
     Args:

@@ -27,15 +27,15 @@ _AUTHORIZATION = re.compile(
 _CLOCK_SKEW = timedelta(minutes=15)
 
 
-class MissingSignature(Exception):  # noqa: N818
+class MissingSignature(Exception):
     """The request has no usable Authorization header."""
 
 
-class WrongSignature(Exception):  # noqa: N818
+class WrongSignature(Exception):
     """The signature does not match the request; the message is for people."""
 
 
-class WrongTime(Exception):  # noqa: N818
+class WrongTime(Exception):
     """The request was signed more than 15 minutes before or after now."""
 
 

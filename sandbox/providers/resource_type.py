@@ -13,7 +13,7 @@ from sandbox.providers.properties import UNKNOWN
 Properties = Mapping[str, Any]
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """A refusal that the user sees as it stands, as the real provider would give it."""
 
 

@@ -74,7 +74,7 @@ class TlsProvider(Provider):
 class PrivateKeyType(ResourceType):
     """`tls.PrivateKey`: every change makes a new key."""
 
-    token = "tls:index/privateKey:PrivateKey"  # noqa: S105
+    token = "tls:index/privateKey:PrivateKey"
     replace_on = frozenset({"algorithm", "ecdsaCurve", "rsaBits"})
     secret_outputs = frozenset({"privateKeyPem", "privateKeyPemPkcs8", "privateKeyOpenssh"})
 
@@ -168,7 +168,7 @@ class _SignedByKey(ResourceType):
 class CertRequestType(_SignedByKey):
     """`tls.CertRequest`: every change makes a new request."""
 
-    token = "tls:index/certRequest:CertRequest"  # noqa: S105
+    token = "tls:index/certRequest:CertRequest"
     replace_on = frozenset(
         {"dnsNames", "ipAddresses", "uris", "subject", "privateKeyPem", "privateKeyPemWoVersion"}
     )
@@ -285,7 +285,7 @@ class _CertificateType(_SignedByKey):
 class SelfSignedCertType(_CertificateType):
     """`tls.SelfSignedCert`."""
 
-    token = "tls:index/selfSignedCert:SelfSignedCert"  # noqa: S105
+    token = "tls:index/selfSignedCert:SelfSignedCert"
     replace_on = frozenset(
         {
             "allowedUses",
@@ -320,7 +320,7 @@ class SelfSignedCertType(_CertificateType):
 class LocallySignedCertType(_CertificateType):
     """`tls.LocallySignedCert`: subject and names come from the request."""
 
-    token = "tls:index/locallySignedCert:LocallySignedCert"  # noqa: S105
+    token = "tls:index/locallySignedCert:LocallySignedCert"
     key_property = "caPrivateKeyPem"
     algorithm_property = "caKeyAlgorithm"
     replace_on = frozenset(

@@ -18,7 +18,7 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 LAUNCHER = CHECKOUT / "node/launcher.py"
 # Every instance ever made runs these bytes for its whole life, and a change replaces instances.
-PINNED = "efc410900921d54a6ea6a36c5a89a0fba9b696f709a48764463a5e26cec058c8"
+PINNED = "8a9963cad1459f9607727cb5ecabd53cd296b1f4745c6ecc141232847b298848"
 
 
 def artifact(main: str) -> bytes:

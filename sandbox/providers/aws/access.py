@@ -55,7 +55,7 @@ class _NamedEntity(AwsType):
 class Role(_NamedEntity):
     """`iam.Role`."""
 
-    token = "aws:iam/role:Role"  # noqa: S105
+    token = "aws:iam/role:Role"
     required = ("assumeRolePolicy",)
     defaults: ClassVar[Mapping[str, Any]] = {
         "forceDetachPolicies": False,
@@ -164,7 +164,7 @@ class Role(_NamedEntity):
 class RolePolicy(AwsType):
     """`iam.RolePolicy`."""
 
-    token = "aws:iam/rolePolicy:RolePolicy"  # noqa: S105
+    token = "aws:iam/rolePolicy:RolePolicy"
     required = ("policy", "role")
     name_property = "name"
     name_maximum = 128
@@ -239,7 +239,7 @@ class RolePolicy(AwsType):
 class InstanceProfile(_NamedEntity):
     """`iam.InstanceProfile`."""
 
-    token = "aws:iam/instanceProfile:InstanceProfile"  # noqa: S105
+    token = "aws:iam/instanceProfile:InstanceProfile"
     defaults: ClassVar[Mapping[str, Any]] = {"path": "/"}
     name_maximum = 128
     replace_on = frozenset({"name", "namePrefix", "path"})

@@ -189,7 +189,7 @@ class _BucketSetting(AwsType):
 class BucketVersioning(_BucketSetting):
     """`s3.BucketVersioning`; once on, it can only be suspended."""
 
-    token = "aws:s3/bucketVersioning:BucketVersioning"  # noqa: S105
+    token = "aws:s3/bucketVersioning:BucketVersioning"
     required = ("bucket", "versioningConfiguration")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
@@ -212,7 +212,7 @@ class BucketVersioning(_BucketSetting):
 class BucketPublicAccessBlock(_BucketSetting):
     """`s3.BucketPublicAccessBlock`."""
 
-    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"  # noqa: S105
+    token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     removal = "delete_public_access_block"
     replace_on = frozenset({"bucket", "region"})
     defaults: ClassVar[Mapping[str, Any]] = {
@@ -231,7 +231,7 @@ class BucketPublicAccessBlock(_BucketSetting):
 class BucketOwnershipControls(_BucketSetting):
     """`s3.BucketOwnershipControls`."""
 
-    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"  # noqa: S105
+    token = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
     required = ("bucket", "rule")
     removal = "delete_bucket_ownership_controls"
     replace_on = frozenset({"bucket", "region"})
@@ -251,7 +251,7 @@ class BucketOwnershipControls(_BucketSetting):
 class BucketServerSideEncryptionConfiguration(_BucketSetting):
     """`s3.BucketServerSideEncryptionConfiguration`."""
 
-    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"  # noqa: S105
+    token = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
     required = ("bucket", "rules")
     removal = "delete_bucket_encryption"
 
@@ -275,7 +275,7 @@ class BucketServerSideEncryptionConfiguration(_BucketSetting):
 class BucketPolicy(_BucketSetting):
     """`s3.BucketPolicy`."""
 
-    token = "aws:s3/bucketPolicy:BucketPolicy"  # noqa: S105
+    token = "aws:s3/bucketPolicy:BucketPolicy"
     required = ("bucket", "policy")
     replace_on = frozenset({"bucket", "region"})
     removal = "delete_bucket_policy"

@@ -65,7 +65,7 @@ class Key(AwsType):
 class Alias(AwsType):
     """`kms.Alias`."""
 
-    token = "aws:kms/alias:Alias"  # noqa: S105
+    token = "aws:kms/alias:Alias"
     required = ("targetKeyId",)
     name_property = "name"
     name_maximum = 256

@@ -28,7 +28,7 @@ _COMPARISONS = (
 class LogGroup(AwsType):
     """`cloudwatch.LogGroup`."""
 
-    token = "aws:cloudwatch/logGroup:LogGroup"  # noqa: S105
+    token = "aws:cloudwatch/logGroup:LogGroup"
     defaults: ClassVar[Mapping[str, Any]] = {"retentionInDays": 0, "skipDestroy": False}
     name_property = "name"
     name_maximum = 512
@@ -116,7 +116,7 @@ class LogGroup(AwsType):
 class MetricAlarm(AwsType):
     """`cloudwatch.MetricAlarm`; it never goes off."""
 
-    token = "aws:cloudwatch/metricAlarm:MetricAlarm"  # noqa: S105
+    token = "aws:cloudwatch/metricAlarm:MetricAlarm"
     required = ("comparisonOperator", "evaluationPeriods")
     defaults: ClassVar[Mapping[str, Any]] = {"actionsEnabled": True, "treatMissingData": "missing"}
     name_property = "name"

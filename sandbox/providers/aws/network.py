@@ -178,7 +178,7 @@ class InternetGateway(AwsType):
 class Eip(AwsType):
     """`ec2.Eip`; its address is one of those kept for documentation (RFC 5737)."""
 
-    token = "aws:ec2/eip:Eip"  # noqa: S105
+    token = "aws:ec2/eip:Eip"
     defaults: ClassVar[Mapping[str, Any]] = {"domain": "vpc"}
     replace_on = frozenset(
         {
@@ -215,7 +215,7 @@ class Eip(AwsType):
 class NatGateway(AwsType):
     """`ec2.NatGateway`."""
 
-    token = "aws:ec2/natGateway:NatGateway"  # noqa: S105
+    token = "aws:ec2/natGateway:NatGateway"
     defaults: ClassVar[Mapping[str, Any]] = {"connectivityType": "public"}
     replace_on = frozenset({"allocationId", "connectivityType", "privateIp", "subnetId", "vpcId", "region"})
 
@@ -262,7 +262,7 @@ class NatGateway(AwsType):
 class VpcEndpoint(AwsType):
     """`ec2.VpcEndpoint`."""
 
-    token = "aws:ec2/vpcEndpoint:VpcEndpoint"  # noqa: S105
+    token = "aws:ec2/vpcEndpoint:VpcEndpoint"
     required = ("vpcId",)
     defaults: ClassVar[Mapping[str, Any]] = {"vpcEndpointType": "Gateway"}
     replace_on = frozenset(
@@ -322,7 +322,7 @@ class VpcEndpoint(AwsType):
 class FlowLog(AwsType):
     """`ec2.FlowLog`; nothing flows."""
 
-    token = "aws:ec2/flowLog:FlowLog"  # noqa: S105
+    token = "aws:ec2/flowLog:FlowLog"
     defaults: ClassVar[Mapping[str, Any]] = {
         "logDestinationType": "cloud-watch-logs",
         "maxAggregationInterval": 600,

@@ -43,7 +43,7 @@ _REWRITTEN = (
 class BucketObjectv2(AwsType):
     """`s3.BucketObjectv2`."""
 
-    token = "aws:s3/bucketObjectv2:BucketObjectv2"  # noqa: S105
+    token = "aws:s3/bucketObjectv2:BucketObjectv2"
     required = ("bucket",)
     defaults: ClassVar[Mapping[str, Any]] = {"forceDestroy": False}
     name_property = "key"

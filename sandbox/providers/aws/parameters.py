@@ -32,7 +32,7 @@ _VERSIONED = (
 class Parameter(AwsType):
     """`ssm.Parameter`."""
 
-    token = "aws:ssm/parameter:Parameter"  # noqa: S105
+    token = "aws:ssm/parameter:Parameter"
     required = ("type",)
     name_property = "name"
     name_maximum = 2048

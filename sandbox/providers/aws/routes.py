@@ -72,7 +72,7 @@ class RouteTable(AwsType):
 class Route(AwsType):
     """`ec2.Route`."""
 
-    token = "aws:ec2/route:Route"  # noqa: S105
+    token = "aws:ec2/route:Route"
     required = ("routeTableId",)
     replace_on = frozenset({"routeTableId", *_DESTINATIONS, "region"})
     taggable = False
@@ -126,7 +126,7 @@ class Route(AwsType):
 class RouteTableAssociation(AwsType):
     """`ec2.RouteTableAssociation`."""
 
-    token = "aws:ec2/routeTableAssociation:RouteTableAssociation"  # noqa: S105
+    token = "aws:ec2/routeTableAssociation:RouteTableAssociation"
     required = ("routeTableId",)
     replace_on = frozenset({"gatewayId", "subnetId", "region"})
     taggable = False

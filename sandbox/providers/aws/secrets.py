@@ -16,7 +16,7 @@ from sandbox.providers.aws.service_errors import service_call
 from sandbox.providers.properties import UNKNOWN
 from sandbox.providers.resource_type import Failure, Properties, Refused
 
-SECRET = "aws:secretsmanager/secret:Secret"  # noqa: S105
+SECRET = "aws:secretsmanager/secret:Secret"
 _GONE = ("ResourceNotFoundException",)
 
 
@@ -123,7 +123,7 @@ class Secret(AwsType):
 class SecretVersion(AwsType):
     """`secretsmanager.SecretVersion`. Its id is chosen by the client, so that previews know it."""
 
-    token = "aws:secretsmanager/secretVersion:SecretVersion"  # noqa: S105
+    token = "aws:secretsmanager/secretVersion:SecretVersion"
     required = ("secretId",)
     replace_on = frozenset({"secretId", "secretBinary", "secretString", "secretStringWoVersion", "region"})
     hidden = frozenset({"secretString", "secretBinary", "secretStringWo"})
@@ -196,7 +196,7 @@ class SecretVersion(AwsType):
 class SecretPolicy(AwsType):
     """`secretsmanager.SecretPolicy`."""
 
-    token = "aws:secretsmanager/secretPolicy:SecretPolicy"  # noqa: S105
+    token = "aws:secretsmanager/secretPolicy:SecretPolicy"
     required = ("policy", "secretArn")
     replace_on = frozenset({"secretArn", "region"})
     taggable = False

@@ -17,7 +17,7 @@ from sandbox.providers.resource_type import Call, Properties, State
 class DatabaseType(PostgresqlType):
     """A database. Without `owner` it belongs to the login, which is what a non-superuser needs."""
 
-    token = "postgresql:index/database:Database"  # noqa: S105
+    token = "postgresql:index/database:Database"
     autonamed = True
     arguments = {  # noqa: RUF012
         "name": Argument(),

@@ -29,7 +29,7 @@ _KEYWORDS: Final[dict[str, LiteralString]] = {
 class DefaultPrivilegesType(PostgresqlType):
     """What a role gets on objects that `owner` will create. A replacement ends revoked, as in reality."""
 
-    token = "postgresql:index/defaultPrivileges:DefaultPrivileges"  # noqa: S105
+    token = "postgresql:index/defaultPrivileges:DefaultPrivileges"
     arguments = {  # noqa: RUF012
         "role": Argument(replaces=True),
         "database": Argument(replaces=True),

@@ -13,7 +13,7 @@ from sandbox.providers.resource_type import Call, Properties, State
 class ExtensionType(PostgresqlType):
     """An extension in a database (default: the provider's). One that exists already is taken over."""
 
-    token = "postgresql:index/extension:Extension"  # noqa: S105
+    token = "postgresql:index/extension:Extension"
     autonamed = True
     arguments = {  # noqa: RUF012
         "name": Argument(replaces=True),

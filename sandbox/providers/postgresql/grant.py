@@ -35,7 +35,7 @@ class GrantType(PostgresqlType):
     lasting difference, as in reality.
     """
 
-    token = "postgresql:index/grant:Grant"  # noqa: S105
+    token = "postgresql:index/grant:Grant"
     delete_before_replace = True
     arguments = {  # noqa: RUF012
         "role": Argument(replaces=True),

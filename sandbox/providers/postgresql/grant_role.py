@@ -12,7 +12,7 @@ from sandbox.providers.resource_type import Call, Properties, State
 class GrantRoleType(PostgresqlType):
     """A membership. Its replacement creates before it deletes, and so ends revoked, as in reality."""
 
-    token = "postgresql:index/grantRole:GrantRole"  # noqa: S105
+    token = "postgresql:index/grantRole:GrantRole"
     arguments = {  # noqa: RUF012
         "role": Argument(replaces=True),
         "grantRole": Argument(replaces=True),

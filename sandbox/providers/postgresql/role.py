@@ -29,7 +29,7 @@ _TIMEOUTS = {
 class RoleType(PostgresqlType):
     """A role and its memberships. One without `roles` that gets some elsewhere loses them after a refresh."""
 
-    token = "postgresql:index/role:Role"  # noqa: S105
+    token = "postgresql:index/role:Role"
     autonamed = True
     secret_outputs = frozenset({"password"})
     arguments = {  # noqa: RUF012

@@ -14,7 +14,7 @@ from sandbox.providers.resource_type import Call, Properties, State
 class SchemaType(PostgresqlType):
     """A schema in a database (default: the provider's). One that exists already is taken over."""
 
-    token = "postgresql:index/schema:Schema"  # noqa: S105
+    token = "postgresql:index/schema:Schema"
     autonamed = True
     arguments = {  # noqa: RUF012
         "name": Argument(),
