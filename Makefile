@@ -55,7 +55,7 @@ test: environment
 	engine=$$($(SANDBOX) engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
-		$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadfile -m 'not long' $(PYTEST)
+		$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' $(PYTEST)
 
 test-long: environment
 	@set -eu; \
