@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,14 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
         text=True,
         check=False,
     )
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[str]:
+    """A state folder that is removed by the command for it, also where it lies elsewhere."""
+    folder = str(tmp_path / "state")
+    yield folder
+    assert run("clean", "--state", folder).returncode == 0
 
 
 def test_the_commands_are_listed_and_the_resident_one_is_not() -> None:
@@ -51,14 +60,14 @@ def test_clean_prints_the_engines_cache_and_touches_nothing_else(tmp_path: Path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_stack_file_stops_up_before_anything_is_set_up(tmp_path: Path) -> None:
-    answer = run("up", "--state", str(tmp_path / "state"), "--stack-file", str(tmp_path / "none.yaml"))
+def test_a_missing_stack_file_stops_up_before_anything_is_set_up(tmp_path: Path, state: str) -> None:
+    answer = run("up", "--state", state, "--stack-file", str(tmp_path / "none.yaml"))
     assert answer.returncode == 1
     assert "none.yaml cannot be read" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
-def test_an_unknown_release_is_refused(tmp_path: Path) -> None:
-    answer = run("postgresql", "--major", "9", "--state", str(tmp_path / "state"))
+def test_an_unknown_release_is_refused(state: str) -> None:
+    answer = run("postgresql", "--major", "9", "--state", state)
     assert answer.returncode == 1
     assert "it has 15, 16, 17, 18" in answer.stderr
