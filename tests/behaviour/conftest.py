@@ -72,6 +72,14 @@ class RunningSandbox:
         assert completed.returncode == 0, completed.stdout
         return completed
 
+    def clean(self) -> None:
+        """`make clean`, after which nothing of the old authorities is worth anything."""
+        completed = self.run("clean")
+        assert completed.returncode == 0, completed.stdout
+        self._identities.clear()
+        self._authorities.clear()
+        (self.folder / "root.crt").unlink(missing_ok=True)
+
     def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
         """Change the `selfManaged` section of the stack file."""
         document = yaml.safe_load(self.stack_file.read_text())

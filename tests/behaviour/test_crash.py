@@ -55,7 +55,7 @@ def kill_and_recover(sandbox: RunningSandbox, kills: int) -> None:
     for number in range(kills):
         if number % 4 == 0:
             # Every fourth time from nothing, where most things happen.
-            sandbox.run("clean")
+            sandbox.clean()
             span = SPAN_SECONDS
         else:
             networks = ["127.0.0.1/32", "::1/128"][: 1 + number % 2]
