@@ -14,6 +14,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,15 +110,17 @@ def examine(folder: Path, origin: str) -> Engine:
 
 def _version_of(command: Path) -> Version:
     try:
-        answer = subprocess.run(
-            [command, "version"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=VERSION_TIMEOUT_SECONDS,
-            env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1"},
-            stdin=subprocess.DEVNULL,
-        )
+        # Even this command writes a log into the engine's home, which is the user's otherwise.
+        with tempfile.TemporaryDirectory(prefix="pulumi-home-") as home:
+            answer = subprocess.run(
+                [command, "version"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=VERSION_TIMEOUT_SECONDS,
+                env={**os.environ, "PULUMI_SKIP_UPDATE_CHECK": "1", "PULUMI_HOME": home},
+                stdin=subprocess.DEVNULL,
+            )
         return parse_version(answer.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise UnsuitableError(f"`{command} version` fails: {error}") from error

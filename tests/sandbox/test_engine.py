@@ -199,3 +199,17 @@ def test_the_cache_follows_the_xdg_rules(given: str, expected: str) -> None:
 )
 def test_versions_are_read(text: str, version: tuple[int, int, int]) -> None:
     assert engine.parse_version(text) == version
+
+
+def test_asking_for_its_version_leaves_nothing_in_the_users_home(surroundings, progress, monkeypatch) -> None:
+    home = surroundings / "home"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.delenv("PULUMI_HOME", raising=False)
+    installed = make_engine(surroundings / "installed")
+    (installed / "pulumi").write_text(
+        f'#!/bin/sh\nmkdir -p "${{PULUMI_HOME:-$HOME/.pulumi}}/logs"\necho v{engine.ENGINE_VERSION}\n'
+    )
+    monkeypatch.setenv("PATH", f"{installed}:/usr/bin:/bin")
+    assert engine.ensure(progress).folder == installed
+    assert list(home.iterdir()) == []
