@@ -12,6 +12,7 @@ import psutil
 
 from sandbox.errors import SandboxError
 from sandbox.processes import identity_of
+from sandbox.state import replace_file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +49,24 @@ class Checkpoint:
                 f"Put {self.file}.bak in its place, or begin anew with `make clean`."
             ) from error
         return document.get("checkpoint", {}).get("latest") or {}
+
+    def mend(self) -> Path | None:
+        """Replace a state that a kill left half written by the newest whole copy that the engine keeps.
+
+        What the copy lacks is made again by the next run, where the stand-ins know it by its URN. Without any
+        whole copy the state is removed, and the stack begins anew. Returns the copy, or the removed
+        file; None when the state is whole or there is none. No engine may be at work on the stack.
+        """
+        if not self.file.exists() or _is_whole(self.file):
+            return None
+        backups = self.backend / ".pulumi" / "backups" / self.project / self.stack
+        copies = [self.file.with_name(f"{self.file.name}.bak"), *sorted(backups.glob("*.json"), reverse=True)]
+        for copy in copies:
+            if _is_whole(copy):
+                replace_file(self.file, copy.read_text())
+                return copy
+        self.file.unlink()
+        return self.file
 
     def exists(self) -> bool:
         """Whether the stack has been made."""
@@ -86,3 +105,11 @@ class Checkpoint:
                         "Wait until it has ended, or end it, then run this again."
                     )
         return bool(locks)
+
+
+def _is_whole(file: Path) -> bool:
+    """Whether the file is a state from its first to its last byte."""
+    try:
+        return isinstance(json.loads(file.read_text()).get("checkpoint"), dict)
+    except (OSError, ValueError, AttributeError):
+        return False

@@ -106,7 +106,12 @@ class Deployment:
             replace_file(passphrase, secrets.token_urlsafe(32) + "\n")
         if processes.end(processes.ours(self._state.root, PART)):
             step.say("deployment: ended what was left of an earlier one")
-        if self._checkpoint.has_stale_lock():
+        stale_lock = self._checkpoint.has_stale_lock()
+        if copy := self._checkpoint.mend():
+            step.say(
+                f"deployment: an earlier one was killed while it wrote its state; going on from {copy.name}"
+            )
+        if stale_lock and self._checkpoint.exists():
             step.say("deployment: an earlier one was killed; releasing its lock")
             self._pulumi("cancel", "--yes", "--stack", STACK)
         if self._checkpoint.has_pending_operations():

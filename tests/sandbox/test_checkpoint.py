@@ -85,3 +85,30 @@ def test_a_number_that_another_program_has_now_and_an_empty_lock_are_stale(check
     assert checkpoint.has_stale_lock()
     (checkpoint.lock_folder / "1.json").write_text("")
     assert checkpoint.has_stale_lock()
+
+
+@pytest.mark.parametrize("left", ["", '{"version": 3, "checkp'])
+@pytest.mark.parametrize("place", ["bak", "backups"])
+def test_a_state_that_a_kill_left_half_written_is_replaced_by_the_newest_whole_copy(
+    checkpoint: Checkpoint, left: str, place: str
+) -> None:
+    write(checkpoint, {"resources": [{"type": "aws:ec2/vpc:Vpc"}]})
+    backups = checkpoint.backend / ".pulumi" / "backups" / "project" / "sandbox"
+    backups.mkdir(parents=True)
+    (backups / "sandbox.2.json").write_text("")
+    bak = checkpoint.file.with_name("sandbox.json.bak")
+    copy = bak if place == "bak" else backups / "sandbox.1.json"
+    bak.write_text("{")
+    copy.write_text(checkpoint.file.read_text())
+    checkpoint.file.write_text(left)
+    assert checkpoint.mend() == copy
+    assert checkpoint.resources_of_type(":Vpc")
+    assert checkpoint.mend() is None
+
+
+def test_a_half_written_state_without_any_copy_begins_anew(checkpoint: Checkpoint) -> None:
+    write(checkpoint, {})
+    checkpoint.file.write_text("")
+    assert checkpoint.mend() == checkpoint.file
+    assert not checkpoint.exists()
+    assert checkpoint.mend() is None
