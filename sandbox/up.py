@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from pgpasswordless.directories import identity_directory
 from pgpasswordless.errors import PgpasswordlessError
 from pgpasswordless.show import show
 from pgpasswordless.stack import load
@@ -80,7 +81,9 @@ def _reached(deployed: Deployed, order: list[str]) -> list[str]:
         ]
         for role in roles[:1]:
             try:
-                shown = show(stack, database=name, role=role)
+                # Beside the stack context: sandboxes that run at the same time must not share key files.
+                directory = identity_directory(STACK, name, role, stack_context.contexts_folder().parent)
+                shown = show(stack, database=name, role=role, directory=directory)
             except PgpasswordlessError as error:
                 raise SandboxError(f"{name} is deployed, but role {role} cannot be shown: {error}") from error
             reachability.wait_for_login(shown.connection_string)
