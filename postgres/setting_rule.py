@@ -127,6 +127,15 @@ def _number_problem(rule: SettingRule, value: str) -> str | None:
     return _range_problem(rule, number)
 
 
+def base_number(rule: SettingRule, value: str) -> Fraction | None:
+    """A number of `rule` counted in its own unit; None when `value` is none or has a unit that is none."""
+    match = _NUMBER.fullmatch(value)
+    if match is None:
+        return None
+    factor = _factor(match[2], rule.unit) if match[2] else Fraction(1)
+    return None if factor is None else Fraction(match[1]) * factor
+
+
 def _range_problem(rule: SettingRule, number: Fraction) -> str | None:
     if number < Fraction(rule.minimum or 0) or number > Fraction(rule.maximum or 0):
         return f"is out of range; give {rule.allowed()}"
