@@ -12,15 +12,17 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from configuration import stack_file
 from configuration.aws import architecture_of
 from configuration.contradictions import contradictions
 from configuration.problems import Problem, SettingsError, from_validation
+from configuration.rds import Rds
 from configuration.repair import repaired, with_text_keys
+from configuration.section import Section
+from configuration.server_databases import AllowedClients, Database, Grant, declared
 from configuration.values import (
     Architecture,
     ClientNetwork,
@@ -28,7 +30,6 @@ from configuration.values import (
     DeclaredDatabaseName,
     DeclaredRoleName,
     DnsZone,
-    Extension,
     GenerationName,
     GenerationState,
     ImageId,
@@ -36,11 +37,9 @@ from configuration.values import (
     KmsKeyArn,
     LogRetentionDays,
     PrincipalArn,
-    Privilege,
     RelativeDnsName,
     RoleName,
     RolesThrough,
-    SecurityGroupId,
     SettingText,
     SubnetId,
     TagKey,
@@ -55,28 +54,6 @@ from postgres import declaration
 from postgres.versions import MINIMUM_MINORS
 
 __all__ = ["Settings", "SettingsError", "load", "load_stack_file"]
-
-
-class Section(BaseModel):
-    """Base of all sections: camelCase in the stack file, unknown keys refused, immutable."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _a_key_without_value_is_absent(cls, data: Any) -> Any:
-        if data is None:
-            return {}
-        if isinstance(data, Mapping):
-            known = {field.alias for field in cls.model_fields.values()}
-            return {key: value for key, value in data.items() if value is not None or key not in known}
-        return data
 
 
 class CreatedNetwork(Section):
@@ -181,22 +158,6 @@ class PrivateDns(Section):
         return f"{self.name}.{self.zone}" if self.name else self.zone
 
 
-class AllowedClients(Section):
-    """What may reach the server's port; anything else is dropped by the security group."""
-
-    networks: Annotated[tuple[ClientNetwork, ...], unique] = ()
-    """Networks of clients."""
-    security_groups: Annotated[tuple[SecurityGroupId, ...], unique] = ()
-    """Security groups of clients."""
-
-
-class Database(Section):
-    """One database; the map's key is its name."""
-
-    extensions: Annotated[tuple[Extension, ...], unique] = ()
-    """Extensions to create in it."""
-
-
 class DatabaseRoles(Section):
     """Who makes databases, roles and grants inside PostgreSQL."""
 
@@ -206,26 +167,6 @@ class DatabaseRoles(Section):
     """Role that owns the databases and grants; not a superuser."""
     administrator_networks: Annotated[tuple[ClientNetwork, ...], unique] = ()
     """Networks from which `pulumi up` reaches the server; only and always with `through: provider`."""
-
-
-class Grant(Section):
-    """What a role may do with its database, a schema in it, or everything of one kind in a schema."""
-
-    schema_name: str | None = Field(default=None, alias="schema")
-    """Schema the privileges are about; absent: the database."""
-    on_all: Literal["tables", "sequences", "functions"] | None = None
-    """All objects of this kind in the schema, present and future; absent: the schema itself."""
-    privileges: Annotated[tuple[Privilege, ...], unique] = Field(min_length=1)
-    """Privileges, as PostgreSQL names them; which ones fit depends on the object."""
-
-    def declared(self, database: str) -> declaration.Grant:
-        """The grant as `postgres/` means it."""
-        return declaration.Grant(
-            database=database,
-            schema=self.schema_name,
-            on=self.on_all or ("schema" if self.schema_name else "database"),
-            privileges=self.privileges,
-        )
 
 
 class Role(Section):
@@ -284,33 +225,20 @@ class SelfManaged(Section):
     @property
     def declaration(self) -> declaration.Declaration:
         """Databases, roles and grants as `postgres/` means them."""
-        return declaration.Declaration(
-            administrator=self.database_roles.administrator,
-            databases=tuple(
-                declaration.Database(name=name, extensions=database.extensions)
-                for name, database in self.databases.items()
-            ),
-            roles=tuple(
-                declaration.Role(
-                    name=name,
-                    connection_limit=role.connection_limit,
-                    databases=(role.database,),
-                    grants=tuple(grant.declared(role.database) for grant in role.grants),
-                )
-                for name, role in self.roles.items()
-            ),
-        )
+        return declared(self.database_roles.administrator, self.databases, self.roles)
 
 
 class Settings(Section):
     """A stack's whole configuration; a section that is absent or empty is not deployed."""
 
     network: Network | None = None
-    """Where the servers live. Needed by `selfManaged`."""
+    """Where the servers live. Needed by `selfManaged` and `rds`."""
     certificates: Certificates = Certificates()
     """Authorities and certificates."""
     self_managed: SelfManaged | None = None
     """PostgreSQL on an EC2 instance; absent: none."""
+    rds: Rds | None = None
+    """RDS for PostgreSQL; absent: none."""
     tags: Mapping[TagKey, TagValue] = Field(default={}, max_length=49)
     """Tags of every resource that can carry tags."""
 

@@ -7,7 +7,9 @@ from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from configuration import aws, dns
+from configuration.declaration_contradictions import grant_problems, undeclared_database
 from configuration.problems import Path, Problem, may_be_secret
+from configuration.rds_contradictions import rds_contradictions
 from postgres import declaration, server_settings, versions
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
         yield from _server_settings(server)
         for name, role in server.roles.items():
             yield from _role(server, name, role)
+    if settings.rds:
+        yield from rds_contradictions(settings, settings.rds)
 
 
 def _network(network: Network) -> Iterator[Problem]:
@@ -201,14 +205,7 @@ def _extensions_for_superusers(server: SelfManaged) -> Iterator[Problem]:
 
 def _role(server: SelfManaged, name: str, role: Role) -> Iterator[Problem]:
     path = (*_SELF, "roles", name)
-    if role.database not in server.databases:
-        declared = f"allowed: {', '.join(server.databases)}" if server.databases else "there are none"
-        yield Problem(
-            (*path, "database"),
-            f"is not one of databases; {declared}; correct it, or add it to databases",
-            role.database,
-            ((*path, "database"), (*_SELF, "databases")),
-        )
+    yield from undeclared_database(_SELF, path, role.database, server.databases)
     yield from _unreachable(server, (*path, "networks"), role.networks)
     most = _connections_for_roles(server)
     if most is not None and role.connection_limit > most:
@@ -220,22 +217,7 @@ def _role(server: SelfManaged, name: str, role: Role) -> Iterator[Problem]:
             role.connection_limit,
             (limit, (*_SELF, "serverSettings")),
         )
-    yield from _grants(server.major, (*path, "grants"), role)
-
-
-def _grants(major: int, path: Path, role: Role) -> Iterator[Problem]:
-    earlier: dict[tuple[str | None, str], int] = {}
-    for index, grant in enumerate(role.grants):
-        wanted = grant.declared(role.database)
-        for problem in declaration.grant_problems(wanted, major):
-            yield Problem((*path, index), problem, reads=((*path, index), (*_SELF, "major")))
-        first = earlier.setdefault((wanted.schema, wanted.on), index)
-        if first != index:
-            yield Problem(
-                (*path, index),
-                f"is about the same as grants[{first}]; put the privileges of both in one",
-                reads=(path,),
-            )
+    yield from grant_problems(_SELF, (*path, "grants"), server.major, role)
 
 
 def _unreachable(server: SelfManaged, path: Path, networks: Sequence[str]) -> Iterator[Problem]:

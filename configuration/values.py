@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from configuration import aws, dns, yaml_names
+from configuration import aws, aws_rds, dns, yaml_names
 from configuration.checked import Checked
 from postgres import declaration, identifiers, networks
 
@@ -134,3 +134,21 @@ RelativeDnsName = Annotated[
     str, Checked(dns.relative_name_problems, "a DNS name, or empty for the zone itself")
 ]
 RolesThrough = Annotated[Literal["node", "provider"], BeforeValidator(_not_by_function)]
+
+DbInstanceClass = Annotated[
+    str,
+    Checked(aws_rds.instance_class_problems, "an RDS instance class of 2 GiB or more such as db.m7g.large"),
+]
+BackupWindow = Annotated[str, Checked(aws_rds.backup_window_problems, "hh:mm-hh:mm, 30 minutes or more")]
+MaintenanceWindow = Annotated[
+    str, Checked(aws_rds.maintenance_window_problems, "ddd:hh:mm-ddd:hh:mm, 30 minutes or more")
+]
+IamRoleName = Annotated[
+    str, Checked(aws_rds.iam_role_name_problems, "the name of an IAM role of this account")
+]
+ServicePrincipal = Annotated[
+    str, Checked(aws_rds.service_principal_problems, "a service such as ecs-tasks.amazonaws.com")
+]
+TopicArn = Annotated[str, Checked(aws_rds.topic_arn_problems, "the ARN of an SNS topic")]
+BundlePath = Annotated[str, Checked(aws_rds.bundle_path_problems, "the path of a PEM file")]
+MonitoringInterval = Annotated[Literal[1, 5, 10, 15, 30, 60], BeforeValidator(_whole_number)]
