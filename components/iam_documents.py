@@ -103,6 +103,82 @@ def flow_log_delivery(log_group: str) -> str:
     )
 
 
+def enhanced_monitoring_trust(partition: str, region: str, account_id: str, identifier: str) -> str:
+    """Trust policy of the role by which RDS delivers the enhanced monitoring of this one instance."""
+    source = arn("rds", f"db:{identifier}", partition=partition, region=region, account_id=account_id)
+    return document(
+        [
+            {
+                "Sid": "MonitoringAssumes",
+                "Effect": "Allow",
+                "Principal": {"Service": service_principal("monitoring.rds", partition)},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": account_id, "aws:SourceArn": source}},
+            }
+        ]
+    )
+
+
+def enhanced_monitoring(partition: str, region: str, account_id: str) -> str:
+    """What enhanced monitoring may do: write to its log group, whose name AWS has fixed."""
+    group = arn("logs", "log-group:RDSOSMetrics", partition=partition, region=region, account_id=account_id)
+    return document(
+        [
+            {
+                "Sid": "KeepMetricsLogGroup",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogGroup", "logs:PutRetentionPolicy"],
+                "Resource": group,
+            },
+            {
+                "Sid": "WriteMetrics",
+                "Effect": "Allow",
+                "Action": [
+                    "logs:CreateLogStream",
+                    "logs:DescribeLogStreams",
+                    "logs:GetLogEvents",
+                    "logs:PutLogEvents",
+                ],
+                "Resource": f"{group}:log-stream:*",
+            },
+        ]
+    )
+
+
+def connect_arn(*, partition: str, region: str, account_id: str, resource_id: str, user: str) -> str:
+    """The `rds-db:connect` resource of one database user on one instance.
+
+    It is not the instance's own ARN: the part before the user is the `DbiResourceId`, which changes
+    with a restore, a replacement and a blue/green deployment.
+    """
+    resource = f"dbuser:{resource_id}/{user}"
+    return arn("rds-db", resource, partition=partition, region=region, account_id=account_id)
+
+
+def connect(resource: str) -> str:
+    """What an application's role may do: log in as one user; `resource` from `connect_arn`."""
+    return document([{"Sid": "Connect", "Effect": "Allow", "Action": "rds-db:connect", "Resource": resource}])
+
+
+def application_trust(services: Sequence[str], principals: Sequence[str]) -> str:
+    """Trust policy of a role made for an application: these AWS services and IAM principals."""
+    trusted: dict[str, list[str]] = {}
+    if services:
+        trusted["Service"] = sorted(set(services))
+    if principals:
+        trusted["AWS"] = sorted(set(principals))
+    return document(
+        [
+            {
+                "Sid": "ApplicationAssumes",
+                "Effect": "Allow",
+                "Principal": trusted,
+                "Action": "sts:AssumeRole",
+            }
+        ]
+    )
+
+
 def machine(
     *,
     pointer: str,
