@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,8 @@ from node.cluster import SUPERUSER
 from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.sql import Sql, SqlError
-from postgres.roles import Declaration, DeclarationError, Step, statements
+from postgres.roles import Declaration, Step, statements
+from postgres.traces import DamagedRecord, apply_after_traces, traces_from_json, traces_to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,20 +35,23 @@ class Roles:
             RefusedError: the server refuses a step; with its purpose and the server's words.
             FailedError: a step may succeed later.
         """
-        traces = recorded(self.layout.declarations)
-        if desired not in traces:
-            _record(self.layout.declarations, [*traces, desired])
-        earlier: list[Declaration | None] = [trace for trace in traces if trace != desired]
-        for previous in earlier or [None]:
-            try:
-                steps = statements(desired, previous, self.major)
-            except ValueError as error:
-                _record(self.layout.declarations, traces)
-                raise RefusedError([f"roles.json: {error}"]) from error
-            self._run(steps, desired.administrator)
-        _record(self.layout.declarations, [desired])
+        path = self.layout.declarations
 
-    def _run(self, steps: list[Step], administrator: str) -> None:
+        def plan(previous: Declaration | None) -> list[Step]:
+            try:
+                return statements(desired, previous, self.major)
+            except ValueError as error:
+                raise RefusedError([f"roles.json: {error}"]) from error
+
+        apply_after_traces(
+            desired,
+            recorded(path),
+            plan=plan,
+            record=lambda traces: files.write(path, traces_to_json(traces).encode()),
+            run=lambda steps: self._run(steps, desired.administrator),
+        )
+
+    def _run(self, steps: Sequence[Step], administrator: str) -> None:
         def where(step: Step) -> tuple[str, str, bool]:
             return step.database, step.as_role, step.database_may_be_missing
 
@@ -85,17 +88,11 @@ def recorded(path: Path) -> list[Declaration]:
         FailedError: the list is damaged; guessing could leave a removed role with its login.
     """
     try:
-        documents = json.loads(path.read_bytes())
-        return [Declaration.from_json(json.dumps(document)) for document in documents]
+        return traces_from_json(path.read_bytes())
     except FileNotFoundError:
         return []
-    except (ValueError, TypeError, DeclarationError) as error:
+    except DamagedRecord as error:
         raise FailedError(f"{path} is damaged ({error}); restore it or remove it") from error
-
-
-def _record(path: Path, declarations: list[Declaration]) -> None:
-    documents = [json.loads(declaration.to_json()) for declaration in declarations]
-    files.write(path, json.dumps(documents).encode())
 
 
 def _psql(step: Step) -> Iterator[str]:

@@ -11,13 +11,12 @@ from pathlib import Path
 from node.cluster import SUPERUSER
 from node.errors import FailedError
 from node.server_user import ServerUser
+from postgres.sqlstate import is_passing
 
 SCRIPT_ERROR = 3  # psql's exit status when ON_ERROR_STOP ended a script
 _ERROR = re.compile(
     r"^(?:psql:<stdin>:(?P<line>\d+): )?(?:ERROR|FATAL):  (?P<sqlstate>[0-9A-Z]{5}): (?P<text>.*)$"
 )
-_PASSING_CLASSES = ("08", "40", "53", "57", "58", "55P03")
-"""SQLSTATE classes of what may succeed later: connection, rollback, resources, operator, system, lock."""
 
 
 class SqlError(Exception):
@@ -32,7 +31,7 @@ class SqlError(Exception):
     @property
     def passing(self) -> bool:
         """Whether the same statement may succeed later."""
-        return self.sqlstate.startswith(_PASSING_CLASSES)
+        return is_passing(self.sqlstate)
 
 
 @dataclass(frozen=True, kw_only=True)

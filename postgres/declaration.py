@@ -14,6 +14,11 @@ SCHEMA_VERSION = 1
 
 GrantTarget = Literal["database", "schema", "tables", "sequences", "functions"]
 
+Platform = Literal["server", "rds"]
+"""A server of our own, whose superuser is at hand, or RDS, where nobody has one."""
+
+_IAM_SPECIAL_CHARACTERS = "*?$"
+
 PRIVILEGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "database": ("connect", "create", "temporary"),
@@ -115,21 +120,24 @@ class Declaration:
         )
 
 
-def declaration_problems(declaration: Declaration, major: int) -> list[str]:
+def declaration_problems(declaration: Declaration, major: int, platform: Platform = "server") -> list[str]:
     """What PostgreSQL `major` could not carry out, or would carry out otherwise; empty when all is well."""
-    problems = [f"administrator: {problem}" for problem in role_name_problems(declaration.administrator)]
+    problems = [
+        f"administrator: {problem}" for problem in _login_problems(declaration.administrator, platform)
+    ]
     database_names = [database.name for database in declaration.databases]
     role_names = [role.name for role in declaration.roles]
     problems += _repeated(database_names, "database") + _repeated(role_names, "role")
     for database in declaration.databases:
         problems += database_name_problems(database.name)
         for extension in database.extensions:
-            problems += [f"database {database.name!r}: {text}" for text in extension_problems(extension)]
+            found = extension_problems(extension, platform)
+            problems += [f"database {database.name!r}: {text}" for text in found]
         problems += [
             f"database {database.name!r}: {text}" for text in _repeated(database.extensions, "extension")
         ]
     for role in declaration.roles:
-        found = role_name_problems(role.name)
+        found = _login_problems(role.name, platform)
         if role.name == declaration.administrator:
             found.append(f"role {role.name!r} is the administrator; choose another name")
         if role.connection_limit < -1 or role.connection_limit > 2**31 - 1:
@@ -174,12 +182,24 @@ def grant_problems(grant: Grant, major: int) -> list[str]:
     return problems + _repeated(grant.privileges, "privilege")
 
 
-def extension_problems(name: str) -> list[str]:
+def extension_problems(name: str, platform: Platform = "server") -> list[str]:
     """Why `name` cannot be declared as an extension; empty when it can."""
+    if platform == "rds" and name in SUPERUSER_EXTENSIONS:
+        return [f"only a superuser can create extension {name!r}, and RDS has none to offer; drop it"]
     if name in TRUSTED_EXTENSIONS or name in SUPERUSER_EXTENSIONS:
         return []
     allowed = ", ".join(sorted(TRUSTED_EXTENSIONS | SUPERUSER_EXTENSIONS))
     return [f"extension {name!r} is not on the list of extensions: {allowed}"]
+
+
+def _login_problems(role: str, platform: Platform) -> list[str]:
+    problems = role_name_problems(role)
+    if platform == "rds" and set(role) & set(_IAM_SPECIAL_CHARACTERS):
+        problems.append(
+            f"role name {role!r} has one of {' '.join(_IAM_SPECIAL_CHARACTERS)}, by which IAM policies mean "
+            "other names too; choose another"
+        )
+    return problems
 
 
 def _schema_problems(schema: str) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from postgres.administrator import RDS_IAM, administrator_steps
 from postgres.declaration import (
     PRIVILEGES,
     TRUSTED_EXTENSIONS,
@@ -19,12 +20,14 @@ from postgres.declaration import (
     DeclarationError,
     Grant,
     GrantTarget,
+    Platform,
     Role,
     declaration_problems,
     extension_problems,
     grant_problems,
 )
 from postgres.identifiers import quote_identifier, quote_literal
+from postgres.steps import MAINTENANCE_DATABASE, Executor, Step, is_member, role_exists, row
 from postgres.versions import require_supported
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "Executor",
     "Grant",
     "GrantTarget",
+    "Platform",
     "Role",
     "Step",
     "declaration_problems",
@@ -41,10 +45,6 @@ __all__ = [
     "grant_problems",
     "statements",
 ]
-
-Executor = Literal["superuser", "administrator"]
-
-MAINTENANCE_DATABASE = "postgres"
 
 _Privilege = tuple[str, str, str | None, GrantTarget, str]
 """Database, role, schema, target, privilege."""
@@ -98,37 +98,22 @@ _OBJECTS = {
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Step:
-    """One SQL statement: where it runs, as whom, and what for.
-
-    To run in its own transaction (CREATE DATABASE cannot run inside one) in a session that logged in
-    as the executor: `createrole_self_grant` works for session users only. When `unless` is given and
-    that query, run by the same executor in the same database, returns a row, the step is done already.
-    When `database_may_be_missing`, a server without that database is done with the step.
-    """
-
-    database: str
-    as_role: Executor
-    sql: str
-    purpose: str
-    unless: str | None = None
-    database_may_be_missing: bool = False
-
-
-def statements(desired: Declaration, previous: Declaration | None, major: int) -> list[Step]:
+def statements(
+    desired: Declaration, previous: Declaration | None, major: int, platform: Platform = "server"
+) -> list[Step]:
     """The steps that lead to `desired`, in the order in which they must run.
 
     `previous` is the declaration that was applied last, None when there was none. What it granted and
     `desired` does not is revoked; roles it made and `desired` does not have lose their login (they may
-    own data). Databases, schemas and extensions stay. Grants and roles of others stay.
+    own data). Databases, schemas and extensions stay. Grants and roles of others stay. On RDS every
+    role gets `rds_iam`, and keeps it without its login.
 
     Raises:
         ValueError: `desired` has problems (see declaration_problems), the administrator is another
             than before, or `major` is not supported.
     """
     require_supported(major)
-    problems = declaration_problems(desired, major)
+    problems = declaration_problems(desired, major, platform)
     if previous is not None and previous.administrator != desired.administrator:
         problems.append(
             f"administrator {desired.administrator!r} was {previous.administrator!r}, "
@@ -137,33 +122,12 @@ def statements(desired: Declaration, previous: Declaration | None, major: int) -
     if problems:
         raise ValueError("; ".join(problems))
     return [
-        *_administrator(desired.administrator, major),
+        *administrator_steps(desired.administrator, major, platform),
         *_removals(desired, previous),
         *_databases(desired),
-        *_roles(desired, major),
+        *_roles(desired, major, platform),
         *_grants(desired),
     ]
-
-
-def _administrator(name: str, major: int) -> Iterator[Step]:
-    quoted = quote_identifier(name)
-
-    def step(sql: str, purpose: str, unless: str | None = None) -> Step:
-        return Step(
-            database=MAINTENANCE_DATABASE, as_role="superuser", sql=sql, purpose=purpose, unless=unless
-        )
-
-    yield step(f"CREATE ROLE {quoted} NOLOGIN", f"create administrator {name}", _role_exists(name))
-    yield step(
-        f"ALTER ROLE {quoted} WITH LOGIN NOSUPERUSER CREATEDB CREATEROLE INHERIT NOREPLICATION NOBYPASSRLS "
-        "CONNECTION LIMIT -1 PASSWORD NULL",
-        f"attributes of administrator {name}",
-    )
-    if major >= 16:
-        yield step(
-            f"ALTER ROLE {quoted} SET createrole_self_grant = 'set, inherit'",
-            f"administrator {name} acts for the roles it creates",
-        )
 
 
 def _databases(desired: Declaration) -> Iterator[Step]:
@@ -172,7 +136,7 @@ def _databases(desired: Declaration) -> Iterator[Step]:
         yield _administered(
             f"CREATE DATABASE {quoted} TEMPLATE template0 ENCODING 'UTF8'",
             f"create database {database.name}",
-            unless=_row("pg_database", "datname", database.name),
+            unless=row("pg_database", "datname", database.name),
         )
         yield _administered(
             f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted} FROM PUBLIC",
@@ -199,13 +163,19 @@ def _databases(desired: Declaration) -> Iterator[Step]:
             )
 
 
-def _roles(desired: Declaration, major: int) -> Iterator[Step]:
+def _roles(desired: Declaration, major: int, platform: Platform) -> Iterator[Step]:
     administrator = quote_identifier(desired.administrator)
     for role in sorted(desired.roles, key=lambda role: role.name):
         quoted = quote_identifier(role.name)
         yield _administered(
-            f"CREATE ROLE {quoted} NOLOGIN", f"create role {role.name}", unless=_role_exists(role.name)
+            f"CREATE ROLE {quoted} NOLOGIN", f"create role {role.name}", unless=role_exists(role.name)
         )
+        if platform == "rds":
+            yield _administered(
+                f"GRANT {RDS_IAM} TO {quoted}",
+                f"role {role.name} logs in by IAM",
+                unless=is_member(role.name, RDS_IAM),
+            )
         yield _administered(
             f"ALTER ROLE {quoted} WITH LOGIN NOCREATEDB NOCREATEROLE INHERIT "
             f"CONNECTION LIMIT {role.connection_limit} PASSWORD NULL VALID UNTIL 'infinity'",
@@ -217,7 +187,7 @@ def _roles(desired: Declaration, major: int) -> Iterator[Step]:
             yield _administered(
                 f"GRANT {quoted} TO {administrator}",
                 f"administrator acts for role {role.name}",
-                unless=_is_member(desired.administrator, role.name),
+                unless=is_member(desired.administrator, role.name),
             )
 
 
@@ -323,33 +293,13 @@ def _administered(
     )
 
 
-def _role_exists(name: str) -> str:
-    return _row("pg_roles", "rolname", name)
-
-
-def _row(catalogue: str, column: str, name: str) -> str:
-    """A query with one row when `catalogue` has `name`."""
-    return f"SELECT 1 FROM pg_catalog.{catalogue} WHERE {column} = {quote_literal(name)}"  # noqa: S608 - quoted
-
-
-def _is_member(member: str, group: str) -> str:
-    # pg_has_role would also count membership through other roles, which may go away.
-    joined = (
-        "pg_catalog.pg_auth_members m "
-        "JOIN pg_catalog.pg_roles a ON a.oid = m.member "
-        "JOIN pg_catalog.pg_roles r ON r.oid = m.roleid"
-    )
-    names = f"a.rolname = {quote_literal(member)} AND r.rolname = {quote_literal(group)}"
-    return f"SELECT 1 FROM {joined} WHERE {names}"  # noqa: S608 - quoted
-
-
 def _nothing_left(role: str, *, schema: str | None = None, database: str | None = None) -> str:
     """A query with a row when the role, the schema or the database is gone, and its privileges with it."""
-    present = [_role_exists(role)]
+    present = [role_exists(role)]
     if schema is not None:
-        present.append(_row("pg_namespace", "nspname", schema))
+        present.append(row("pg_namespace", "nspname", schema))
     if database is not None:
-        present.append(_row("pg_database", "datname", database))
+        present.append(row("pg_database", "datname", database))
     return "SELECT 1 WHERE " + " OR ".join(f"NOT EXISTS ({query})" for query in present)
 
 

@@ -9,9 +9,11 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from postgres.roles import Database, Declaration, Grant, Role, Step, statements
+from postgres.roles import Database, Declaration, Grant, Platform, Role, Step, statements
+from tests.postgres.rds_roles import MASTER
 
 ADMINISTRATOR = "pgpl_admin"
+LOGINS = {"superuser": "postgres", "master": MASTER, "administrator": ADMINISTRATOR}
 
 
 def grant(**values) -> Grant:
@@ -108,8 +110,9 @@ def rows_of(session: psycopg.Connection, statement: str):
 class Executor:
     """Runs steps as the contract of Step says, and forgets everything afterwards."""
 
-    def __init__(self, cluster) -> None:
+    def __init__(self, cluster, platform: Platform = "server") -> None:
         self.cluster = cluster
+        self.platform: Platform = platform
         self.previous: Declaration | None = None
 
     def apply(self, desired: Declaration) -> list[Step]:
@@ -117,8 +120,8 @@ class Executor:
         done: list[Step] = []
         with contextlib.ExitStack() as sessions:
             known: dict[tuple[str, str], psycopg.Connection] = {}
-            for step in statements(desired, self.previous, self.cluster.major):
-                place = ("postgres" if step.as_role == "superuser" else ADMINISTRATOR, step.database)
+            for step in statements(desired, self.previous, self.cluster.major, self.platform):
+                place = (LOGINS[step.as_role], step.database)
                 try:
                     if place not in known:
                         known[place] = sessions.enter_context(self.cluster.connect(*place))
@@ -152,6 +155,17 @@ class Executor:
                     state[f"{database} {name}"] = rows_of(session, query)
         return {name: named(rows, roles) for name, rows in state.items()}
 
+    def reset(self) -> None:
+        """Drop every database and role that a test made."""
+        databases = (
+            "SELECT quote_ident(datname) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
+        )
+        for (name,) in self.sql(databases):
+            self.sql(f"DROP DATABASE {name} WITH (FORCE)")
+        ours = "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> 'postgres'"
+        names = ", ".join(name for (name,) in self.sql(ours))
+        self.sql(f"DROP OWNED BY {names}; DROP ROLE {names}")
+
 
 def named(rows, roles):
     """Rows with the role OIDs inside ACLs replaced by names, and every ACL in one order."""
@@ -169,14 +183,7 @@ def acl(value, roles):
 def executor(cluster):
     runner = Executor(cluster)
     yield runner
-    databases = (
-        "SELECT quote_ident(datname) FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'"
-    )
-    for (name,) in runner.sql(databases):
-        runner.sql(f"DROP DATABASE {name} WITH (FORCE)")
-    ours = "SELECT quote_ident(rolname) FROM pg_roles WHERE rolname !~ '^pg_' AND rolname <> 'postgres'"
-    names = ", ".join(name for (name,) in runner.sql(ours))
-    runner.sql(f"DROP OWNED BY {names}; DROP ROLE {names}")
+    runner.reset()
 
 
 def test_applying_twice_changes_nothing(executor):
