@@ -67,7 +67,11 @@ class Authoriser:
             caller=identity.caller,
             action=access.action,
             resource=access.resource,
-            context={**caller_context(identity, region), **access.context},
+            context={
+                name: value
+                for name, value in {**caller_context(identity, region), **access.context}.items()
+                if name not in access.lacking
+            },
         )
         trust = access.action == "sts:AssumeRole"
         resource_policy = self._resource_policy(access)

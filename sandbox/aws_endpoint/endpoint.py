@@ -10,11 +10,12 @@ from typing import Any, ClassVar
 import boto3
 from botocore.config import Config
 
-from sandbox.aws_endpoint.credentials import REGION, AccessKey
-from sandbox.aws_endpoint.front_door import FrontDoor, Listener
+from sandbox.aws_endpoint.credentials import REGION, AccessKey, Credentials, Identity
+from sandbox.aws_endpoint.front_door import FrontDoor, Listener, Service
 from sandbox.aws_endpoint.loopback_server import LoopbackServer
 from sandbox.aws_endpoint.metadata import MetadataService
 from sandbox.aws_endpoint.moto_backend import RoleDocuments
+from sandbox.aws_endpoint.resources import Access
 
 
 @cache
@@ -114,6 +115,19 @@ class AwsEndpoint:
     def on_write(self, listener: Listener) -> None:
         """Has `listener` called with the operation after each successful write. It must be quick."""
         self._door.on_write(listener)
+
+    def serve(self, name: str, service: Service) -> None:
+        """Has `service` answer authorised calls to a service that moto does not answer, such as `rds`."""
+        self._door.serve(name, service)
+
+    @property
+    def credentials(self) -> Credentials:
+        """Recognises the keys that were issued here."""
+        return self._door.credentials
+
+    def allows(self, identity: Identity, access: Access, region: str = REGION) -> bool:
+        """Whether the IAM documents of the program allow one action on one resource."""
+        return self._door.allows(identity, access, region)
 
     def client(self, service: str, region: str = REGION, key: AccessKey | None = None) -> Any:
         """A boto3 client on this endpoint; the operator's (kept) unless `key` says otherwise."""

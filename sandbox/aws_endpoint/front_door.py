@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.aws_endpoint.authoriser import Authoriser, denial
@@ -26,7 +27,24 @@ from sandbox.aws_endpoint.signature import (
     verify,
 )
 
+# moto has stand-ins for these as well, which know nothing of what really runs.
+ANSWER_FOR_THEMSELVES = frozenset({"rds"})
+
 Listener = Callable[[Operation], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceCall:
+    """An authorised call to a service that answers for itself, without moto and without the journal."""
+
+    operation: Operation
+    request: HttpRequest
+    identity: Identity
+    region: str
+    request_id: str
+
+
+Service = Callable[[ServiceCall], HttpResponse]
 
 
 class FrontDoor:
@@ -43,6 +61,7 @@ class FrontDoor:
         self._authoriser = Authoriser(self.moto)
         self._journal = Journal(folder / "journal.jsonl")
         self._listeners: list[Listener] = []
+        self._services: dict[str, Service] = {}
 
     def open(self) -> int:
         """Brings back what the journal holds; returns the number of requests carried out again.
@@ -67,6 +86,14 @@ class FrontDoor:
         """Has `listener` called after each successful write, in the thread of the request. It must be "
         "quick."""
         self._listeners.append(listener)
+
+    def serve(self, name: str, service: Service) -> None:
+        """Has `service` answer the calls to the service with this signing name; it may raise `Refusal`."""
+        self._services[name] = service
+
+    def allows(self, identity: Identity, access: Access, region: str) -> bool:
+        """Whether the program's own documents allow one action on one resource."""
+        return self._authoriser.allows(identity, access, region)
 
     def handle(self, request: HttpRequest) -> HttpResponse:
         """Answers one request, as AWS would."""
@@ -121,6 +148,19 @@ class FrontDoor:
     ) -> HttpResponse:
         if operation.service == "sts":
             return answer_security_token_service(operation, identity, self.moto, self.credentials, request_id)
+        if operation.service in ANSWER_FOR_THEMSELVES:
+            service = self._services.get(operation.service)
+            if service is None:
+                raise Refusal(Kind.UNKNOWN_OPERATION, f"nothing serves {operation.service} at the moment")
+            return service(
+                ServiceCall(
+                    operation=operation,
+                    request=request,
+                    identity=identity,
+                    region=scope.region,
+                    request_id=request_id,
+                )
+            )
         plain = without_credentials(request, scope.region, scope.service)
         with self.moto.lock:
             sequence = None

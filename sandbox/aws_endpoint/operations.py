@@ -21,6 +21,7 @@ SERVICES: Mapping[str, str] = {
     "iam": "iam",
     "logs": "logs",
     "monitoring": "cloudwatch",
+    "rds": "rds",
     "s3": "s3",
     "secretsmanager": "secretsmanager",
     "ssm": "ssm",
@@ -28,6 +29,14 @@ SERVICES: Mapping[str, str] = {
 }
 # Signing names whose prefix in IAM actions differs.
 _IAM_PREFIXES = {"monitoring": "cloudwatch"}
+_PROTOCOLS: Mapping[str, str] = {
+    "ec2": "ec2",
+    "iam": "query",
+    "monitoring": "query",
+    "rds": "query",
+    "s3": "rest-xml",
+    "sts": "query",
+}
 _READING = ("Get", "List", "Describe", "Head", "Lookup", "Select", "Simulate", "BatchGet", "Filter")
 # Written all the time, read by nobody after a restart: not worth a line of the journal each.
 _FLEETING = frozenset({"PutLogEvents", "PutMetricData"})
@@ -81,9 +90,7 @@ def protocol_of(service: str, request: HttpRequest) -> str:
         return "cbor"
     if request.header("X-Amz-Target"):
         return "json"
-    return {"s3": "rest-xml", "ec2": "ec2", "iam": "query", "sts": "query", "monitoring": "query"}.get(
-        service, "json"
-    )
+    return _PROTOCOLS.get(service, "json")
 
 
 def name_operation(service: str, request: HttpRequest) -> Operation:

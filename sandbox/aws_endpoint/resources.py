@@ -41,11 +41,19 @@ _LOG_STREAM = {"CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEven
 
 @dataclass(frozen=True, kw_only=True)
 class Access:
-    """One action on one resource that the caller must be allowed."""
+    """One action on one resource that the caller must be allowed.
+
+    Attributes:
+        action: Service and action.
+        resource: ARN, or `*`.
+        context: Condition keys of this call.
+        lacking: Global condition keys that the service does not fill in.
+    """
 
     action: str
     resource: str
     context: Context = field(default_factory=dict)
+    lacking: frozenset[str] = frozenset()
 
 
 def accesses(operation: Operation, region: str, secret_arns: Mapping[str, str]) -> list[Access]:
@@ -65,6 +73,10 @@ def accesses(operation: Operation, region: str, secret_arns: Mapping[str, str]) 
             return _parameters(operation, region)
         case "logs":
             return [Access(action=operation.full_name, resource=_log_resource(operation, region))]
+        case "rds":
+            identifier = operation.parameters.get("DBInstanceIdentifier", "*")
+            resource = f"arn:aws:rds:{region}:{ACCOUNT}:db:{identifier}"
+            return [Access(action=operation.full_name, resource=resource)]
         case _:
             return [Access(action=operation.full_name, resource=_global_resource(operation))]
 
