@@ -100,7 +100,7 @@ def storage_problems(
     if iops is not None and throughput_mibps is not None and throughput_mibps * 4 > iops:
         text = f"is too much for {iops} iops; allowed: 500 to {iops // 4} (a quarter of iops)"
         found.append(("throughputMiBps", throughput_mibps, text))
-    if (iops is None) != (throughput_mibps is None):
+    if size_gib >= _BASELINE_ENDS_GIB and (iops is None) != (throughput_mibps is None):
         key, value = ("iops", iops) if iops is not None else ("throughputMiBps", throughput_mibps)
         found.append((key, value or 0, "needs its twin: give both iops and throughputMiBps, or neither"))
     return found
