@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from typing import Any
 
 from configuration.problems import PROJECT, Path, allowed_values, place_in
+from postgres import rds_parameters
 from postgres.setting_catalogue import CATALOGUE
 from settings import Settings
 
@@ -89,7 +90,7 @@ def reference() -> str:
         lines += ["", "| key | type | default | allowed | meaning |", "|---|---|---|---|---|"]
         rows = list(_entries(schema, (section,), "")) or [_Entry("<name>", place, required=False)]
         lines += [_row(schema, entry) for entry in rows]
-    return "\n".join([*lines, *_server_settings()]) + "\n"
+    return "\n".join([*lines, *_server_settings(), *_rds_parameters()]) + "\n"
 
 
 def _server_settings() -> Iterator[str]:
@@ -101,6 +102,16 @@ def _server_settings() -> Iterator[str]:
             majors = f"{rule.since}" if rule.since == rule.until else f"{rule.since}-{rule.until}"
             effect = "restart" if rule.needs_restart else "reload"
             yield f"| `{name}` | {majors} | {rule.allowed()} | {effect} |"
+
+
+def _rds_parameters() -> Iterator[str]:
+    yield from ("", "## Parameters of RDS", "")
+    yield "What `rds.parameters` may hold, written as in postgresql.conf; the program translates units. What it"
+    yield "sets itself (`rds.force_ssl`, the TLS minimum, ciphers, SCRAM, connection logging) is not among them."
+    yield from ("", "| parameter | from | takes effect |", "|---|---|---|")
+    for name in sorted(rds_parameters.OF_USERS):
+        parameter = rds_parameters.CATALOGUE[name]
+        yield f"| `{name}` | {parameter.since} | {'reboot' if parameter.static else 'at once'} |"
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,9 @@ CATALOGUE: Mapping[str, RdsParameter] = MappingProxyType(
 )
 """The parameters that are known here, by name; RDS has more, which the project neither sets nor takes."""
 
-_OF_USERS = frozenset({*EXTRA, "rds.log_retention_period", "rds.logical_replication", _LIBRARIES.name})
+OF_USERS = frozenset({*EXTRA, "rds.log_retention_period", "rds.logical_replication", _LIBRARIES.name})
+"""The parameters that users may add to a group."""
+
 _WEAKER: Mapping[str, str] = MappingProxyType(
     {
         FORCE_SSL: "the program sets it to 1, and anything else would let clients in without TLS",
@@ -283,8 +285,8 @@ def extra_parameter_problems(major: int, name: str, value: str) -> list[str]:
     if name in _WEAKER:
         return [f"parameter {name} is not to be set here: {_WEAKER[name]}; remove it"]
     known = CATALOGUE.get(name)
-    if known is None or name not in _OF_USERS:
-        allowed = ", ".join(sorted(_OF_USERS))
+    if known is None or name not in OF_USERS:
+        allowed = ", ".join(sorted(OF_USERS))
         return [f"parameter {name} is not on the list of RDS parameters that may be set: {allowed}"]
     if known.since > major:
         return [f"parameter {name} exists from PostgreSQL {known.since}; this is {major}; remove it"]
