@@ -68,6 +68,50 @@ def certificate_database(
     ).apply(lambda values: database_entry(**values))
 
 
+@dataclass(frozen=True, kw_only=True)
+class IamRole:
+    """How one role logs in by IAM; `connect_arn` is its `rds-db:connect` resource."""
+
+    database: str
+    connect_arn: pulumi.Input[str]
+    connection_limit: int
+
+
+def iam_database(
+    *,
+    host: pulumi.Input[str],
+    port: int,
+    database: str,
+    server_ca_pem: pulumi.Input[str],
+    minimum_protocol: Protocol,
+    region: pulumi.Input[str],
+    resource_id: pulumi.Input[str],
+    roles: Mapping[str, IamRole],
+) -> pulumi.Output[dict[str, Any]]:
+    """A database with IAM login, as it stands in the connections document.
+
+    It names no log group: RDS writes its log as plain lines, which tell no rule.
+    """
+    return pulumi.Output.all(
+        host=host,
+        port=port,
+        database=database,
+        server_ca_pem=server_ca_pem,
+        minimum_protocol=minimum_protocol,
+        authentication="iam",
+        region=region,
+        resource_id=resource_id,
+        roles={
+            name: {
+                "database": role.database,
+                "connect_arn": role.connect_arn,
+                "connection_limit": role.connection_limit,
+            }
+            for name, role in roles.items()
+        },
+    ).apply(lambda values: database_entry(**values))
+
+
 def database_entry(
     *,
     host: str,
@@ -77,8 +121,9 @@ def database_entry(
     minimum_protocol: Protocol,
     authentication: Authentication,
     region: str,
-    log_group: str,
     roles: Mapping[str, Mapping[str, Any]],
+    log_group: str | None = None,
+    resource_id: str | None = None,
 ) -> dict[str, Any]:
     """One database of the document, checked against the model."""
     entry = Database(
@@ -92,6 +137,7 @@ def database_entry(
         authentication=authentication,
         region=region,
         log_group=log_group,
+        resource_id=resource_id,
         roles={name: RoleConnection(**role) for name, role in roles.items()},
     )
     return entry.model_dump(mode="json", by_alias=True)

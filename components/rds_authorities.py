@@ -44,8 +44,8 @@ def authorities_by_region() -> Mapping[str, str]:
     found = hashlib.sha256(content).hexdigest()
     if found != SHA256:
         raise ChangedBundleError(
-            f"{FILE.name} has the SHA-256 {found}, and components/rds_authorities.py pins {SHA256}; restore the "
-            "file, or renew both with tools/rds_authorities.py"
+            f"{FILE.name} has the SHA-256 {found}, and components/rds_authorities.py pins {SHA256}; restore "
+            "the file, or renew both with tools/rds_authorities.py"
         )
     regions: dict[str, str] = {}
     for entry in _ENTRY.finditer(content.decode()):
@@ -63,7 +63,7 @@ def authorities_of(region: str) -> str:
     regions = authorities_by_region()
     if region not in regions:
         raise UnknownRegionError(
-            f"{FILE.name} has no authorities of region {region!r}; it has {', '.join(sorted(regions))}. For another "
-            "region (China, GovCloud, a new one) give its bundle from AWS as rds.caBundle"
+            f"{FILE.name} has no authorities of region {region!r}; it has {', '.join(sorted(regions))}. For "
+            "another region (China, GovCloud, a new one) give its bundle from AWS as rds.caBundle"
         )
     return regions[region]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import final
 
 import pulumi
@@ -16,7 +17,7 @@ from components.names import slug
 # archive on 443 or 80, depending on the image's mirror list, and apt verifies signatures either way. Their
 # addresses are AWS's and change, so the network cannot be narrowed. Name service and time need no rule:
 # security groups do not filter Amazon's own resolver and clock.
-_OUTGOING = {"https": 443, "http": 80}
+MACHINE_NEEDS: Mapping[str, int] = MappingProxyType({"https": 443, "http": 80})
 _ANYWHERE = "0.0.0.0/0"
 
 
@@ -29,6 +30,7 @@ class ServerFirewallArgs:
         port: Its TCP port.
         networks: Networks of clients, IPv4 or IPv6; never the whole internet.
         security_groups: Ids of security groups of clients.
+        outgoing: Ports that the server itself reaches anywhere, by protocol; RDS needs none.
         tags: Tags of every child.
 
     Raises:
@@ -39,6 +41,7 @@ class ServerFirewallArgs:
     port: int
     networks: Sequence[str] = ()
     security_groups: Sequence[str] = ()
+    outgoing: Mapping[str, int] = MACHINE_NEEDS
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,8 +64,8 @@ class ServerFirewallResources:
 class ServerFirewall(pulumi.ComponentResource):
     """`passwordless-postgres:index:ServerFirewall`: a security group that lets named clients in to one port.
 
-    Makes an `ec2.SecurityGroup`, one ingress rule per network and group, and one egress rule each for
-    HTTPS and HTTP. There is no other way in: no SSH, no ICMP.
+    Makes an `ec2.SecurityGroup`, one ingress rule per network and group, and one egress rule per protocol
+    that the server needs. There is no other way in: no SSH, no ICMP.
 
     Attributes:
         id: The security group.
@@ -123,7 +126,7 @@ class ServerFirewall(pulumi.ComponentResource):
                 tags=args.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for protocol, port in _OUTGOING.items()
+            for protocol, port in args.outgoing.items()
         }
         self.resources = ServerFirewallResources(group=group, ingress=ingress, egress=egress)
         self.id = group.id

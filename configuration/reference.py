@@ -106,8 +106,8 @@ def _server_settings() -> Iterator[str]:
 
 def _rds_parameters() -> Iterator[str]:
     yield from ("", "## Parameters of RDS", "")
-    yield "What `rds.parameters` may hold, written as in postgresql.conf; the program translates units. What it"
-    yield "sets itself (`rds.force_ssl`, the TLS minimum, ciphers, SCRAM, connection logging) is not among them."
+    yield "What `rds.parameters` may hold, written as in postgresql.conf; the program translates units. What"
+    yield "it sets itself (`rds.force_ssl`, TLS minimum, ciphers, SCRAM, connection logs) is not among them."
     yield from ("", "| parameter | from | takes effect |", "|---|---|---|")
     for name in sorted(rds_parameters.OF_USERS):
         parameter = rds_parameters.CATALOGUE[name]

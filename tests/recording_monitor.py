@@ -195,6 +195,17 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                 "arn": f"arn:aws:logs:{REGION}:{ACCOUNT_ID}:log-group:{name}",
             },
             "aws:route53/zone:Zone": {"zoneId": "Z0123456789"},
+            "aws:rds/instance:Instance": {
+                "address": "main.abcdefghijkl.eu-central-1.rds.amazonaws.com",
+                "resourceId": "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+                "masterUserSecrets": [
+                    {
+                        "secretArn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT_ID}:secret:rds!db-1-AbCdEf",
+                        "kmsKeyId": "key",
+                        "secretStatus": "active",
+                    }
+                ],
+            },
             "pulumi-python:dynamic/passwordless-postgres:KeptImage": {
                 "imageId": "ami-0123456789abcdef0", "imageName": "debian-13-arm64-20261101-2000",
                 "problem": "",
