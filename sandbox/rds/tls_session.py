@@ -1,0 +1,74 @@
+"""The server's side of one TLS connection, between bytes from the wire and bytes for it. No I/O."""
+
+from __future__ import annotations
+
+import ssl
+
+_READ_BYTES = 256 * 1024
+
+
+class TlsSession:
+    """One connection. What `take_output` returns must be sent after every call of anything else.
+
+    Args:
+        context: Certificate and what is accepted.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        """See the class."""
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+        self.established = False
+        self.ended = False
+        """Whether the client has said that it sends no more."""
+
+    @property
+    def protocol_of_application(self) -> str | None:
+        """What ALPN agreed on."""
+        return self._object.selected_alpn_protocol()
+
+    def receive(self, data: bytes) -> bytes:
+        """Takes bytes from the wire; returns what they say, in plain text.
+
+        Raises:
+            ssl.SSLError: The client does not speak TLS, or nothing that is accepted, or cheats. The alert
+                for it is in the output.
+        """
+        self._incoming.write(data)
+        if not self.established:
+            try:
+                self._object.do_handshake()
+            except ssl.SSLWantReadError:
+                return b""
+            self.established = True
+        plain = bytearray()
+        while not self.ended:
+            try:
+                part = self._object.read(_READ_BYTES)
+            except ssl.SSLWantReadError:
+                break
+            except ssl.SSLZeroReturnError:
+                part = b""
+            if not part:
+                self.ended = True
+            plain += part
+        return bytes(plain)
+
+    def send(self, plain: bytes) -> None:
+        """Encrypts."""
+        view = memoryview(plain)
+        while view:
+            view = view[self._object.write(view) :]
+
+    def finish(self) -> None:
+        """Says that nothing more is sent."""
+        try:
+            self._object.unwrap()
+        except (ssl.SSLError, OSError):
+            # Our notice is written; the client's own one may come later or never.
+            return
+
+    def take_output(self) -> bytes:
+        """Bytes for the wire."""
+        return self._outgoing.read()
