@@ -41,7 +41,7 @@ class ServerFirewallArgs:
     port: int
     networks: Sequence[str] = ()
     security_groups: Sequence[str] = ()
-    outgoing: Mapping[str, int] = MACHINE_NEEDS
+    outgoing: Mapping[str, int] = field(default_factory=lambda: MACHINE_NEEDS)
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
