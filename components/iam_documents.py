@@ -62,6 +62,79 @@ def instance_trust(partition: str) -> str:
     )
 
 
+def function_trust(partition: str) -> str:
+    """Trust policy of a role for Lambda functions."""
+    return document(
+        [
+            {
+                "Sid": "FunctionsAssume",
+                "Effect": "Allow",
+                "Principal": {"Service": service_principal("lambda", partition)},
+                "Action": "sts:AssumeRole",
+            }
+        ]
+    )
+
+
+def roles_function(*, master_secret: str, key: str | None, administrator: str, log_group: str) -> str:
+    """What the function that makes database roles may do.
+
+    Args:
+        master_secret: ARN of the secret in which RDS keeps the master's password.
+        key: ARN of the key that encrypts the secret; None for the account's own, which needs no policy.
+        administrator: The administrator as `connect_arn`.
+        log_group: ARN of the function's log group.
+    """
+    statements: list[Statement] = [
+        {
+            "Sid": "ReadMasterSecret",
+            "Effect": "Allow",
+            "Action": "secretsmanager:GetSecretValue",
+            "Resource": master_secret,
+        },
+        {
+            "Sid": "ConnectAsAdministrator",
+            "Effect": "Allow",
+            "Action": "rds-db:connect",
+            "Resource": administrator,
+        },
+        {
+            "Sid": "WriteLog",
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": f"{log_group}:*",
+        },
+        {
+            # AWS restricts none of them to a resource that could be named here. Lambda needs them to
+            # connect the function to the VPC; the function's own code, whose calls carry the key of the
+            # condition, does not get them.
+            "Sid": "LambdaConnectsToVpc",
+            "Effect": "Allow",
+            "Action": [
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:CreateNetworkInterface",
+                "ec2:DeleteNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:UnassignPrivateIpAddresses",
+            ],
+            "Resource": "*",
+            "Condition": {"Null": {"lambda:SourceFunctionArn": "true"}},
+        },
+    ]
+    if key is not None:
+        statements.append(
+            {
+                "Sid": "DecryptMasterSecret",
+                "Effect": "Allow",
+                "Action": "kms:Decrypt",
+                "Resource": key,
+                "Condition": {"StringEquals": {"kms:EncryptionContext:SecretARN": master_secret}},
+            }
+        )
+    return document(statements)
+
+
 def flow_log_trust(partition: str, region: str, account_id: str) -> str:
     """Trust policy of the role that delivers VPC flow logs, for this account's flow logs only."""
     return document(

@@ -120,6 +120,42 @@ def test_flow_logs_are_those_of_this_account() -> None:
     assert delivery["Resource"] == "arn:aws:logs:eu-central-1:1:log-group:flow:*"
 
 
+def test_what_the_roles_function_may_do() -> None:
+    secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf"
+    connect = iam_documents.connect_arn(**HERE, resource_id="db-ABC", user="pgpl_admin")
+    group = "arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/prod/main/roles-function"
+    given = {"master_secret": secret, "administrator": connect, "log_group": group}
+    found = {
+        each.pop("Sid"): each for each in statements(iam_documents.roles_function(**given, key="arn:key"))
+    }
+    network = found.pop("LambdaConnectsToVpc")
+    assert found == {
+        "ReadMasterSecret": {
+            "Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": secret,
+        },
+        "ConnectAsAdministrator": {
+            "Effect": "Allow", "Action": "rds-db:connect",
+            "Resource": "arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC/pgpl_admin",
+        },
+        "WriteLog": {
+            "Effect": "Allow", "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": f"{group}:*",
+        },
+        "DecryptMasterSecret": {
+            "Effect": "Allow", "Action": "kms:Decrypt", "Resource": "arn:key",
+            "Condition": {"StringEquals": {"kms:EncryptionContext:SecretARN": secret}},
+        },
+    }  # fmt: skip
+    assert network["Condition"] == {"Null": {"lambda:SourceFunctionArn": "true"}}
+    assert all(action.startswith("ec2:") for action in network["Action"])
+    assert "kms:" not in iam_documents.roles_function(**given, key=None)
+
+
+def test_functions_are_trusted_by_lambda_alone() -> None:
+    (only,) = statements(iam_documents.function_trust("aws-cn"))
+    assert only["Principal"] == {"Service": "lambda.amazonaws.com"}
+
+
 def test_no_statement_allows_everything() -> None:
     documents = [
         iam_documents.instance_trust("aws"),
@@ -127,6 +163,10 @@ def test_no_statement_allows_everything() -> None:
         iam_documents.flow_log_delivery("arn:log-group"),
         iam_documents.identity_secret("arn:secret", ["arn:role"], ["arn:user"]),
         iam_documents.private_bucket("arn:bucket", {"a": ["arn:user"]}),
+        iam_documents.function_trust("aws"),
+        iam_documents.roles_function(
+            master_secret="arn:s", key="arn:k", administrator="arn:a", log_group="arn:l"
+        ),
         iam_documents.machine(
             pointer="arn:p", bucket="arn:b", readable=readable_keys(), report_key="r",
             server_identity="arn:s", log_group="arn:l",
@@ -136,7 +176,7 @@ def test_no_statement_allows_everything() -> None:
         for each in statements(text):
             if each["Effect"] == "Allow":
                 assert each.get("Principal") != "*"
-                assert each.get("Resource", "") != "*"
+                assert each.get("Resource", "") != "*" or each["Condition"]
                 assert not isinstance(each.get("Resource", ""), list), "one resource per statement"
                 actions = each["Action"] if isinstance(each["Action"], list) else [each["Action"]]
                 assert not any("*" in action for action in actions)
