@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib
 import inspect
+import keyword
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -213,6 +214,9 @@ class ProviderAnswers(pulumi_mocks.Mocks):
             "pulumi-python:dynamic/passwordless-postgres:NodeReport": {
                 "outcome": "applied", "message": "serving", "serverVersion": "17.12", "pendingRestart": [],
             },
+            "pulumi-python:dynamic/passwordless-postgres:FunctionRun": {
+                "outcome": "applied", "message": "applied", "steps": 12,
+            },
         }  # fmt: skip
         return {"arn": arn, "name": name, **by_type.get(args.typ, {})}
 
@@ -336,10 +340,12 @@ def record(
 
 def aws_class(token: str) -> type | None:
     """The SDK's class of an AWS type token, None for other packages' tokens."""
-    package, module, name = token.split(":")
+    package, path, name = token.split(":")
     if package != "aws":
         return None
-    return getattr(importlib.import_module(f"pulumi_aws.{module.split('/')[0]}"), name)
+    module = path.split("/")[0]
+    module += "_" if keyword.iskeyword(module) else ""
+    return getattr(importlib.import_module(f"pulumi_aws.{module}"), name)
 
 
 def is_taggable(token: str) -> bool:

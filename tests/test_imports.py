@@ -15,7 +15,7 @@ OURS = {path.name for path in ROOT.iterdir() if (path / "__init__.py").exists()}
     ("module", "allowed"),
     [
         ("settings.py", {"configuration", "postgres"}),
-        ("__main__.py", {"settings", "components"}),
+        ("__main__.py", {"stacks"}),
     ],
 )
 def test_imports_go_one_way(module: str, allowed: set[str]) -> None:

@@ -64,12 +64,23 @@ def test_exports(stack: str, programs: dict[str, Recording]) -> None:
     assert not [name for name, export in exports.items() if export.secret]
     document = Connections.model_validate(exports["connections"].value)
     assert document.stack == stack
-    configured = sections_of(stack).get(f"{PROJECT}:selfManaged")
-    assert list(document.databases) == (["self-managed"] if configured else [])
-    if configured:
-        assert set(exports) == {"connections", "host", "port", "pendingRestart"}
+    sections = sections_of(stack)
+    server, rds = sections.get(f"{PROJECT}:selfManaged"), sections.get(f"{PROJECT}:rds")
+    expected = {"self-managed": server, "rds": rds}
+    assert set(document.databases) == {name for name, section in expected.items() if section}
+    names = {"connections"}
+    if server:
+        names |= {"host", "port", "pendingRestart"}
         assert document.databases["self-managed"].host == exports["host"].value
-        assert set(document.databases["self-managed"].roles) == set(configured["roles"])
+        assert set(document.databases["self-managed"].roles) == set(server["roles"])
+    if rds:
+        names |= {"rdsHost", "rdsResourceId", "applicationRoles"}
+        assert document.databases["rds"].host == exports["rdsHost"].value
+        assert document.databases["rds"].resource_id == exports["rdsResourceId"].value
+        assert set(document.databases["rds"].roles) == set(rds["roles"])
+        made = {name for name, role in rds["roles"].items() if "newIamRole" in role}
+        assert set(exports["applicationRoles"].value) == made
+    assert set(exports) == names
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -134,8 +145,13 @@ def test_names_and_types_are_a_contract() -> None:
             ),
             ("Network", "network"),
             ("PrivateBucket", "connections"),
+            ("PrivateBucket", "rds-roles-program"),
             ("PrivateBucket", "self-managed-state"),
+            ("RdsAlarms", "rds-alarms"),
+            ("RdsPostgres", "rds"),
+            ("RolesFunction", "rds-roles"),
             ("SelfManagedPostgres", "self-managed"),
+            ("ServerFirewall", "rds-server"),
             ("ServerFirewall", "self-managed-server"),
         ]
     )
@@ -157,6 +173,26 @@ def test_names_and_types_are_a_contract() -> None:
         ("Volume", "self-managed-machine-data"),
         ("VolumeAttachment", "self-managed-machine-data"),
         ("Zone", "self-managed-zone"),
+    }
+
+
+def test_names_and_types_of_rds_are_a_contract(programs: dict[str, Recording]) -> None:
+    of_rds = {
+        (each.type.split(":")[-1], each.name)
+        for each in programs["sandbox"].registrations
+        if each.custom and each.parent_name == "rds"
+    }
+    roles = ("app_readonly", "app_user", "reporting")
+    assert of_rds == {
+        ("Instance", "rds-instance"),
+        ("Key", "rds-key"),
+        ("ParameterGroup", "rds-parameters"),
+        ("SubnetGroup", "rds-subnets"),
+        *(("LogGroup", f"rds-log-{log}") for log in ("iam-db-auth-error", "postgresql", "upgrade")),
+        ("Role", "rds-monitoring"),
+        ("RolePolicy", "rds-monitoring"),
+        *(("Role", f"rds-application-{role}") for role in roles),
+        *(("RolePolicy", f"rds-connect-{role}") for role in roles),
     }
 
 

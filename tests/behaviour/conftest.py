@@ -24,6 +24,7 @@ from tests.behaviour.issuing import Authority, ClientFiles
 
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "self-managed"
+SERVERS = ("selfManaged", "rds")
 
 
 @dataclass(kw_only=True)
@@ -80,10 +81,10 @@ class RunningSandbox:
         self._authorities.clear()
         (self.folder / "root.crt").unlink(missing_ok=True)
 
-    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
-        """Change the `selfManaged` section of the stack file."""
+    def edit(self, change: Callable[[dict[str, Any]], None], section: str = "selfManaged") -> None:
+        """Change a section of the stack file."""
         document = yaml.safe_load(self.stack_file.read_text())
-        change(document["config"]["passwordless-postgres:selfManaged"])
+        change(document["config"][f"passwordless-postgres:{section}"])
         self.stack_file.write_text(yaml.safe_dump(document, sort_keys=False))
 
     @property
@@ -94,8 +95,20 @@ class RunningSandbox:
     @property
     def database(self) -> Database:
         """The server in the connections document."""
+        return self.databases[DATABASE]
+
+    @property
+    def databases(self) -> dict[str, Database]:
+        """Every server in the connections document, by name."""
         document = Path(self.context["connections"]).read_text()
-        return Connections.model_validate_json(document).databases[DATABASE]
+        return Connections.model_validate_json(document).databases
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The stack's outputs, as an application reads them."""
+        resources = self.exported_state(secrets=False)["deployment"]["resources"]
+        (stack,) = [each for each in resources if each["type"] == "pulumi:pulumi:Stack"]
+        return stack["outputs"]
 
     def aws_environment(self) -> dict[str, str]:
         """Endpoint and the operator's credentials."""
@@ -227,8 +240,13 @@ class RunningSandbox:
         return found.resolve()
 
 
-def make_sandbox(major: int) -> RunningSandbox:
-    """A sandbox that is not deployed yet, in a folder that the servers' user can enter."""
+def make_sandbox(major: int, *sections: str) -> RunningSandbox:
+    """A sandbox that is not deployed yet, in a folder that the servers' user can enter.
+
+    Args:
+        major: Release of PostgreSQL.
+        sections: Sections of the stack file that describe servers and are kept; `selfManaged` without any.
+    """
     folder = Path(tempfile.mkdtemp(prefix=f"passwordless-postgres-{major}-"))
     folder.chmod(0o711)
     stack_file = folder / "Pulumi.sandbox.yaml"
@@ -238,11 +256,14 @@ def make_sandbox(major: int) -> RunningSandbox:
     programs = open_state(sandbox.state, print).postgresql
     programs.symlink_to(os.environ["PASSWORDLESS_POSTGRES_TEST_BINARIES"])
 
-    def of_major(self_managed: dict[str, Any]) -> None:
-        self_managed["major"] = major
-        self_managed.pop("minorFloor", None)
-
-    sandbox.edit(of_major)
+    document = yaml.safe_load(stack_file.read_text())
+    for section in SERVERS:
+        key = f"passwordless-postgres:{section}"
+        if section in (sections or ("selfManaged",)):
+            document["config"][key]["major"] = major
+        else:
+            del document["config"][key]
+    stack_file.write_text(yaml.safe_dump(document, sort_keys=False))
     return sandbox
 
 

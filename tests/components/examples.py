@@ -20,12 +20,16 @@ from components.certificates import (
 from components.connections import ConnectionsDocument, ConnectionsDocumentArgs
 from components.database_roles import DatabaseRoles, DatabaseRolesArgs
 from components.desired_state import FILES, DesiredState, DesiredStateArgs
+from components.function_artifact import FunctionArtifact
 from components.identity import Identity, IdentityArgs
 from components.identity_secret import IdentitySecret, IdentitySecretArgs
 from components.machine import DatabaseMachine, DatabaseMachineArgs
 from components.network import ExistingNetwork, Network, NetworkArgs, NewNetwork, PrivateSubnet
 from components.node_artifact import NodeArtifact
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.rds import RdsPostgres, RdsPostgresArgs
+from components.rds_alarms import RdsAlarms, RdsAlarmsArgs
+from components.roles_function import RolesFunction, RolesFunctionArgs
 from components.self_managed import SelfManagedPostgres, SelfManagedPostgresArgs
 from components.server_files import Login
 from components.server_firewall import ServerFirewall, ServerFirewallArgs
@@ -36,6 +40,7 @@ APPLICATION = "arn:aws:iam::123456789012:role/app"
 TAGS = {"owner": "platform", "environment": "test"}
 ACCOUNT = Account(partition="aws", account_id="123456789012", region="eu-central-1")
 NODE = NodeArtifact(content=b"a node", sha256="9" * 64)
+FUNCTION = FunctionArtifact(content=b"a function", sha256="8" * 64)
 LAUNCHER = "print('a launcher')\n"
 DECLARATION = Declaration(
     administrator="pgpl_admin",
@@ -216,6 +221,62 @@ def database_roles(opts: Options = None, **changes: Any) -> DatabaseRoles:
     return DatabaseRoles("roles", replace(args, **changes), opts)
 
 
+def rds_postgres(opts: Options = None, **changes: Any) -> RdsPostgres:
+    """An RDS instance with two roles."""
+    arguments: dict[str, Any] = {
+        "stack": "test",
+        "account": ACCOUNT,
+        "network": network(),
+        "administrators": [OPERATOR],
+        "major": 17,
+        "instance_class": "db.m7g.large",
+        "server_ca_pem": "authorities of the region\n",
+        "allowed_networks": ["10.30.0.0/16"],
+        "declaration": DECLARATION,
+        "tags": TAGS,
+    }
+    return RdsPostgres("main", RdsPostgresArgs(**{**arguments, **changes}), opts)
+
+
+def rds_alarms(opts: Options = None) -> RdsAlarms:
+    """Alarms with a topic."""
+    args = RdsAlarmsArgs(
+        identifier="main",
+        instance_id="main",
+        parameter_group="group",
+        topics=["arn:aws:sns:eu-central-1:123456789012:databases"],
+        tags=TAGS,
+    )
+    return RdsAlarms("alarms", args, opts)
+
+
+def roles_function(opts: Options = None, **changes: Any) -> RolesFunction:
+    """The declaration by a function."""
+    args = RolesFunctionArgs(
+        stack="test",
+        account=ACCOUNT,
+        vpc_id="vpc-1",
+        subnets=[
+            PrivateSubnet(id=pulumi.Output.from_input(f"subnet-{zone}"), zone=pulumi.Output.from_input(zone))
+            for zone in ("eu-central-1a", "eu-central-1b")
+        ],
+        server_security_group="sg-server",
+        port=5432,
+        host="main.abc.eu-central-1.rds.amazonaws.com",
+        major=17,
+        region="eu-central-1",
+        resource_id="db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        master_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf",
+        administrator="pgpl_admin",
+        server_ca_pem="authorities of RDS",
+        declaration=DECLARATION,
+        administrators=[OPERATOR],
+        artifact=FUNCTION,
+        tags=TAGS,
+    )
+    return RolesFunction("main-roles", replace(args, **changes), opts)
+
+
 def connections_document(opts: Options = None) -> ConnectionsDocument:
     """A document without databases."""
     args = ConnectionsDocumentArgs(stack="test", databases={}, writers=[OPERATOR], tags=TAGS)
@@ -233,6 +294,9 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "LeafCertificate": [lambda opts: leaf("client", opts), lambda opts: leaf("server", opts)],
     "Network": [network, existing_network],
     "PrivateBucket": [bucket],
+    "RdsAlarms": [rds_alarms],
+    "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, executor="provider")],
+    "RolesFunction": [roles_function, lambda opts: roles_function(opts, declaration=None)],
     "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, executor="provider")],
     "ServerFirewall": [firewall],
 }
