@@ -89,9 +89,10 @@ class ProviderArguments:
 class Server:
     """The server that one provider instance administers."""
 
-    def __init__(self, arguments: ProviderArguments) -> None:
-        """Does not connect yet."""
+    def __init__(self, arguments: ProviderArguments, obstacle: str | None = None) -> None:
+        """Does not connect yet; with an obstacle it never does, and that is told then."""
         self.arguments = arguments
+        self._obstacle = obstacle
         self._slots: defaultdict[str, threading.Semaphore] = defaultdict(self._new_slots)
         self._lock = threading.Lock()
 
@@ -123,6 +124,8 @@ class Server:
 
     def _connect(self, database: str, *, autocommit: bool) -> psycopg.Connection:
         arguments = self.arguments
+        if self._obstacle is not None:
+            raise Refused(f"error connecting to PostgreSQL server {arguments.host}: {self._obstacle}")
         with tempfile.TemporaryDirectory(prefix="postgresql-client-") as folder:
             parameters = {
                 "host": arguments.host,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from sandbox.aws_endpoint.credentials import AccessKey
 from sandbox.providers.postgresql.connection import SSL_MODES, ProviderArguments, Server
 from sandbox.providers.postgresql.database import DatabaseType
 from sandbox.providers.postgresql.default_privileges import DefaultPrivilegesType
 from sandbox.providers.postgresql.extension import ExtensionType
 from sandbox.providers.postgresql.grant import GrantType
 from sandbox.providers.postgresql.grant_role import GrantRoleType
+from sandbox.providers.postgresql.iam import login_token
 from sandbox.providers.postgresql.role import RoleType
 from sandbox.providers.postgresql.schema import SchemaType
 from sandbox.providers.properties import UNKNOWN
@@ -17,10 +20,8 @@ from sandbox.providers.provider import Provider
 from sandbox.providers.resource_type import Failure, Properties
 
 _NOT_YET = (
-    "awsRdsIamAuth",
     "awsRdsIamProfile",
     "awsRdsIamProviderRoleArn",
-    "awsRdsIamRegion",
     "azureIdentityAuth",
     "azureTenantId",
     "gcpIamImpersonateServiceAccount",
@@ -28,14 +29,30 @@ _NOT_YET = (
 
 
 class PostgresqlProvider(Provider):
-    """Roles, databases, schemas, extensions and grants on the server that the arguments name."""
+    """Roles, databases, schemas, extensions and grants on the server that the arguments name.
+
+    Args:
+        credentials: Whose tokens log in with `awsRdsIamAuth`: the operator's, whose environment the real
+            provider runs in. Without them only passwords and certificates do.
+    """
 
     text_arguments = frozenset(
-        {"host", "username", "password", "database", "databaseUsername", "sslmode", "sslMode", "sslrootcert"}
+        {
+            "awsRdsIamRegion",
+            "database",
+            "databaseUsername",
+            "host",
+            "password",
+            "sslMode",
+            "sslmode",
+            "sslrootcert",
+            "username",
+        }
     )
 
-    def __init__(self) -> None:
+    def __init__(self, credentials: AccessKey | None = None) -> None:
         """See the class."""
+        self._credentials = credentials
         super().__init__(
             "postgresql",
             [
@@ -70,5 +87,22 @@ class PostgresqlProvider(Provider):
         return failures
 
     def configure(self, configuration: Properties) -> Properties:
-        """Keeps one server per provider instance. It is not connected to before it is needed."""
-        return {"server": Server(ProviderArguments.of(configuration))}
+        """Keeps one server per provider instance. It is not connected to before it is needed.
+
+        A token of IAM is signed now, and once: what connects later than its 15 minutes is refused.
+        """
+        arguments = ProviderArguments.of(configuration)
+        if configuration.get("awsRdsIamAuth") is not True:
+            return {"server": Server(arguments)}
+        if self._credentials is None:
+            return {
+                "server": Server(arguments, obstacle="failed to refresh cached credentials: there are none")
+            }
+        token = login_token(
+            self._credentials,
+            host=arguments.host,
+            port=arguments.port,
+            username=arguments.username,
+            region=configuration.get("awsRdsIamRegion") or "",
+        )
+        return {"server": Server(replace(arguments, password=token))}

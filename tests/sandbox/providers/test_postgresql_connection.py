@@ -39,10 +39,10 @@ def test_neither_password_nor_key_shows() -> None:
     ("configuration", "problem"),
     [
         (
-            {"awsRdsIamAuth": "true"},
-            "awsRdsIamAuth: argument awsRdsIamAuth of the postgresql provider is not in",
+            {"awsRdsIamProfile": "prod"},
+            "awsRdsIamProfile: argument awsRdsIamProfile of the postgresql provider is not in",
         ),
-        ({"awsRdsIamRegion": "eu-central-1"}, "awsRdsIamRegion: argument awsRdsIamRegion"),
+        ({"awsRdsIamAuth": "true", "awsRdsIamRegion": "eu-central-1"}, None),
         ({"scheme": "awspostgres"}, "scheme: scheme 'awspostgres' is not in this sandbox yet"),
         ({"sslmode": "prefer"}, "sslmode: unsupported sslmode 'prefer'; only disable, require, verify-ca"),
         ({"awsRdsIamAuth": "false", "sslmode": "verify-full", "scheme": "postgres", "host": UNKNOWN}, None),
