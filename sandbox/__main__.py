@@ -39,6 +39,7 @@ class LogSource(StrEnum):
     ENGINE = "engine"
     SANDBOX = "sandbox"
     MACHINES = "machines"
+    RDS = "rds"
 
 
 @contextmanager

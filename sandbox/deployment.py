@@ -80,7 +80,7 @@ class Deployment:
             "PYTHONDONTWRITEBYTECODE": "1",
         }
 
-    def up(self, stack_file: StackFile, port: int, progress: Progress) -> Deployed:
+    def up(self, stack_file: StackFile, ports: Mapping[str, int], progress: Progress) -> Deployed:
         """Bring the stack to what the file says.
 
         Raises:
@@ -90,7 +90,7 @@ class Deployment:
             self._mend(step)
             salt = self._make_stack()
             copy = self._state.pulumi / "Pulumi.sandbox.yaml"
-            replace_file(copy, stack_file.completed(port, salt))
+            replace_file(copy, stack_file.completed(ports, self._state.rds_ca_bundle, salt))
             account = self._run(copy, step)
             step.result = account.summary()
         return Deployed(

@@ -1,4 +1,4 @@
-"""`logs`: what the engine, the resident process, the machines and PostgreSQL have written."""
+"""`logs`: what the engine, the resident process, the machines, PostgreSQL and RDS have written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.state import State
 
 FOLLOW_SECONDS = 0.3
-SOURCES = ("engine", "sandbox", "machines")
+SOURCES = ("engine", "sandbox", "machines", "rds")
 
 
 def log_files(state: State, source: str | None = None) -> list[Path]:
@@ -25,6 +25,7 @@ def log_files(state: State, source: str | None = None) -> list[Path]:
         "machines": sorted(
             [*state.machines.glob("*/node.log"), *state.machines.glob("*/root/var/log/**/*")],
         ),
+        "rds": sorted([*state.rds.glob("*/*.log"), *state.rds.glob("*/server/log/*.log")]),
     }
     chosen = files[source] if source else [file for group in files.values() for file in group]
     return [file for file in chosen if file.is_file()]

@@ -1,9 +1,14 @@
-"""Whether PostgreSQL answers: asked by a login, since a server that starts listens before it serves."""
+"""Whether PostgreSQL answers: asked by a login, since a server that starts listens before it serves.
+
+An RDS instance listens only when it serves; there a TLS handshake says enough, and a login needs a token.
+"""
 
 from __future__ import annotations
 
 import json
 import socket
+import ssl
+import struct
 import time
 from pathlib import Path
 
@@ -14,6 +19,7 @@ from sandbox.errors import SandboxError
 LOGIN_SECONDS = 60.0
 RETURN_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+_SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
 def wait_for_login(connection_string: str) -> None:
@@ -31,6 +37,32 @@ def wait_for_login(connection_string: str) -> None:
                 raise SandboxError(
                     f"PostgreSQL refuses {connection_string!r} for {LOGIN_SECONDS:.0f} s now: {error}. "
                     "Its log: `python -m sandbox logs machines`."
+                ) from error
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def wait_for_tls(host: str, port: int, authorities: str) -> None:
+    """Wait until the port answers with a certificate of one of the authorities.
+
+    Raises:
+        SandboxError: it did not in 60 s; with the last refusal.
+    """
+    context = ssl.create_default_context(cadata=authorities)
+    deadline = time.monotonic() + LOGIN_SECONDS
+    while True:
+        try:
+            with socket.create_connection((host, port), timeout=5) as connection:
+                connection.sendall(_SSL_REQUEST)
+                if connection.recv(1) != b"S":
+                    raise ConnectionError("it has no TLS")
+                context.wrap_socket(connection, server_hostname=host).close()
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise SandboxError(
+                    f"RDS does not answer on {host}:{port} for {LOGIN_SECONDS:.0f} s now: {error}. "
+                    "Its log: `python -m sandbox logs rds`."
                 ) from error
             time.sleep(_POLL_SECONDS)
         else:

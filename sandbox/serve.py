@@ -1,4 +1,4 @@
-"""The resident process: the loopback AWS, the stand-in providers and the machines, until it is told to end.
+"""The resident process: the loopback AWS, stand-in providers, machines, databases, until it is told to end.
 
 It outlives the command that started it. It holds a lock for as long as it lives, so that there is
 one per state folder, and writes its addresses when all of it answers.
@@ -113,29 +113,31 @@ def _services(
     from sandbox.providers.postgresql import PostgresqlProvider
     from sandbox.providers.servicer import ProviderServer
     from sandbox.providers.tls import TlsProvider
+    from sandbox.rds.api import SERVICE, RdsApi
+    from sandbox.rds.databases import Databases
 
     with contextlib.ExitStack() as stack:
         endpoint = AwsEndpoint(state.root, ports["aws"], ports["metadata"])
         endpoint.start()
         stack.callback(endpoint.stop)
         _log.info("AWS endpoint at %s", endpoint.url)
-        machines = Machines(
-            state.root,
-            endpoint.url,
-            endpoint.metadata,
-            # A release that is not there yet is fetched before a deployment that asks for it.
-            binaries={major: state.postgresql / str(major) / "bin" for major in SUPPORTED_MAJORS},
-            server_user=state.user.name if state.user.switched else None,
-        )
+        # A release that is not there yet is fetched before a deployment that asks for it.
+        binaries = {major: state.postgresql / str(major) / "bin" for major in SUPPORTED_MAJORS}
+        server_user = state.user.name if state.user.switched else None
+        machines = Machines(state.root, endpoint.url, endpoint.metadata, binaries, server_user)
         stack.callback(lambda: machines.stop() if handing_over() else machines.stop_all())
+        databases = Databases(state.root, endpoint, binaries, server_user)
+        stack.callback(lambda: databases.stop() if handing_over() else databases.stop_all())
+        endpoint.serve(SERVICE, RdsApi(databases))
         served: dict[str, int] = {}
-        for provider in (AwsProvider(endpoint, machines), TlsProvider(), PostgresqlProvider()):
+        for provider in (AwsProvider(endpoint, machines, rds=databases), TlsProvider(), PostgresqlProvider()):
             server = ProviderServer(provider, ports[f"provider-{provider.package}"])
             server.start()
             stack.callback(server.stop)
             served[provider.package] = server.port
             _log.info("stand-in for %s on port %d", provider.package, server.port)
         machines.start()
+        databases.start()
         yield endpoint.url, served
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from sandbox.state import CHECKOUT
 
 PROJECT = "passwordless-postgres"
 SELF_MANAGED = f"{PROJECT}:selfManaged"
+RDS = f"{PROJECT}:rds"
+SELF_MANAGED_PORT = "postgresql"
+RDS_PORT = "rds"
 DEFAULT_FILE = CHECKOUT / "stacks" / "Pulumi.sandbox.yaml"
 DEFAULT_MAJOR = 17
 
@@ -25,27 +29,37 @@ class StackFile:
     document: dict[str, Any]
 
     @property
-    def major(self) -> int | None:
-        """The PostgreSQL release it asks for; None when it asks for none, or for nonsense."""
-        section = self._self_managed()
-        major = None if section is None else section.get("major", DEFAULT_MAJOR)
-        return major if isinstance(major, int) else None
+    def majors(self) -> list[int]:
+        """The PostgreSQL releases it asks for, the self-managed server's first; nonsense is left out."""
+        majors = [section.get("major", DEFAULT_MAJOR) for section in self._sections()]
+        return list(dict.fromkeys(major for major in majors if type(major) is int))
 
     @property
     def roles(self) -> list[str]:
         """The names of the database roles, in the order of the file."""
-        roles = (self._self_managed() or {}).get("roles")
-        return list(roles) if isinstance(roles, dict) else []
+        groups = [roles for section in self._sections() if isinstance(roles := section.get("roles"), dict)]
+        return list(dict.fromkeys(name for roles in groups for name in roles))
 
-    def _self_managed(self) -> dict[str, Any] | None:
-        section = self.document["config"].get(SELF_MANAGED)
-        return section if isinstance(section, dict) else None
+    def _sections(self) -> list[dict[str, Any]]:
+        sections = (self.document["config"].get(name) for name in (SELF_MANAGED, RDS))
+        return [section for section in sections if isinstance(section, dict)]
 
-    def completed(self, port: int, salt: str) -> str:
-        """The text for the engine: the sandbox's port for PostgreSQL, and the salt of its passphrase."""
+    def completed(self, ports: Mapping[str, int], ca_bundle: Path, salt: str) -> str:
+        """The text for the engine: what only the sandbox knows, and the salt of its passphrase.
+
+        Args:
+            ports: Where its servers listen: `postgresql` the self-managed one, `rds` RDS.
+            ca_bundle: The authorities of its RDS.
+            salt: Of the passphrase.
+        """
         config = dict(self.document["config"])
-        if isinstance(config.get(SELF_MANAGED), dict):
-            config[SELF_MANAGED] = {**config[SELF_MANAGED], "port": port}
+        own = {
+            SELF_MANAGED: {"port": ports.get(SELF_MANAGED_PORT)},
+            RDS: {"port": ports.get(RDS_PORT), "caBundle": str(ca_bundle)},
+        }
+        for name, values in own.items():
+            if isinstance(config.get(name), dict):
+                config[name] = {**config[name], **values}
         return yaml.safe_dump(
             {**self.document, "config": config, "encryptionsalt": salt}, sort_keys=False, allow_unicode=True
         )

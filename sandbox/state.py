@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from node.short_path import remove_stand_in
 from sandbox.errors import SandboxError
 from sandbox.postmasters import remove_sockets
 from sandbox.server_user import ServerUser, server_user
@@ -23,6 +24,8 @@ DEFAULT_NAME = ".sandbox"
 ELSEWHERE = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - the folders made there are exclusively ours
 ELSEWHERE_NAME = "passwordless-postgres"
 FIRST_PORT = 20_000
+RDS = "rds"
+RDS_CA_BUNDLE = "rds-ca-bundle.pem"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +85,16 @@ class State:
     def machines(self) -> Path:
         """The root folders of the EC2 instances, by instance id."""
         return self.root / "machines"
+
+    @property
+    def rds(self) -> Path:
+        """The RDS instances, by identifier."""
+        return self.root / RDS
+
+    @property
+    def rds_ca_bundle(self) -> Path:
+        """The authorities of the RDS instances, for clients."""
+        return self.root / RDS_CA_BUNDLE
 
     def ports(self, names: tuple[str, ...], is_ours: Callable[[int], bool]) -> dict[str, int]:
         """A free TCP port for each name, the same one on every call.
@@ -248,6 +261,8 @@ def remove_state(state: State) -> None:
     """Remove the folder, its link, and the folder made to hold it elsewhere."""
     for machine in state.root.glob("machines/*/root"):
         remove_sockets(machine)
+    for server in state.rds.glob("*/server"):
+        remove_stand_in(server / "socket")
     shutil.rmtree(state.root, ignore_errors=False)
     if state.nominal.is_symlink():
         state.nominal.unlink()

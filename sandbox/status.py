@@ -35,6 +35,7 @@ def status(state: State) -> dict[str, Any]:
             _machine(resource["outputs"], state, addresses)
             for resource in checkpoint.resources_of_type(REPORT_TYPE)
         ],
+        "instances": _instances(state, addresses),
         "processes": [
             {"pid": identity.pid, "program": processes.label(identity)}
             for identity in processes.ours(state.root)
@@ -65,20 +66,45 @@ def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None)
 
 
 def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict[str, Any] | None:
+    client = _client("s3", state, addresses)
+    try:
+        answer = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])
+        return json.loads(answer["Body"].read())
+    except (BotoCoreError, ClientError, KeyError, ValueError):
+        return None
+
+
+def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]]:
+    """The RDS instances as the sandbox itself describes them, none while it does not run."""
+    if addresses is None:
+        return []
+    try:
+        found = _client("rds", state, addresses).describe_db_instances()["DBInstances"]
+    except (BotoCoreError, ClientError):
+        return []
+    return [
+        {
+            "identifier": instance["DBInstanceIdentifier"],
+            "status": instance["DBInstanceStatus"],
+            "version": instance["EngineVersion"],
+            "port": instance["Endpoint"]["Port"],
+            "parameterGroup": instance["DBParameterGroups"][0]["DBParameterGroupName"],
+            "parameterApplyStatus": instance["DBParameterGroups"][0]["ParameterApplyStatus"],
+        }
+        for instance in found
+    ]
+
+
+def _client(service: str, state: State, addresses: Addresses) -> Any:
     aws = resident.operator_environment(state, addresses)
-    client = boto3.client(
-        "s3",
+    return boto3.client(
+        service,  # pyright: ignore[reportArgumentType, reportCallIssue]
         endpoint_url=addresses.aws_endpoint,
         region_name=aws["AWS_REGION"],
         aws_access_key_id=aws["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=aws["AWS_SECRET_ACCESS_KEY"],
         config=Config(proxies={}, retries={"total_max_attempts": 1}),
     )
-    try:
-        answer = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])
-        return json.loads(answer["Body"].read())
-    except (BotoCoreError, ClientError, KeyError, ValueError):
-        return None
 
 
 def as_text(document: dict[str, Any]) -> str:
@@ -102,6 +128,12 @@ def as_text(document: dict[str, Any]) -> str:
             f"machine      {machine['instance']}, server {machine['server']}",
             f"  PostgreSQL {machine['serverVersion'] or 'unknown'}",
             f"  report     {machine['outcome']}, serial {machine['serial']}: {machine['message']}",
+        ]
+    for instance in document["instances"]:
+        lines += [
+            f"rds          {instance['identifier']} on port {instance['port']}, {instance['status']}",
+            f"  PostgreSQL {instance['version']}",
+            f"  parameters {instance['parameterGroup']}, {instance['parameterApplyStatus']}",
         ]
     for process in document["processes"]:
         lines.append(f"process      {process['pid']} {process['program']}")

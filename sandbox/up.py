@@ -24,7 +24,7 @@ from sandbox.deployment import STACK, Deployed, Deployment, DeploymentError
 from sandbox.errors import SandboxError
 from sandbox.state import State, replace_file
 
-POSTGRESQL_PORT = "postgresql"
+PORTS = (stack_file.SELF_MANAGED_PORT, stack_file.RDS_PORT)
 
 
 def up(state: State, file: Path, progress: Progress) -> list[str]:
@@ -35,14 +35,14 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     """
     wanted = stack_file.read(file)
     found = engine.ensure(progress)
-    psql = _programs(state, wanted.major, progress)
+    psql = _programs(state, wanted.majors, progress)
     addresses = resident.ensure(state, progress)
     reachability.wait_for_return(state.connections)
     aws = resident.operator_environment(state, addresses)
-    ports = state.ports((POSTGRESQL_PORT,), is_ours=lambda port: processes.listens(state.root, port))
+    ports = state.ports(PORTS, is_ours=lambda port: processes.listens(state.root, port))
     deployment = Deployment(state, found, addresses.providers, aws)
     try:
-        deployed = deployment.up(wanted, ports[POSTGRESQL_PORT], progress)
+        deployed = deployment.up(wanted, ports, progress)
     except DeploymentError as error:
         _record(state, outcome="failed", summary=str(error))
         raise
@@ -51,12 +51,14 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     return _reached(deployed, wanted.roles)
 
 
-def _programs(state: State, major: int | None, progress: Progress) -> Path | None:
+def _programs(state: State, majors: list[int], progress: Progress) -> Path | None:
+    """Have the programs of all releases; the newest psql, which talks to every one of them."""
     # A release that does not exist is for the program to refuse, with everything else that is wrong.
-    if major is None or all(major not in pins for pins in postgresql_binaries.PINS.values()):
+    wanted = [major for major in majors if any(major in pins for pins in postgresql_binaries.PINS.values())]
+    if not wanted:
         return None
-    folders = postgresql_binaries.ensure([major], state.postgresql, progress)
-    return folders[major] / "psql"
+    folders = postgresql_binaries.ensure(wanted, state.postgresql, progress)
+    return folders[max(wanted)] / "psql"
 
 
 def _record(state: State, *, outcome: str, summary: str) -> None:
@@ -86,6 +88,10 @@ def _reached(deployed: Deployed, order: list[str]) -> list[str]:
                 shown = show(stack, database=name, role=role, directory=directory)
             except PgpasswordlessError as error:
                 raise SandboxError(f"{name} is deployed, but role {role} cannot be shown: {error}") from error
-            reachability.wait_for_login(shown.connection_string)
+            if database.authentication == "iam":
+                # A login needs a token, and proves no more here than that the endpoint speaks TLS.
+                reachability.wait_for_tls(database.host, database.port, database.server_ca.pem)
+            else:
+                reachability.wait_for_login(shown.connection_string)
             lines.append(shown.psql)
     return lines

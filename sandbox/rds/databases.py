@@ -27,9 +27,8 @@ from sandbox.rds.login_log import LoginLog
 from sandbox.rds.parameter_state import changed
 from sandbox.rds.running import RunningInstance, Surroundings
 from sandbox.rds.server import ServerError
+from sandbox.state import RDS, RDS_CA_BUNDLE
 
-BUNDLE = "rds-ca-bundle.pem"
-FOLDER = "rds"
 AUTHENTICATION_SECONDS = 60.0
 _RENEWAL_SECONDS = 3600.0
 
@@ -60,9 +59,9 @@ class Databases:
         authentication_seconds: float = AUTHENTICATION_SECONDS,
     ) -> None:
         """See the class."""
-        self._folder = state_dir / FOLDER
+        self._folder = state_dir / RDS
         self._snapshots = state_dir / "snapshots"
-        self.bundle = state_dir / BUNDLE
+        self.bundle = state_dir / RDS_CA_BUNDLE
         self._surroundings = Surroundings(
             aws=aws,
             authority=Authority(self._folder / "authority", self.bundle, REGION),

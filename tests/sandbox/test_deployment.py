@@ -91,7 +91,9 @@ def deploy(
     def run(**config: str) -> deployment_module.Deployed:
         deployment = Deployment(state, engine, {}, {"HOLD": str(state.root / "hold")})
         keys = {f"passwordless-postgres:{key}": value for key, value in config.items()}
-        return deployment.up(StackFile(path=Path("stack"), document={"config": keys}), 20001, progress)
+        return deployment.up(
+            StackFile(path=Path("stack"), document={"config": keys}), {"postgresql": 20001}, progress
+        )
 
     return run
 
@@ -124,7 +126,7 @@ project, root, engine = map(Path, sys.argv[1:])
 deployment.CHECKOUT = project
 state = State(root=root, nominal=root, user=server_user())
 deployment.Deployment(state, examine(engine, ""), {}, {"HOLD": str(root / "hold")}).up(
-    StackFile(path=root, document={"config": {}}), 20001, Progress()
+    StackFile(path=root, document={"config": {}}), {}, Progress()
 )
 """
 

@@ -20,13 +20,16 @@ def write(folder: Path, text: str) -> Path:
 def test_the_copy_has_port_and_salt_and_everything_else_as_it_was(tmp_path: Path) -> None:
     text = (
         "config:\n  aws:region: eu-central-1\n  passwordless-postgres:selfManaged: {major: 16, port: 5432}\n"
+        "  passwordless-postgres:rds: {major: 17}\n"
     )
     path = write(tmp_path, text)
-    copy = yaml.safe_load(stack_file.read(path).completed(20001, "v1:salt"))
+    read = stack_file.read(path)
+    copy = yaml.safe_load(read.completed({"postgresql": 20001, "rds": 20002}, Path("/s/ca.pem"), "v1:salt"))
     assert copy == {
         "config": {
             "aws:region": "eu-central-1",
             "passwordless-postgres:selfManaged": {"major": 16, "port": 20001},
+            "passwordless-postgres:rds": {"major": 17, "port": 20002, "caBundle": "/s/ca.pem"},
         },
         "encryptionsalt": "v1:salt",
     }
@@ -37,7 +40,7 @@ def test_values_keep_their_types(tmp_path: Path) -> None:
     path = write(
         tmp_path, 'config:\n  passwordless-postgres:tags: {number: 17, text: "17", none: null, yes: "yes"}\n'
     )
-    copy = yaml.safe_load(stack_file.read(path).completed(1, "s"))
+    copy = yaml.safe_load(stack_file.read(path).completed({}, tmp_path, "s"))
     assert copy["config"]["passwordless-postgres:tags"] == {
         "number": 17,
         "text": "17",
@@ -47,14 +50,31 @@ def test_values_keep_their_types(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("section", "major"),
-    [("{major: 18}", 18), ("{}", stack_file.DEFAULT_MAJOR), ("{major: many}", None), ("null", None)],
+    ("self_managed", "rds", "majors"),
+    [
+        ("{major: 18}", "null", [18]),
+        ("{}", "{major: 18}", [stack_file.DEFAULT_MAJOR, 18]),
+        ("{major: 16}", "{major: 16}", [16]),
+        ("{major: many}", "{}", [stack_file.DEFAULT_MAJOR]),
+        ("null", "{major: true}", []),
+        ("null", "null", []),
+    ],
 )
-def test_the_release_is_known_before_the_program_runs(
-    tmp_path: Path, section: str, major: int | None
+def test_the_releases_are_known_before_the_program_runs(
+    tmp_path: Path, self_managed: str, rds: str, majors: list[int]
 ) -> None:
-    path = write(tmp_path, f"config:\n  passwordless-postgres:selfManaged: {section}\n")
-    assert stack_file.read(path).major == major
+    sections = {"selfManaged": self_managed, "rds": rds}
+    lines = [f"  passwordless-postgres:{name}: {section}\n" for name, section in sections.items()]
+    assert stack_file.read(write(tmp_path, "config:\n" + "".join(lines))).majors == majors
+
+
+def test_roles_are_those_of_both_databases_in_the_order_of_the_file(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        "config:\n  passwordless-postgres:rds: {roles: {b: {}, a: {}}}\n"
+        "  passwordless-postgres:selfManaged: {roles: {c: {}, a: {}}}\n",
+    )
+    assert stack_file.read(path).roles == ["c", "a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -72,4 +92,6 @@ def test_a_missing_stack_file_is_named(tmp_path: Path) -> None:
 
 
 def test_the_projects_own_stack_file_is_read() -> None:
-    assert stack_file.read(stack_file.DEFAULT_FILE).major in (15, 16, 17, 18)
+    majors = stack_file.read(stack_file.DEFAULT_FILE).majors
+    assert majors
+    assert set(majors) <= {15, 16, 17, 18}

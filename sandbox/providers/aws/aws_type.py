@@ -21,6 +21,7 @@ from sandbox.providers.autonaming import automatic_name
 from sandbox.providers.aws.registry import Record, Registry
 from sandbox.providers.properties import UNKNOWN, Archive, Asset, contains_unknown
 from sandbox.providers.resource_type import Call, Diff, Failure, Properties, Refused, ResourceType, State
+from sandbox.rds.databases import Databases
 
 DEFAULTS = "__defaults"
 
@@ -32,6 +33,7 @@ class Surroundings:
     endpoint: AwsEndpoint
     machines: Machines
     registry: Registry
+    databases: Databases | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ class AwsType(ResourceType):
         self.endpoint = surroundings.endpoint
         self.machines = surroundings.machines
         self.registry = surroundings.registry
+        self.databases = surroundings.databases
 
     # What subclasses say.
 

@@ -13,6 +13,8 @@ from sandbox.providers.aws import (
     access,
     buckets,
     compute,
+    database_groups,
+    databases,
     firewall,
     keys,
     monitoring,
@@ -29,6 +31,7 @@ from sandbox.providers.aws.functions import functions
 from sandbox.providers.aws.registry import Registry
 from sandbox.providers.provider import Provider
 from sandbox.providers.resource_type import Failure, Properties, Refused
+from sandbox.rds.databases import Databases
 
 TYPES: Sequence[type[AwsType]] = (
     access.InstanceProfile,
@@ -42,6 +45,9 @@ TYPES: Sequence[type[AwsType]] = (
     buckets.BucketVersioning,
     compute.Instance,
     compute.NetworkInterface,
+    database_groups.ParameterGroup,
+    database_groups.SubnetGroup,
+    databases.Instance,
     firewall.DefaultSecurityGroup,
     firewall.SecurityGroup,
     firewall.SecurityGroupEgressRule,
@@ -79,12 +85,19 @@ class AwsProvider(Provider):
         endpoint: Where services live that something reads at run time; must be running.
         machines: Brings instances to life; runs at once when a pointer is written.
         state_dir: The sandbox's state folder; the registry lies in its `aws`.
+        rds: Brings RDS instances to life; without it they can only be previewed.
     """
 
-    def __init__(self, endpoint: AwsEndpoint, machines: Machines, state_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        endpoint: AwsEndpoint,
+        machines: Machines,
+        state_dir: Path | None = None,
+        rds: Databases | None = None,
+    ) -> None:
         """See the class."""
         self.registry = Registry((state_dir or endpoint.state_dir) / "aws" / "resources.sqlite")
-        surroundings = Surroundings(endpoint, machines, self.registry)
+        surroundings = Surroundings(endpoint, machines, self.registry, rds)
         super().__init__("aws", [kind(surroundings) for kind in TYPES], functions(endpoint))
         endpoint.on_write(machines.notice)
 

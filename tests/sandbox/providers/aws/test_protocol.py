@@ -448,8 +448,8 @@ def test_refresh_sees_what_is_gone_and_what_changed(engine):
 
 
 def test_unknown_types_and_functions_are_named(engine):
-    assert "aws:rds/instance:Instance has no stand-in" in engine.refused(
-        lambda: engine.check("aws:rds/instance:Instance", "x", {})
+    assert "aws:rds/proxy:Proxy has no stand-in" in engine.refused(
+        lambda: engine.check("aws:rds/proxy:Proxy", "x", {})
     )
     assert "getAmi has no stand-in" in engine.refused(lambda: engine.invoke("aws:ec2/getAmi:getAmi"))
 
