@@ -10,6 +10,8 @@ traps (facts on 3.18 with PostgreSQL 15 to 18), and this is how each is kept out
 - Databases, schemas and extensions hold data: they are retained when they are no longer declared, as the
   machine retains them, and nothing that would replace a database is looked at after its creation.
 - No password exists anywhere, so the provider never compares one.
+- A role without `roles` and a `GrantRole` for it undo each other for ever: on RDS, `rds_iam` is said in the
+  role's own `roles`.
 """
 
 from __future__ import annotations
@@ -21,8 +23,9 @@ import pulumi
 import pulumi_postgresql as postgresql
 
 from components.names import slug
+from postgres.administrator import RDS_IAM
 from postgres.declaration import PRIVILEGES, TRUSTED_EXTENSIONS
-from postgres.roles import Declaration, GrantTarget, declaration_problems
+from postgres.roles import Declaration, GrantTarget, Platform, declaration_problems
 
 _LAST_MAJOR_WITHOUT_SELF_GRANT = 15
 _PUBLIC = "public"
@@ -43,6 +46,7 @@ class DatabaseRolesArgs:
     Attributes:
         declaration: What shall exist. Its administrator is who the provider logs in as.
         major: Major release of PostgreSQL.
+        platform: Where it runs; on RDS every role logs in by IAM.
 
     Raises:
         ValueError: The declaration has problems, or wants an extension that only a superuser can create.
@@ -50,16 +54,18 @@ class DatabaseRolesArgs:
 
     declaration: Declaration
     major: int
+    platform: Platform = "server"
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        problems = declaration_problems(self.declaration, self.major)
+        problems = declaration_problems(self.declaration, self.major, self.platform)
+        # On RDS that is a problem whoever carries the declaration out.
         problems += [
             f"database {database.name!r}: only a superuser can create extension {extension!r}, and the "
             "provider logs in as the administrator; declare it through the node, or drop it"
             for database in self.declaration.databases
             for extension in database.extensions
-            if extension not in TRUSTED_EXTENSIONS
+            if self.platform == "server" and extension not in TRUSTED_EXTENSIONS
         ]
         if problems:
             raise ValueError("declaration: " + "; ".join(problems))
@@ -185,6 +191,7 @@ class DatabaseRoles(pulumi.ComponentResource):
                 create_database=False,
                 create_role=False,
                 connection_limit=declared.connection_limit,
+                roles=[RDS_IAM] if args.platform == "rds" else None,
                 opts=pulumi.ResourceOptions(parent=self),
             )
             roles[declared.name] = role

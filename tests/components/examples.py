@@ -287,7 +287,11 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "CertificateAuthority": [lambda opts: authority("client", opts)],
     "ConnectionsDocument": [connections_document],
     "DatabaseMachine": [machine],
-    "DatabaseRoles": [database_roles, lambda opts: database_roles(opts, major=15)],
+    "DatabaseRoles": [
+        database_roles,
+        lambda opts: database_roles(opts, major=15),
+        lambda opts: database_roles(opts, platform="rds"),
+    ],
     "DesiredState": [desired_state],
     "Identity": [identity],
     "IdentitySecret": [identity_secret],

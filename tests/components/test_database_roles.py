@@ -126,6 +126,17 @@ def test_up_to_15_the_administrator_is_made_a_member() -> None:
     assert all(each.request.deleteBeforeReplace for each in memberships)
 
 
+def test_on_rds_every_role_logs_in_by_iam_and_the_administrator_is_left_alone() -> None:
+    recording = record(lambda: database_roles(platform="rds", major=15))
+    assert {each.name: each.inputs["roles"] for each in recording.of_type(ROLE)} == {
+        "roles-app_user": ["rds_iam"],
+        "roles-reporting": ["rds_iam"],
+    }
+    # A GrantRole of rds_iam beside them would be taken back by the next update of the role.
+    assert {each.inputs["role"] for each in recording.of_type(GRANT_ROLE)} == {"pgpl_admin"}
+    assert {each.inputs["grantRole"] for each in recording.of_type(GRANT_ROLE)} == {"app_user", "reporting"}
+
+
 def test_names_with_hyphens_do_not_collide() -> None:
     roles = tuple(
         Role(
@@ -153,6 +164,7 @@ def test_names_with_hyphens_do_not_collide() -> None:
         (replace(DECLARATION, databases=()), "database 'app' is not declared"),
     ],
 )
-def test_refused_declarations(declaration: Any, message: str) -> None:
+@pytest.mark.parametrize("platform", ["server", "rds"])
+def test_refused_declarations(declaration: Any, message: str, platform: Any) -> None:
     with pytest.raises(ValueError, match=message):
-        DatabaseRolesArgs(declaration=declaration, major=17)
+        DatabaseRolesArgs(declaration=declaration, major=17, platform=platform)
