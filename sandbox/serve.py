@@ -108,12 +108,14 @@ def _services(
     """
     # Slow to import, and only this process needs them.
     from sandbox.aws_endpoint import AwsEndpoint
+    from sandbox.functions import Functions
+    from sandbox.functions import api as lambda_api
     from sandbox.machines import Machines
     from sandbox.providers.aws import AwsProvider
     from sandbox.providers.postgresql import PostgresqlProvider
     from sandbox.providers.servicer import ProviderServer
     from sandbox.providers.tls import TlsProvider
-    from sandbox.rds.api import SERVICE, RdsApi
+    from sandbox.rds import api as rds_api
     from sandbox.rds.databases import Databases
 
     with contextlib.ExitStack() as stack:
@@ -128,9 +130,16 @@ def _services(
         stack.callback(lambda: machines.stop() if handing_over() else machines.stop_all())
         databases = Databases(state.root, endpoint, binaries, server_user)
         stack.callback(lambda: databases.stop() if handing_over() else databases.stop_all())
-        endpoint.serve(SERVICE, RdsApi(databases))
+        lambda_functions = Functions(state.root, endpoint)
+        stack.callback(lambda_functions.stop)
+        endpoint.serve(rds_api.SERVICE, rds_api.RdsApi(databases))
+        endpoint.serve(lambda_api.SERVICE, lambda_api.LambdaApi(lambda_functions))
         served: dict[str, int] = {}
-        for provider in (AwsProvider(endpoint, machines, rds=databases), TlsProvider(), PostgresqlProvider()):
+        for provider in (
+            AwsProvider(endpoint, machines, rds=databases, functions_of_lambda=lambda_functions),
+            TlsProvider(),
+            PostgresqlProvider(endpoint.operator),
+        ):
             server = ProviderServer(provider, ports[f"provider-{provider.package}"])
             server.start()
             stack.callback(server.stop)

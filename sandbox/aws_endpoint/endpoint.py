@@ -149,6 +149,10 @@ class AwsEndpoint:
             config=Config(retries={"total_max_attempts": 1}, max_pool_connections=64, proxies={}),
         )
 
+    def role(self, name: str) -> RoleDocuments | None:
+        """What IAM knows about a role."""
+        return self._door.moto.role(name)
+
     def _role_of_profile(self, profile: str) -> RoleDocuments | None:
         name = self._door.moto.role_of_profile(profile)
         return self._door.moto.role(name) if name else None

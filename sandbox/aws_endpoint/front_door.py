@@ -28,7 +28,7 @@ from sandbox.aws_endpoint.signature import (
 )
 
 # moto has stand-ins for these as well, which know nothing of what really runs.
-ANSWER_FOR_THEMSELVES = frozenset({"rds"})
+ANSWER_FOR_THEMSELVES = frozenset({"lambda", "rds"})
 
 Listener = Callable[[Operation], None]
 

@@ -19,6 +19,7 @@ from sandbox.aws_endpoint.exchange import HttpRequest
 SERVICES: Mapping[str, str] = {
     "ec2": "ec2",
     "iam": "iam",
+    "lambda": "lambda",
     "logs": "logs",
     "monitoring": "cloudwatch",
     "rds": "rds",
@@ -32,6 +33,7 @@ _IAM_PREFIXES = {"monitoring": "cloudwatch"}
 _PROTOCOLS: Mapping[str, str] = {
     "ec2": "ec2",
     "iam": "query",
+    "lambda": "rest-json",
     "monitoring": "query",
     "rds": "query",
     "s3": "rest-xml",
@@ -53,7 +55,7 @@ class Operation:
     Attributes:
         service: Signing name.
         name: Name in the service's model, such as `PutObject`.
-        protocol: Wire protocol of the request: `rest-xml`, `query`, `ec2`, `json` or `cbor`.
+        protocol: Wire protocol of the request: `rest-xml`, `rest-json`, `query`, `ec2`, `json` or `cbor`.
         parameters: Top-level members by their names in the model, as far as they are texts or JSON values.
             Bodies of S3 are not looked into.
     """
@@ -106,7 +108,7 @@ def name_operation(service: str, request: HttpRequest) -> Operation:
     protocol = protocol_of(service, request)
     model = _model(SERVICES[service])
     match protocol:
-        case "rest-xml":
+        case "rest-xml" | "rest-json":
             name, parameters = _by_http(model, request)
         case "json":
             name = (request.header("X-Amz-Target") or "").rsplit(".", 1)[-1]

@@ -105,12 +105,16 @@ _ERRORS: dict[str, dict[Kind, tuple[str, int, str]]] = {
 }
 
 
+# Protocols with the codes of JSON; those of REST have other statuses, which no client reads.
+_AS_JSON = {"cbor": "json", "rest-json": "json"}
+
+
 def answer(refusal: Refusal, protocol: str, request_id: str, *, with_body: bool = True) -> HttpResponse:
     """The response to a refused call; `with_body` is False for HEAD."""
     if refusal.kind is Kind.INVALID:
         code, status, words = refusal.code, 400, "{}"
     else:
-        code, status, words = _ERRORS["json" if protocol == "cbor" else protocol][refusal.kind]
+        code, status, words = _ERRORS[_AS_JSON.get(protocol, protocol)][refusal.kind]
     message = words.replace("{}", refusal.message)
     headers = {"x-amzn-RequestId": request_id, "x-amz-request-id": request_id}
     match protocol:

@@ -56,7 +56,9 @@ class Access:
     lacking: frozenset[str] = frozenset()
 
 
-def accesses(operation: Operation, region: str, secret_arns: Mapping[str, str]) -> list[Access]:
+def accesses(  # noqa: PLR0911 - one return a service
+    operation: Operation, region: str, secret_arns: Mapping[str, str]
+) -> list[Access]:
     """What a caller of `operation` must be allowed.
 
     Args:
@@ -77,8 +79,17 @@ def accesses(operation: Operation, region: str, secret_arns: Mapping[str, str]) 
             identifier = operation.parameters.get("DBInstanceIdentifier", "*")
             resource = f"arn:aws:rds:{region}:{ACCOUNT}:db:{identifier}"
             return [Access(action=operation.full_name, resource=resource)]
+        case "lambda":
+            return [_function(operation, region)]
         case _:
             return [Access(action=operation.full_name, resource=_global_resource(operation))]
+
+
+def _function(operation: Operation, region: str) -> Access:
+    action = "InvokeFunction" if operation.name == "Invoke" else operation.name
+    name = str(operation.parameters.get("FunctionName", "*"))
+    arn = name if name.startswith("arn:") else f"arn:aws:lambda:{region}:{ACCOUNT}:function:{name}"
+    return Access(action=f"lambda:{action}", resource=arn)
 
 
 def _s3(operation: Operation) -> list[Access]:

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 from sandbox.aws_endpoint import AwsEndpoint
 from sandbox.aws_endpoint.credentials import ACCOUNT, REGION
+from sandbox.functions import Functions
 from sandbox.machines import Machines
 from sandbox.providers.autonaming import automatic_name
 from sandbox.providers.aws.registry import Record, Registry
@@ -34,6 +35,7 @@ class Surroundings:
     machines: Machines
     registry: Registry
     databases: Databases | None = None
+    functions: Functions | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +106,7 @@ class AwsType(ResourceType):
         self.endpoint = surroundings.endpoint
         self.machines = surroundings.machines
         self.registry = surroundings.registry
+        self.functions = surroundings.functions
         self.databases = surroundings.databases
 
     # What subclasses say.

@@ -8,15 +8,18 @@ from pathlib import Path
 
 from sandbox.aws_endpoint import AwsEndpoint
 from sandbox.aws_endpoint.credentials import ACCOUNT
+from sandbox.functions import Functions
 from sandbox.machines import Machines
 from sandbox.providers.aws import (
     access,
     buckets,
     compute,
+    database_events,
     database_groups,
     databases,
     firewall,
     keys,
+    lambda_functions,
     monitoring,
     name_service,
     network,
@@ -45,6 +48,7 @@ TYPES: Sequence[type[AwsType]] = (
     buckets.BucketVersioning,
     compute.Instance,
     compute.NetworkInterface,
+    database_events.EventSubscription,
     database_groups.ParameterGroup,
     database_groups.SubnetGroup,
     databases.Instance,
@@ -54,6 +58,7 @@ TYPES: Sequence[type[AwsType]] = (
     firewall.SecurityGroupIngressRule,
     keys.Alias,
     keys.Key,
+    lambda_functions.LambdaFunction,
     monitoring.LogGroup,
     monitoring.MetricAlarm,
     name_service.Record,
@@ -86,6 +91,7 @@ class AwsProvider(Provider):
         machines: Brings instances to life; runs at once when a pointer is written.
         state_dir: The sandbox's state folder; the registry lies in its `aws`.
         rds: Brings RDS instances to life; without it they can only be previewed.
+        functions_of_lambda: The same for Lambda functions.
     """
 
     def __init__(
@@ -94,10 +100,11 @@ class AwsProvider(Provider):
         machines: Machines,
         state_dir: Path | None = None,
         rds: Databases | None = None,
+        functions_of_lambda: Functions | None = None,
     ) -> None:
         """See the class."""
         self.registry = Registry((state_dir or endpoint.state_dir) / "aws" / "resources.sqlite")
-        surroundings = Surroundings(endpoint, machines, self.registry, rds)
+        surroundings = Surroundings(endpoint, machines, self.registry, rds, functions_of_lambda)
         super().__init__("aws", [kind(surroundings) for kind in TYPES], functions(endpoint))
         endpoint.on_write(machines.notice)
 
