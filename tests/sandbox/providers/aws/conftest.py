@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from sandbox.aws_endpoint import AwsEndpoint
+from sandbox.functions import Functions
 from sandbox.machines import Machines
 from sandbox.providers.aws import AwsProvider
 from sandbox.providers.properties import decode, encode
@@ -33,7 +34,8 @@ class Engine:
             self.folder, self.endpoint.url, self.endpoint.metadata, {17: Path("/nowhere")}
         )
         self.machines.start()
-        self.provider = AwsProvider(self.endpoint, self.machines)
+        self.functions = Functions(self.folder, self.endpoint)
+        self.provider = AwsProvider(self.endpoint, self.machines, functions_of_lambda=self.functions)
         self.server = ProviderServer(self.provider)
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")

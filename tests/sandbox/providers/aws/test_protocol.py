@@ -9,13 +9,13 @@ import json
 import re
 import sys
 
-import pulumi_aws
 import pytest
 from botocore.exceptions import ClientError
 
 from sandbox.providers.aws.provider import TYPES
 from sandbox.providers.aws.registry import Record
 from sandbox.providers.properties import UNKNOWN, Secret
+from tests.recording_monitor import aws_class
 
 VPC = "aws:ec2/vpc:Vpc"
 SUBNET = "aws:ec2/subnet:Subnet"
@@ -47,8 +47,8 @@ TRUST = json.dumps(
 
 @pytest.mark.parametrize("kind", TYPES, ids=lambda kind: kind.__name__)
 def test_tokens_and_properties_are_those_of_the_sdk(kind):
-    module, _, name = kind.token.removeprefix("aws:").partition(":")
-    sdk = getattr(getattr(pulumi_aws, module.split("/")[0]), name)
+    sdk = aws_class(kind.token)
+    assert sdk is not None
     source = inspect.getsource(sys.modules[sdk.__module__])
     assert f"'{kind.token}'" in source
     names = {*kind.required, *kind.defaults, *kind.replace_on, *kind.hidden, *kind.secret_outputs}
