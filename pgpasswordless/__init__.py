@@ -26,11 +26,13 @@ if TYPE_CHECKING:
         NotSupportedError,
         PgpasswordlessError,
         StackError,
+        TokenError,
         UnknownNameError,
     )
     from pgpasswordless.identity_files import IdentityFiles
     from pgpasswordless.settings import fetch_identity, settings_for
     from pgpasswordless.stack import Stack, load
+    from pgpasswordless.tokens import TokenSource
 
 __all__ = [
     "Connections",
@@ -44,6 +46,8 @@ __all__ = [
     "RoleConnection",
     "Stack",
     "StackError",
+    "TokenError",
+    "TokenSource",
     "UnknownNameError",
     "fetch_identity",
     "load",
@@ -53,10 +57,18 @@ __all__ = [
 _MODULES = {
     "connections": ("Connections", "Database", "RoleConnection"),
     "drivers": ("Driver", "DriverSettings"),
-    "errors": ("IdentityError", "NotSupportedError", "PgpasswordlessError", "StackError", "UnknownNameError"),
+    "errors": (
+        "IdentityError",
+        "NotSupportedError",
+        "PgpasswordlessError",
+        "StackError",
+        "TokenError",
+        "UnknownNameError",
+    ),
     "identity_files": ("IdentityFiles",),
     "settings": ("fetch_identity", "settings_for"),
     "stack": ("Stack", "load"),
+    "tokens": ("TokenSource",),
 }
 
 

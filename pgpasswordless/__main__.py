@@ -1,7 +1,8 @@
-"""Command line: `python -m pgpasswordless show|verify`."""
+"""Command line: `python -m pgpasswordless show|token|verify`."""
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +13,17 @@ import typer
 from rich.console import Console
 
 from pgpasswordless.drivers import Driver
-from pgpasswordless.errors import PgpasswordlessError
+from pgpasswordless.errors import PgpasswordlessError, StackError
 from pgpasswordless.show import as_text, show
 from pgpasswordless.stack import Stack, load
+from pgpasswordless.token_login import token_source
+from pgpasswordless.tokens import TokenSource
 from pgpasswordless.verify import RULE_DEADLINE_SECONDS, verify
 from pgpasswordless.verify_table import PLAIN_WIDTH, print_verification
 
 app = typer.Typer(
     name="pgpasswordless",
-    help="Connect to PostgreSQL with certificates: settings per driver, and proof that they hold.",
+    help="Connect to PostgreSQL without passwords: settings per driver, tokens, and proof that they hold.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,7 +62,7 @@ def show_command(
     parameter: ParameterOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a role's certificate and key, and print how it connects."""
+    """Put a role's files in place, and print how it connects."""
     with _expected_errors():
         shown = show(
             _load(stack, connections, parameter),
@@ -69,6 +72,38 @@ def show_command(
             directory=directory,
         )
         typer.echo(shown.model_dump_json(by_alias=True, indent=2) if as_json else as_text(shown))
+
+
+@app.command("token")
+def token_command(
+    *,
+    database: Annotated[
+        str | None, typer.Option("--database", "-d", help="Database of the stack.", metavar="NAME")
+    ] = None,
+    role: Annotated[str | None, typer.Option("--role", "-r", help="Database role.", metavar="NAME")] = None,
+    stack: StackOption = None,
+    connections: ConnectionsOption = None,
+    parameter: ParameterOption = None,
+    host: Annotated[
+        str | None, typer.Option("--host", help="Endpoint, without a stack.", metavar="NAME")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", help="With --host.", metavar="NUMBER")] = 5432,
+    user: Annotated[str | None, typer.Option("--user", help="With --host.", metavar="NAME")] = None,
+    region: Annotated[str | None, typer.Option("--region", help="With --host.", metavar="NAME")] = None,
+) -> None:
+    """Print a login token for RDS, valid for 15 minutes, and nothing else."""
+    with _expected_errors():
+        if host is not None:
+            if not user:
+                raise StackError("--host needs --user: a token is for one database role")
+            source = TokenSource(
+                host=host, port=port, user=user, region=region or os.environ.get("AWS_REGION")
+            )
+        else:
+            if not database or not role:
+                raise StackError("give --database and --role of a stack, or --host and --user")
+            source = token_source(_load(stack, connections, parameter), database, role)
+        typer.echo(source())
 
 
 @app.command("verify")

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
@@ -38,9 +39,7 @@ class Aws:
         region = arn.split(":")[3] if arn and arn.count(":") >= 5 else None
         return {
             "endpoint_url": endpoint,
-            "region_name": region
-            or self._environment.get("AWS_REGION")
-            or self._environment.get("AWS_DEFAULT_REGION"),
+            "region_name": region,
             "config": Config(
                 connect_timeout=5,
                 read_timeout=20,
@@ -50,6 +49,10 @@ class Aws:
             ),
         }
 
+    def session(self) -> boto3.Session:
+        """A boto3 session with the stack's credentials."""
+        return self._session
+
     @cached_property
     def _session(self) -> boto3.Session:
         # One session for all clients: it reads the services' descriptions once.
@@ -58,6 +61,7 @@ class Aws:
             aws_secret_access_key=self._environment.get("AWS_SECRET_ACCESS_KEY"),
             aws_session_token=self._environment.get("AWS_SESSION_TOKEN"),
             profile_name=self._environment.get("AWS_PROFILE"),
+            region_name=self._environment.get("AWS_REGION") or self._environment.get("AWS_DEFAULT_REGION"),
         )
 
     def secrets(self, arn: str) -> SecretsManagerClient:
@@ -67,6 +71,10 @@ class Aws:
     def logs(self, arn: str) -> CloudWatchLogsClient:
         """CloudWatch Logs in the region of the resource `arn`."""
         return self._session.client("logs", **self._options(arn))
+
+    def databases(self, region: str) -> RDSClient:
+        """RDS in `region`."""
+        return self._session.client("rds", **self._options(f"arn:aws:rds:{region}::"))
 
     def parameters(self) -> SSMClient:
         """Systems Manager parameters."""

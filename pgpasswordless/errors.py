@@ -19,3 +19,7 @@ class NotSupportedError(PgpasswordlessError):
 
 class IdentityError(PgpasswordlessError):
     """A role's certificate and key could not be fetched, are wrong, or cannot be stored safely."""
+
+
+class TokenError(PgpasswordlessError):
+    """No token for a login by IAM can be made, or it would not be accepted."""

@@ -78,6 +78,21 @@ def write(directory: Path, identity: Identity, trusted: CertificateBundle) -> Id
         KEY: identity.key_pem,
         KEY_DER: identity.key_der,
     }
+    _store(directory, contents)
+    return IdentityFiles.in_directory(directory, identity.not_after)
+
+
+def write_trust(directory: Path, trusted: CertificateBundle) -> Path:
+    """Write what a client trusts, for a role that logs in without files of its own; the path of the file.
+
+    Raises:
+        IdentityError: as `write`.
+    """
+    _store(directory, {ROOT_CERTIFICATE: trusted.pem.encode()})
+    return directory / ROOT_CERTIFICATE
+
+
+def _store(directory: Path, contents: dict[str, bytes]) -> None:
     try:
         _make_private(directory)
         with _locked(directory):
@@ -85,7 +100,6 @@ def write(directory: Path, identity: Identity, trusted: CertificateBundle) -> Id
                 _replace(directory, contents)
     except OSError as error:
         raise IdentityError(f"cannot store the identity in {directory}: {error.strerror}") from None
-    return IdentityFiles.in_directory(directory, identity.not_after)
 
 
 def _make_private(directory: Path) -> None:
@@ -153,7 +167,10 @@ def _replace(directory: Path, contents: dict[str, bytes]) -> None:
     previous = _target(directory / CURRENT)
     _link(directory / CURRENT, generation.name)
     for name in NAMES:
-        _link(directory / name, f"{CURRENT}/{name}")
+        if name in contents:
+            _link(directory / name, f"{CURRENT}/{name}")
+        else:
+            (directory / name).unlink(missing_ok=True)
     for old in directory.iterdir():
         # The one before stays: a client may be between reading its certificate and its key.
         if old.name.startswith((GENERATION_PREFIX, ".new-")) and old.name not in {generation.name, previous}:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import quote
 
 from pgpasswordless.identity_files import IdentityFiles
@@ -23,15 +24,14 @@ PARAMETERS = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """Where and as whom to log in by certificate.
+class ServerTarget:
+    """Where and as whom to log in, however that is proven.
 
     Attributes:
         host: a name in the server's certificate.
         port: TCP port.
         dbname: database of the server.
         user: database role.
-        files: the role's files.
         max_lifetime_seconds: recommended maximum lifetime of a pooled connection.
         psql: path of the psql program to print, None for the one on PATH.
     """
@@ -40,27 +40,64 @@ class Target:
     port: int
     dbname: str
     user: str
-    files: IdentityFiles
     max_lifetime_seconds: int
     psql: str | None = None
 
+    @property
+    def root_certificate(self) -> Path:
+        """File of the authorities that the client trusts for the server."""
+        raise NotImplementedError
 
-def keywords(target: Target) -> dict[str, str | int]:
-    """The parameters of `PARAMETERS`, which every supported libpq knows.
+
+@dataclass(frozen=True, kw_only=True)
+class Target(ServerTarget):
+    """A login by certificate; `files` are the role's."""
+
+    files: IdentityFiles
+
+    @property
+    def root_certificate(self) -> Path:
+        """See the base."""
+        return self.files.root_certificate
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenTarget(ServerTarget):
+    """A login by IAM token.
+
+    Attributes:
+        region: AWS region that tokens are signed for.
+        trust: file of the authorities.
+        token_command: shell command that prints a token.
+    """
+
+    region: str
+    trust: Path
+    token_command: str
+
+    @property
+    def root_certificate(self) -> Path:
+        """See the base."""
+        return self.trust
+
+
+def keywords(target: ServerTarget) -> dict[str, str | int]:
+    """The parameters of `PARAMETERS`, which every supported libpq knows; never a token.
 
     Later ones (`sslcertmode` 16, `sslnegotiation` 17) are an error to an older libpq. GSS
     encryption is off because libpq would prefer it to TLS.
     """
-    files = target.files
+    certificate: dict[str, str | int] = {}
+    if isinstance(target, Target):
+        certificate = {"sslcert": str(target.files.certificate), "sslkey": str(target.files.key)}
     return {
         "host": target.host,
         "port": target.port,
         "dbname": target.dbname,
         "user": target.user,
         "sslmode": "verify-full",
-        "sslrootcert": str(files.root_certificate),
-        "sslcert": str(files.certificate),
-        "sslkey": str(files.key),
+        "sslrootcert": str(target.root_certificate),
+        **certificate,
         "gssencmode": "disable",
     }
 
@@ -88,7 +125,7 @@ def uri_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def uri(target: Target, scheme: str, names: tuple[str, ...], path_safe: str = "") -> str:
+def uri(target: ServerTarget, scheme: str, names: tuple[str, ...], path_safe: str = "") -> str:
     """A connection URI with the parameters `names` of `keywords` in its query."""
     values = keywords(target)
     query = "&".join(f"{name}={encode(str(values[name]))}" for name in names)
@@ -98,6 +135,9 @@ def uri(target: Target, scheme: str, names: tuple[str, ...], path_safe: str = ""
     )
 
 
-def psql_command(target: Target) -> str:
-    """A shell command that starts psql as `target` says."""
-    return shlex.join([target.psql or "psql", conninfo(keywords(target))])
+def psql_command(target: ServerTarget) -> str:
+    """A shell command that starts psql as `target` says; a token is asked for when it runs."""
+    command = shlex.join([target.psql or "psql", conninfo(keywords(target))])
+    if isinstance(target, TokenTarget):
+        return f'PGPASSWORD="$({target.token_command})" {command}'
+    return command

@@ -10,8 +10,9 @@ from pgpasswordless.directories import identity_directory
 from pgpasswordless.drivers import Driver, DriverSettings, render
 from pgpasswordless.errors import IdentityError, NotSupportedError, UnknownNameError
 from pgpasswordless.identity_files import IdentityFiles
-from pgpasswordless.libpq import Target
+from pgpasswordless.libpq import ServerTarget, Target
 from pgpasswordless.stack import Stack
+from pgpasswordless.token_login import token_target
 
 
 def settings_for(
@@ -28,8 +29,9 @@ def settings_for(
 
     Raises:
         UnknownNameError: there is no such driver, database or role.
-        NotSupportedError: the database does not use certificates, or the driver cannot carry a name.
+        NotSupportedError: the driver cannot carry a name.
         IdentityError: the role's certificate and key cannot be had, are wrong, or cannot be stored.
+        TokenError: the document's host and region do not fit each other.
     """
     try:
         known = Driver(driver)
@@ -37,8 +39,14 @@ def settings_for(
         raise UnknownNameError(
             f"there are no settings for the driver {str(driver)!r}; there are for: {', '.join(Driver)}"
         ) from None
-    require_certificates(stack, database)
-    return render(known, target_for(stack, database, role, fetch_identity(stack, database, role, directory)))
+    return render(known, target_of(stack, database, role, directory))
+
+
+def target_of(stack: Stack, database: str, role: str, directory: Path | None = None) -> ServerTarget:
+    """How `role` logs in to `database`, by certificate or token; arguments and errors of `settings_for`."""
+    if stack.database(database).authentication == "iam":
+        return token_target(stack, database, role, directory)
+    return target_for(stack, database, role, fetch_identity(stack, database, role, directory))
 
 
 def fetch_identity(
@@ -77,11 +85,11 @@ def require_certificates(stack: Stack, database: str) -> None:
 
     Raises:
         UnknownNameError: there is no such database.
-        NotSupportedError: it uses IAM tokens, which this version cannot make.
+        NotSupportedError: it uses IAM tokens, for which there are no files.
     """
     authentication = stack.database(database).authentication
     if authentication != "certificate":
         raise NotSupportedError(
-            f"database {database!r} of stack {stack.name!r} uses authentication {authentication!r}, which is"
-            " not supported yet in this version; supported is: certificate"
+            f"database {database!r} of stack {stack.name!r} uses authentication {authentication!r}, which has"
+            " no identity to fetch; use TokenSource, or `python -m pgpasswordless token`"
         )

@@ -5,27 +5,28 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pgpasswordless.connections import Document
+from pgpasswordless.connections import Authentication, Document
 from pgpasswordless.drivers import Driver, DriverSettings, render
-from pgpasswordless.libpq import conninfo, keywords, psql_command
-from pgpasswordless.settings import fetch_identity, target_for
+from pgpasswordless.libpq import ServerTarget, Target, conninfo, keywords, psql_command
+from pgpasswordless.settings import target_of
 from pgpasswordless.stack import Stack
 
 
 class Files(Document):
-    """Paths of the role's files."""
+    """Paths of the role's files; a role that logs in by token has none of its own."""
 
     root_certificate: str
-    certificate: str
-    key: str
-    key_der: str
+    certificate: str | None = None
+    key: str | None = None
+    key_der: str | None = None
 
 
 class Shown(Document):
     """The answer of `show` as a document.
 
     Attributes:
-        certificate_not_after: end of the certificate's validity, RFC 3339 UTC.
+        authentication: how the role logs in.
+        certificate_not_after: end of the certificate's validity, RFC 3339 UTC; None without one.
         connection_string: libpq's keyword/value form.
         psql: shell command that works as it stands.
         driver: settings of the driver that was asked for.
@@ -38,8 +39,9 @@ class Shown(Document):
     host: str
     port: int
     dbname: str
+    authentication: Authentication
     files: Files
-    certificate_not_after: str
+    certificate_not_after: str | None
     max_lifetime_seconds: int
     connection_string: str
     psql: str
@@ -49,9 +51,8 @@ class Shown(Document):
 def show(
     stack: Stack, *, database: str, role: str, driver: Driver | None = None, directory: Path | None = None
 ) -> Shown:
-    """Fetch the role's files and say how it connects; errors as in `settings.settings_for`."""
-    files = fetch_identity(stack, database, role, directory)
-    target = target_for(stack, database, role, files)
+    """Put the role's files in place and say how it connects; errors as in `settings.settings_for`."""
+    target = target_of(stack, database, role, directory)
     return Shown(
         stack=stack.name,
         database=database,
@@ -59,13 +60,11 @@ def show(
         host=target.host,
         port=target.port,
         dbname=target.dbname,
-        files=Files(
-            root_certificate=str(files.root_certificate),
-            certificate=str(files.certificate),
-            key=str(files.key),
-            key_der=str(files.key_der),
+        authentication=stack.database(database).authentication,
+        files=_files(target),
+        certificate_not_after=(
+            f"{target.files.not_after:%Y-%m-%dT%H:%M:%SZ}" if isinstance(target, Target) else None
         ),
-        certificate_not_after=f"{files.not_after:%Y-%m-%dT%H:%M:%SZ}",
         max_lifetime_seconds=target.max_lifetime_seconds,
         connection_string=conninfo(keywords(target)),
         psql=psql_command(target),
@@ -73,10 +72,27 @@ def show(
     )
 
 
+def _files(target: ServerTarget) -> Files:
+    if not isinstance(target, Target):
+        return Files(root_certificate=str(target.root_certificate))
+    files = target.files
+    return Files(
+        root_certificate=str(files.root_certificate),
+        certificate=str(files.certificate),
+        key=str(files.key),
+        key_der=str(files.key_der),
+    )
+
+
 def as_text(shown: Shown) -> str:
     """The answer for people; connection string and command stand alone on their lines, for copying."""
     subject = f"{shown.role} on {shown.database} ({shown.stack})"
-    parts = [f"# {subject}, certificate valid until {shown.certificate_not_after}"]
+    proof = (
+        f"certificate valid until {shown.certificate_not_after}"
+        if shown.certificate_not_after
+        else "IAM token, valid for 15 minutes and for one login at a time"
+    )
+    parts = [f"# {subject}, {proof}"]
     if shown.driver is None:
         parts += [shown.connection_string, "", shown.psql]
         return "\n".join(parts)

@@ -55,12 +55,16 @@ class Stack:
         connections: the document.
         aws: clients with the stack's credentials and endpoint.
         psql: path of a psql program, None for the one on PATH.
+        reference: options by which the command line finds the same document again.
+        contexts: folder of the stack context, None where there was none.
     """
 
     name: str
     connections: Connections
     aws: Aws = field(default_factory=lambda: Aws({}), repr=False)
     psql: str | None = None
+    reference: tuple[str, ...] = ()
+    contexts: Path | None = None
 
     def database(self, name: str) -> Database:
         """The database called `name`.
@@ -132,8 +136,22 @@ def load(
         where = f"output connections of Pulumi stack {stack}"
         document = _parse(_stack_output(stack), where)
     return Stack(
-        name=stack or document.stack, connections=document, aws=aws, psql=context.psql if context else None
+        name=stack or document.stack,
+        connections=document,
+        aws=aws,
+        psql=context.psql if context else None,
+        reference=_reference(stack, connections, parameter),
+        contexts=context_path.parent if context_path else None,
     )
+
+
+def _reference(stack: str | None, connections: Path | str | None, parameter: str | None) -> tuple[str, ...]:
+    options = {
+        "--stack": stack,
+        "--connections": str(Path(connections).absolute()) if connections is not None else None,
+        "--parameter": parameter,
+    }
+    return tuple(part for name, value in options.items() if value is not None for part in (name, value))
 
 
 def _find_context(stack: str) -> tuple[Context | None, Path | None]:

@@ -6,12 +6,9 @@ what the Python ones print is proven by logging in (tests/pgpasswordless).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from enum import StrEnum
-from typing import Any
 
-from pgpasswordless.connections import Document
+from pgpasswordless.drivers.model import Driver, DriverSettings, Pool, lines, literal, npgsql_value
 from pgpasswordless.errors import NotSupportedError
 from pgpasswordless.libpq import Target, conninfo, encode, keywords, psql_command, uri, uri_host
 
@@ -19,84 +16,10 @@ TLS_NAMES = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 RELOADED = "The files are read again for each new connection: a renewed certificate needs no restart."
 
 
-class Driver(StrEnum):
-    """The drivers that have settings here."""
-
-    LIBPQ = "libpq"
-    PSYCOPG = "psycopg"
-    SQLALCHEMY = "sqlalchemy"
-    SQLALCHEMY_ASYNCPG = "sqlalchemy-asyncpg"
-    ASYNCPG = "asyncpg"
-    PGJDBC = "pgjdbc"
-    NPGSQL = "npgsql"
-    NODE_POSTGRES = "node-postgres"
-    PGX = "pgx"
-
-
-class Pool(Document):
-    """How the driver's usual pool limits the life of a connection.
-
-    `setting` is the pool's own name for it and `value` is in `unit`.
-    """
-
-    setting: str
-    value: int
-    unit: str
-
-
-class DriverSettings(Document):
-    """What one driver needs for one role.
-
-    Attributes:
-        driver: the driver.
-        language: of the snippet.
-        connection_string: in the driver's own form; holds no secret.
-        keywords: keyword arguments of the driver's connect function, where it takes them.
-        snippet: code that connects.
-        files: paths of the files that must be there.
-        pool: recommended maximum lifetime of a pooled connection; None where no pool has one.
-        notes: versions that are needed, and what to know.
-    """
-
-    driver: Driver
-    language: str
-    connection_string: str
-    keywords: dict[str, Any]
-    snippet: str
-    files: tuple[str, ...]
-    pool: Pool | None
-    notes: tuple[str, ...]
-
-
-def render(driver: Driver, target: Target) -> DriverSettings:
-    """The settings of `driver` for `target`.
-
-    Raises:
-        NotSupportedError: the driver's connection string cannot carry the database's name.
-    """
-    return _BUILDERS[driver](target)
-
-
-def npgsql_value(value: str) -> str:
-    """One value of an ADO.NET connection string, in quotes where it must be."""
-    if value and value == value.strip() and not any(character in value for character in ";'\"="):
-        return value
-    return '"' + value.replace('"', '""') + '"'
-
-
-def _literal(text: str) -> str:
-    """`text` as a string literal that Java, C#, Go and JavaScript read alike."""
-    return json.dumps(text, ensure_ascii=False)
-
-
 def _files(target: Target, *, key_der: bool = False) -> tuple[str, ...]:
     files = target.files
     key = files.key_der if key_der else files.key
     return (str(files.root_certificate), str(files.certificate), str(key))
-
-
-def _lines(values: dict[str, str | int]) -> str:
-    return "".join(f"    {name}={value!r},\n" for name, value in values.items())
 
 
 def _libpq(target: Target) -> DriverSettings:
@@ -127,7 +50,7 @@ def _psycopg(target: Target) -> DriverSettings:
         language="python",
         connection_string=conninfo(values),
         keywords=values,
-        snippet=f"import psycopg\n\nconnection = psycopg.connect(\n{_lines(values)})",
+        snippet=f"import psycopg\n\nconnection = psycopg.connect(\n{lines(values)})",
         files=_files(target),
         pool=Pool(
             setting="psycopg_pool.ConnectionPool(max_lifetime=)",
@@ -240,7 +163,7 @@ def _pgjdbc(target: Target) -> DriverSettings:
         language="java",
         connection_string=url,
         keywords={},
-        snippet=f"var connection = java.sql.DriverManager.getConnection(\n    {_literal(url)});",
+        snippet=f"var connection = java.sql.DriverManager.getConnection(\n    {literal(url)});",
         files=(root, certificate, key),
         pool=Pool(
             setting="HikariCP maxLifetime", value=target.max_lifetime_seconds * 1000, unit="milliseconds"
@@ -277,7 +200,7 @@ def _npgsql(target: Target) -> DriverSettings:
         connection_string=text,
         keywords={},
         snippet=(
-            f"await using var dataSource = Npgsql.NpgsqlDataSource.Create(\n    {_literal(text + lifetime)});"
+            f"await using var dataSource = Npgsql.NpgsqlDataSource.Create(\n    {literal(text + lifetime)});"
         ),
         files=(root, certificate, key),
         pool=Pool(setting="Connection Lifetime", value=target.max_lifetime_seconds, unit="seconds"),
@@ -315,7 +238,7 @@ def _node_postgres(target: Target) -> DriverSettings:
         snippet=(
             'import pg from "pg";\n\n'
             "const pool = new pg.Pool({\n"
-            f"  connectionString: {_literal(url)},\n"
+            f"  connectionString: {literal(url)},\n"
             f"  maxLifetimeSeconds: {target.max_lifetime_seconds},\n"
             "});"
         ),
@@ -342,7 +265,7 @@ def _pgx(target: Target) -> DriverSettings:
         connection_string=url,
         keywords={},
         snippet=(
-            f"const url = {_literal(url)}\n\n"
+            f"const url = {literal(url)}\n\n"
             "config, err := pgxpool.ParseConfig(url)\n"
             "if err != nil {\n\treturn err\n}\n"
             f"config.MaxConnLifetime = {target.max_lifetime_seconds} * time.Second\n"
@@ -367,7 +290,7 @@ def _pgx(target: Target) -> DriverSettings:
     )
 
 
-_BUILDERS: dict[Driver, Callable[[Target], DriverSettings]] = {
+BUILDERS: dict[Driver, Callable[[Target], DriverSettings]] = {
     Driver.LIBPQ: _libpq,
     Driver.PSYCOPG: _psycopg,
     Driver.SQLALCHEMY: _sqlalchemy,

@@ -1,0 +1,223 @@
+"""Tokens of RDS IAM database authentication: the password of one login, good for 15 minutes.
+
+A token is asked for only when a connection is opened, so a pool must ask for one per new connection
+instead of keeping the first: `TokenSource` is what to give to it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+
+from pgpasswordless.aws import reason
+from pgpasswordless.errors import TokenError
+from pgpasswordless.rds_names import canonical_name, may_be_alias, normalised, region_in
+
+if TYPE_CHECKING:
+    from botocore.credentials import ReadOnlyCredentials
+    from mypy_boto3_rds import RDSClient
+
+LIFE_SECONDS = 900
+# What clocks that differ and a slow connection may take of a token's life.
+MARGIN_SECONDS = 120
+
+_signing: ContextVar[bool] = ContextVar("pgpasswordless_signing", default=False)
+
+
+class _SigningUnlogged(logging.Filter):
+    """Drops what botocore logs at DEBUG while it signs: the parts of which a token can be put together."""
+
+    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  the signature is logging's
+        return not _signing.get()
+
+
+logging.getLogger("botocore.auth").addFilter(_SigningUnlogged())
+
+
+@contextmanager
+def unlogged() -> Iterator[None]:
+    """The block's signatures, in this thread or task, stay out of botocore's log."""
+    mark = _signing.set(True)
+    try:
+        yield
+    finally:
+        _signing.reset(mark)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Minted:
+    token: str = field(repr=False)
+    at: float
+    credentials: ReadOnlyCredentials = field(repr=False)
+
+
+class TokenSource:
+    """Gives a token that is good for a login now; call it for each new connection.
+
+    Tokens are kept until shortly before they expire, or until the credentials that signed them are
+    replaced. One source serves one endpoint and user; threads may share it.
+
+    With psycopg `password=source()`, with psycopg_pool `kwargs=source.keywords(**parameters)`, with
+    asyncpg `password=source.without_blocking`, with SQLAlchemy
+    `event.listen(engine, "do_connect", source.do_connect)`.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        user: str,
+        region: str | None = None,
+        session: boto3.Session | None = None,
+        clock: Callable[[], float] = time.time,
+        look_up: Callable[[str], str | None] = canonical_name,
+    ) -> None:
+        """Keep what tokens are for; no credential is looked up yet.
+
+        Args:
+            host: the endpoint's own name, not an alias: it is what RDS signs.
+            port: of the endpoint.
+            user: database role, in its own case.
+            region: of the database; None for the one in `host`, or else the session's.
+            session: whose credentials sign; boto3's own when None.
+            clock: seconds since 1970.
+            look_up: canonical name of a host, None when there is none.
+
+        Raises:
+            TokenError: the host name says another region than `region`.
+        """
+        self.host = normalised(host)
+        self.port = port
+        self.user = user
+        named = region_in(host)
+        if region and named and region != named:
+            raise TokenError(
+                f"the host {host!r} is in region {named!r}, and the region given is {region!r}: a token for"
+                f" another region is refused; give the region {named!r}"
+            )
+        self.region = region or named
+        self._session = session
+        self._client: RDSClient | None = None
+        self._clock = clock
+        self._look_up = look_up
+        self._lock = threading.Lock()
+        self._minted: _Minted | None = None
+
+    def __repr__(self) -> str:
+        """What it is for; no token."""
+        return (
+            f"TokenSource(host={self.host!r}, port={self.port}, user={self.user!r}, region={self.region!r})"
+        )
+
+    def __call__(self) -> str:
+        """A token, from before when it is still good.
+
+        Raises:
+            TokenError: there are no credentials, or they have expired; there is no region; or the host is
+                an alias of an endpoint.
+        """
+        with self._lock:
+            with _expected_errors(self.user):
+                credentials = self.credentials()
+            now = self._clock()
+            kept = self._minted
+            # A clock that was set back says nothing of a token's age.
+            if (
+                kept
+                and kept.credentials == credentials
+                and 0 <= now - kept.at < LIFE_SECONDS - MARGIN_SECONDS
+            ):
+                return kept.token
+            self._minted = None
+            self._require_endpoint()
+            with _expected_errors(self.user), unlogged():
+                client = self._rds()
+                token = client.generate_db_auth_token(
+                    DBHostname=self.host, Port=self.port, DBUsername=self.user, Region=client.meta.region_name
+                )
+            self._minted = _Minted(token=token, at=now, credentials=credentials)
+            return token
+
+    async def without_blocking(self) -> str:
+        """A token for an asynchronous program; credentials may have to be fetched over the network."""
+        return await asyncio.to_thread(self)
+
+    def keywords(self, **parameters: Any) -> Callable[[], Mapping[str, Any]]:
+        """Connection parameters with a token, as `kwargs=` of psycopg_pool asks for them each time."""
+
+        def resolved() -> dict[str, Any]:
+            return {**parameters, "password": self()}
+
+        return resolved
+
+    def do_connect(self, _dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
+        """The listener of SQLAlchemy's event of this name."""
+        parameters["password"] = self()
+
+    def credentials(self) -> ReadOnlyCredentials:
+        """The credentials that sign now, renewed where they end soon.
+
+        Raises:
+            TokenError: there are none.
+            BotoCoreError: they cannot be had.
+        """
+        if self._session is None:
+            self._session = boto3.Session()
+        found = self._session.get_credentials()
+        if found is None:
+            raise TokenError(
+                f"there are no AWS credentials to sign a token for {self.user!r} with; log in to AWS, or set"
+                " AWS_PROFILE or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+            )
+        return found.get_frozen_credentials()
+
+    def _rds(self) -> RDSClient:
+        if self._client is None:
+            session = self._session or boto3.Session()
+            region = self.region or session.region_name
+            if not region:
+                raise TokenError(
+                    f"no region is known for a token for host {self.host!r}; give the database's region, or"
+                    " set AWS_REGION"
+                )
+            self.region = region
+            self._client = session.client("rds", region_name=region)
+        return self._client
+
+    def _require_endpoint(self) -> None:
+        if not may_be_alias(self.host):
+            return
+        name = self._look_up(self.host)
+        if name and region_in(name):
+            raise TokenError(
+                f"the host {self.host!r} is an alias of {normalised(name)!r}: RDS accepts only tokens for the"
+                " endpoint's own name; give that name as the host"
+            )
+
+
+@contextmanager
+def _expected_errors(user: str) -> Iterator[None]:
+    try:
+        yield
+    except (BotoCoreError, ClientError) as error:
+        raise TokenError(
+            f"the AWS credentials to sign a token for {user!r} with cannot be had: {reason(error)}; log in to"
+            " AWS again"
+        ) from None
+    except RuntimeError as error:
+        # botocore's word for temporary credentials that have ended and were not replaced.
+        raise TokenError(
+            f"the AWS credentials to sign a token for {user!r} with have expired: {error}; log in to AWS"
+            " again"
+        ) from None
