@@ -49,7 +49,7 @@ class RdsApi:
                         "MissingParameter",
                     )
                 instance = self._named(identifier)
-                if instance.status != "available":
+                if instance.status not in ("available", "incompatible-parameters"):
                     raise Refusal(
                         Kind.INVALID, "Database instance is not in available state.", "InvalidDBInstanceState"
                     )

@@ -17,9 +17,7 @@ IAM_ROLE = "rds_iam"
 IAM_ERROR_LOG = "iam-db-auth-error"
 POSTGRESQL_LOG = "postgresql"
 
-Status = Literal[
-    "creating", "available", "starting", "rebooting", "deleting", "failed", "incompatible-parameters"
-]
+Status = Literal["creating", "available", "starting", "rebooting", "deleting", "incompatible-parameters"]
 
 
 @dataclass(frozen=True, kw_only=True)

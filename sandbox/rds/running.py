@@ -95,15 +95,22 @@ class RunningInstance:
             self._server.set_password(instance.master, password)
 
     def start(self) -> None:
-        """Brings server and port back.
-
-        Raises:
-            ServerError: PostgreSQL does not start.
-            OSError: The port is taken.
-        """
-        with self._lock:
-            if self.instance.prepared and not self._parting.is_set():
-                self._bring_up()
+        """Brings server and port back, and tries again for a while: backends may outlive a killed server."""
+        for seconds in _RETRIES_SECONDS:
+            if self._parting.wait(seconds):
+                return
+            with self._lock:
+                up = self._endpoint is not None and self._server.process is not None
+                if up or not self.instance.prepared or self._parting.is_set():
+                    return
+                if self.instance.status == "incompatible-parameters":
+                    return
+                try:
+                    self._bring_up()
+                except (ServerError, OSError) as error:
+                    _log.warning("%s does not start: %s", self.instance.identifier, error)
+                else:
+                    return
 
     def close(self) -> None:
         """Ends the port; the server goes on, for a successor to take over."""
@@ -150,8 +157,11 @@ class RunningInstance:
                 self._close_endpoint()
             if instance.identifier != old.identifier:
                 self._rename(instance.identifier)
+            if self._server.process is None:
+                # It did not start with what it had; there is no reason to wait with what may mend it.
+                instance = replace(instance, parameters=rebooted(instance.parameters))
             self._keep(instance)
-            self._bring_up()
+            self._bring_up_with_parameters()
             if password is not None:
                 self._server.set_password(instance.master, password)
 
@@ -166,7 +176,7 @@ class RunningInstance:
                 replace(self.instance, parameters=rebooted(self.instance.parameters), status="rebooting")
             )
             self._server.stop()
-            self._bring_up()
+            self._bring_up_with_parameters()
 
     def renew(self) -> None:
         """Serves a new certificate if the present one is near its end."""
@@ -179,15 +189,11 @@ class RunningInstance:
         self.instance = self.instance.with_status(status)
 
     def _bring_up(self) -> None:
-        try:
-            self._server.configure(self.instance, self._surroundings.authentication_seconds)
-            if self._server.process is None:
-                self._server.start()
-            else:
-                self._server.reload()
-        except ServerError:
-            self._keep(self.instance.with_status("incompatible-parameters"))
-            raise
+        self._server.configure(self.instance, self._surroundings.authentication_seconds)
+        if self._server.process is None:
+            self._server.start()
+        else:
+            self._server.reload()
         process = self._server.process
         if process is not None and process != self._watched:
             self._watched = process
@@ -203,6 +209,13 @@ class RunningInstance:
         lacking = [*unheeded(self.instance.parameters.applied), *self._server.lacking(self.instance)]
         if lacking:
             _log.info("%s: not to be had here: %s", self.instance.identifier, ", ".join(lacking))
+
+    def _bring_up_with_parameters(self) -> None:
+        try:
+            self._bring_up()
+        except ServerError:
+            self._keep(self.instance.with_status("incompatible-parameters"))
+            raise
 
     def _rules(self) -> Rules:
         instance, shared = self.instance, self._surroundings
@@ -226,20 +239,7 @@ class RunningInstance:
     def _watch(self, process: psutil.Process) -> None:
         """Starts a server again that has ended without being asked to."""
         ended(process)
-        for seconds in _RETRIES_SECONDS:
-            if self._parting.wait(seconds):
-                return
-            with self._lock:
-                if self._parting.is_set() or self._server.process is not None:
-                    return
-                _log.warning("%s: PostgreSQL has ended; starting it again", self.instance.identifier)
-                try:
-                    self._bring_up()
-                except (ServerError, OSError) as error:
-                    _log.warning("%s: %s", self.instance.identifier, error)
-                else:
-                    return
-        self._keep(self.instance.with_status("failed"))
+        self.start()
 
     def _close_endpoint(self) -> None:
         if self._endpoint is not None:

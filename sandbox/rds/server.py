@@ -145,6 +145,7 @@ class Server:
             make_socket_directory(self.socket, self._user)
         except FailedError as error:
             raise ServerError(str(error)) from error
+        self._wait_for_reaper()
         for left in self.socket.glob(".s.PGSQL.*"):
             # Nothing runs on the data, so these are left over; their process number may be another's by now.
             left.unlink()
@@ -267,6 +268,14 @@ class Server:
     def _configuration_time(self) -> Any:
         with self._connected() as connection:
             return (connection.execute("SELECT pg_conf_load_time()").fetchone() or (None,))[0]
+
+    def _wait_for_reaper(self) -> None:
+        """Waits for the number of a killed server to be free: PostgreSQL takes it for one that runs."""
+        deadline = time.monotonic() + START_SECONDS
+        with contextlib.suppress(OSError, ValueError, IndexError, psutil.NoSuchProcess):
+            left = psutil.Process(int((self.data / "postmaster.pid").read_text().splitlines()[0]))
+            while left.status() == psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
+                time.sleep(_POLL_SECONDS)
 
     def _libraries(self) -> set[str]:
         prefix = self._binaries.parent
