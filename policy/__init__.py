@@ -1,0 +1,1 @@
+"""The policy pack: what the program registers, against rules, in every preview and update."""

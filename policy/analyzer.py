@@ -1,0 +1,161 @@
+"""The pack as the engine's analyzer protocol has it: one policy per rule, one reply per request.
+
+Beside `PolicyPack` of the SDK, which offers one policy at a time: there, an unknown ends a mandatory
+policy with an advisory line, one exception loses the whole reply, secrets arrive unmarked, and every
+policy decodes every resource again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from google.protobuf import empty_pb2, json_format, struct_pb2
+from pulumi.runtime import proto
+from pulumi_policy.version import VERSION
+
+from policy.enforcement import DEFAULT, Level
+from policy.pack import CONFIGURATION, NAME, PROPERTIES, Pack, Reported
+from policy.resource import Resource, Stack
+from policy.rule import Rule, Severity
+from policy.values import decoded
+
+_LEVELS: Mapping[Level, Any] = MappingProxyType(
+    {
+        Level.MANDATORY: proto.MANDATORY,
+        Level.ADVISORY: proto.ADVISORY,
+        Level.DISABLED: proto.DISABLED,
+    }
+)
+_SEVERITIES: Mapping[Severity, Any] = MappingProxyType(
+    {
+        Severity.CRITICAL: proto.POLICY_SEVERITY_CRITICAL,
+        Severity.HIGH: proto.POLICY_SEVERITY_HIGH,
+        Severity.MEDIUM: proto.POLICY_SEVERITY_MEDIUM,
+        Severity.LOW: proto.POLICY_SEVERITY_LOW,
+    }
+)
+# The engine takes the version from PulumiPolicy.yaml; this one is for a pack that has none there.
+_VERSION = "0.0.1"
+_ABOUT_CONFIGURATION = "The pack's configuration holds: no expired, unknown or pointless exemption"
+
+
+class Analyzer(proto.AnalyzerServicer):
+    """Answers the engine."""
+
+    def __init__(self, pack: Pack) -> None:
+        """Serve this pack."""
+        self._pack = pack
+        self._level_of_configuration = Level.MANDATORY
+
+    def Analyze(self, request: Any, _context: Any) -> Any:
+        """One resource, before it is made."""
+        return self._response(self._pack.of_resource(_resource(request, {})), with_urn=False)
+
+    def AnalyzeStack(self, request: Any, _context: Any) -> Any:
+        """All resources, after the last one is registered."""
+        stack = Stack(
+            _resource(each, {name: tuple(urns.urns) for name, urns in each.propertyDependencies.items()})
+            for each in request.resources
+        )
+        response = self._response(self._pack.of_stack(stack), with_urn=True)
+        if self._level_of_configuration is not Level.DISABLED:
+            response.diagnostics.extend(
+                self._diagnostic(
+                    CONFIGURATION, _ABOUT_CONFIGURATION, problem, self._level_of_configuration
+                )
+                for problem in self._pack.problems_of_configuration(stack)
+            )
+        return response
+
+    def Remediate(self, _request: Any, _context: Any) -> Any:
+        """Nothing is changed behind the program's back."""
+        return proto.RemediateResponse()
+
+    def GetAnalyzerInfo(self, _request: Any, _context: Any) -> Any:
+        """Name, rules and what can be configured."""
+        info = proto.AnalyzerInfo(name=NAME, version=_VERSION, supportsConfig=True)
+        info.policies.extend(_info(rule) for rule in self._pack.rules)
+        schema = proto.PolicyConfigSchema()
+        schema.properties.update(PROPERTIES)
+        info.policies.append(
+            proto.PolicyInfo(
+                name=CONFIGURATION,
+                description=_ABOUT_CONFIGURATION,
+                enforcementLevel=proto.MANDATORY,
+                policy_type=proto.POLICY_TYPE_STACK,
+                configSchema=schema,
+            )
+        )
+        return info
+
+    def GetPluginInfo(self, _request: Any, _context: Any) -> Any:
+        """The version of the SDK whose protocol this is."""
+        return proto.PluginInfo(version=VERSION)
+
+    def Configure(self, request: Any, _context: Any) -> Any:
+        """Levels of the rules and the pack's own properties."""
+        levels = {name: _level(config.enforcementLevel) for name, config in request.policyConfig.items()}
+        self._level_of_configuration = levels.get(CONFIGURATION, Level.MANDATORY)
+        own = request.policyConfig[CONFIGURATION] if CONFIGURATION in request.policyConfig else None
+        properties = json_format.MessageToDict(own.properties) if own is not None else {}
+        self._pack.configure(levels, properties)
+        return empty_pb2.Empty()
+
+    def ConfigureStack(self, _request: Any, _context: Any) -> Any:
+        """Which stack it is makes no difference."""
+        return proto.AnalyzerStackConfigureResponse()
+
+    def _response(self, found: Iterable[Reported], *, with_urn: bool) -> Any:
+        response = proto.AnalyzeResponse()
+        for each in found:
+            rule = each.finding.rule
+            diagnostic = self._diagnostic(rule.id, rule.title, each.finding.message, each.level)
+            diagnostic.severity = _SEVERITIES[rule.severity]
+            diagnostic.urn = each.finding.resource.urn if with_urn else ""
+            response.diagnostics.append(diagnostic)
+        return response
+
+    def _diagnostic(self, name: str, description: str, message: str, level: Level) -> Any:
+        return proto.AnalyzeDiagnostic(
+            policyName=name,
+            policyPackName=NAME,
+            policyPackVersion=_VERSION,
+            description=description,
+            message=message,
+            enforcementLevel=_LEVELS[level],
+        )
+
+
+def _level(sent: int) -> Level:
+    # What would be put right without asking is refused instead: this pack changes nothing.
+    sent = proto.MANDATORY if sent == proto.REMEDIATE else sent
+    return next(level for level, number in _LEVELS.items() if number == sent)
+
+
+def _info(rule: Rule) -> Any:
+    kind = proto.POLICY_TYPE_STACK if rule.is_about_the_stack else proto.POLICY_TYPE_RESOURCE
+    return proto.PolicyInfo(
+        name=rule.id,
+        displayName=rule.title,
+        description=rule.title,
+        message=rule.why,
+        enforcementLevel=_LEVELS[DEFAULT[rule.severity]],
+        severity=_SEVERITIES[rule.severity],
+        policy_type=kind,
+        tags=[rule.area],
+        remediation_steps=rule.fix,
+        url=rule.link,
+    )
+
+
+def _resource(sent: Any, dependencies: Mapping[str, tuple[str, ...]]) -> Resource:
+    properties = sent.properties if isinstance(sent.properties, struct_pb2.Struct) else struct_pb2.Struct()
+    return Resource(
+        urn=sent.urn,
+        type=sent.type,
+        name=sent.name,
+        properties=decoded(json_format.MessageToDict(properties)),
+        dependencies=dependencies,
+    )

@@ -1,0 +1,105 @@
+"""The pack's own part of a configuration, and what it makes of findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+from policy import enforcement, evaluation, exemption
+from policy.enforcement import Level
+from policy.exemption import Exemption
+from policy.finding import Finding
+from policy.resource import Resource, Stack
+from policy.rule import Rule, Severity
+
+NAME = "passwordless-postgres"
+CONFIGURATION = "PGTLS-configuration"
+"""The policy under whose name the configuration of the whole pack stands; it reports what is wrong with it."""
+
+PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemption.SCHEMA}
+
+
+def today() -> date:
+    """The day by UTC."""
+    return datetime.now(tz=UTC).date()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reported:
+    """A finding with what follows from it."""
+
+    finding: Finding
+    level: Level
+
+
+@dataclass(kw_only=True)
+class Pack:
+    """Rules with a configuration.
+
+    Attributes:
+        rules: The rules.
+        clock: What day it is.
+        by_severity: The level of each severity.
+        of_rules: The level of each rule, as the engine sends it.
+        exemptions: What is exempt.
+        mistakes: What is wrong with the configuration.
+    """
+
+    rules: tuple[Rule, ...]
+    clock: Callable[[], date] = today
+    by_severity: Mapping[Severity, Level] = field(default_factory=lambda: enforcement.DEFAULT)
+    of_rules: Mapping[str, Level] = field(default_factory=dict)
+    exemptions: list[Exemption] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)
+
+    def configure(self, of_rules: Mapping[str, Level], properties: Mapping[str, Any]) -> None:
+        """Take a configuration; what is wrong with it is reported with the stack, and changes nothing."""
+        self.of_rules = of_rules
+        self.by_severity, wrong_levels = enforcement.read(properties.get("enforcement", {}))
+        names = [rule.id for rule in self.rules]
+        self.exemptions, wrong_exemptions = exemption.read(properties.get("exemptions", []), names)
+        unknown = [f"there is no property {name!r}" for name in properties if name not in PROPERTIES]
+        self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
+
+    def level_of(self, rule: Rule) -> Level:
+        """What a violation of a rule does."""
+        return enforcement.level_of(rule, self.by_severity, self.of_rules)
+
+    def of_resource(self, resource: Resource) -> list[Reported]:
+        """What is to be reported of one resource."""
+        return self._reported(evaluation.of_resource(self._enabled, resource))
+
+    def of_stack(self, stack: Stack) -> list[Reported]:
+        """What is to be reported of the resources together."""
+        return self._reported(evaluation.of_stack(self._enabled, stack))
+
+    def problems_of_configuration(self, stack: Stack) -> list[str]:
+        """Mistakes, exemptions that have expired, and those that name no resource of the stack."""
+        day = self.clock()
+        expired = [
+            f"the exemption of {each.resource} from {each.rule} by {each.owner} expired on {each.expires}: "
+            "put it right, or agree on another day"
+            for each in self.exemptions
+            if each.has_expired(day)
+        ]
+        pointless = [
+            f"the exemption of {each.resource} from {each.rule} by {each.owner} names no resource of the "
+            "stack: remove it, or give the URN or `type::name`"
+            for each in self.exemptions
+            if not any(each.names(resource) for resource in stack.resources)
+        ]
+        return [*self.mistakes, *expired, *pointless]
+
+    @property
+    def _enabled(self) -> Iterable[Rule]:
+        return [rule for rule in self.rules if self.level_of(rule) is not Level.DISABLED]
+
+    def _reported(self, findings: Iterable[Finding]) -> list[Reported]:
+        return [
+            Reported(
+                finding=finding, level=enforcement.level_of_finding(finding, self.level_of(finding.rule))
+            )
+            for finding in exemption.applied(findings, self.exemptions, self.clock())
+        ]

@@ -1,0 +1,84 @@
+"""Who may log in by IAM: one server, one database user, never the master."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.connect_grants import HOLDERS, UnreadableError, documents, grants
+from policy.resource import Resource, Stack
+from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
+from policy.rules.rds_servers import MASTERS, is_postgresql
+from policy.values import UndecidedError
+
+_GRANT_LINK = (
+    "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html"
+)
+_FORM = "arn:<partition>:rds-db:<region>:<account>:dbuser:<DbiResourceId>/<user>"
+
+
+def _names_everything(resource: Resource) -> Iterator[Outcome]:
+    for document in documents(resource):
+        try:
+            for grant in grants(document):
+                if not grant.names_the_action:
+                    yield Problem(
+                        property=document,
+                        expected=f"{grant.action} includes rds-db:connect on {grant.resource}; name the action",
+                    )
+                elif grant.exact is None:
+                    yield Problem(
+                        property=document, expected=f"rds-db:connect on {grant.resource} is not {_FORM}"
+                    )
+        except UnreadableError as error:
+            yield Problem(property=document, expected=f"it cannot be read as a policy document: {error}")
+        except UndecidedError as error:
+            yield Unclear(why=f"{error}; it is checked again in the update, before the resource is made")
+
+
+def _never_the_master(resource: Resource, stack: Stack) -> Iterator[Outcome]:
+    masters: set[str] = set()
+    hidden: list[str] = []
+    for token, name in MASTERS.items():
+        for server in stack.of_types((token,)):
+            if not server[name].is_known:
+                hidden.append(server.name)
+            elif server[name].given and is_postgresql(server):
+                masters.add(server[name].text())
+    for document in documents(resource):
+        try:
+            found = list(grants(document))
+        except UnreadableError:
+            continue  # that is N46
+        for grant in found:
+            if grant.user in masters:
+                yield Problem(
+                    property=document, expected=f"rds-db:connect names the master user {grant.user!r}"
+                )
+        if found and hidden:
+            yield Unclear(why=f"the master user of {', '.join(hidden)} is not known before the update")
+
+
+RULES = (
+    Rule(
+        id="PGTLS-N46",
+        title="rds-db:connect names region, account, resource id and user, without wildcards",
+        area=Area.IDENTITY,
+        severity=Severity.CRITICAL,
+        types=HOLDERS,
+        checks=(_names_everything,),
+        why="A wildcard lets an application log in as every database user, or to every server of the account.",
+        fix=f"write Action rds-db:connect and one Resource per user: {_FORM}",
+        link=_GRANT_LINK,
+    ),
+    Rule(
+        id="PGTLS-N47",
+        title="rds-db:connect is never for the master user",
+        area=Area.IDENTITY,
+        severity=Severity.HIGH,
+        types=HOLDERS,
+        stack_checks=(_never_the_master,),
+        why="The master owns every database; and with rds_iam granted to it, its password stops working.",
+        fix="grant rds-db:connect for a database role of its own instead",
+        link=_GRANT_LINK,
+    ),
+)

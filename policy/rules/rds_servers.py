@@ -1,0 +1,82 @@
+"""Which resources are RDS servers for PostgreSQL, and under which names they keep the same thing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
+
+from policy.resource import Resource, Stack
+from policy.values import Value
+
+INSTANCE = "aws:rds/instance:Instance"
+CLUSTER = "aws:rds/cluster:Cluster"
+CLUSTER_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
+PARAMETER_GROUP = "aws:rds/parameterGroup:ParameterGroup"
+CLUSTER_PARAMETER_GROUP = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
+
+
+class GroupReference(NamedTuple):
+    """How a server names its parameter group."""
+
+    property: str
+    token: str
+
+
+GROUPS: Mapping[str, GroupReference] = MappingProxyType(
+    {
+        INSTANCE: GroupReference("parameterGroupName", PARAMETER_GROUP),
+        CLUSTER: GroupReference("dbClusterParameterGroupName", CLUSTER_PARAMETER_GROUP),
+    }
+)
+MASTERS: Mapping[str, str] = MappingProxyType({INSTANCE: "username", CLUSTER: "masterUsername"})
+RESOURCE_IDS: Mapping[str, str] = MappingProxyType({INSTANCE: "resourceId", CLUSTER: "clusterResourceId"})
+PASSWORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {INSTANCE: ("password", "passwordWo"), CLUSTER: ("masterPassword", "masterPasswordWo")}
+)
+
+_ENGINES = ("postgres", "aurora-postgresql")
+_FAMILIES: Mapping[str, re.Pattern[str]] = MappingProxyType(
+    {
+        # Aurora keeps what concerns TLS and logins in its cluster's group.
+        PARAMETER_GROUP: re.compile(r"postgres([0-9]+)(?:\.[0-9]+)?"),
+        CLUSTER_PARAMETER_GROUP: re.compile(r"(?:aurora-postgresql|postgres)([0-9]+)(?:\.[0-9]+)?"),
+    }
+)
+
+
+def is_postgresql(server: Resource) -> bool:
+    """Whether a server runs PostgreSQL; one that names no engine has its source's, and counts.
+
+    Raises:
+        UndecidedError: The engine is not known yet.
+    """
+    engine = server["engine"].text().lower()
+    return not engine or engine in _ENGINES
+
+
+def group_of(server: Resource, stack: Stack) -> Resource | None:
+    """The parameter group of a server, when it is in the stack."""
+    reference = GROUPS[server.type]
+    return stack.referred(server, reference.property, reference.token)
+
+
+def family_major(group: Resource) -> int | None:
+    """The major release that a group is for; None when it is not for PostgreSQL.
+
+    Raises:
+        UndecidedError: The family is not known yet.
+    """
+    match = _FAMILIES[group.type].fullmatch(group["family"].text().lower())
+    return int(match[1]) if match else None
+
+
+def major_of(version: Value) -> int | None:
+    """The major release of `17`, `17.6` or `17.0`; None for anything else.
+
+    Raises:
+        UndecidedError: The version is not known yet.
+    """
+    match = re.match(r"[0-9]+", version.text())
+    return int(match[0]) if match else None

@@ -1,0 +1,33 @@
+"""The pack as a process: a port on loopback, its number as the first line of output."""
+
+from __future__ import annotations
+
+import sys
+from concurrent import futures
+
+import grpc
+from pulumi.runtime.proto import analyzer_pb2_grpc
+
+from policy.analyzer import Analyzer
+from policy.pack import Pack
+from policy.rules import RULES
+
+_LARGEST_MESSAGE = 400 * 1024 * 1024
+_THREADS = 4
+
+
+def serve() -> None:
+    """Answer until the process is ended."""
+    server = grpc.server(
+        futures.ThreadPoolExecutor(max_workers=_THREADS),
+        options=[
+            ("grpc.max_receive_message_length", _LARGEST_MESSAGE),
+            ("grpc.max_send_message_length", _LARGEST_MESSAGE),
+        ],
+    )
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(Pack(rules=RULES)), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    sys.stdout.write(f"{port}\n")
+    sys.stdout.flush()
+    server.wait_for_termination()

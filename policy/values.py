@@ -1,0 +1,158 @@
+"""Property values as the engine sends them: known, absent, unknown until the update, or secret.
+
+The SDK's own decoding raises at the first unknown, which ends a mandatory rule with an advisory line,
+and unwraps secrets, which would let a message print them. Here a rule asks for what it needs: an
+unknown value raises `UndecidedError`, which is reported as such, and a secret keeps its mark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pulumi.runtime import rpc
+from pulumi_policy import proxy
+
+_SIGNATURE = rpc._special_sig_key
+_SECRET = rpc._special_secret_sig
+_OUTPUT = rpc._special_output_value_sig
+_UNKNOWN = frozenset(
+    {
+        proxy.UNKNOWN_BOOLEAN_VALUE,
+        proxy.UNKNOWN_NUMBER_VALUE,
+        proxy.UNKNOWN_STRING_VALUE,
+        proxy.UNKNOWN_ARRAY_VALUE,
+        proxy.UNKNOWN_ASSET_VALUE,
+        proxy.UNKNOWN_ARCHIVE_VALUE,
+        proxy.UNKNOWN_OBJECT_VALUE,
+    }
+)
+_LONGEST_SHOWN = 120
+
+
+class _Unknown:
+    def __repr__(self) -> str:
+        return "UNKNOWN"
+
+
+UNKNOWN: Final = _Unknown()
+"""A value that is known only once resources exist."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A value that the program marked as a secret."""
+
+    value: Any = field(repr=False)
+
+
+class UndecidedError(Exception):
+    """A rule cannot be decided now; the text says why and what would decide it."""
+
+
+def decoded(sent: Any) -> Any:
+    """A value of a request (as JSON) with `UNKNOWN` and `Secret` in it; whole floats become integers."""
+    if isinstance(sent, str):
+        return UNKNOWN if sent in _UNKNOWN else sent
+    if isinstance(sent, float) and sent.is_integer() and math.isfinite(sent):
+        return int(sent)
+    if isinstance(sent, list):
+        return [decoded(each) for each in sent]
+    if not isinstance(sent, Mapping):
+        return sent
+    signature = sent.get(_SIGNATURE)
+    if signature == _SECRET:
+        return Secret(decoded(sent.get("value")))
+    if signature == _OUTPUT:
+        value = decoded(sent["value"]) if "value" in sent else UNKNOWN
+        return Secret(value) if sent.get("secret") else value
+    return {key: decoded(each) for key, each in sent.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Value:
+    """One property, or what is inside it.
+
+    Attributes:
+        path: Where it is, such as `parameters[3].value`.
+        raw: What is there; None when nothing is.
+        secret: Whether it, or something around it, is a secret.
+    """
+
+    path: str
+    raw: Any = field(repr=False)
+    secret: bool = False
+
+    @classmethod
+    def of(cls, path: str, raw: Any, *, secret: bool = False) -> Value:
+        """The value without its wrappers, which `secret` remembers."""
+        while isinstance(raw, Secret):
+            raw, secret = raw.value, True
+        return cls(path=path, raw=raw, secret=secret)
+
+    @property
+    def known(self) -> Any:
+        """What is there.
+
+        Raises:
+            UndecidedError: It is not known yet.
+        """
+        if self.raw is UNKNOWN:
+            raise UndecidedError(f"{self.path} is not known before the update")
+        return self.raw
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is known, be it that there is nothing."""
+        return self.raw is not UNKNOWN
+
+    @property
+    def given(self) -> bool:
+        """Whether there is something, known or not; an empty text counts as nothing."""
+        return self.raw not in (None, "")
+
+    @property
+    def shown(self) -> str:
+        """The value for a message: nothing of a secret, and not the whole of a long text."""
+        if not self.given:
+            return "not set"
+        if self.secret:
+            return "a secret"
+        if self.raw is UNKNOWN:
+            return "not known yet"
+        if not isinstance(self.raw, str | bool | int | float):
+            return "a list" if isinstance(self.raw, list) else "a map"
+        text = str(self.raw).lower() if isinstance(self.raw, bool) else str(self.raw)
+        text = text.encode("unicode_escape").decode("ascii")
+        return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
+
+    def text(self) -> str:
+        """It as text without surrounding blanks; empty when nothing is there. `5432.0` is `5432`."""
+        known = self.known
+        if known is None:
+            return ""
+        if isinstance(known, bool):
+            return "true" if known else "false"
+        return str(known).strip()
+
+    def truth(self) -> bool | None:
+        """It as a boolean, however it is spelled; None for anything else, and for nothing."""
+        return {"true": True, "1": True, "false": False, "0": False}.get(self.text().lower())
+
+    def at(self, key: str) -> Value:
+        """What a map holds under a key; nothing when it is no map."""
+        known = self.known
+        raw = known.get(key) if isinstance(known, Mapping) else None
+        return Value.of(f"{self.path}.{key}" if self.path else key, raw, secret=self.secret)
+
+    def items(self) -> list[Value]:
+        """The elements of a list; none when there is nothing, and one when it is no list."""
+        known = self.known
+        if known is None:
+            return []
+        elements = known if isinstance(known, list) else [known]
+        return [
+            Value.of(f"{self.path}[{index}]", each, secret=self.secret) for index, each in enumerate(elements)
+        ]
