@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import signal
+import contextlib
 from dataclasses import replace
 
 import psutil
@@ -227,8 +227,12 @@ def test_after_kill_9_of_the_server_and_the_sandbox_the_data_comes_back(cloud, d
     assert [processes.label(server) for server in servers] == ["postgres"]
     cloud.databases.stop()
     for server in servers:
-        for process in (*psutil.Process(server.pid).children(), psutil.Process(server.pid)):
-            process.send_signal(signal.SIGKILL)
+        postmaster = psutil.Process(server.pid)
+        backends = postmaster.children()
+        postmaster.kill()
+        for backend in backends:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                backend.kill()
     processes.wait_until_gone(servers, 30)
     cloud.databases = cloud.new_databases()
     cloud.databases.start()
