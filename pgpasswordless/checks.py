@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pgpasswordless.connections import Document
+from pgpasswordless.connections import Authentication, Document
 
 
 class Check(Document):
@@ -48,11 +48,13 @@ class Login(Document):
         succeeded: whether the server let it in.
         detail: the server's or the client's words when it did not.
         server_version: such as 180006.
-        tls_version: such as `TLSv1.3`, from pg_stat_ssl.
-        cipher: from pg_stat_ssl.
+        authentication: how the role logs in; without a certificate there is no expiry and no rule of one.
+        tls_version: such as `TLSv1.3`, from pg_stat_ssl; from a handshake with the same server where TLS ends
+            before the server, which then knows of none.
+        cipher: from the same.
         certificate_not_after: RFC 3339 UTC.
         identity: who the server takes the session for: `system_user` from PostgreSQL 16 on, before
-            that the subject in pg_stat_ssl.
+            that the subject in pg_stat_ssl. `iam:` and the role where a token's user is not told.
         session_user: the role of the session.
         rule: the pg_hba.conf rule that was used, where the server's log could be read.
         rule_missing: why there is no `rule`.
@@ -60,6 +62,7 @@ class Login(Document):
 
     database: str
     role: str
+    authentication: Authentication = "certificate"
     succeeded: bool
     detail: str = ""
     server_version: int | None = None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pgpasswordless.checks import Check
 from pgpasswordless.connections import Protocol
-from pgpasswordless.libpq import Target, keywords
+from pgpasswordless.libpq import ServerTarget, Target, keywords
 from pgpasswordless.sessions import refusal
 
 SUPERUSER = "postgres"
@@ -30,12 +30,12 @@ class Attempt:
 
     Attributes:
         what: the attempt in a few words, for the detail of the check.
-        parameters: of libpq.
+        parameters: of libpq; may hold a token.
         expected: what the refusal must say, one of these.
     """
 
     what: str
-    parameters: Mapping[str, str | int]
+    parameters: Mapping[str, str | int] = field(repr=False)
     expected: Sequence[str] = REFUSALS
 
 
@@ -50,35 +50,37 @@ def checks(database: str, targets: Sequence[Target], minimum_protocol: Protocol)
     found = []
     for index, target in enumerate(targets):
         others = [other for other in targets if other.user != target.user]
-        found.append(_check("without-certificate-refused", database, target, [_without_certificate(target)]))
-        found.append(_check("without-tls-refused", database, target, [_without_tls(target)]))
-        found.append(_check("superuser-refused", database, target, _as_superuser(target)))
+        found.append(tried("without-certificate-refused", database, target, [_without_certificate(target)]))
+        found.append(tried("without-tls-refused", database, target, [without_tls(target)]))
+        found.append(tried("superuser-refused", database, target, _as_superuser(target)))
         if others:
             # The next role in the list, so that each certificate is tried as some other role.
             other = others[index % len(others)]
-            found.append(_check("other-certificate-refused", database, target, [_as_other(target, other)]))
+            found.append(tried("other-certificate-refused", database, target, [_as_other(target, other)]))
         if minimum_protocol == "TLSv1.3":
-            found.append(_check("older-protocol-refused", database, target, [_older_protocol(target)]))
+            found.append(tried("older-protocol-refused", database, target, [older_protocol(target)]))
     return found
 
 
-def _base(target: Target) -> dict[str, str | int]:
+def without_password(target: ServerTarget) -> dict[str, str | int]:
+    """The parameters of `target` alone, whatever passwords this machine has."""
     # An empty password is not sent and hides PGPASSWORD, and there is no passfile: a password of
     # this machine must neither open a way nor be refused in place of what is tried.
     return {**keywords(target), "password": "", "passfile": _absent(target)}
 
 
-def _absent(target: Target) -> str:
+def _absent(target: ServerTarget) -> str:
     """A path without a file: an empty value would mean libpq's default below ~/.postgresql."""
-    return str(target.files.certificate.with_name("absent"))
+    return str(target.root_certificate.with_name("absent"))
 
 
 def _without_certificate(target: Target) -> Attempt:
-    return Attempt(what="no certificate", parameters=_base(target) | {"sslcert": _absent(target)})
+    return Attempt(what="no certificate", parameters=without_password(target) | {"sslcert": _absent(target)})
 
 
-def _without_tls(target: Target) -> Attempt:
-    return Attempt(what="sslmode=disable", parameters=_base(target) | {"sslmode": "disable"})
+def without_tls(target: ServerTarget) -> Attempt:
+    """A login in plain text."""
+    return Attempt(what="sslmode=disable", parameters=without_password(target) | {"sslmode": "disable"})
 
 
 def _as_superuser(target: Target) -> list[Attempt]:
@@ -86,7 +88,7 @@ def _as_superuser(target: Target) -> list[Attempt]:
     return [
         Attempt(
             what=f"user {SUPERUSER}, database {name}",
-            parameters=_base(target) | {"user": SUPERUSER, "dbname": name},
+            parameters=without_password(target) | {"user": SUPERUSER, "dbname": name},
         )
         for name in databases
     ]
@@ -94,15 +96,19 @@ def _as_superuser(target: Target) -> list[Attempt]:
 
 def _as_other(target: Target, other: Target) -> Attempt:
     files = {"sslcert": str(other.files.certificate), "sslkey": str(other.files.key)}
-    return Attempt(what=f"certificate of {other.user}", parameters=_base(target) | files)
+    return Attempt(what=f"certificate of {other.user}", parameters=without_password(target) | files)
 
 
-def _older_protocol(target: Target) -> Attempt:
+def older_protocol(target: ServerTarget) -> Attempt:
+    """A login with TLS 1.2, for a server that demands 1.3."""
     versions = {"ssl_min_protocol_version": "TLSv1.2", "ssl_max_protocol_version": "TLSv1.2"}
-    return Attempt(what="TLSv1.2 at most", parameters=_base(target) | versions, expected=PROTOCOL_REFUSALS)
+    return Attempt(
+        what="TLSv1.2 at most", parameters=without_password(target) | versions, expected=PROTOCOL_REFUSALS
+    )
 
 
-def _check(name: str, database: str, target: Target, attempts: Sequence[Attempt]) -> Check:
+def tried(name: str, database: str, target: ServerTarget, attempts: Sequence[Attempt]) -> Check:
+    """The check `name` that every one of `attempts` is refused for its own reason."""
     details = []
     passed = True
     for attempt in attempts:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 import psycopg
 
+from pgpasswordless.connections import Protocol
 from pgpasswordless.libpq import conninfo
 
 CONNECT_TIMEOUT_SECONDS = 10
@@ -17,7 +18,8 @@ APPLICATION_NAME = "pgpasswordless verify"
 SESSION = """
 SELECT a.pid, a.backend_start,
        to_hex(trunc(extract(epoch FROM a.backend_start))::bigint) || '.' || to_hex(a.pid) AS session_id,
-       session_user::text, s.version, s.cipher, s.client_dn, s.client_serial
+       session_user::text, s.version, s.cipher, s.client_dn, s.client_serial,
+       (SELECT pg_has_role(session_user, oid, 'MEMBER') FROM pg_roles WHERE rolname = 'rds_iam')
 FROM pg_stat_activity a LEFT JOIN pg_stat_ssl s ON s.pid = a.pid AND s.ssl
 WHERE a.pid = pg_backend_pid()
 """
@@ -35,6 +37,7 @@ class Session:
         client_dn: subject of the client's certificate, cut off by the server after 63 bytes.
         client_serial: serial number of the client's certificate.
         system_user: `method:identity`; None before PostgreSQL 16.
+        iam_user: whether RDS lets the role in by token alone; None where there is no `rds_iam`.
     """
 
     server_version: int
@@ -47,6 +50,7 @@ class Session:
     client_dn: str | None
     client_serial: int | None
     system_user: str | None
+    iam_user: bool | None
 
 
 def log_in(parameters: Mapping[str, str | int]) -> Session:
@@ -59,7 +63,7 @@ def log_in(parameters: Mapping[str, str | int]) -> Session:
         row = connection.execute(SESSION).fetchone()
         if row is None:
             raise psycopg.OperationalError("pg_stat_activity does not show this session to itself")
-        pid, started, session_id, session_user, version, cipher, dn, serial = row
+        pid, started, session_id, session_user, version, cipher, dn, serial, iam_user = row
         system_user = None
         if connection.info.server_version >= SYSTEM_USER_VERSION:
             answer = connection.execute("SELECT system_user").fetchone()
@@ -75,7 +79,14 @@ def log_in(parameters: Mapping[str, str | int]) -> Session:
             client_dn=dn,
             client_serial=int(serial) if serial is not None else None,
             system_user=system_user,
+            iam_user=iam_user,
         )
+
+
+def at_least(version: str | None, minimum: Protocol) -> bool:
+    """Whether a session of TLS `version` (None without TLS) keeps to `minimum`."""
+    # The names TLSv1, TLSv1.1, TLSv1.2, TLSv1.3 sort as the versions do.
+    return version is not None and version >= minimum
 
 
 def refusal(parameters: Mapping[str, str | int]) -> str | None:

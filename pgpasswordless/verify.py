@@ -10,15 +10,15 @@ from pathlib import Path
 
 import psycopg
 
-from pgpasswordless import identity, identity_files, refusals
+from pgpasswordless import identity, identity_files, refusals, token_verification
 from pgpasswordless.checks import Check, Login, RuleUsed, Verification
 from pgpasswordless.connections import Database
-from pgpasswordless.errors import IdentityError, NotSupportedError, StackError
+from pgpasswordless.errors import IdentityError, StackError
 from pgpasswordless.identity import Identity
 from pgpasswordless.libpq import Target, keywords
 from pgpasswordless.server_log import rules_used
-from pgpasswordless.sessions import SYSTEM_USER_VERSION, Session, log_in, one_line
-from pgpasswordless.settings import require_certificates, target_for
+from pgpasswordless.sessions import SYSTEM_USER_VERSION, Session, at_least, log_in, one_line
+from pgpasswordless.settings import target_for
 from pgpasswordless.stack import Stack
 
 RULE_DEADLINE_SECONDS = 30.0
@@ -50,7 +50,7 @@ def verify(
     Args:
         stack: what `load` returned.
         databases: names in the connections document; all of them when empty.
-        require_rule: an unreadable server log is a failed check.
+        require_rule: an unreadable server log is a failed check, where roles log in by certificate.
         rule_deadline_seconds: how long to wait for the server's log, per database.
         now: the moment at which certificates must be valid; the current one when None.
 
@@ -66,15 +66,16 @@ def verify(
     notes: list[str] = []
     for name in names:
         server = stack.database(name)
-        try:
-            require_certificates(stack, name)
-        except NotSupportedError as error:
-            checks.append(Check(name="supported", database=name, passed=False, detail=str(error)))
-            continue
         if not server.roles:
             checks.append(Check(name="roles", database=name, passed=False, detail="no role to log in as"))
             continue
         with tempfile.TemporaryDirectory(prefix="pgpasswordless-") as directory:
+            if server.authentication == "iam":
+                found = token_verification.findings(stack, name, Path(directory))
+                logins += found.logins
+                checks += found.checks
+                notes += found.notes
+                continue
             trials = [
                 _try(stack, name, role, Path(directory, str(index)), now)
                 for index, role in enumerate(sorted(server.roles))
@@ -163,8 +164,7 @@ def _checks_of(server: Database, trial: Trial, login: Login, *, require_rule: bo
         check(
             "minimum-protocol",
             f"{session.tls_version or 'no TLS'}, at least {server.minimum_protocol}",
-            # The names TLSv1, TLSv1.1, TLSv1.2, TLSv1.3 sort as the versions do.
-            passed=session.tls_version is not None and session.tls_version >= server.minimum_protocol,
+            passed=at_least(session.tls_version, server.minimum_protocol),
         ),
         check(
             "identity",

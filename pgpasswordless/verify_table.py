@@ -50,14 +50,15 @@ def _cells(login: Login) -> list[str]:
     rule = f"unknown: {login.rule_missing}" if login.rule_missing else ""
     if login.rule:
         rule = f"{login.rule.method} {PurePosixPath(login.rule.file).name}:{login.rule.line}"
+    by_token = login.authentication == "iam"
     return [
         login.role,
         login.database,
         "logged in" if login.succeeded else f"failed: {login.detail}",
         login.tls_version or "",
         login.cipher or "",
-        login.certificate_not_after or "",
-        rule,
+        "n/a" if by_token else login.certificate_not_after or "",
+        "n/a" if by_token else rule,
         login.identity or "",
     ]
 

@@ -26,6 +26,7 @@ SESSION = Session(
     client_dn="/CN=app_user",
     client_serial=1,
     system_user="cert:CN=app_user",
+    iam_user=None,
 )
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:x"
 MESSAGE = 'connection authenticated: identity="CN=app_user" method=cert (/etc/pg/pg_hba.conf:7)'

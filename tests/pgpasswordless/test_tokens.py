@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgpasswordless.errors import TokenError
+from pgpasswordless.past_tokens import token_of
 from pgpasswordless.tokens import LIFE_SECONDS, MARGIN_SECONDS, TokenSource
 
 ENDPOINT = "db.abc123.eu-central-1.rds.amazonaws.com"
@@ -267,6 +268,14 @@ def test_a_token_is_in_no_log_and_no_representation(everything: pytest.LogCaptur
         DBHostname=ENDPOINT, Port=5432, DBUsername="app_user"
     )
     assert SESSION_TOKEN in everything.text
+
+
+def test_a_token_of_another_moment_is_signed_as_boto3_signs() -> None:
+    found = source(user="App User+é%")
+    now = parse_qs(found())
+    moment = datetime.strptime(now["X-Amz-Date"][0], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert parse_qs(token_of(found, moment)) == now
+    assert parse_qs(token_of(found, moment - timedelta(hours=1))) != now
 
 
 def test_threads_share_one_token() -> None:
