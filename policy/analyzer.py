@@ -17,7 +17,7 @@ from pulumi_policy.version import VERSION
 
 from policy.enforcement import DEFAULT, Level
 from policy.pack import CONFIGURATION, NAME, PROPERTIES, Pack, Reported
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.rule import Rule, Severity
 from policy.values import decoded
 
@@ -49,11 +49,11 @@ class Analyzer(proto.AnalyzerServicer):
         self._pack = pack
         self._level_of_configuration = Level.MANDATORY
 
-    def Analyze(self, request: Any, _context: Any) -> Any:
+    def Analyze(self, request: Any, context: Any) -> Any:
         """One resource, before it is made."""
         return self._response(self._pack.of_resource(_resource(request, {})), with_urn=False)
 
-    def AnalyzeStack(self, request: Any, _context: Any) -> Any:
+    def AnalyzeStack(self, request: Any, context: Any) -> Any:
         """All resources, after the last one is registered."""
         stack = Stack(
             _resource(each, {name: tuple(urns.urns) for name, urns in each.propertyDependencies.items()})
@@ -62,18 +62,16 @@ class Analyzer(proto.AnalyzerServicer):
         response = self._response(self._pack.of_stack(stack), with_urn=True)
         if self._level_of_configuration is not Level.DISABLED:
             response.diagnostics.extend(
-                self._diagnostic(
-                    CONFIGURATION, _ABOUT_CONFIGURATION, problem, self._level_of_configuration
-                )
+                self._diagnostic(CONFIGURATION, _ABOUT_CONFIGURATION, problem, self._level_of_configuration)
                 for problem in self._pack.problems_of_configuration(stack)
             )
         return response
 
-    def Remediate(self, _request: Any, _context: Any) -> Any:
+    def Remediate(self, request: Any, context: Any) -> Any:
         """Nothing is changed behind the program's back."""
         return proto.RemediateResponse()
 
-    def GetAnalyzerInfo(self, _request: Any, _context: Any) -> Any:
+    def GetAnalyzerInfo(self, request: Any, context: Any) -> Any:
         """Name, rules and what can be configured."""
         info = proto.AnalyzerInfo(name=NAME, version=_VERSION, supportsConfig=True)
         info.policies.extend(_info(rule) for rule in self._pack.rules)
@@ -90,20 +88,20 @@ class Analyzer(proto.AnalyzerServicer):
         )
         return info
 
-    def GetPluginInfo(self, _request: Any, _context: Any) -> Any:
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:
         """The version of the SDK whose protocol this is."""
         return proto.PluginInfo(version=VERSION)
 
-    def Configure(self, request: Any, _context: Any) -> Any:
+    def Configure(self, request: Any, context: Any) -> Any:
         """Levels of the rules and the pack's own properties."""
         levels = {name: _level(config.enforcementLevel) for name, config in request.policyConfig.items()}
         self._level_of_configuration = levels.get(CONFIGURATION, Level.MANDATORY)
-        own = request.policyConfig[CONFIGURATION] if CONFIGURATION in request.policyConfig else None
+        own = request.policyConfig.get(CONFIGURATION)
         properties = json_format.MessageToDict(own.properties) if own is not None else {}
         self._pack.configure(levels, properties)
         return empty_pb2.Empty()
 
-    def ConfigureStack(self, _request: Any, _context: Any) -> Any:
+    def ConfigureStack(self, request: Any, context: Any) -> Any:
         """Which stack it is makes no difference."""
         return proto.AnalyzerStackConfigureResponse()
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
-from policy.resource import Resource
+from policy.registered import Resource
 from policy.values import Value
 
 ACTION = "rds-db:connect"
@@ -61,6 +61,12 @@ class Grant:
     def user(self) -> str:
         """The database user as it is written; empty when the resource names none."""
         return self.resource.rpartition("/")[2] if "/" in self.resource else ""
+
+    def written(self, element: Literal["Action", "Resource"]) -> Value:
+        """An element of the statement, for a message."""
+        text = self.action if element == "Action" else self.resource
+        path = f"{self.place.path}.Statement[].{element}"
+        return Value(path=path, raw=text, secret=self.place.secret)
 
     def covers(self, server: str) -> bool:
         """Whether it lets somebody in to the server with this resource id."""

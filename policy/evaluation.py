@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from policy.finding import Finding, Verdict
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.rule import Outcome, Problem, Rule
 from policy.values import UndecidedError
 

@@ -1,4 +1,4 @@
-"""Exemptions: one rule, one resource, a reason, an owner and a last day, all from the pack's configuration."""
+"""Exemptions: one rule, one resource, a reason, an owner and a last day, from the pack's configuration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from policy.finding import Finding, Verdict
-from policy.resource import Resource
+from policy.registered import Resource
 
 SHORTEST_REASON = 20
 SCHEMA: Mapping[str, Any] = {

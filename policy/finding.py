@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from policy.resource import Resource
+from policy.registered import Resource
 from policy.rule import Rule
 
 

@@ -11,12 +11,12 @@ from policy import enforcement, evaluation, exemption
 from policy.enforcement import Level
 from policy.exemption import Exemption
 from policy.finding import Finding
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.rule import Rule, Severity
 
 NAME = "passwordless-postgres"
 CONFIGURATION = "PGTLS-configuration"
-"""The policy under whose name the configuration of the whole pack stands; it reports what is wrong with it."""
+"""The policy under whose name the whole pack is configured, and which reports what is wrong with that."""
 
 PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemption.SCHEMA}
 

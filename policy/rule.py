@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.values import UndecidedError, Value
 
 _ID = re.compile(r"PGTLS-[NP][0-9]{2,3}")

@@ -60,8 +60,10 @@ def decoded(sent: Any) -> Any:
         return int(sent)
     if isinstance(sent, list):
         return [decoded(each) for each in sent]
-    if not isinstance(sent, Mapping):
-        return sent
+    return _decoded_map(sent) if isinstance(sent, Mapping) else sent
+
+
+def _decoded_map(sent: Mapping[str, Any]) -> Any:
     signature = sent.get(_SIGNATURE)
     if signature == _SECRET:
         return Secret(decoded(sent.get("value")))

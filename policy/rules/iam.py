@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.connect_grants import HOLDERS, UnreadableError, documents, grants
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds_servers import MASTERS, is_postgresql
 from policy.values import UndecidedError
 
-_GRANT_LINK = (
-    "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html"
-)
+_GRANT_LINK = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html"
 _FORM = "arn:<partition>:rds-db:<region>:<account>:dbuser:<DbiResourceId>/<user>"
 
 
@@ -21,14 +19,9 @@ def _names_everything(resource: Resource) -> Iterator[Outcome]:
         try:
             for grant in grants(document):
                 if not grant.names_the_action:
-                    yield Problem(
-                        property=document,
-                        expected=f"{grant.action} includes rds-db:connect on {grant.resource}; name the action",
-                    )
+                    yield Problem(property=grant.written("Action"), expected="expected rds-db:connect alone")
                 elif grant.exact is None:
-                    yield Problem(
-                        property=document, expected=f"rds-db:connect on {grant.resource} is not {_FORM}"
-                    )
+                    yield Problem(property=grant.written("Resource"), expected=f"expected {_FORM}")
         except UnreadableError as error:
             yield Problem(property=document, expected=f"it cannot be read as a policy document: {error}")
         except UndecidedError as error:
@@ -51,9 +44,7 @@ def _never_the_master(resource: Resource, stack: Stack) -> Iterator[Outcome]:
             continue  # that is N46
         for grant in found:
             if grant.user in masters:
-                yield Problem(
-                    property=document, expected=f"rds-db:connect names the master user {grant.user!r}"
-                )
+                yield Problem(property=grant.written("Resource"), expected="expected any user but the master")
         if found and hidden:
             yield Unclear(why=f"the master user of {', '.join(hidden)} is not known before the update")
 
@@ -66,7 +57,7 @@ RULES = (
         severity=Severity.CRITICAL,
         types=HOLDERS,
         checks=(_names_everything,),
-        why="A wildcard lets an application log in as every database user, or to every server of the account.",
+        why="A wildcard lets an application log in as any database user, or to any server of the account.",
         fix=f"write Action rds-db:connect and one Resource per user: {_FORM}",
         link=_GRANT_LINK,
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.connect_grants import HOLDERS, UnreadableError, documents, grants
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds_servers import (
     CLUSTER,
@@ -148,7 +148,7 @@ RULES = (
         types=(INSTANCE, CLUSTER),
         checks=(_encrypted,),
         why="Storage, backups and snapshots are encrypted together, and only from the beginning.",
-        fix="set storageEncrypted to true; an existing server is replaced by an encrypted copy of its snapshot",
+        fix="set storageEncrypted to true; to keep the data, restore an encrypted copy of a snapshot",
         link=f"{_GUIDE}/Overview.Encryption.html",
         references=("SH:RDS.3", "CIS5:2.2.1", "CKV_AWS_16"),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds_servers import (
     CLUSTER_PARAMETER_GROUP,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import NamedTuple
 
-from policy.resource import Resource, Stack
+from policy.registered import Resource, Stack
 from policy.values import Value
 
 INSTANCE = "aws:rds/instance:Instance"
