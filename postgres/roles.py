@@ -209,7 +209,9 @@ def _removals(desired: Declaration, previous: Declaration | None) -> Iterator[St
     databases = {database.name for database in desired.databases}
     for held in _grouped(_declared_privileges(previous) - _declared_privileges(desired)):
         if held.target == "database":
-            unless = _nothing_left(held.role, database=held.database)
+            unless = _nothing_left(held.role, database=held.database) + f" OR {_not_granted(held)}"
+        elif held.target == "schema":
+            unless = _nothing_left(held.role, schema=held.schema) + f" OR {_not_granted(held)}"
         else:
             unless = _nothing_left(held.role, schema=held.schema)
         for step in _privilege_steps(held, "REVOKE", desired.administrator):
@@ -301,6 +303,27 @@ def _nothing_left(role: str, *, schema: str | None = None, database: str | None 
     if database is not None:
         present.append(row("pg_database", "datname", database))
     return "SELECT 1 WHERE " + " OR ".join(f"NOT EXISTS ({query})" for query in present)
+
+
+def _not_granted(held: _Held) -> str:
+    """A condition that holds when the executor has granted none of these privileges.
+
+    A grant that was refused, on a schema of somebody else's for example, cannot be revoked either, and must
+    not stand in the way of the declaration without it.
+    """
+    catalogue, prefix, name = (
+        ("pg_database", "dat", held.database)
+        if held.target == "database"
+        else ("pg_namespace", "nsp", held.schema or "")
+    )
+    listed = ", ".join(quote_literal(privilege.upper()) for privilege in held.privileges)
+    return (
+        f"NOT EXISTS (SELECT 1 FROM pg_catalog.{catalogue} o "  # noqa: S608 - quoted
+        f"CROSS JOIN LATERAL pg_catalog.aclexplode(o.{prefix}acl) a "
+        "JOIN pg_catalog.pg_roles r ON r.oid = a.grantee "
+        f"WHERE o.{prefix}name = {quote_literal(name)} AND r.rolname = {quote_literal(held.role)} "
+        f"AND a.privilege_type IN ({listed}) AND pg_catalog.pg_has_role(a.grantor, 'USAGE'))"
+    )
 
 
 def _schemas(declaration: Declaration, database: str) -> set[str]:

@@ -39,6 +39,7 @@ class RunningSandbox:
     environment: dict[str, str] = field(init=False)
     _identities: dict[str, ClientFiles] = field(default_factory=dict)
     _authorities: dict[str, Authority] = field(default_factory=dict)
+    _outputs: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Keep the stack context beside the sandbox, not in the checkout."""
@@ -65,6 +66,7 @@ class RunningSandbox:
 
     def up(self) -> subprocess.CompletedProcess[str]:
         """`make up` for this sandbox."""
+        self._outputs.clear()
         return self.run("up", "--stack-file", str(self.stack_file))
 
     def deployed(self) -> subprocess.CompletedProcess[str]:
@@ -105,10 +107,12 @@ class RunningSandbox:
 
     @property
     def outputs(self) -> dict[str, Any]:
-        """The stack's outputs, as an application reads them."""
-        resources = self.exported_state(secrets=False)["deployment"]["resources"]
-        (stack,) = [each for each in resources if each["type"] == "pulumi:pulumi:Stack"]
-        return stack["outputs"]
+        """The stack's outputs, as an application reads them; kept until the next `up`."""
+        if not self._outputs:
+            resources = self.exported_state(secrets=False)["deployment"]["resources"]
+            (stack,) = [each for each in resources if each["type"] == "pulumi:pulumi:Stack"]
+            self._outputs.update(stack["outputs"])
+        return self._outputs
 
     def aws_environment(self) -> dict[str, str]:
         """Endpoint and the operator's credentials."""

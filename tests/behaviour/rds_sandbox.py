@@ -48,15 +48,15 @@ class RdsServer:
         """A client on the sandbox's AWS."""
         return client(service, self.environment, credentials)
 
-    def token(self, user: str, credentials: Credentials | None = None, **changes: Any) -> str:
-        """A token for a user, with single parts of it changed."""
+    def token(self, role: str, credentials: Credentials | None = None, **changes: Any) -> str:
+        """A token for a database role, with single parts of it changed."""
         database = self.database
         parts: dict[str, Any] = {
             "host": database.host,
             "port": database.port,
-            "user": user,
+            "user": role,
             "region": database.region,
-            "credentials": credentials or self.application(user),
+            "credentials": credentials or self.application(role),
         }
         return token(**{**parts, **changes})
 

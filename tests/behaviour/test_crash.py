@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.behaviour.conftest import RunningSandbox, discard, make_sandbox
+from tests.behaviour.rds_sandbox import RdsServer
 
 # A first `up` takes about this long; moments are drawn from it.
 SPAN_SECONDS = 45.0
@@ -19,8 +20,8 @@ SPAN_SECONDS = 45.0
 
 @pytest.fixture
 def new_sandbox() -> Iterator[RunningSandbox]:
-    """A sandbox that was never deployed."""
-    sandbox = make_sandbox(17)
+    """A sandbox that was never deployed, with both servers, as `make up` has it."""
+    sandbox = make_sandbox(17, "selfManaged", "rds")
     try:
         yield sandbox
     finally:
@@ -68,6 +69,8 @@ def kill_and_recover(sandbox: RunningSandbox, kills: int) -> None:
         print(f"kill {number + 1} after {moment:.1f} s: {'killed' if status is None else 'had ended'}")
         sandbox.deployed()
         with sandbox.login("app_user", sandbox.client_files("app_user"), host="localhost") as connection:
+            assert connection.execute("SELECT 1").fetchone() == (1,)
+        with RdsServer(sandbox=sandbox).login("app_user") as connection:
             assert connection.execute("SELECT 1").fetchone() == (1,)
 
 

@@ -280,6 +280,22 @@ def test_what_others_made_stays(executor):
     ]
 
 
+def test_a_grant_that_was_refused_is_not_in_the_way_of_the_declaration_without_it(executor):
+    """It was recorded before it was tried, and what was never granted cannot be revoked."""
+    executor.apply(FIRST)
+    state = executor.catalogue()
+    executor.sql("CREATE SCHEMA strangers", "app")
+    refused = replace(
+        READER, grants=(*READER.grants, grant(schema="strangers", on="schema", privileges=("usage",)))
+    )
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="strangers"):
+        executor.apply(replace(FIRST, roles=(WRITER, refused)))
+    executor.previous = replace(FIRST, roles=(WRITER, refused))
+    executor.apply(FIRST)
+    executor.sql("DROP SCHEMA strangers", "app")
+    assert executor.catalogue() == state
+
+
 def test_a_second_database_is_apart_and_may_vanish(executor):
     both = replace(
         FIRST,
