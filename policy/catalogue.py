@@ -1,0 +1,104 @@
+"""`python -m policy.catalogue` writes docs/policies.md; `--check` only says whether it is out of date."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from policy.enforcement import DEFAULT
+from policy.pack import CONFIGURATION
+from policy.rule import Rule, Severity
+from policy.rules import RULES
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+FILE = REPOSITORY / "docs" / "policies.md"
+
+_INTRODUCTION = f"""\
+# Policies
+
+Generated from `policy/rules/` by `python -m policy.catalogue`; change it there.
+
+`pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check what the program registers
+against {{count}} rules. Pass the pack to both: a value that is known only once resources exist is reported as
+**undecided** in the preview, which stops nothing, and is checked again in the update, before the resource is
+made. Rules about the stack see resources after they are made, so what they say in the preview counts.
+
+## Configuration
+
+`--policy-pack-config FILE` takes JSON. Its key `{CONFIGURATION}` holds what concerns all rules; the id of a
+rule as a key sets the level of that rule alone, and `all` that of every rule.
+
+```json
+{{example}}
+```
+
+`enforcement` says what a violation of each severity does. Without it: {{levels}}.
+
+An exemption names a rule, a resource (its URN, or type and name as above), a reason, an owner and the last
+day on which it holds. What it covers is still listed, as advisory. Once that day is over the violation
+counts again, and the exemption is a violation itself; so is one that names no rule or no resource of the
+stack.
+
+## Rules
+"""
+_EXAMPLE = """\
+{
+  "PGTLS-configuration": {
+    "enforcement": {"high": "mandatory", "medium": "mandatory"},
+    "exemptions": [
+      {
+        "rule": "PGTLS-N45",
+        "resource": "aws:rds/instance:Instance::rds-instance",
+        "reason": "The upgrade to 18 takes two updates, see the change",
+        "owner": "platform team",
+        "expires": "2027-01-31"
+      }
+    ]
+  },
+  "PGTLS-N44": "disabled"
+}"""
+
+
+def catalogue(rules: tuple[Rule, ...] = RULES) -> str:
+    """The document."""
+    levels = ", ".join(f"{severity} {DEFAULT[severity]}" for severity in Severity)
+    lines = [_INTRODUCTION.format(count=len(rules), example=_EXAMPLE, levels=levels)]
+    lines += ["| Rule | Severity | Requirement |", "| --- | --- | --- |"]
+    lines += [f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {rule.title} |" for rule in rules]
+    for rule in rules:
+        lines += ["", *_section(rule)]
+    return "\n".join(lines) + "\n"
+
+
+def _section(rule: Rule) -> Iterator[str]:
+    seen = "the stack, by outputs" if rule.is_about_the_stack else "one resource, by inputs"
+    yield f"### {rule.id}"
+    yield ""
+    yield f"**{rule.title}.** {rule.why}"
+    yield ""
+    yield f"- Severity: {rule.severity} ({DEFAULT[rule.severity]} by default); area: {rule.area}"
+    yield f"- Looks at {seen}: {', '.join(f'`{token}`' for token in rule.types)}"
+    yield f"- Fix: {rule.fix}"
+    yield f"- Documentation: <{rule.link}>"
+    if rule.references:
+        yield f"- Also known as: {', '.join(rule.references)}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write the document, or compare it; the exit status is 1 when the comparison fails."""
+    text = catalogue()
+    current = FILE.read_text(encoding="utf-8") if FILE.exists() else ""
+    name = FILE.relative_to(REPOSITORY)
+    if current == text:
+        return 0
+    if "--check" in arguments:
+        print(f"{name} is out of date; run: python -m policy.catalogue")
+        return 1
+    FILE.write_text(text, encoding="utf-8")
+    print(f"{name} written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
