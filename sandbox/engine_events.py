@@ -12,7 +12,7 @@ from typing import Any
 from sandbox.console import Step
 
 # What follows the program's own error and says nothing more.
-ECHOES = ("an unhandled error occurred: program exited with non-zero exit code", "update failed")
+ECHOES = ("an unhandled error occurred: program exited with non-zero exit code", "update failed", "preview failed")
 QUIET_OPERATIONS = ("same", "read", "refresh")
 VERBS = {
     "create": "creating",
