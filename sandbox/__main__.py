@@ -191,6 +191,28 @@ def postgresql_command(
         typer.echo(folder.postgresql)
 
 
+@app.command("bench")
+def bench_command(
+    *,
+    state: StateOption = None,
+    seconds: Annotated[
+        int, typer.Option("--seconds", min=4, help="How long the long measurements take.")
+    ] = 60,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Measure the running sandbox, as ratios to floors of the same run."""
+    with _expected_errors():
+        from sandbox.bench import as_text, bench
+
+        found = _existing(state)
+        measured = bench(found, Progress(), seconds)
+        if as_json:
+            typer.echo((found.root / "bench.json").read_text(), nl=False)
+        else:
+            for line in as_text(measured):
+                typer.echo(line)
+
+
 @app.command("serve", hidden=True)
 def serve_command(*, state: StateOption = None) -> None:
     """Be the resident process; `up` starts it."""
