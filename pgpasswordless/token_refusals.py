@@ -52,6 +52,7 @@ def checks(database: str, roles: Sequence[LoggedIn], minimum_protocol: Protocol,
     for index, role in enumerate(roles):
         target, token = role.target, role.source()
         attempts = {
+            # Without the token: whoever listens could use it. A server that asks for one fails the check.
             "without-tls-refused": without_tls(target),
             "password-refused": _with(target, "a password that is no token", "not-a-token"),
             "tampered-token-refused": _with(target, "token with another signature", _tampered(token)),
