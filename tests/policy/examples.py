@@ -1,0 +1,231 @@
+"""A hardened server as the engine sends it, ways to weaken it, and the pack asked in both ways."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from pulumi.runtime import proto
+
+from policy.analyzer import Analyzer
+from policy.pack import Pack
+from policy.registered import Resource, Stack
+from policy.rules import RULES
+from policy.values import decoded
+
+URN = "urn:pulumi:prod::passwordless-postgres::"
+INSTANCE = "aws:rds/instance:Instance"
+CLUSTER = "aws:rds/cluster:Cluster"
+CLUSTER_INSTANCE = "aws:rds/clusterInstance:ClusterInstance"
+GROUP = "aws:rds/parameterGroup:ParameterGroup"
+CLUSTER_GROUP = "aws:rds/clusterParameterGroup:ClusterParameterGroup"
+ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
+ROLE = "aws:iam/role:Role"
+RESOURCE_ID = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+TODAY = date(2026, 11, 1)
+UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+UNKNOWNS = (
+    UNKNOWN,
+    "1c4a061d-8072-4f0a-a4cb-0ff528b18fe7",
+    "3eeb2bf0-c639-47a8-9e75-3b44932eb421",
+    "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
+    "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
+)
+SIGNATURE = "4dabf18193072939515e22adb298388d"
+CIPHERS = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+
+Sent = dict[str, Any]
+
+
+def secret(value: Any) -> Any:
+    return {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "value": value}
+
+
+def sent(token: str, name: str, properties: Mapping[str, Any], **dependencies: str) -> Sent:
+    return {
+        "type": token,
+        "name": name,
+        "urn": f"{URN}{token}::{name}",
+        "properties": copy.deepcopy(dict(properties)),
+        "dependencies": {key: [f"{URN}{value}"] for key, value in dependencies.items()},
+    }
+
+
+def parameter(name: str, value: Any, method: Any = "immediate") -> dict[str, Any]:
+    return {"name": name, "value": value, "applyMethod": method}
+
+
+PARAMETERS = [
+    parameter("rds.force_ssl", "1", "pending-reboot"),
+    parameter("ssl_min_protocol_version", "TLSv1.2"),
+    parameter("ssl_ciphers", CIPHERS),
+    parameter("password_encryption", "scram-sha-256"),
+    parameter("rds.accepted_password_auth_method", "scram"),
+]
+
+
+def group(token: str = GROUP, family: str = "postgres17", parameters: Any = PARAMETERS, **other: Any) -> Sent:
+    return sent(token, "group", {"name": "group-1", "family": family, "parameters": parameters, **other})
+
+
+def without(*names: str) -> list[dict[str, Any]]:
+    return [each for each in PARAMETERS if each["name"] not in names]
+
+
+def replaced(name: str, value: Any, method: Any = None) -> list[dict[str, Any]]:
+    """The parameters with another value of one, or with one more."""
+    old = next((each for each in PARAMETERS if each["name"] == name), parameter(name, ""))
+    return [*without(name), {**old, "value": value, **({"applyMethod": method} if method else {})}]
+
+
+def instance(**changed: Any) -> Sent:
+    """`None` takes a property away."""
+    properties = {
+        "engine": "postgres",
+        "engineVersion": "17",
+        "publiclyAccessible": False,
+        "storageEncrypted": True,
+        "iamDatabaseAuthenticationEnabled": True,
+        "caCertIdentifier": "rds-ca-ecc384-g1",
+        "manageMasterUserPassword": True,
+        "username": "pgpl_master",
+        "parameterGroupName": "group-1",
+        "resourceId": RESOURCE_ID,
+        **changed,
+    }
+    kept = {key: value for key, value in properties.items() if value is not None}
+    return sent(INSTANCE, "server", kept)
+
+
+def cluster(**changed: Any) -> Sent:
+    properties = {
+        "engine": "aurora-postgresql",
+        "engineVersion": "17.4",
+        "storageEncrypted": True,
+        "iamDatabaseAuthenticationEnabled": True,
+        "manageMasterUserPassword": True,
+        "masterUsername": "pgpl_master",
+        "dbClusterParameterGroupName": "group-1",
+        "clusterResourceId": "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+        **changed,
+    }
+    kept = {key: value for key, value in properties.items() if value is not None}
+    return sent(CLUSTER, "cluster", kept)
+
+
+def connect_arn(
+    user: str = "app_user", server: str = RESOURCE_ID, partition: str = "aws", region: str = "eu-central-1"
+) -> str:
+    return f"arn:{partition}:rds-db:{region}:123456789012:dbuser:{server}/{user}"
+
+
+def document(
+    resource: Any = None, action: Any = "rds-db:connect", effect: str = "Allow", **other: Any
+) -> str:
+    statement = {"Effect": effect, "Action": action, "Resource": resource or connect_arn(), **other}
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def policy(text: Any = None) -> Sent:
+    return sent(ROLE_POLICY, "connect", {"role": "app", "policy": document() if text is None else text})
+
+
+def hardened(*instead: Sent) -> list[Sent]:
+    """A server with its group and one grant, each replaced by what is given with the same name."""
+    found = {each["name"]: each for each in (group(), instance(), policy())}
+    return list({**found, **{each["name"]: each for each in instead}}.values())
+
+
+def hardened_cluster(*instead: Sent) -> list[Sent]:
+    member = sent(CLUSTER_INSTANCE, "member", {"caCertIdentifier": "rds-ca-rsa4096-g1"})
+    grant = policy(document(connect_arn(server="cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ")))
+    whole = (group(CLUSTER_GROUP, "aurora-postgresql17"), cluster(), member, grant)
+    found = {each["name"]: each for each in whole}
+    return list({**found, **{each["name"]: each for each in instead}}.values())
+
+
+def resource(of: Sent) -> Resource:
+    return Resource(
+        urn=of["urn"],
+        type=of["type"],
+        name=of["name"],
+        properties=decoded(of["properties"]),
+        dependencies={key: tuple(urns) for key, urns in of["dependencies"].items()},
+    )
+
+
+def a_pack(**given: Any) -> Pack:
+    return Pack(**{"rules": RULES, "clock": lambda: TODAY, **given})
+
+
+Verdicts = set[tuple[str, str, str]]
+"""Rule, name of the resource and verdict."""
+
+
+def in_process(resources: Iterable[Sent], pack: Pack | None = None) -> Verdicts:
+    pack = pack or a_pack()
+    seen = [resource(each) for each in resources]
+    reported = [found for each in seen for found in pack.of_resource(each)] + pack.of_stack(Stack(seen))
+    return {
+        (each.finding.rule.id.removeprefix("PGTLS-"), each.finding.resource.name, str(each.finding.verdict))
+        for each in reported
+    }
+
+
+def ids(verdicts: Verdicts, verdict: str = "violated") -> set[str]:
+    return {rule for rule, _, found in verdicts if found == verdict}
+
+
+def analyze_request(of: Sent) -> Any:
+    request = proto.AnalyzeRequest(type=of["type"], urn=of["urn"], name=of["name"])
+    request.properties.update(of["properties"])
+    return request
+
+
+def stack_request(resources: Iterable[Sent]) -> Any:
+    request = proto.AnalyzeStackRequest()
+    for of in resources:
+        each = proto.AnalyzerResource(type=of["type"], urn=of["urn"], name=of["name"])
+        each.properties.update(of["properties"])
+        for key, urns in of["dependencies"].items():
+            each.propertyDependencies[key].urns.extend(urns)
+        request.resources.append(each)
+    return request
+
+
+class Stub:
+    """The servicer called without a network, as the engine's stub is called."""
+
+    def __init__(self, pack: Pack | None = None) -> None:
+        self._analyzer = Analyzer(pack or a_pack())
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda request: getattr(self._analyzer, name)(request, None)
+
+
+def diagnostics(stub: Any, resources: Iterable[Sent]) -> list[Any]:
+    resources = list(resources)
+    found = [each for of in resources for each in stub.Analyze(analyze_request(of)).diagnostics]
+    return found + list(stub.AnalyzeStack(stack_request(resources)).diagnostics)
+
+
+def violated(found: Iterable[Any]) -> set[str]:
+    """Rules whose diagnostics are neither undecided nor exempt."""
+    return {
+        each.policyName.removeprefix("PGTLS-")
+        for each in found
+        if ": undecided: " not in each.message and " Exempt: " not in each.message
+    }
+
+
+def configured(stub: Any, **properties: Any) -> Any:
+    """The stub after the engine's Configure with every rule's default and the pack's own properties."""
+    request = proto.ConfigureAnalyzerRequest()
+    for each in stub.GetAnalyzerInfo(None).policies:
+        request.policyConfig[each.name].enforcementLevel = each.enforcementLevel
+    request.policyConfig["PGTLS-configuration"].properties.update(properties)
+    stub.Configure(request)
+    return stub

@@ -1,0 +1,159 @@
+"""Levels and exemptions, as the pack's configuration gives them."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from pulumi.runtime import proto
+
+from tests.policy.examples import (
+    INSTANCE,
+    UNKNOWN,
+    Stub,
+    a_pack,
+    configured,
+    diagnostics,
+    group,
+    hardened,
+    instance,
+    replaced,
+)
+
+WEAK = hardened(instance(storageEncrypted=False, caCertIdentifier=None))
+RESOURCE = f"{INSTANCE}::server"
+
+
+def exemption(**changed: Any) -> dict[str, Any]:
+    return {
+        "rule": "PGTLS-P002",
+        "resource": RESOURCE,
+        "reason": "Holds public data only, for the fair",
+        "owner": "platform team",
+        "expires": "2026-11-01",
+        **changed,
+    }
+
+
+def levels(stub: Any, resources: Any = WEAK) -> dict[str, int]:
+    return {each.policyName: each.enforcementLevel for each in diagnostics(stub, resources)}
+
+
+def test_severity_decides_what_a_violation_does() -> None:
+    weakest = hardened(group(parameters=replaced("rds.force_ssl", "0", "immediate")), *WEAK[1:])
+    expected = {"PGTLS-N41": 1, "PGTLS-P016": 1, "PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-N44": 0}
+    assert levels(Stub(), weakest) == expected
+    assert levels(configured(Stub()), weakest) == expected
+
+
+def test_the_configuration_sets_the_level_of_a_severity() -> None:
+    stub = configured(Stub(), enforcement={"high": "advisory", "medium": "mandatory"})
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 1}
+
+
+def test_a_severity_can_be_disabled() -> None:
+    stub = configured(Stub(), enforcement={"medium": "disabled"})
+    assert levels(stub) == {"PGTLS-P002": 1}
+
+
+def test_the_engine_sets_the_level_of_one_rule() -> None:
+    stub = Stub()
+    request = _defaults(stub)
+    request.policyConfig["PGTLS-P002"].enforcementLevel = 0
+    request.policyConfig["PGTLS-N50"].enforcementLevel = 2
+    request.policyConfig["PGTLS-configuration"].properties.update({"enforcement": {"medium": "mandatory"}})
+    stub.Configure(request)
+    assert levels(stub) == {"PGTLS-P002": 0}
+
+
+def _defaults(stub: Any) -> Any:
+    request = proto.ConfigureAnalyzerRequest()
+    for each in stub.GetAnalyzerInfo(None).policies:
+        request.policyConfig[each.name].enforcementLevel = each.enforcementLevel
+    return request
+
+
+@pytest.mark.parametrize("named", [RESOURCE, f"urn:pulumi:prod::passwordless-postgres::{RESOURCE}"])
+def test_an_exemption_holds_to_its_last_day_and_is_listed(named: str) -> None:
+    stub = configured(Stub(), exemptions=[exemption(resource=named)])
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+    (message,) = [each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-P002"]
+    assert "Exempt: Holds public data only, for the fair (platform team, until 2026-11-01)" in message
+
+
+def test_an_expired_exemption_is_a_violation_and_exempts_nothing() -> None:
+    pack = a_pack(clock=lambda: date(2026, 11, 2))
+    stub = configured(Stub(pack), exemptions=[exemption()])
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-configuration": 1}
+    messages = {each.policyName: each.message for each in diagnostics(stub, WEAK)}
+    assert "its exemption by platform team expired on 2026-11-01" in messages["PGTLS-P002"]
+    assert "from PGTLS-P002 by platform team expired on 2026-11-01" in messages["PGTLS-configuration"]
+
+
+def test_an_expired_exemption_counts_where_nothing_is_violated() -> None:
+    pack = a_pack(clock=lambda: date(2026, 11, 2))
+    stub = configured(Stub(pack), exemptions=[exemption()])
+    assert levels(stub, hardened()) == {"PGTLS-configuration": 1}
+
+
+@pytest.mark.parametrize(
+    "other", [{"rule": "PGTLS-N50"}, {"resource": f"{INSTANCE}::other"}, {"resource": "server"}]
+)
+def test_an_exemption_is_about_one_rule_and_one_resource(other: dict[str, str]) -> None:
+    assert levels(configured(Stub(), exemptions=[exemption(**other)]))["PGTLS-P002"] == 1
+
+
+def test_what_is_undecided_is_not_exempt() -> None:
+    stub = configured(Stub(), exemptions=[exemption()])
+    (found,) = diagnostics(stub, hardened(instance(storageEncrypted=UNKNOWN)))
+    assert ": undecided: " in found.message
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"rule": "PGTLS-X1"}, "there is no rule 'PGTLS-X1'"),
+        ({"reason": "because"}, "the reason has fewer than 20 characters"),
+        ({"reason": " " * 30}, "the reason has fewer than 20 characters"),
+        ({"owner": " "}, "the owner is empty"),
+        ({"expires": "soon"}, "expires: 'soon' is no day"),
+        ({"expires": "2026-02-30"}, "expires: '2026-02-30' is no day"),
+        ({"expires": 20261101}, "expires is not a text"),
+        ({"resource": f"{INSTANCE}::other"}, "names no resource of the stack"),
+        ({"until": "2027-01-01"}, "until is not known"),
+    ],
+)
+def test_a_wrong_exemption_is_a_violation_and_exempts_nothing(changed: dict[str, Any], words: str) -> None:
+    stub = configured(Stub(), exemptions=[exemption(**changed)])
+    found = {each.policyName: each for each in diagnostics(stub, WEAK)}
+    assert found["PGTLS-P002"].enforcementLevel == 1
+    assert found["PGTLS-configuration"].enforcementLevel == 1
+    assert words in found["PGTLS-configuration"].message
+
+
+@pytest.mark.parametrize("missing", ["rule", "resource", "reason", "owner", "expires"])
+def test_every_part_of_an_exemption_is_needed(missing: str) -> None:
+    entry = exemption()
+    del entry[missing]
+    found = levels(configured(Stub(), exemptions=[entry]))
+    assert found["PGTLS-P002"] == found["PGTLS-configuration"] == 1
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exemptions": {}},
+        {"exemptions": ["all"]},
+        {"enforcement": []},
+        {"enforcement": {"severe": "advisory"}},
+        {"enforcement": {"high": "off"}},
+        {"exempt": []},
+    ],
+)
+def test_a_wrong_configuration_is_a_violation_and_weakens_nothing(wrong: dict[str, Any]) -> None:
+    assert levels(configured(Stub(), **wrong)) == {
+        "PGTLS-P002": 1,
+        "PGTLS-N50": 0,
+        "PGTLS-configuration": 1,
+    }

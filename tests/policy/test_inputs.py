@@ -1,0 +1,237 @@
+"""Inputs that break naive rules: unknowns, secrets, aliases, odd shapes, and rules that crash."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from policy.registered import Resource
+from policy.rule import Outcome
+from policy.rules import RULES
+from policy.type_tokens import normalised
+from policy.values import UNKNOWN as DECODED_UNKNOWN
+from policy.values import decoded
+from tests.policy.examples import (
+    GROUP,
+    INSTANCE,
+    PARAMETERS,
+    UNKNOWN,
+    UNKNOWNS,
+    URN,
+    Sent,
+    Stub,
+    a_pack,
+    connect_arn,
+    diagnostics,
+    document,
+    group,
+    hardened,
+    ids,
+    in_process,
+    instance,
+    parameter,
+    policy,
+    replaced,
+    secret,
+    violated,
+    without,
+)
+
+UNDECIDED: dict[str, tuple[list[Sent], set[str]]] = {
+    "publiclyAccessible": (hardened(instance(publiclyAccessible=UNKNOWN)), {"P001"}),
+    "storageEncrypted": (hardened(instance(storageEncrypted=UNKNOWN)), {"P002"}),
+    "iamDatabaseAuthenticationEnabled": (
+        hardened(instance(iamDatabaseAuthenticationEnabled=UNKNOWN)),
+        {"P014", "N48"},
+    ),
+    "caCertIdentifier": (hardened(instance(caCertIdentifier=UNKNOWN)), {"P015"}),
+    "engine": (hardened(instance(engine=UNKNOWN)), {"N40", "N45", "N47", "N48", "P014", "P016"}),
+    "engineVersion": (hardened(instance(engineVersion=UNKNOWN)), {"N45"}),
+    "engineVersion not stated": (hardened(instance(engineVersion=None)), {"N45"}),
+    "username": (hardened(instance(username=UNKNOWN)), {"N47"}),
+    "parameterGroupName": (hardened(instance(parameterGroupName=UNKNOWN)), {"N40", "P016"}),
+    "a group of another stack": (hardened(instance(parameterGroupName="elsewhere")), {"P016"}),
+    "policy": (hardened(policy(UNKNOWN)), {"N46", "N47", "N48"}),
+    "policy beside one that is known": (
+        [*hardened(), {**policy(UNKNOWN), "name": "other"}],
+        {"N46", "N47"},
+    ),
+    "family": (hardened(group(family=UNKNOWN)), {"N41", "N42", "N43", "N44", "N45"}),
+    "parameters": (hardened(group(parameters=UNKNOWN)), {"N41", "N42", "N43", "N44", "P016"}),
+    "a parameter's value": (hardened(group(parameters=replaced("rds.force_ssl", UNKNOWN))), {"N41", "P016"}),
+    "one apply method": (
+        hardened(group(parameters=replaced("rds.force_ssl", "1", UNKNOWN))),
+        {"N44"},
+    ),
+    "one parameter's name": (
+        hardened(group(parameters=[*without("rds.force_ssl"), parameter(UNKNOWN, "1")])),
+        {"N41", "N42", "N44", "P016"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", UNDECIDED)
+def test_an_unknown_is_undecided_and_never_passes(name: str) -> None:
+    resources, expected = UNDECIDED[name]
+    verdicts = in_process(resources)
+    assert ids(verdicts, "undecided") == expected
+    assert ids(verdicts) == ids(verdicts, "crashed") == set()
+    found = diagnostics(Stub(), resources)
+    assert {each.policyName.removeprefix("PGTLS-") for each in found} == expected
+    assert {each.enforcementLevel for each in found} == {0}, "undecided is advisory"
+    assert all(": undecided: " in each.message for each in found)
+
+
+@pytest.mark.parametrize("unknown", UNKNOWNS)
+def test_every_kind_of_unknown_is_one(unknown: str) -> None:
+    assert decoded({"a": [unknown, {"b": unknown}]}) == {"a": [DECODED_UNKNOWN, {"b": DECODED_UNKNOWN}]}
+    assert ids(in_process(hardened(instance(storageEncrypted=unknown))), "undecided") == {"P002"}
+
+
+def test_an_unknown_name_is_decided_by_the_reference() -> None:
+    server = instance(parameterGroupName=UNKNOWN)
+    server["dependencies"] = {"parameterGroupName": [f"{URN}{GROUP}::group"]}
+    assert in_process(hardened(server)) == set()
+    weak = group(parameters=replaced("rds.force_ssl", "0"))
+    assert ids(in_process(hardened(server, weak))) == {"N41", "P016"}
+    assert violated(diagnostics(Stub(), hardened(server, weak))) == {"N41", "P016"}
+
+
+def test_an_unknown_stops_no_other_finding() -> None:
+    resources = hardened(
+        instance(storageEncrypted=UNKNOWN, publiclyAccessible=True),
+        group(parameters=[*replaced("ssl_min_protocol_version", UNKNOWN), parameter("ssl", "1")]),
+    )
+    second = instance(caCertIdentifier="rds-ca-2019")
+    resources.append({**second, "name": "second", "urn": f"{URN}{INSTANCE}::second"})
+    verdicts = in_process(resources)
+    assert ids(verdicts, "undecided") == {"P002", "N42"}
+    assert ids(verdicts) == {"P001", "P015"}
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
+        instance(password="swordfish"),
+        instance(password=secret("swordfish")),
+        instance(caCertIdentifier=secret("swordfish")),
+        instance(publiclyAccessible=secret("swordfish")),
+        group(parameters=secret(replaced("password_encryption", "swordfish"))),
+        group(parameters=replaced("rds.force_ssl", secret("swordfish"))),
+        group(parameters=secret(replaced("rds.force_ssl", "1", "swordfish"))),
+        policy(secret(document(connect_arn("swordfish*")))),
+        policy(secret(document("arn:aws:rds-db:swordfish"))),
+        policy(secret("swordfish")),
+        policy(secret(f'{{"Statement": "swordfish", "Id": "{connect_arn()}"}}')),
+    ],
+)
+def test_no_secret_is_in_a_message(weak: Sent) -> None:
+    found = diagnostics(Stub(), hardened(weak))
+    assert violated(found)
+    assert not [each.message for each in found if "swordfish" in each.message]
+    assert any("a secret" in each.message for each in found)
+
+
+def test_a_secret_that_is_right_passes() -> None:
+    resources = hardened(
+        instance(storageEncrypted=secret(True), caCertIdentifier=secret("rds-ca-ecc384-g1")),
+        group(parameters=secret(PARAMETERS)),
+        policy(secret(document())),
+    )
+    assert in_process(resources) == set()
+
+
+def test_a_message_says_what_where_and_how() -> None:
+    message = next(iter(diagnostics(Stub(), [group(parameters=replaced("rds.force_ssl", "0"))]))).message
+    assert message.startswith("PGTLS-N41 [critical] group (aws:rds/parameterGroup:ParameterGroup) ")
+    assert "parameters[rds.force_ssl].value is '0': expected 1. Fix: state rds.force_ssl 1" in message
+    assert message.endswith("See: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/"
+                            "PostgreSQL.Concepts.General.SSL.html")  # fmt: skip
+
+
+def test_a_long_or_odd_value_is_cut_and_stays_on_its_line() -> None:
+    found = diagnostics(Stub(), hardened(instance(caCertIdentifier="a\n\x1b[31m" + "b" * 5000)))
+    (message,) = [each.message for each in found]
+    assert len(message) < 1000
+    assert "\n" not in message
+    assert "\x1b" not in message
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{}, [], "", 0, 1.5, True, {"a": {}}, [[]], [None], [{}], ["text"], [{"name": None}], [{"name": "ssl"}]],
+)
+@pytest.mark.parametrize("name", ["parameters", "family", "tags"])
+def test_odd_shapes_of_a_group_crash_nothing(name: str, odd: Any) -> None:
+    verdicts = in_process(hardened(group(**{name: odd})))
+    assert ids(verdicts, "crashed") == set()
+    if name == "parameters":
+        assert {"N41", "N42", "N43", "P016"} <= ids(verdicts)
+
+
+@pytest.mark.parametrize("odd", [{}, [], "", 0, 1.5, {"a": {}}, [None], "text"])
+def test_odd_shapes_of_a_server_and_a_policy_crash_nothing(odd: Any) -> None:
+    changed = ("publiclyAccessible", "storageEncrypted", "engine", "engineVersion", "parameterGroupName",
+               "iamDatabaseAuthenticationEnabled", "caCertIdentifier", "username", "resourceId")  # fmt: skip
+    for name in changed:
+        assert ids(in_process(hardened(instance(**{name: odd}))), "crashed") == set()
+    for text in (odd, {"Statement": odd}, {"Statement": [odd]}, {"Statement": [{"Effect": odd}]}):
+        assert ids(in_process(hardened(policy(text))), "crashed") == set()
+
+
+def test_nothing_at_all_passes() -> None:
+    assert in_process([]) == set()
+
+
+@pytest.mark.parametrize(
+    ("token", "known_as"),
+    [
+        ("aws:rds:Instance", "aws:rds/instance:Instance"),
+        ("aws:rds/instance:Instance", "aws:rds/instance:Instance"),
+        ("aws:rds/parameterGroup:ParameterGroup", "aws:rds/parameterGroup:ParameterGroup"),
+        ("aws:alb/listener:Listener", "aws:lb/listener:Listener"),
+        ("aws:elasticloadbalancingv2/targetGroup:TargetGroup", "aws:lb/targetGroup:TargetGroup"),
+        ("aws:applicationloadbalancing/listener:Listener", "aws:lb/listener:Listener"),
+        ("aws:s3/bucketV2:BucketV2", "aws:s3/bucket:Bucket"),
+        ("aws:s3/bucketPolicy:BucketPolicy", "aws:s3/bucketPolicy:BucketPolicy"),
+        ("aws:s3/bucketObjectv2:BucketObjectv2", "aws:s3/bucketObjectv2:BucketObjectv2"),
+        ("pulumi:pulumi:Stack", "pulumi:pulumi:Stack"),
+        ("tls:index/privateKey:PrivateKey", "tls:index/privateKey:PrivateKey"),
+        ("odd", "odd"),
+    ],
+)
+def test_tokens_of_one_type(token: str, known_as: str) -> None:
+    assert normalised(token) == known_as
+
+
+def test_an_alias_token_does_not_hide_a_resource() -> None:
+    weak = {**instance(storageEncrypted=False), "type": "aws:rds:Instance"}
+    assert ids(in_process(hardened(weak))) == {"P002"}
+
+
+def test_a_crashing_rule_is_a_violation_and_stops_no_other() -> None:
+    def crash(server: Resource) -> Iterator[Outcome]:
+        raise KeyError(server["password"].raw)
+        yield
+
+    crashing = replace(RULES[0], id="PGTLS-N99", checks=(crash,), stack_checks=(), types=(INSTANCE,))
+    pack = a_pack(rules=(crashing, *RULES))
+    resources = hardened(instance(password="swordfish", publiclyAccessible=True))
+    verdicts = in_process(resources, pack)
+    assert ids(verdicts, "crashed") == {"N99"}
+    assert ids(verdicts) == {"P001", "P025"}
+    found = [each for each in diagnostics(Stub(pack), resources) if each.policyName == "PGTLS-N99"]
+    assert [each.enforcementLevel for each in found] == [1]
+    assert "KeyError in test_inputs.py, line " in found[0].message
+    assert "swordfish" not in found[0].message
+
+
+def test_a_thousand_resources_are_all_seen() -> None:
+    many = [
+        {**instance(storageEncrypted=number != 700), "name": f"server-{number}", "urn": f"{URN}{number}"}
+        for number in range(1000)
+    ]
+    assert in_process([*hardened(), *many]) == {("P002", "server-700", "violated")}
