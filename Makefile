@@ -5,17 +5,20 @@ export PYTHONDONTWRITEBYTECODE := 1
 
 PYTHON := .venv/bin/python
 STATE ?=
+STACK ?=
 SANDBOX := $(PYTHON) -m sandbox
 SANDBOX_STATE := $(if $(STATE),--state "$(STATE)")
 PYTEST ?=
 
-.PHONY: help environment up verify down clean lint test test-long
+.PHONY: help environment up preview verify down clean bench lint test test-long
 
 help:
 	@echo 'make up         deploy the sandbox: PostgreSQL with client certificates on loopback'
+	@echo 'make preview    what STACK=prod would deploy, and what policies say of it; needs no AWS'
 	@echo 'make verify     log in as every role and show what the server saw'
 	@echo 'make down       stop the sandbox, keep its data'
 	@echo 'make clean      stop it and remove everything that was made'
+	@echo 'make bench      throughput and connections per second of the running sandbox'
 	@echo 'make lint       ruff, pyright, import-linter'
 	@echo 'make test       the test suite (PYTEST="-k hba" passes options on)'
 	@echo 'make test-long  the tests that take minutes, alone'
@@ -25,6 +28,13 @@ environment:
 
 up: environment
 	@$(SANDBOX) up $(SANDBOX_STATE)
+
+preview:
+	@if [ -z "$(STACK)" ]; then \
+		echo 'make preview: name the stack, as in make preview STACK=prod' >&2; exit 2; \
+	fi
+	@sh tools/environment.sh
+	@$(SANDBOX) preview --stack "$(STACK)"
 
 verify: environment
 	@$(PYTHON) -m pgpasswordless verify --stack sandbox
@@ -43,6 +53,9 @@ clean:
 	fi
 	@rm -rf .venv .sandbox .pgpasswordless .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+bench: environment
+	@$(SANDBOX) bench $(SANDBOX_STATE)
 
 lint: environment
 	@$(PYTHON) -m ruff check

@@ -1,4 +1,4 @@
-"""Command line of the sandbox: `python -m sandbox up|status|down|logs|clean`."""
+"""Command line of the sandbox: `python -m sandbox up|preview|status|down|logs|clean`."""
 
 from __future__ import annotations
 
@@ -86,6 +86,43 @@ def up_command(
         with folder.exclusive("up"):
             for line in up(folder, stack_file or DEFAULT_FILE, progress):
                 typer.echo(line)
+
+
+@app.command("preview")
+def preview_command(
+    *,
+    stack: Annotated[str, typer.Option("--stack", help="Name of the stack.", metavar="NAME")],
+    stack_file: Annotated[
+        Path | None,
+        typer.Option("--stack-file", help="Stack file instead of stacks/Pulumi.NAME.yaml.", metavar="FILE"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    policy_pack: Annotated[
+        Path | None,
+        typer.Option("--policy-pack", help="Policies instead of those in policy/.", metavar="DIRECTORY"),
+    ] = None,
+    no_policy: Annotated[bool, typer.Option("--no-policy", help="Run no policies.")] = False,
+) -> None:
+    """Show what would be deployed of a stack file, without AWS; status 1 when it or a policy forbids that."""
+    from rich.console import Console
+
+    from sandbox.preview.preview import default_policy_pack, preview, stack_file_of
+    from sandbox.preview.report import as_document, show
+
+    with _expected_errors():
+        file = stack_file_of(stack, stack_file)
+        pack = None if no_policy else policy_pack or default_policy_pack()
+        progress = Progress()
+        found = preview(stack, file, pack, engine_setup.ensure(progress), progress)
+        if as_json:
+            typer.echo(json.dumps(as_document(found), indent=2))
+        else:
+            show(found, Console(highlight=False, soft_wrap=True))
+        if found.errors:
+            raise SandboxError("\n".join(["The preview failed.", *(f"error: {e}" for e in found.errors)]))
+        if not found.passed:
+            rules = sorted({finding.rule for finding in found.plan.findings if finding.stops})
+            raise SandboxError(f"Policies forbid to deploy this: {', '.join(rules)}.")
 
 
 @app.command("status")

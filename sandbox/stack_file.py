@@ -75,6 +75,8 @@ def read(path: Path) -> StackFile:
         document = yaml.safe_load(path.read_text())
     except OSError as error:
         raise SandboxError(f"The stack file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise SandboxError(f"The stack file {path} is not text in UTF-8.") from error
     except yaml.YAMLError as error:
         raise SandboxError(f"The stack file {path} is not YAML: {error}") from error
     if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
