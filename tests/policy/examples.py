@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from google.protobuf import empty_pb2
 from pulumi.runtime import proto
 
 from policy.analyzer import Analyzer
@@ -224,7 +225,7 @@ def violated(found: Iterable[Any]) -> set[str]:
 def configured(stub: Any, **properties: Any) -> Any:
     """The stub after the engine's Configure with every rule's default and the pack's own properties."""
     request = proto.ConfigureAnalyzerRequest()
-    for each in stub.GetAnalyzerInfo(None).policies:
+    for each in stub.GetAnalyzerInfo(empty_pb2.Empty()).policies:
         request.policyConfig[each.name].enforcementLevel = each.enforcementLevel
     request.policyConfig["PGTLS-configuration"].properties.update(properties)
     stub.Configure(request)

@@ -1,0 +1,182 @@
+"""The pack on the whole program of every stack file, and on prod with one property changed at a time."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.policy.examples import (
+    GROUP,
+    INSTANCE,
+    RESOURCE_ID,
+    ROLE_POLICY,
+    Sent,
+    Stub,
+    diagnostics,
+    ids,
+    in_process,
+    violated,
+)
+from tests.recording_monitor import Recording
+from tests.test_program import STACKS, run, sections_of
+
+Parameters = list[dict[str, Any]]
+Properties = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("PULUMI_CONFIG", "PULUMI_CONFIG_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    yield
+    pulumi.runtime.set_all_config({}, [])
+
+
+@pytest.fixture(scope="module")
+def programs() -> dict[str, list[Sent]]:
+    """What each stack file registers."""
+    return {stack: registered(run(sections_of(stack), stack)) for stack in STACKS}
+
+
+def registered(recording: Recording) -> list[Sent]:
+    """Registrations as the engine sends them, with the one output that rules read."""
+    return [
+        {
+            "type": each.type,
+            "name": each.name,
+            "urn": each.urn,
+            "properties": {
+                **each.inputs,
+                **({"resourceId": RESOURCE_ID} if each.type == INSTANCE else {}),
+            },
+            "dependencies": {
+                key: list(value.urns) for key, value in each.request.propertyDependencies.items()
+            },
+        }
+        for each in recording.registrations
+    ]
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_every_stack_file_passes(stack: str, programs: dict[str, list[Sent]]) -> None:
+    resources = programs[stack]
+    assert [each for each in resources if each["type"] == INSTANCE], "without RDS this proves nothing"
+    assert in_process(resources) == set()
+    assert diagnostics(Stub(), resources) == []
+
+
+def changed(resources: list[Sent], token: str, change: Callable[[Properties], None]) -> list[Sent]:
+    """The resources with one of a type changed; the first one where there are several."""
+    result = copy.deepcopy(resources)
+    candidates = [each for each in result if each["type"] == token]
+    if token == ROLE_POLICY:
+        candidates = [each for each in candidates if each["name"].startswith("rds-connect-")]
+    change(candidates[0]["properties"])
+    return result
+
+
+def property_is(name: str, value: Any) -> Callable[[Properties], None]:
+    return lambda properties: properties.update({name: value})
+
+
+def property_is_missing(name: str) -> Callable[[Properties], None]:
+    def change(properties: Properties) -> None:
+        del properties[name]
+
+    return change
+
+
+def parameter_is(name: str, **values: str) -> Callable[[Properties], None]:
+    def change(properties: Properties) -> None:
+        next(each for each in properties["parameters"] if each["name"] == name).update(values)
+
+    return change
+
+
+def parameter_is_missing(name: str) -> Callable[[Properties], None]:
+    def change(properties: Properties) -> None:
+        before = len(properties["parameters"])
+        properties["parameters"] = [each for each in properties["parameters"] if each["name"] != name]
+        assert len(properties["parameters"]) == before - 1
+
+    return change
+
+
+def parameter_is_added(name: str, value: str) -> Callable[[Properties], None]:
+    return lambda properties: properties["parameters"].append(
+        {"name": name, "value": value, "applyMethod": "immediate"}
+    )
+
+
+def statement_is(**values: Any) -> Callable[[Properties], None]:
+    def change(properties: Properties) -> None:
+        document = json.loads(properties["policy"])
+        document["Statement"][0].update(values)
+        properties["policy"] = json.dumps(document)
+
+    return change
+
+
+def arn(server: str = RESOURCE_ID, user: str = "app_user", region: str = "eu-central-1") -> str:
+    return f"arn:aws:rds-db:{region}:123456789012:dbuser:{server}/{user}"
+
+
+MUTATIONS: Mapping[str, tuple[str, Callable[[Properties], None], set[str]]] = {
+    "public": (INSTANCE, property_is("publiclyAccessible", True), {"P001"}),
+    "not encrypted": (INSTANCE, property_is("storageEncrypted", False), {"P002"}),
+    "encryption missing": (INSTANCE, property_is_missing("storageEncrypted"), {"P002"}),
+    "IAM off": (INSTANCE, property_is("iamDatabaseAuthenticationEnabled", False), {"P014", "N48"}),
+    "authority of 2019": (INSTANCE, property_is("caCertIdentifier", "rds-ca-2019"), {"P015"}),
+    "authority missing": (INSTANCE, property_is_missing("caCertIdentifier"), {"N50"}),
+    "password": (INSTANCE, property_is("password", "swordfish"), {"P025"}),
+    "another major": (INSTANCE, property_is("engineVersion", "18"), {"N45"}),
+    "master is a role": (INSTANCE, property_is("username", "app_user"), {"N47"}),
+    "TLS not forced": (GROUP, parameter_is("rds.force_ssl", value="0"), {"N41", "P016"}),
+    "TLS missing": (GROUP, parameter_is_missing("rds.force_ssl"), {"N41", "P016"}),
+    "TLS at once": (GROUP, parameter_is("rds.force_ssl", applyMethod="immediate"), {"N44"}),
+    "TLS 1.1": (GROUP, parameter_is("ssl_min_protocol_version", value="TLSv1.1"), {"N42"}),
+    "minimum missing": (GROUP, parameter_is_missing("ssl_min_protocol_version"), {"N42"}),
+    "maximum": (GROUP, parameter_is_added("ssl_max_protocol_version", "TLSv1.2"), {"N42"}),
+    "ciphers": (GROUP, parameter_is("ssl_ciphers", value="TLS_RSA_WITH_AES_128_CBC_SHA"), {"N42"}),
+    "md5 stored": (GROUP, parameter_is("password_encryption", value="md5"), {"N43"}),
+    "md5 accepted": (
+        GROUP,
+        parameter_is("rds.accepted_password_auth_method", value="md5+scram"),
+        {"N43"},
+    ),
+    "SCRAM missing": (GROUP, parameter_is_missing("rds.accepted_password_auth_method"), {"N43"}),
+    "another family": (GROUP, property_is("family", "postgres16"), {"N45"}),
+    "any user": (ROLE_POLICY, statement_is(Resource=arn(user="*")), {"N46"}),
+    "any server": (ROLE_POLICY, statement_is(Resource=arn(server="*")), {"N46"}),
+    "any region": (ROLE_POLICY, statement_is(Resource=arn(region="*")), {"N46"}),
+    "any action": (ROLE_POLICY, statement_is(Action="rds-db:*"), {"N46"}),
+    "everything": (ROLE_POLICY, statement_is(Action="*", Resource="*"), {"N46"}),
+    "the master": (ROLE_POLICY, statement_is(Resource=arn(user="pgpl_master")), {"N47"}),
+}
+
+
+@pytest.mark.parametrize("name", MUTATIONS)
+def test_one_weakened_property_of_prod_is_refused_by_its_rule(
+    name: str, programs: dict[str, list[Sent]]
+) -> None:
+    token, change, expected = MUTATIONS[name]
+    resources = changed(programs["prod"], token, change)
+    assert ids(in_process(resources)) == expected
+    assert violated(diagnostics(Stub(), resources)) == expected
+
+
+def test_the_default_group_is_refused(programs: dict[str, list[Sent]]) -> None:
+    resources = changed(programs["prod"], INSTANCE, property_is("parameterGroupName", "default.postgres17"))
+    server = next(each for each in resources if each["type"] == INSTANCE)
+    del server["dependencies"]["parameterGroupName"]
+    assert ids(in_process(resources)) == {"N40"}
+
+
+def test_nobody_granted_is_a_mismatch(programs: dict[str, list[Sent]]) -> None:
+    resources = [each for each in programs["prod"] if "rds-db:" not in json.dumps(each["properties"])]
+    assert ids(in_process(resources)) == {"N48"}
