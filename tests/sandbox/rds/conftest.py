@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
 import shutil
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +26,7 @@ from sandbox.rds.databases import Databases
 from sandbox.rds.instance import Instance
 from sandbox.rds.parameter_state import booted
 from sandbox.server_user import server_user
+from sandbox.state import port_is_free
 
 REGION = "eu-central-1"
 MASTER = "pgpl_master"
@@ -51,9 +52,10 @@ def _session() -> boto3.session.Session:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Below those that outgoing connections take."""
+    return next(
+        port for port in iter(lambda: secrets.choice(range(20_000, 32_000)), None) if port_is_free(port)
+    )
 
 
 def eventually(holds: Callable[[], Any]) -> Any:

@@ -16,6 +16,7 @@ from sandbox.machines import Machines
 from sandbox.providers.aws import AwsProvider
 from sandbox.providers.properties import decode, encode
 from sandbox.providers.servicer import ProviderServer
+from sandbox.rds.databases import Databases
 
 STACK = "urn:pulumi:sandbox::passwordless-postgres::"
 
@@ -35,12 +36,18 @@ class Engine:
         )
         self.machines.start()
         self.functions = Functions(self.folder, self.endpoint)
-        self.provider = AwsProvider(self.endpoint, self.machines, functions_of_lambda=self.functions)
+        self.provider = AwsProvider(
+            self.endpoint, self.machines, rds=self.open_databases(), functions_of_lambda=self.functions
+        )
         self.server = ProviderServer(self.provider)
         self.server.start()
         self.channel = grpc.insecure_channel(f"127.0.0.1:{self.server.port}")
         self.stub = provider_pb2_grpc.ResourceProviderStub(self.channel)
         self.stub.Configure(provider_pb2.ConfigureRequest(args=encode({"region": "eu-central-1"})))
+
+    def open_databases(self) -> Databases | None:
+        """RDS instances, for tests that bring some to life."""
+        return None
 
     def close(self) -> None:
         self.channel.close()
