@@ -90,7 +90,7 @@ def as_text(shown: Shown) -> str:
     proof = (
         f"certificate valid until {shown.certificate_not_after}"
         if shown.certificate_not_after
-        else "IAM token, valid for 15 minutes and for one login at a time"
+        else "by IAM token, a new one for each login"
     )
     parts = [f"# {subject}, {proof}"]
     if shown.driver is None:

@@ -92,9 +92,8 @@ def main() -> int:
         return 1
     content = bundle(authorities)
     TARGET.write_text(content)
-    print(
-        f"{TARGET.name}: {len(authorities)} authorities, SHA-256 {hashlib.sha256(content.encode()).hexdigest()}"
-    )
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    print(f"{TARGET.name}: {len(authorities)} authorities, SHA-256 {digest}")
     return 0
 
 
