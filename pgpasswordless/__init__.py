@@ -10,7 +10,12 @@ An application needs three lines::
 
 `settings_for` fetches the role's certificate and key from Secrets Manager into a private
 directory and re-uses them while they are unchanged; call it again to pick up a renewed
-certificate. Every expected error is a `PgpasswordlessError`.
+certificate. A database of RDS takes a token instead, a fresh one for each new connection::
+
+    token = pgpasswordless.token_source(stack, database="rds", role="app_user")
+    connection = psycopg.connect(**settings.keywords, password=token())
+
+Every expected error is a `PgpasswordlessError`.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
     from pgpasswordless.identity_files import IdentityFiles
     from pgpasswordless.settings import fetch_identity, settings_for
     from pgpasswordless.stack import Stack, load
+    from pgpasswordless.token_login import token_source
     from pgpasswordless.tokens import TokenSource
 
 __all__ = [
@@ -52,6 +58,7 @@ __all__ = [
     "fetch_identity",
     "load",
     "settings_for",
+    "token_source",
 ]
 
 _MODULES = {
@@ -68,6 +75,7 @@ _MODULES = {
     "identity_files": ("IdentityFiles",),
     "settings": ("fetch_identity", "settings_for"),
     "stack": ("Stack", "load"),
+    "token_login": ("token_source",),
     "tokens": ("TokenSource",),
 }
 

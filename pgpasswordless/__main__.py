@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -96,9 +95,9 @@ def token_command(
         if host is not None:
             if not user:
                 raise StackError("--host needs --user: a token is for one database role")
-            source = TokenSource(
-                host=host, port=port, user=user, region=region or os.environ.get("AWS_REGION")
-            )
+            if stack or connections or parameter or database or role:
+                raise StackError("--host is for a login without a stack; give one or the other")
+            source = TokenSource(host=host, port=port, user=user, region=region)
         else:
             if not database or not role:
                 raise StackError("give --database and --role of a stack, or --host and --user")

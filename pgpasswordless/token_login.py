@@ -65,17 +65,23 @@ def token_target(stack: Stack, database: str, role: str, directory: Path | None 
 
 
 def token_command(stack: Stack, database: str, role: str) -> str:
-    """A shell command that prints a token, from any directory and without activating an environment."""
+    """A shell command that prints a token, from any directory and without activating an environment.
+
+    What only Pulumi knows of, which it tells in the project's folder alone, is named by its address.
+    """
     variables = {}
     package = Path(__file__).resolve().parent.parent
     if not _is_installed(package):
         variables["PYTHONPATH"] = str(package)
     if stack.contexts is not None:
         variables[CONTEXTS_VARIABLE] = str(stack.contexts.absolute())
-    words = [
-        *(sys.executable, "-m", "pgpasswordless", "token", *stack.reference),
-        *("--database", database, "--role", role),
-    ]
+    if stack.contexts is None and not {"--connections", "--parameter"} & set(stack.reference):
+        source = token_source(stack, database, role)
+        place = {"--host": source.host, "--port": str(source.port), "--user": role, "--region": source.region}
+        what = [word for name, value in place.items() if value for word in (name, value)]
+    else:
+        what = [*stack.reference, "--database", database, "--role", role]
+    words = [sys.executable, "-m", "pgpasswordless", "token", *what]
     return " ".join(
         [*(f"{name}={shlex.quote(value)}" for name, value in variables.items()), shlex.join(words)]
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -185,7 +186,8 @@ class TokenSource:
     def _rds(self) -> RDSClient:
         if self._client is None:
             session = self._session or boto3.Session()
-            region = self.region or session.region_name
+            # boto3 itself does not read AWS_REGION, which AWS's other tools do.
+            region = self.region or session.region_name or os.environ.get("AWS_REGION")
             if not region:
                 raise TokenError(
                     f"no region is known for a token for host {self.host!r}; give the database's region, or"

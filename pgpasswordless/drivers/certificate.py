@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pgpasswordless.drivers.model import Driver, DriverSettings, Pool, lines, literal, npgsql_value
+from pgpasswordless.drivers.model import (
+    Driver,
+    DriverSettings,
+    Pool,
+    lines,
+    literal,
+    npgsql_value,
+    require_name_for_pgx,
+)
 from pgpasswordless.errors import NotSupportedError
 from pgpasswordless.libpq import Target, conninfo, encode, keywords, psql_command, uri, uri_host
 
@@ -253,11 +261,7 @@ def _node_postgres(target: Target) -> DriverSettings:
 
 
 def _pgx(target: Target) -> DriverSettings:
-    if target.dbname.startswith("/"):
-        raise NotSupportedError(
-            f"the URL of pgx cannot carry the database name {target.dbname!r}, which starts with a slash;"
-            " use its keyword/value form, which is libpq's without gssencmode"
-        )
+    require_name_for_pgx(target.dbname)
     url = uri(target, "postgresql", TLS_NAMES)
     return DriverSettings(
         driver=Driver.PGX,

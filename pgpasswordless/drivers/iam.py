@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pgpasswordless.drivers.model import Driver, DriverSettings, Pool, lines, literal, npgsql_value
+from pgpasswordless.drivers.model import (
+    Driver,
+    DriverSettings,
+    Pool,
+    lines,
+    literal,
+    npgsql_value,
+    require_name_for_pgx,
+)
 from pgpasswordless.libpq import TokenTarget, conninfo, encode, keywords, psql_command, uri_host
 
 FRESH = "The token is asked for at each new connection; a session that is open outlives it."
@@ -246,6 +254,7 @@ def _node_postgres(target: TokenTarget) -> DriverSettings:
 
 
 def _pgx(target: TokenTarget) -> DriverSettings:
+    require_name_for_pgx(target.dbname)
     url = (
         _plain_uri(target, "postgresql")
         + f"?sslmode=verify-full&sslrootcert={encode(str(target.root_certificate))}"
@@ -257,6 +266,8 @@ def _pgx(target: TokenTarget) -> DriverSettings:
         connection_string=url,
         keywords={},
         snippet=(
+            "awsConfig, err := awsconfig.LoadDefaultConfig(ctx)\n"
+            "if err != nil {\n\treturn err\n}\n"
             f"config, err := pgxpool.ParseConfig({literal(url)})\n"
             "if err != nil {\n\treturn err\n}\n"
             f"config.MaxConnLifetime = {target.max_lifetime_seconds} * time.Second\n"
@@ -273,7 +284,14 @@ def _pgx(target: TokenTarget) -> DriverSettings:
         pool=Pool(
             setting="pgxpool.Config.MaxConnLifetime", value=target.max_lifetime_seconds, unit="seconds"
         ),
-        notes=("pgx v5 and github.com/aws/aws-sdk-go-v2/feature/rds/auth.", FRESH),
+        notes=(
+            (
+                "pgx v5, github.com/aws/aws-sdk-go-v2/feature/rds/auth and"
+                ' awsconfig "github.com/aws/aws-sdk-go-v2/config".'
+            ),
+            "gssencmode must not be in the URL: pgx would send it to the server as a setting.",
+            FRESH,
+        ),
     )
 
 

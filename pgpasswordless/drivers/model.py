@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any
 
 from pgpasswordless.connections import Document
+from pgpasswordless.errors import NotSupportedError
 
 
 class Driver(StrEnum):
@@ -73,3 +74,16 @@ def literal(text: str) -> str:
 def lines(values: dict[str, Any]) -> str:
     """`values` as keyword arguments of a Python call, a line each."""
     return "".join(f"    {name}={value!r},\n" for name, value in values.items())
+
+
+def require_name_for_pgx(dbname: str) -> None:
+    """Refuse a database name that pgx would read otherwise in a URL.
+
+    Raises:
+        NotSupportedError: it starts with a slash.
+    """
+    if dbname.startswith("/"):
+        raise NotSupportedError(
+            f"the URL of pgx cannot carry the database name {dbname!r}, which starts with a slash;"
+            " use its keyword/value form, which is libpq's without gssencmode"
+        )

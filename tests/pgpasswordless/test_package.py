@@ -22,7 +22,7 @@ DISTRIBUTIONS = {"botocore": "boto3"}
 def imported() -> set[str]:
     """Top-level names that the package imports when it runs."""
     names = set()
-    for path in PACKAGE.glob("*.py"):
+    for path in PACKAGE.rglob("*.py"):
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -39,6 +39,12 @@ def test_its_dependencies_are_declared_and_needed() -> None:
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} == declared
 
 
+def test_every_folder_is_installed() -> None:
+    setuptools = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["tool"]["setuptools"]
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
+    assert set(setuptools["packages"]) == {".".join(folder.parts) for folder in folders}
+
+
 def test_it_runs_without_the_repository(tmp_path: Path) -> None:
     (tmp_path / "pgpasswordless").symlink_to(PACKAGE)
     result = subprocess.run(
@@ -50,8 +56,8 @@ def test_it_runs_without_the_repository(tmp_path: Path) -> None:
         env={"NO_COLOR": "1", "COLUMNS": "100"},
     )
     assert (result.returncode, result.stderr) == (0, "")
-    assert "show" in result.stdout
-    assert "verify" in result.stdout
+    for command in ("show", "token", "verify"):
+        assert command in result.stdout
     assert "\x1b" not in result.stdout
 
 

@@ -198,8 +198,9 @@ def test_the_token_command_prints_a_token_and_nothing_else(stack: Path, document
 def test_a_token_without_a_stack(stack: Path, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in cloud.aws.operator_environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_REGION", raising=False)
-    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    # The host says the region; the machine's own says nothing of a database elsewhere.
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     place = ["--host", "db.abc.eu-west-1.rds.amazonaws.com", "--port", "6432", "--user", "me"]
     result = run("token", *place)
     assert (result.exit_code, result.stderr) == (0, "")
@@ -207,6 +208,10 @@ def test_a_token_without_a_stack(stack: Path, cloud: Cloud, monkeypatch: pytest.
     refused = run("token", *place, "--region", "eu-central-1")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "is in region 'eu-west-1'" in refused.stderr
+    assert "X-Amz-Credential" in run("token", "--host", "localhost", "--user", "me").stdout
+    both = run("token", *place, "--stack", "test")
+    assert (both.exit_code, both.stdout) == (1, "")
+    assert "give one or the other" in both.stderr
 
 
 def test_a_certificate_database_has_no_tokens(stack: Path, document: dict[str, Any]) -> None:
@@ -228,7 +233,7 @@ def test_an_application_with_a_stack_needs_few_lines(stack: Path, role: str) -> 
     loaded = pgpasswordless.load("test")
     settings = pgpasswordless.settings_for("psycopg", loaded, database="rds", role=role)
     assert "password" not in settings.keywords
-    token = token_source(loaded, "rds", role)
+    token = pgpasswordless.token_source(loaded, "rds", role)
     with psycopg.connect(**settings.keywords, password=token()) as connection:
         assert connection.execute(SESSION_USER).fetchone() == (role,)
 

@@ -97,10 +97,13 @@ def test_an_endpoint_in_another_spelling_is_signed_as_rds_writes_it() -> None:
     assert made_for(source(host=ENDPOINT.upper() + ".")())["netloc"] == f"{ENDPOINT}:5432"
 
 
-def test_the_region_is_that_of_the_database_and_not_of_the_session() -> None:
+def test_the_region_is_that_of_the_database_and_not_of_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made_for(source(session=session(region="us-east-1"))())["region"] == "eu-central-1"
     local = source(host="localhost", session=session(region="us-east-1"))
     assert made_for(local())["region"] == "us-east-1"
+    monkeypatch.setenv("AWS_REGION", "ap-southeast-2")
+    assert made_for(source(host="localhost")())["region"] == "ap-southeast-2"
+    assert made_for(source()())["region"] == "eu-central-1"
     assert made_for(source(host="localhost", region="eu-west-1")())["region"] == "eu-west-1"
 
 
