@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from policy.registered import Resource, Stack
-from policy.values import UndecidedError, Value
+from policy.values import Value
 
 _ID = re.compile(r"PGTLS-[NP][0-9]{2,3}")
 
@@ -98,16 +98,3 @@ class Rule:
     def is_about_the_stack(self) -> bool:
         """Whether it needs to see other resources."""
         return bool(self.stack_checks)
-
-
-__all__ = [
-    "Area",
-    "Outcome",
-    "Problem",
-    "ResourceCheck",
-    "Rule",
-    "Severity",
-    "StackCheck",
-    "Unclear",
-    "UndecidedError",
-]

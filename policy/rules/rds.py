@@ -19,7 +19,7 @@ from policy.rules.rds_servers import (
     is_postgresql,
     major_of,
 )
-from policy.values import UndecidedError
+from policy.values import UndecidedError, Value
 
 AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 """Authorities of RDS that are not about to expire (RDS user guide, 2026)."""
@@ -65,7 +65,7 @@ def _no_password(server: Resource) -> Iterator[Outcome]:
         # Whatever it is, it is in the program and, but for write-only ones, in the state.
         if value.given:
             yield Problem(
-                property=type(value).of(name, value.raw, secret=True),
+                property=Value.of(name, value.raw, secret=True),
                 expected="the program must not know the master's password",
             )
 

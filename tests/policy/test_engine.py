@@ -80,9 +80,6 @@ class Echo(ResourceType):
         chosen = {key: UNKNOWN if call.preview else value for key, value in self._chosen.items()}
         return ("" if call.preview else call.name), {**chosen, **inputs}
 
-    def delete(self, call: Call, resource_id: str, state: Any) -> None:
-        """Nothing was made."""
-
 
 @pytest.fixture
 def aws(stack: Any, serve: Callable[[Provider], ProviderServer]) -> Any:
