@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -72,23 +72,33 @@ BAD = (
 class Echo(ResourceType):
     """Has its inputs as outputs; a preview does not know what AWS would choose."""
 
-    def __init__(self, token: str, **chosen: str) -> None:
-        self.token = token
-        self._chosen = {"arn": "arn:aws:rds:eu-central-1:123456789012:x", **chosen}
+    chosen: ClassVar[Mapping[str, str]] = {}
 
     def create(self, call: Call, inputs: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        chosen = {key: UNKNOWN if call.preview else value for key, value in self._chosen.items()}
-        return ("" if call.preview else call.name), {**chosen, **inputs}
+        chosen = {"arn": "arn:aws:rds:eu-central-1:123456789012:x", **self.chosen}
+        outputs = {key: UNKNOWN if call.preview else value for key, value in chosen.items()}
+        return ("" if call.preview else call.name), {**outputs, **inputs}
+
+
+class Instance(Echo):
+    token = "aws:rds/instance:Instance"
+    chosen: ClassVar[Mapping[str, str]] = {"resourceId": RESOURCE_ID}
+
+
+class ParameterGroup(Echo):
+    token = "aws:rds/parameterGroup:ParameterGroup"
+    chosen: ClassVar[Mapping[str, str]] = {"name": "group-physical"}
+
+
+class RolePolicy(Echo):
+    token = "aws:iam/rolePolicy:RolePolicy"
+    chosen: ClassVar[Mapping[str, str]] = {"name": "policy-physical"}
 
 
 @pytest.fixture
 def aws(stack: Any, serve: Callable[[Provider], ProviderServer]) -> Any:
     """The stack with a stand-in that knows the types of the programs."""
-    types = [
-        Echo("aws:rds/instance:Instance", resourceId=RESOURCE_ID),
-        Echo("aws:rds/parameterGroup:ParameterGroup", name="group-physical"),
-        Echo("aws:iam/rolePolicy:RolePolicy", name="policy-physical"),
-    ]
+    types = [Instance(), ParameterGroup(), RolePolicy()]
     stack.providers["aws"] = serve(Provider("aws", types, distribution="pulumi")).port
     return stack
 
