@@ -51,7 +51,7 @@ def _libpq(target: TokenTarget) -> DriverSettings:
         pool=None,
         notes=(
             "For psql and every program on libpq: the token goes into PGPASSWORD, never into an argument.",
-            "A pooler in between must pass passwords of 1,500 characters (PgBouncer from 1.12).",
+            "A pooler in between must pass passwords of 1,500 characters (PgBouncer from 1.17).",
         ),
     )
 
