@@ -118,11 +118,8 @@ def preview_command(
             typer.echo(json.dumps(as_document(found), indent=2))
         else:
             show(found, Console(highlight=False, soft_wrap=True))
-        if found.errors:
-            raise SandboxError("\n".join(["The preview failed.", *(f"error: {e}" for e in found.errors)]))
-        if not found.passed:
-            rules = sorted({finding.rule for finding in found.plan.findings if finding.stops})
-            raise SandboxError(f"Policies forbid to deploy this: {', '.join(rules)}.")
+        if problems := found.problems():
+            raise SandboxError("\nerror: ".join(["The preview failed.", *problems]))
 
 
 @app.command("status")

@@ -12,7 +12,11 @@ from typing import Any
 from sandbox.console import Step
 
 # What follows the program's own error and says nothing more.
-ECHOES = ("an unhandled error occurred: program exited with non-zero exit code", "update failed", "preview failed")
+ECHOES = (
+    "an unhandled error occurred: program exited with non-zero exit code",
+    "update failed",
+    "preview failed",
+)
 QUIET_OPERATIONS = ("same", "read", "refresh")
 VERBS = {
     "create": "creating",
@@ -86,8 +90,11 @@ class Account:
 
     def causes(self) -> list[str]:
         """The errors without those that only say that there were errors."""
-        own = [error for error in self.errors if not any(echo in error for echo in ECHOES)]
-        return own or self.errors
+        return self.own_errors() or self.errors
+
+    def own_errors(self) -> list[str]:
+        """The errors that say what is wrong; none where the engine only says that it gives up."""
+        return [error for error in self.errors if not any(echo in error for echo in ECHOES)]
 
     def _begin(self, metadata: Mapping[str, Any]) -> None:
         resource = Resource.of(metadata["urn"])

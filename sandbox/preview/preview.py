@@ -52,7 +52,12 @@ class Preview:
     @property
     def passed(self) -> bool:
         """Whether a deployment may follow."""
-        return not self.errors and not any(finding.stops for finding in self.plan.findings)
+        return not self.problems()
+
+    def problems(self) -> list[str]:
+        """What forbids a deployment: the errors, and the rules that are broken."""
+        rules = sorted({finding.rule for finding in self.plan.findings if finding.stops})
+        return [*self.errors, *([f"policies forbid to deploy this: {', '.join(rules)}"] if rules else [])]
 
 
 def stack_file_of(stack: str, named: Path | None = None) -> Path:
@@ -136,6 +141,6 @@ def _run(
 
 def _own_errors(ended: Ended, plan: Plan) -> tuple[str, ...]:
     """Why the engine ended badly, unless findings of policies say all there is."""
-    if ended.status == 0 or (not plan.errors and any(finding.stops for finding in plan.findings)):
+    if ended.status == 0 or (not plan.own_errors() and any(finding.stops for finding in plan.findings)):
         return ()
     return tuple(cause.removeprefix("error: ") for cause in ended.causes)

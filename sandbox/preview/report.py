@@ -80,13 +80,11 @@ def _show_findings(preview: Preview, console: Console) -> None:
         return
     findings = sorted(preview.plan.findings, key=lambda found: (not found.stops, found.rule, found.resource))
     stopping = sum(finding.stops for finding in findings)
-    verdict = (
-        f"{stopping} mandatory, {len(findings) - stopping} other findings" if findings else "no findings"
-    )
-    console.print(escape(f"policy: {verdict} ({preview.policy_pack})"))
+    verdict = f"{stopping} mandatory, {len(findings) - stopping} other" if findings else "no"
+    rules = len(preview.plan.rules)
+    console.print(escape(f"policy: {verdict} findings of {rules} rules ({preview.policy_pack})"))
     for finding in findings:
-        line = escape(
-            f"{finding.level}: {finding.rule}: {finding.resource + ': ' if finding.resource else ''}"
-            f"{finding.message}"
-        )
+        resource = f"{finding.resource}: " if finding.resource else ""
+        words = finding.message.replace("\n", "\n  ")
+        line = escape(f"{finding.level}: {finding.rule}: {resource}{words}")
         console.print(f"[red]{line}[/red]" if finding.stops else line)

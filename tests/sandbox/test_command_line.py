@@ -36,7 +36,7 @@ def state(tmp_path: Path) -> Iterator[str]:
 
 def test_the_commands_are_listed_and_the_resident_one_is_not() -> None:
     text = CliRunner().invoke(app, ["--help"], env={"NO_COLOR": "1", "COLUMNS": "120"}).stdout
-    for command in ("up", "status", "down", "logs", "clean", "engine", "postgresql"):
+    for command in ("up", "preview", "status", "down", "logs", "clean", "engine", "postgresql"):
         assert f" {command} " in text
     assert " serve " not in text
 
