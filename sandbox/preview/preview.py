@@ -6,8 +6,12 @@ nothing in the checkout changes, whatever a sandbox that runs beside it does.
 
 from __future__ import annotations
 
+import contextlib
 import re
+import signal
+import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,7 +93,10 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
     read = stack_file.read(file)
     if policy_pack is not None and not (policy_pack / PACK_FILE).exists():
         raise SandboxError(f"{policy_pack} is no policy pack: it has no {PACK_FILE}.")
-    with tempfile.TemporaryDirectory(prefix="passwordless-postgres-preview-") as temporary:
+    with (
+        _ending_in_order(),
+        tempfile.TemporaryDirectory(prefix="passwordless-postgres-preview-") as temporary,
+    ):
         folder = Path(temporary).resolve()
         with (
             progress.step("preview") as step,
@@ -109,6 +116,16 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
             step.result = f"{len(plan.resources)} resources"
     errors = _own_errors(ended, plan)
     return Preview(stack=stack, file=file, policy_pack=policy_pack, copy=copy, plan=plan, errors=errors)
+
+
+@contextlib.contextmanager
+def _ending_in_order() -> Iterator[None]:
+    """Whoever ends this process, as CI does after its time is up, ends the engine with it."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _session(stack: str, folder: Path, engine: Engine, served: StandIns) -> EngineSession:

@@ -8,13 +8,16 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import yaml
 
+from sandbox import processes
 from sandbox.engine import ENGINE_VARIABLE
 from sandbox.state import CHECKOUT
 
@@ -156,6 +159,26 @@ def test_a_mandatory_finding_of_a_policy_is_status_1_and_names_its_rule(
     assert "mandatory: T1-stops: rds-instance (Instance): Kept.\n  35 days [at most]\n" in answer.stdout
     assert "advisory: T2-says: rds-instance (Instance): Kept.\n  35 days [at most]\n" in answer.stdout
     assert "prod: 53 create, 3 read" in answer.stdout
+
+
+def test_ended_from_outside_it_leaves_neither_engine_nor_folder(checkout: Path, tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "preview", "--stack", "prod", "--no-policy"],
+        cwd=checkout,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    # The engine has begun when it has written its first event.
+    while not list(tmp_path.glob("passwordless-postgres-preview-*/pulumi/events")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    (folder,) = tmp_path.glob("passwordless-postgres-preview-*")
+    process.terminate()
+    process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert processes.ours(folder) == []
+    assert not folder.exists()
 
 
 def test_a_stack_without_a_file_is_answered_with_those_that_have_one(checkout: Path) -> None:
