@@ -9,6 +9,7 @@ import ssl
 from sandbox.rds.tls_session import TlsSession
 
 HIGH_WATER_BYTES = 256 * 1024
+SLOW_SECONDS = 60.0
 
 
 class Closed(Exception):
@@ -192,8 +193,12 @@ class Channel(asyncio.Protocol):
         self._dropping = True
         self._transport_resume()
         try:
+            self.finish()
+            # From now on writable means that everything is written.
+            self._connected.set_write_buffer_limits(high=0)
+            async with asyncio.timeout(SLOW_SECONDS):
+                await self._writable.wait()
             async with asyncio.timeout(seconds):
-                self.finish()
                 await self._input_over.wait()
                 self.close()
                 await self.lost.wait()

@@ -119,9 +119,11 @@ class Endpoint:
         session = asyncio.get_running_loop().create_task(self._serve(client, self.rules))
         self._sessions.add(session)
         self._logging_in[session] = None
-        session.add_done_callback(self._ended)
+        session.add_done_callback(lambda ended: self._ended(ended, client))
 
-    def _ended(self, session: asyncio.Task[None]) -> None:
+    def _ended(self, session: asyncio.Task[None], client: Channel) -> None:
+        # A session that is cancelled before its first step closes nothing itself.
+        client.abort()
         self._sessions.discard(session)
         self._logging_in.pop(session, None)
         if not session.cancelled() and (error := session.exception()) is not None:

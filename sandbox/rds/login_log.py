@@ -58,5 +58,8 @@ class LoginLog:
             except client.exceptions.ResourceNotFoundException:
                 client.create_log_stream(logGroupName=group, logStreamName=stream)
                 client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])
+        except client.exceptions.ResourceNotFoundException:
+            # No such group: the program has made none, and exports into nowhere.
+            return
         except (ClientError, BotoCoreError) as error:
             _log.warning("%s is not exported to %s: %s", IAM_ERROR_LOG, group, error)
