@@ -20,6 +20,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import uuid
@@ -27,7 +28,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from botocore.exceptions import ClientError
 
@@ -188,14 +189,15 @@ class Functions:
 
     def _start(
         self, function: Function, request_id: str, stream: str, credentials: dict[str, str]
-    ) -> tuple[subprocess.Popen[bytes], io.BufferedReader]:
+    ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
         home = self._folder / function.name
-        reading, writing = os.pipe()
+        # A file, not a pipe: an answer can be larger than a pipe holds, and nobody reads before the end.
+        answer = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
         facts = {
             "artifact": str(home / "task"),
             "runtime": str(self._runtime()),
             "handler": function.handler,
-            "answer": writing,
+            "answer": answer.fileno(),
             "functionName": function.name,
             "arn": function.arn,
             "memorySize": function.memory_size,
@@ -232,15 +234,15 @@ class Functions:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(writing,),
+                pass_fds=(answer.fileno(),),
                 start_new_session=True,
             )
             self._calls.add(process)
-        os.close(writing)
-        return process, os.fdopen(reading, "rb")
+        return process, answer
 
-    def _result(self, process: subprocess.Popen[bytes], answer: io.BufferedReader, request_id: str) -> Result:
+    def _result(self, process: subprocess.Popen[bytes], answer: IO[bytes], request_id: str) -> Result:
         with answer:
+            answer.seek(0)
             text = answer.read()
         if not text:
             words = (

@@ -30,6 +30,11 @@ def test_a_function_answers(aws_lambda: Lambda) -> None:
     )
 
 
+def test_a_large_answer_arrives_whole(aws_lambda: Lambda) -> None:
+    aws_lambda.put("def handle(event, context):\n    return 'x' * event\n")
+    assert aws_lambda.invoke(3_000_000) == ("x" * 3_000_000, False)
+
+
 def test_what_a_handler_raises_is_its_answer_in_lambdas_words(aws_lambda: Lambda) -> None:
     aws_lambda.put("def handle(event, context):\n    raise KeyError('lost')\n")
     answer, failed = aws_lambda.invoke()
