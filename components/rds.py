@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, final
 
 import pulumi
 from pulumi_aws import cloudwatch, iam, kms, rds
@@ -17,6 +15,15 @@ from components.connections import IamRole, iam_database
 from components.names import slug
 from components.network import Network
 from components.rds_alarms import RdsAlarms, RdsAlarmsArgs
+from components.rds_choices import (
+    Backup,
+    CaIdentifier,
+    Executor,
+    NewIamRole,
+    Storage,
+    instance_identifier,
+    master_secret_arn,
+)
 from components.roles_function import RolesFunction, RolesFunctionArgs
 from components.server_firewall import ServerFirewall, ServerFirewallArgs
 from pgpasswordless.connections import Protocol
@@ -26,48 +33,7 @@ from postgres.declaration import Declaration
 
 EXPORTED_LOGS = ("iam-db-auth-error", "postgresql", "upgrade")
 INSIGHTS_RETENTION_DAYS = 7
-_LONGEST_IDENTIFIER = 63
-_DIGEST_CHARACTERS = 7
 _KEY_DELETION_DAYS = 30
-
-CaIdentifier = Literal["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"]
-Executor = Literal["function", "provider"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Storage:
-    """The gp3 storage of an instance.
-
-    Attributes:
-        size_gib: Size in GiB.
-        maximum_size_gib: Size up to which RDS lets it grow; None for not at all.
-        iops: Operations per second; None for the baseline.
-        throughput_mibps: Throughput in MiB/s; None for the baseline.
-        kms_key_arn: Key that encrypts it; None for one of the component's own.
-    """
-
-    size_gib: int = 100
-    maximum_size_gib: int | None = None
-    iops: int | None = None
-    throughput_mibps: int | None = None
-    kms_key_arn: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Backup:
-    """Automated backups: days they are kept, daily window in UTC, a snapshot at the end."""
-
-    retention_days: int = 14
-    window: str = "02:00-03:00"
-    final_snapshot: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewIamRole:
-    """An IAM role to make for an application, which these services and principals may assume."""
-
-    trusted_services: Sequence[str] = ()
-    trusted_principals: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -506,23 +472,3 @@ class RdsPostgres(pulumi.ComponentResource):
                 for role in args.declaration.roles
             },
         )
-
-
-def instance_identifier(stack: str, name: str) -> str:
-    """The identifier of a stack's instance: known before it exists, since log groups are named after it.
-
-    Lower-case letters, digits and single hyphens, at most 63 (RDS API, CreateDBInstance).
-    """
-    plain = re.sub(r"[^a-z0-9]+", "-", f"passwordless-postgres-{stack}-{name}".lower()).strip("-")
-    if len(plain) <= _LONGEST_IDENTIFIER:
-        return plain
-    digest = hashlib.sha256(plain.encode()).hexdigest()[:_DIGEST_CHARACTERS]
-    return f"{plain[: _LONGEST_IDENTIFIER - _DIGEST_CHARACTERS - 1].rstrip('-')}-{digest}"
-
-
-def master_secret_arn(secrets: Sequence[Any] | None) -> str:
-    """ARN of the secret in which RDS keeps the master's password; empty while RDS has not said."""
-    if not secrets:
-        return ""
-    first = secrets[0]
-    return first["secret_arn"] if isinstance(first, dict) else first.secret_arn

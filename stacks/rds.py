@@ -8,7 +8,7 @@ import pulumi
 import pulumi_postgresql as postgresql
 
 import settings
-from components import database_roles, rds, rds_authorities
+from components import database_roles, rds, rds_authorities, rds_choices
 from configuration.rds import MASTER
 from stacks.stack import Stack
 
@@ -30,7 +30,7 @@ def deploy(stack: Stack, server: settings.Rds) -> tuple[rds.RdsPostgres, dict[st
             major=server.major,
             instance_class=server.instance_class,
             multi_az=server.multi_az,
-            storage=rds.Storage(**dict(server.storage)),
+            storage=rds_choices.Storage(**dict(server.storage)),
             port=server.port,
             minimum_protocol=server.minimum_protocol,
             ca_identifier=server.ca_identifier,
@@ -41,7 +41,7 @@ def deploy(stack: Stack, server: settings.Rds) -> tuple[rds.RdsPostgres, dict[st
             declaration=server.declaration,
             executor=server.database_roles.through,
             parameters=dict(server.parameters),
-            backup=rds.Backup(**dict(server.backup)),
+            backup=rds_choices.Backup(**dict(server.backup)),
             maintenance_window=server.maintenance_window,
             apply_immediately=server.apply_immediately,
             deletion_protection=server.deletion_protection,
@@ -62,7 +62,7 @@ def _allow_applications(server: settings.Rds, deployed: rds.RdsPostgres) -> dict
         for iam_role in role.iam_roles:
             deployed.allow_connect(iam_role, name)
         if role.new_iam_role is not None:
-            connector = deployed.allow_connect(rds.NewIamRole(**dict(role.new_iam_role)), name)
+            connector = deployed.allow_connect(rds_choices.NewIamRole(**dict(role.new_iam_role)), name)
             if connector.new_role is not None:
                 made[name] = connector.new_role.arn
     return made

@@ -10,8 +10,8 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import rds
-from components.rds import NewIamRole, RdsPostgres, Storage
+from components.rds import RdsPostgres
+from components.rds_choices import Backup, NewIamRole, Storage, instance_identifier
 from postgres.declaration import Declaration
 from tests.components.examples import ACCOUNT, DECLARATION, TAGS, rds_postgres
 from tests.recording_monitor import ABSENT, Recording, plain, record, texts_outside_secrets
@@ -194,9 +194,7 @@ def test_monitoring_writes_to_its_own_log_group_only() -> None:
 
 def test_protection_is_for_production_and_can_be_lifted() -> None:
     assert usual().one(INSTANCE).request.protect
-    recording = record(
-        lambda: rds_postgres(deletion_protection=False, backup=rds.Backup(final_snapshot=False))
-    )
+    recording = record(lambda: rds_postgres(deletion_protection=False, backup=Backup(final_snapshot=False)))
     assert not recording.one(INSTANCE).request.protect
     assert not recording.one("aws:kms/key:Key").request.retainOnDelete
     recording.has_properties(
@@ -326,7 +324,7 @@ def test_the_connections_document_knows_tokens_and_no_secret() -> None:
 
 @pytest.mark.parametrize("stack", ["test", "a" * 80, "Über/Stack", "x--y"])
 def test_the_identifier_is_one_that_rds_takes(stack: str) -> None:
-    identifier = rds.instance_identifier(stack, "rds")
+    identifier = instance_identifier(stack, "rds")
     assert len(identifier) <= 63
     assert identifier == identifier.lower()
     assert "--" not in identifier
@@ -335,4 +333,4 @@ def test_the_identifier_is_one_that_rds_takes(stack: str) -> None:
 
 
 def test_long_names_stay_apart() -> None:
-    assert rds.instance_identifier("a" * 80, "rds") != rds.instance_identifier("a" * 81, "rds")
+    assert instance_identifier("a" * 80, "rds") != instance_identifier("a" * 81, "rds")
