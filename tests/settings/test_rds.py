@@ -111,7 +111,9 @@ REFUSED: list[tuple[str, Any, str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("dotted", "value", "place", "words"), REFUSED, ids=[f"{c[0]}={c[1]!r}"[:70] for c in REFUSED]
+    ("dotted", "value", "place", "words"),
+    REFUSED,
+    ids=[f"{c[0]}={'removed' if c[1] is REMOVED else c[1]!r}"[:70] for c in REFUSED],
 )
 def test_a_refused_value_is_named_with_its_place(
     dotted: str, value: Any, place: str, words: str, findings: Callable[[dict[str, Any]], list[str]]
