@@ -65,6 +65,12 @@ class Functions:
         self._endpoint = endpoint
         self._lock = threading.RLock()
         self._calls: set[Invocation] = set()
+        # A sandbox that was made before artifacts were kept by their hash has one here.
+        for record in self._folder.glob("*/function.json"):
+            if (earlier := record.with_name("task")).is_dir():
+                task = self._task(self.named(record.parent.name))
+                task.parent.mkdir(mode=0o700, exist_ok=True)
+                earlier.rename(task)
 
     def put(self, function: Function, artifact: bytes) -> None:
         """Creates a function, or gives it another configuration and artifact.

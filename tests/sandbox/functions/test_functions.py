@@ -316,6 +316,16 @@ def test_functions_outlive_the_process_that_keeps_them(aws_lambda: Lambda) -> No
         again.named("task")
 
 
+def test_functions_of_a_sandbox_made_by_earlier_code_still_run(aws_lambda: Lambda) -> None:
+    aws_lambda.put(ECHO)
+    home = aws_lambda.folder / "functions/task"
+    (task,) = (home / "code").iterdir()
+    task.rename(home / "task")
+    (home / "code").rmdir()
+    again = Functions(aws_lambda.folder, aws_lambda.endpoint)
+    assert again.invoke("task", b'"x"').payload == {"event": "x", "name": "task"}
+
+
 def test_an_artifact_that_is_no_zip_file_is_refused(aws_lambda: Lambda) -> None:
     aws_lambda.put(ECHO)
     newer = aws_lambda.functions.named("task").model_copy(update={"code_sha256": code_sha256(b"nothing")})
