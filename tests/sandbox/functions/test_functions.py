@@ -61,12 +61,15 @@ def test_what_a_handler_leaves_running_holds_up_no_answer(aws_lambda: Lambda, *,
     """It still has the output that it inherited; were that waited for, the call would take its time."""
     child = f"subprocess.Popen(['sleep', '3600.75'], start_new_session={detached}).pid"
     aws_lambda.put(f"import subprocess\ndef handle(event, context):\n    return {child}\n", timeout=20)
-    process, failed = aws_lambda.invoke()
-    assert not failed
-    if detached:
-        psutil.Process(process).kill()
-    else:
-        assert not psutil.pid_exists(process) or psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+    try:
+        process, failed = aws_lambda.invoke()
+        assert not failed
+        running = psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+        assert running == detached, "Lambda ends what belongs to the call"
+    finally:
+        for each in psutil.process_iter(["cmdline"]):
+            if each.info["cmdline"] == ["sleep", "3600.75"]:
+                each.kill()
 
 
 def test_an_answer_that_lambda_would_not_carry_is_refused(aws_lambda: Lambda) -> None:
