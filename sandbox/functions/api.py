@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.aws_endpoint.exchange import HttpResponse
 from sandbox.aws_endpoint.front_door import ServiceCall
 from sandbox.aws_endpoint.refusals import Kind, Refusal
@@ -37,8 +36,6 @@ class LambdaApi:
             Refusal: No such function, an event that is none, or an operation without stand-in.
         """
         name = str(call.operation.parameters.get("FunctionName", ""))
-        if qualifier := call.operation.parameters.get("Qualifier"):
-            name = f"{name}:{qualifier}"
         try:
             match call.operation.name:
                 case "Invoke":
@@ -52,8 +49,7 @@ class LambdaApi:
                         "GetFunctionConfiguration",
                     )
         except UnknownFunction:
-            own = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
-            arn = name if name.startswith("arn:") else own
+            arn = f"arn:aws:lambda:{call.region}:123456789012:function:{name}"
             raise Refusal(Kind.INVALID, f"Function not found: {arn}", "ResourceNotFoundException") from None
         except RoleRefusal as refusal:
             raise Refusal(Kind.INVALID, str(refusal), "InvalidParameterValueException") from None

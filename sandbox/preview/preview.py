@@ -121,16 +121,11 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
 @contextlib.contextmanager
 def _ending_in_order() -> Iterator[None]:
     """Whoever ends this process, as CI does after its time is up, ends the engine with it."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    # `nohup` has SIGHUP ignored, and so it stays.
-    ending = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in ending:
-        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:
-        for number in ending:
-            signal.signal(number, before[number])
+        signal.signal(signal.SIGTERM, before)
 
 
 def _session(stack: str, folder: Path, engine: Engine, served: StandIns) -> EngineSession:
