@@ -26,26 +26,28 @@ made. Rules about the stack see resources after they are made, so what they say 
 
 ## Configuration
 
-`--policy-pack-config FILE` takes JSON. Its key `{CONFIGURATION}` holds what concerns all rules; the id of a
-rule as a key sets the level of that rule alone, and `all` that of every rule.
+`--policy-pack-config FILE` takes JSON. Its key `{CONFIGURATION}` holds what concerns all rules. The engine's
+own keys work too: the id of a rule sets its level, and `all` that of every rule; but a level that is a rule's
+default says nothing there, since the engine sends the default for every rule.
 
 ```json
 {{example}}
 ```
 
-`enforcement` says what a violation of each severity does. Without it: {{levels}}.
+`enforcement` says what a violation of each severity does, and what one of a single rule does, which goes
+before its severity and the engine's keys. Without it: {{levels}}.
 
 An exemption names a rule, a resource (its URN, or type and name as above), a reason, an owner and the last
 day on which it holds. What it covers is still listed, as advisory. Once that day is over the violation
 counts again, and the exemption is a violation itself; so is one that names no rule or no resource of the
-stack.
+stack, and one that is not needed, since the rule finds nothing there.
 
 ## Rules
 """
 _EXAMPLE = """\
 {
   "PGTLS-configuration": {
-    "enforcement": {"high": "mandatory", "medium": "mandatory"},
+    "enforcement": {"medium": "mandatory", "PGTLS-N48": "advisory"},
     "exemptions": [
       {
         "rule": "PGTLS-N45",

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Any, Literal
 
 from policy.registered import Resource
-from policy.values import Value
+from policy.values import UndecidedError, Value
 
 ACTION = "rds-db:connect"
 DOCUMENTS = (
@@ -38,41 +37,41 @@ class Grant:
     """One resource of an `Allow` statement whose actions include `rds-db:connect`.
 
     Attributes:
-        place: The property that holds the document.
-        action: The action as it is written; `NotAction` where that is what lets it in.
-        resource: The resource as it is written.
+        action: The element of `Action` that lets it in, or all of `NotAction`.
+        resource: One element of `Resource`, or all of `NotResource`.
+        all_actions_but: Whether the action is `NotAction`.
+        all_resources_but: Whether the resource is `NotResource`.
     """
 
-    place: Value
-    action: str
-    resource: str
+    action: Value
+    resource: Value
+    all_actions_but: bool = False
+    all_resources_but: bool = False
 
     @property
     def names_the_action(self) -> bool:
         """Whether the action is written out."""
-        return self.action.lower() == ACTION
+        return not self.all_actions_but and self.action.text().lower() == ACTION
 
     @property
     def exact(self) -> re.Match[str] | None:
         """Its parts, when it names one server and one user in one account and region."""
-        return None if _VARIABLE in self.resource else _EXACT.fullmatch(self.resource)
+        written = "" if self.all_resources_but else self.resource.text()
+        return None if _VARIABLE in written else _EXACT.fullmatch(written)
 
     @property
     def user(self) -> str:
         """The database user as it is written; empty when the resource names none."""
-        return self.resource.rpartition("/")[2] if "/" in self.resource else ""
-
-    def written(self, element: Literal["Action", "Resource"]) -> Value:
-        """An element of the statement, for a message."""
-        text = self.action if element == "Action" else self.resource
-        path = f"{self.place.path}.Statement[].{element}"
-        return Value(path=path, raw=text, secret=self.place.secret)
+        _, slash, user = self.resource.text().rpartition("/")
+        return user if slash and not self.all_resources_but else ""
 
     def covers(self, server: str) -> bool:
         """Whether it lets somebody in to the server with this resource id."""
-        start, found, rest = self.resource.partition(":dbuser:")
+        if self.all_resources_but:
+            return True
+        start, found, rest = self.resource.text().partition(":dbuser:")
         if not found:
-            return _may_be_a_database(self.resource)
+            return _may_be_a_database(self.resource.text())
         return fnmatchcase("rds-db", _service(start)) and fnmatchcase(server, rest.partition("/")[0])
 
 
@@ -82,58 +81,95 @@ def documents(resource: Resource) -> Iterator[Value]:
         yield resource["policy"]
         return
     for inline in resource["inlinePolicies"].items():
-        if inline.at("policy").given:
-            yield inline.at("policy")
+        document = inline.at("policy") if inline.is_known else inline
+        if document.given:
+            yield document
 
 
 def grants(document: Value) -> Iterator[Grant]:
-    """What a document grants of `rds-db:connect`.
+    """What a document grants of `rds-db:connect`; what is not known comes last, so that it hides nothing.
 
     Raises:
-        UndecidedError: The document is not known yet.
+        UndecidedError: Something in the document is not known yet.
         UnreadableError: It is no policy document.
     """
+    undecided: UndecidedError | None = None
     for statement in _statements(document):
-        if str(statement.get("Effect", "")).lower() != "allow":
-            continue
-        action = _granting_action(statement)
-        if action is None:
-            continue
-        if "NotResource" in statement:
-            yield Grant(place=document, action=action, resource="NotResource")
-        for resource in _texts(statement.get("Resource")):
-            if action.lower() == ACTION or _may_be_a_database(resource):
-                yield Grant(place=document, action=action, resource=resource)
+        try:
+            yield from _of_statement(statement)
+        except UndecidedError as error:
+            undecided = undecided or error
+    if undecided is not None:
+        raise undecided
 
 
-def _statements(document: Value) -> Iterator[Mapping[str, Any]]:
+def _statements(document: Value) -> list[Value]:
     known = document.known
     if isinstance(known, str):
         try:
             known = json.loads(known)
         except ValueError:
             raise UnreadableError("no JSON") from None
-    statements = known.get("Statement") if isinstance(known, Mapping) else None
-    if isinstance(statements, Mapping):
-        statements = [statements]
-    if not isinstance(statements, list) or not all(isinstance(each, Mapping) for each in statements):
+    statements = Value.of(document.path, known, secret=document.secret).at("Statement")
+    if not isinstance(statements.known, list | Mapping):
         raise UnreadableError("no statements")
-    yield from statements
+    return statements.items()
 
 
-def _texts(given: Any) -> list[str]:
-    return [str(each) for each in given] if isinstance(given, list) else [str(given)] if given else []
+def _of_statement(statement: Value) -> Iterator[Grant]:
+    if not isinstance(statement.known, Mapping):
+        raise UnreadableError("a statement is no object")
+    effect = statement.at("Effect").text().lower()
+    if effect not in ("allow", "deny"):
+        raise UnreadableError("a statement neither allows nor denies")
+    if effect == "deny":
+        return
+    action, resources = _granting_action(statement), statement.at("Resource")
+    if action is None:
+        return
+    all_actions_but = action.path.endswith(".NotAction")
+    if statement.at("NotResource").given:
+        yield Grant(
+            action=action,
+            resource=statement.at("NotResource"),
+            all_actions_but=all_actions_but,
+            all_resources_but=True,
+        )
+    elif not resources.given:
+        raise UnreadableError("a statement is about no resource")
+    undecided: UndecidedError | None = None
+    for resource in resources.items():
+        grant = Grant(action=action, resource=resource, all_actions_but=all_actions_but)
+        try:
+            concerned = _may_be_a_database(resource.text()) or grant.names_the_action
+        except UndecidedError as error:
+            undecided = undecided or error
+            continue
+        if concerned:
+            yield grant
+    if undecided is not None:
+        raise undecided
 
 
-def _granting_action(statement: Mapping[str, Any]) -> str | None:
-    for action in _texts(statement.get("Action")):
-        if fnmatchcase(ACTION, action.lower()):
-            return action
-    if "NotAction" in statement:
-        excluded = _texts(statement["NotAction"])
-        if not any(fnmatchcase(ACTION, action.lower()) for action in excluded):
-            return "NotAction"
+def _granting_action(statement: Value) -> Value | None:
+    actions, excluded = statement.at("Action"), statement.at("NotAction")
+    if not actions.given and not excluded.given:
+        raise UnreadableError("a statement is about no action")
+    if excluded.given and not any(_includes_the_action(each) for each in excluded.items()):
+        return excluded
+    hidden: Value | None = None
+    for each in actions.items():
+        if not each.is_known:
+            hidden = each
+        elif _includes_the_action(each):
+            return each
+    if hidden is not None:
+        raise UndecidedError(f"{hidden.path} is not known before the update, and could be {ACTION}")
     return None
+
+
+def _includes_the_action(written: Value) -> bool:
+    return fnmatchcase(ACTION, written.text().lower())
 
 
 def _service(arn: str) -> str:
@@ -143,6 +179,4 @@ def _service(arn: str) -> str:
 
 def _may_be_a_database(resource: str) -> bool:
     """Whether a resource, as it is written, can match a database user at all."""
-    if resource in ("*", "NotResource"):
-        return True
     return resource.startswith("*") or fnmatchcase("rds-db", _service(resource))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -27,39 +28,53 @@ DEFAULT: Mapping[Severity, Level] = MappingProxyType(
         Severity.LOW: Level.ADVISORY,
     }
 )
+_LEVEL = {"type": "string", "enum": [str(level) for level in Level]}
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "default": {},
     "additionalProperties": False,
-    "description": "What a violation of each severity does; what is not given stays as it is.",
-    "properties": {
-        str(severity): {"type": "string", "enum": [str(level) for level in Level]} for severity in Severity
-    },
+    "description": "What a violation of each severity, or of one rule, does; the rest stays as it is.",
+    "properties": {str(severity): _LEVEL for severity in Severity},
+    "patternProperties": {"^PGTLS-": _LEVEL},
 }
 
 
-def read(given: Any) -> tuple[Mapping[Severity, Level], list[str]]:
-    """The level of each severity, and what is wrong with what was given; that stays at its default."""
+@dataclass(frozen=True, kw_only=True)
+class Enforcement:
+    """What the configuration says of severities, and of single rules, which goes before that."""
+
+    of_severities: Mapping[Severity, Level] = field(default_factory=lambda: DEFAULT)
+    of_rules: Mapping[str, Level] = field(default_factory=dict)
+
+    def level_of(self, rule: Rule, sent: Mapping[str, Level]) -> Level:
+        """The level of one rule: its own, else what the engine sent for it, else that of its severity.
+
+        The engine sends a level for every rule, the default for those that the configuration does not
+        name; so a level that is sent and is the default says nothing.
+        """
+        if rule.id in self.of_rules:
+            return self.of_rules[rule.id]
+        default = DEFAULT[rule.severity]
+        own = sent.get(rule.id, default)
+        return self.of_severities[rule.severity] if own is default else own
+
+
+def read(given: Any, rules: Iterable[str]) -> tuple[Enforcement, list[str]]:
+    """What was given, and what is wrong with it; that stays at its default."""
     if not isinstance(given, Mapping):
-        return DEFAULT, ["enforcement is not an object"]
-    levels, problems = dict(DEFAULT), []
+        return Enforcement(), ["enforcement is not an object"]
+    known = set(rules)
+    severities, of_rules, problems = dict(DEFAULT), {}, []
     for name, value in given.items():
-        if name not in tuple(Severity):
-            problems.append(f"enforcement: there is no severity {name!r}")
+        if name not in known and name not in tuple(Severity):
+            problems.append(f"enforcement: there is no severity and no rule {name!r}")
         elif value not in tuple(Level):
             problems.append(f"enforcement.{name}: {value!r} is not one of {', '.join(Level)}")
+        elif name in known:
+            of_rules[name] = Level(value)
         else:
-            levels[Severity(name)] = Level(value)
-    return levels, problems
-
-
-def level_of(rule: Rule, by_severity: Mapping[Severity, Level], of_rules: Mapping[str, Level]) -> Level:
-    """The level of one rule: its own where it differs from the default, else that of its severity.
-
-    The engine sends a level for every rule, its default for those that the configuration does not name.
-    """
-    own = of_rules.get(rule.id, DEFAULT[rule.severity])
-    return by_severity[rule.severity] if own is DEFAULT[rule.severity] else own
+            severities[Severity(name)] = Level(value)
+    return Enforcement(of_severities=severities, of_rules=of_rules), problems
 
 
 def level_of_finding(finding: Finding, level: Level) -> Level:

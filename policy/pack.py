@@ -8,11 +8,11 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from policy import enforcement, evaluation, exemption
-from policy.enforcement import Level
+from policy.enforcement import Enforcement, Level
 from policy.exemption import Exemption
 from policy.finding import Finding
 from policy.registered import Resource, Stack
-from policy.rule import Rule, Severity
+from policy.rule import Rule
 
 NAME = "passwordless-postgres"
 CONFIGURATION = "PGTLS-configuration"
@@ -41,34 +41,39 @@ class Pack:
     Attributes:
         rules: The rules.
         clock: What day it is.
-        by_severity: The level of each severity.
-        of_rules: The level of each rule, as the engine sends it.
+        enforcement: The levels that the configuration sets.
+        sent: The level of each rule, as the engine sends it.
         exemptions: What is exempt.
         mistakes: What is wrong with the configuration.
+        looked_at: URNs of the resources that were looked at since the last stack.
+        found: Rules and URNs of what was found since the last stack.
     """
 
     rules: tuple[Rule, ...]
     clock: Callable[[], date] = today
-    by_severity: Mapping[Severity, Level] = field(default_factory=lambda: enforcement.DEFAULT)
-    of_rules: Mapping[str, Level] = field(default_factory=dict)
+    enforcement: Enforcement = field(default_factory=Enforcement)
+    sent: Mapping[str, Level] = field(default_factory=dict)
     exemptions: list[Exemption] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
+    looked_at: set[str] = field(default_factory=set)
+    found: set[tuple[str, str]] = field(default_factory=set)
 
-    def configure(self, of_rules: Mapping[str, Level], properties: Mapping[str, Any]) -> None:
+    def configure(self, sent: Mapping[str, Level], properties: Mapping[str, Any]) -> None:
         """Take a configuration; what is wrong with it is reported with the stack, and changes nothing."""
-        self.of_rules = of_rules
-        self.by_severity, wrong_levels = enforcement.read(properties.get("enforcement", {}))
+        self.sent = sent
         names = [rule.id for rule in self.rules]
+        self.enforcement, wrong_levels = enforcement.read(properties.get("enforcement", {}), names)
         self.exemptions, wrong_exemptions = exemption.read(properties.get("exemptions", []), names)
         unknown = [f"there is no property {name!r}" for name in properties if name not in PROPERTIES]
         self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
 
     def level_of(self, rule: Rule) -> Level:
         """What a violation of a rule does."""
-        return enforcement.level_of(rule, self.by_severity, self.of_rules)
+        return self.enforcement.level_of(rule, self.sent)
 
     def of_resource(self, resource: Resource) -> list[Reported]:
         """What is to be reported of one resource."""
+        self.looked_at.add(resource.urn)
         return self._reported(evaluation.of_resource(self._enabled, resource))
 
     def of_stack(self, stack: Stack) -> list[Reported]:
@@ -76,7 +81,10 @@ class Pack:
         return self._reported(evaluation.of_stack(self._enabled, stack))
 
     def problems_of_configuration(self, stack: Stack) -> list[str]:
-        """Mistakes, exemptions that have expired, and those that name no resource of the stack."""
+        """Mistakes, and exemptions that have expired, name no resource of the stack, or are not needed.
+
+        This is asked last, after every resource and the stack.
+        """
         day = self.clock()
         expired = [
             f"the exemption of {each.resource} from {each.rule} by {each.owner} expired on {each.expires}: "
@@ -90,13 +98,30 @@ class Pack:
             for each in self.exemptions
             if not any(each.names(resource) for resource in stack.resources)
         ]
-        return [*self.mistakes, *expired, *pointless]
+        needless = [
+            f"the exemption of {each.resource} from {each.rule} by {each.owner} is not needed: "
+            "the rule finds nothing there; remove it"
+            for each in self.exemptions
+            if not each.has_expired(day) and self._is_needless(each, stack)
+        ]
+        self.looked_at.clear()
+        self.found.clear()
+        return [*self.mistakes, *expired, *pointless, *needless]
+
+    def _is_needless(self, exempt: Exemption, stack: Stack) -> bool:
+        """Whether the rule was applied to all that it names, and found nothing that is or may be wrong."""
+        rule = next(each for each in self.rules if each.id == exempt.rule)
+        named = [each.urn for each in stack.resources if exempt.names(each)]
+        applied = rule.is_about_the_stack or self.looked_at.issuperset(named)
+        settled = all((rule.id, urn) not in self.found for urn in named)
+        return bool(named) and applied and settled and self.level_of(rule) is not Level.DISABLED
 
     @property
     def _enabled(self) -> Iterable[Rule]:
         return [rule for rule in self.rules if self.level_of(rule) is not Level.DISABLED]
 
-    def _reported(self, findings: Iterable[Finding]) -> list[Reported]:
+    def _reported(self, findings: list[Finding]) -> list[Reported]:
+        self.found.update((each.rule.id, each.resource.urn) for each in findings)
         return [
             Reported(
                 finding=finding, level=enforcement.level_of_finding(finding, self.level_of(finding.rule))

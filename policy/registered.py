@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from policy.type_tokens import normalised
-from policy.values import Value
+from policy.values import UndecidedError, Value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,20 +53,31 @@ class Stack:
         return [each for token in tokens for each in self._by_type.get(token, ())]
 
     def referred(self, resource: Resource, name: str, token: str) -> Resource | None:
-        """The resource of a type that a property names: by reference, else by its name or id.
+        """The resource of a type that a property names: by its name or id, else by reference.
 
-        References come first, since they are there before the name is known.
+        A reference is there before the name is known, but a value can be made of several, or of none of
+        what they hold; so where the name is known, it decides.
+
+        Raises:
+            UndecidedError: It could be one of several.
         """
-        for urn in resource.dependencies.get(name, ()):
-            found = self._by_urn.get(urn)
-            if found is not None and found.type == token:
-                return found
+        references = [
+            found
+            for urn in dict.fromkeys(resource.dependencies.get(name, ()))
+            if (found := self._by_urn.get(urn)) is not None and found.type == token
+        ]
         value = resource[name]
-        if not value.is_known or not value.given:
-            return None
-        wanted = value.text()
-        for each in self._by_type.get(token, ()):
-            for key in ("name", "id"):
-                if each[key].is_known and each[key].given and each[key].text() == wanted:
-                    return each
-        return None
+        named = []
+        if value.is_known and value.given:
+            named = [each for each in self._by_type.get(token, ()) if _is_called(each, value.text())]
+        both = [each for each in references if each in named]
+        candidates = both or named or references
+        if len(candidates) > 1:
+            names = ", ".join(each.name for each in candidates)
+            raise UndecidedError(f"{value.path} is {value.shown}, which could be any of {names}")
+        return candidates[0] if candidates else None
+
+
+def _is_called(resource: Resource, wanted: str) -> bool:
+    given = (resource[key] for key in ("name", "id"))
+    return any(each.is_known and each.given and each.text() == wanted for each in given)

@@ -30,8 +30,8 @@ _IAM = "iamDatabaseAuthenticationEnabled"
 
 def _not_public(server: Resource) -> Iterator[Outcome]:
     value = server["publiclyAccessible"]
-    # Nothing means no for an instance in a VPC; anything that is no boolean must not pass for one.
-    if value.text() and value.truth() is not False:
+    # Without it AWS decides, and says yes where the subnets' VPC has an internet gateway.
+    if value.truth() is not False:
         yield Problem(property=value, expected="expected false")
 
 

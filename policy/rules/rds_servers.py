@@ -57,8 +57,15 @@ def is_postgresql(server: Resource) -> bool:
 
 
 def group_of(server: Resource, stack: Stack) -> Resource | None:
-    """The parameter group of a server, when it is in the stack."""
+    """The parameter group of a server, when it is in the stack; RDS's default groups never are.
+
+    Raises:
+        UndecidedError: It could be one of several.
+    """
     reference = GROUPS[server.type]
+    value = server[reference.property]
+    if value.is_known and value.text().lower().startswith("default."):
+        return None
     return stack.referred(server, reference.property, reference.token)
 
 

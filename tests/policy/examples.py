@@ -130,6 +130,12 @@ def document(
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
+def statement(**changed: Any) -> dict[str, Any]:
+    """A document that is a map, as pulumi-aws takes it beside text."""
+    given = {"Effect": "Allow", "Action": "rds-db:connect", "Resource": connect_arn(), **changed}
+    return {"Statement": [{key: each for key, each in given.items() if each is not None}]}
+
+
 def policy(text: Any = None) -> Sent:
     return sent(ROLE_POLICY, "connect", {"role": "app", "policy": document() if text is None else text})
 
@@ -140,10 +146,16 @@ def hardened(*instead: Sent) -> list[Sent]:
     return list({**found, **{each["name"]: each for each in instead}}.values())
 
 
+def member(**changed: Any) -> Sent:
+    properties = {"caCertIdentifier": "rds-ca-rsa4096-g1", "publiclyAccessible": False, **changed}
+    return sent(
+        CLUSTER_INSTANCE, "member", {key: each for key, each in properties.items() if each is not None}
+    )
+
+
 def hardened_cluster(*instead: Sent) -> list[Sent]:
-    member = sent(CLUSTER_INSTANCE, "member", {"caCertIdentifier": "rds-ca-rsa4096-g1"})
     grant = policy(document(connect_arn(server="cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ")))
-    whole = (group(CLUSTER_GROUP, "aurora-postgresql17"), cluster(), member, grant)
+    whole = (group(CLUSTER_GROUP, "aurora-postgresql17"), cluster(), member(), grant)
     found = {each["name"]: each for each in whole}
     return list({**found, **{each["name"]: each for each in instead}}.values())
 

@@ -19,6 +19,7 @@ from tests.policy.examples import (
     hardened,
     instance,
     replaced,
+    stack_request,
 )
 
 WEAK = hardened(instance(storageEncrypted=False, caCertIdentifier=None))
@@ -50,6 +51,13 @@ def test_severity_decides_what_a_violation_does() -> None:
 def test_the_configuration_sets_the_level_of_a_severity() -> None:
     stub = configured(Stub(), enforcement={"high": "advisory", "medium": "mandatory"})
     assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 1}
+
+
+def test_the_level_of_one_rule_goes_before_that_of_its_severity_and_the_engine_s() -> None:
+    stub = configured(Stub(), enforcement={"high": "advisory", "PGTLS-P002": "mandatory"})
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0}
+    stub = configured(Stub(), enforcement={"PGTLS-P002": "disabled", "PGTLS-N50": "mandatory"})
+    assert levels(stub) == {"PGTLS-N50": 1}
 
 
 def test_a_severity_can_be_disabled() -> None:
@@ -95,6 +103,38 @@ def test_an_expired_exemption_counts_where_nothing_is_violated() -> None:
     pack = a_pack(clock=lambda: date(2026, 11, 2))
     stub = configured(Stub(pack), exemptions=[exemption()])
     assert levels(stub, hardened()) == {"PGTLS-configuration": 1}
+
+
+def test_an_exemption_that_is_not_needed_is_a_violation() -> None:
+    stub = configured(Stub(), exemptions=[exemption()])
+    (found,) = diagnostics(stub, hardened())
+    assert (found.policyName, found.enforcementLevel) == ("PGTLS-configuration", 1)
+    assert "from PGTLS-P002 by platform team is not needed" in found.message
+
+
+def test_an_exemption_from_a_stack_rule_is_needed_as_long_as_the_rule_finds_something() -> None:
+    of_stack = exemption(rule="PGTLS-N45")
+    assert levels(configured(Stub(), exemptions=[of_stack]), hardened(instance(engineVersion="16"))) == {
+        "PGTLS-N45": 0
+    }
+    assert levels(configured(Stub(), exemptions=[of_stack]), hardened()) == {"PGTLS-configuration": 1}
+
+
+def test_each_stack_decides_anew_whether_an_exemption_is_needed() -> None:
+    stub = configured(Stub(), exemptions=[exemption()])
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+    assert levels(stub, hardened()) == {"PGTLS-configuration": 1}
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+
+
+def test_an_exemption_of_a_resource_that_was_not_looked_at_is_not_judged() -> None:
+    stub = configured(Stub(), exemptions=[exemption()])
+    assert list(stub.AnalyzeStack(stack_request(hardened())).diagnostics) == []
+
+
+def test_an_exemption_from_a_rule_that_is_disabled_is_not_judged() -> None:
+    stub = configured(Stub(), exemptions=[exemption()], enforcement={"high": "disabled"})
+    assert levels(stub, hardened()) == {}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +188,8 @@ def test_every_part_of_an_exemption_is_needed(missing: str) -> None:
         {"enforcement": []},
         {"enforcement": {"severe": "advisory"}},
         {"enforcement": {"high": "off"}},
+        {"enforcement": {"PGTLS-P002": "off"}},
+        {"enforcement": {"PGTLS-X1": "mandatory"}},
         {"exempt": []},
     ],
 )

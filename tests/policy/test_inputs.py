@@ -18,6 +18,7 @@ from tests.policy.examples import (
     GROUP,
     INSTANCE,
     PARAMETERS,
+    ROLE,
     UNKNOWN,
     UNKNOWNS,
     URN,
@@ -36,9 +37,21 @@ from tests.policy.examples import (
     policy,
     replaced,
     secret,
+    sent,
+    statement,
     violated,
     without,
 )
+
+
+def group_named(name: str) -> Sent:
+    return {**group(name=f"{name}-1"), "name": name, "urn": f"{URN}{GROUP}::{name}"}
+
+
+def two_groups(server: Sent) -> Sent:
+    urns = [f"{URN}{GROUP}::{name}" for name in ("group", "second")]
+    return {**server, "dependencies": {"parameterGroupName": urns}}
+
 
 UNDECIDED: dict[str, tuple[list[Sent], set[str]]] = {
     "publiclyAccessible": (hardened(instance(publiclyAccessible=UNKNOWN)), {"P001"}),
@@ -58,6 +71,25 @@ UNDECIDED: dict[str, tuple[list[Sent], set[str]]] = {
     "policy beside one that is known": (
         [*hardened(), {**policy(UNKNOWN), "name": "other"}],
         {"N46", "N47"},
+    ),
+    "a document's statements": (hardened(policy({"Statement": UNKNOWN})), {"N46", "N47", "N48"}),
+    "a statement": (hardened(policy({"Statement": [UNKNOWN]})), {"N46", "N47", "N48"}),
+    "an effect": (hardened(policy(statement(Effect=UNKNOWN))), {"N46", "N47", "N48"}),
+    "an action": (hardened(policy(statement(Action=UNKNOWN))), {"N46", "N47", "N48"}),
+    "one of the actions": (
+        hardened(policy(statement(Action=["s3:GetObject", UNKNOWN]))),
+        {"N46", "N47", "N48"},
+    ),
+    "a resource": (hardened(policy(statement(Resource=UNKNOWN))), {"N46", "N47", "N48"}),
+    "one of the resources": (hardened(policy(statement(Resource=[UNKNOWN, connect_arn()]))), {"N46", "N47"}),
+    "inline policies": ([*hardened(), sent(ROLE, "role", {"inlinePolicies": UNKNOWN})], {"N46", "N47"}),
+    "one of two groups": (
+        [*hardened(two_groups(instance(parameterGroupName=UNKNOWN))), group_named("second")],
+        {"N40", "N45", "P016"},
+    ),
+    "one of two groups of the same name, as in two regions": (
+        [*hardened(), {**group_named("second"), "properties": group()["properties"]}],
+        {"N40", "N45", "P016"},
     ),
     "family": (hardened(group(family=UNKNOWN)), {"N41", "N42", "N43", "N44", "N45"}),
     "parameters": (hardened(group(parameters=UNKNOWN)), {"N41", "N42", "N43", "N44", "P016"}),
@@ -115,6 +147,23 @@ def test_an_unknown_stops_no_other_finding() -> None:
 @pytest.mark.parametrize(
     "weak",
     [
+        policy(statement(Resource=[UNKNOWN, connect_arn("*"), connect_arn("pgpl_master")])),
+        policy({"Statement": [UNKNOWN, *statement(Resource=["*", connect_arn("pgpl_master")])["Statement"]]}),
+        sent(
+            ROLE,
+            "role",
+            {"inlinePolicies": [UNKNOWN, {"policy": document(["*", connect_arn("pgpl_master")])}]},
+        ),
+    ],
+)
+def test_an_unknown_in_a_document_stops_nothing_behind_it(weak: Sent) -> None:
+    verdicts = in_process(hardened(weak))
+    assert ids(verdicts) == ids(verdicts, "undecided") == {"N46", "N47"}
+
+
+@pytest.mark.parametrize(
+    "weak",
+    [
         instance(password="swordfish"),
         instance(password=secret("swordfish")),
         instance(caCertIdentifier=secret("swordfish")),
@@ -125,6 +174,8 @@ def test_an_unknown_stops_no_other_finding() -> None:
         policy(secret(document(connect_arn("swordfish*")))),
         policy(secret(document("arn:aws:rds-db:swordfish"))),
         policy(secret("swordfish")),
+        policy(statement(Action=secret("rds-db:*"), Sid="swordfish")),
+        policy(statement(Resource=[secret("arn:aws:rds-db:swordfish")])),
         policy(secret(f'{{"Statement": "swordfish", "Id": "{connect_arn()}"}}')),
     ],
 )

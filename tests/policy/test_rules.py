@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from policy.rules import RULES
 from tests.policy.examples import (
     CLUSTER_GROUP,
-    CLUSTER_INSTANCE,
+    GROUP,
     PARAMETERS,
     ROLE,
+    URN,
     Sent,
     Stub,
     a_pack,
@@ -23,11 +26,13 @@ from tests.policy.examples import (
     ids,
     in_process,
     instance,
+    member,
     parameter,
     policy,
     replaced,
     secret,
     sent,
+    statement,
     violated,
     without,
 )
@@ -35,25 +40,39 @@ from tests.policy.examples import (
 CIPHER = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
 FOR_BUCKET = document("arn:aws:s3:::bucket/*", "*")
 
+WEAK_GROUP = group(name="weak-1", parameters=replaced("rds.force_ssl", "0"))
+WEAK_GROUP |= {"name": "weak", "urn": f"{URN}{GROUP}::weak"}
+
+MYSQL_GROUP = group(family="mysql8.4", parameters=None, name="mysql-1")
+MYSQL_GROUP |= {"name": "mysql", "urn": f"{URN}{GROUP}::mysql"}
+
+
+def other_policy(text: Any) -> Sent:
+    return {**policy(text), "name": "other"}
+
+
+def referring(server: Sent, *groups: str) -> Sent:
+    return {**server, "dependencies": {"parameterGroupName": [f"{URN}{GROUP}::{name}" for name in groups]}}
+
+
 REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "public": (hardened(instance(publiclyAccessible=True)), {"P001"}),
     "public in text": (hardened(instance(publiclyAccessible="TRUE")), {"P001"}),
     "public in no boolean": (hardened(instance(publiclyAccessible="maybe")), {"P001"}),
-    "public member of a cluster": (
-        hardened_cluster(
-            sent(
-                CLUSTER_INSTANCE,
-                "member",
-                {"publiclyAccessible": True, "caCertIdentifier": "rds-ca-rsa2048-g1"},
-            )
-        ),
-        {"P001"},
-    ),
+    "public where AWS decides": (hardened(instance(publiclyAccessible=None)), {"P001"}),
+    "public member of a cluster": (hardened_cluster(member(publiclyAccessible=True)), {"P001"}),
+    "public member where AWS decides": (hardened_cluster(member(publiclyAccessible=None)), {"P001"}),
     "not encrypted": (hardened(instance(storageEncrypted=False)), {"P002"}),
     "encryption not stated": (hardened(instance(storageEncrypted=None)), {"P002"}),
     "cluster not encrypted": (hardened_cluster(cluster(storageEncrypted=False)), {"P002"}),
     "no IAM": (hardened(instance(iamDatabaseAuthenticationEnabled=False)), {"P014", "N48"}),
     "IAM not stated": (hardened(instance(iamDatabaseAuthenticationEnabled=None)), {"P014", "N48"}),
+    "cluster without IAM": (
+        hardened_cluster(cluster(iamDatabaseAuthenticationEnabled=False)),
+        {"P014", "N48"},
+    ),
+    "authority of 2019 in a cluster": (hardened_cluster(member(caCertIdentifier="rds-ca-2019")), {"P015"}),
+    "authority not stated in a cluster": (hardened_cluster(member(caCertIdentifier=None)), {"N50"}),
     "authority of 2019": (hardened(instance(caCertIdentifier="rds-ca-2019")), {"P015"}),
     "authority unheard of": (hardened(instance(caCertIdentifier="rds-ca-rsa2048-g9")), {"P015"}),
     "authority not stated": (hardened(instance(caCertIdentifier=None)), {"N50"}),
@@ -63,6 +82,14 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "password of a cluster": (hardened_cluster(cluster(masterPassword="swordfish")), {"P025"}),
     "no group": (hardened(instance(parameterGroupName=None)), {"N40"}),
     "default group": (hardened(instance(parameterGroupName="default.postgres17")), {"N40"}),
+    "default group made of another's name": (
+        hardened(referring(instance(parameterGroupName="default.postgres17"), "group")),
+        {"N40"},
+    ),
+    "a weak group beside the one that is referred to first": (
+        [*hardened(referring(instance(parameterGroupName="weak-1"), "group", "weak")), WEAK_GROUP],
+        {"N41", "P016"},
+    ),
     "default group of a cluster": (
         hardened_cluster(cluster(dbClusterParameterGroupName="default.aurora-postgresql17")),
         {"N40"},
@@ -79,6 +106,22 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "TLS not forced in a cluster": (
         hardened_cluster(group(CLUSTER_GROUP, "aurora-postgresql17", replaced("rds.force_ssl", "0"))),
         {"N41", "P016"},
+    ),
+    "TLS 1.1 in a cluster": (
+        hardened_cluster(
+            group(CLUSTER_GROUP, "aurora-postgresql17", replaced("ssl_min_protocol_version", "TLSv1.1"))
+        ),
+        {"N42"},
+    ),
+    "md5 in a cluster": (
+        hardened_cluster(group(CLUSTER_GROUP, "aurora-postgresql17", replaced("password_encryption", "md5"))),
+        {"N43"},
+    ),
+    "applied at once in a cluster": (
+        hardened_cluster(
+            group(CLUSTER_GROUP, "aurora-postgresql17", replaced("rds.force_ssl", "1", "immediate"))
+        ),
+        {"N44"},
     ),
     "the article's parameter": (
         hardened(group(parameters=[*without("rds.force_ssl"), parameter("ssl", "1")])),
@@ -160,19 +203,22 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
         [*hardened(), sent(ROLE, "role", {"inlinePolicies": [{"policy": document(connect_arn("*"))}]})],
         {"N46"},
     ),
-    "a map instead of text": (
-        hardened(
-            policy(
-                {
-                    "Statement": [
-                        {"Effect": "Allow", "Action": ["rds-db:connect"], "Resource": [connect_arn("*")]}
-                    ]
-                }
-            )
-        ),
+    "a map instead of text": (hardened(policy(statement(Resource=[connect_arn("*")]))), {"N46"}),
+    "an action that is a secret": (hardened(policy(statement(Action=secret("rds-db:*")))), {"N46"}),
+    "keys in lower case": (
+        [*hardened(), other_policy({"Statement": [{"effect": "Allow", "action": "*", "resource": "*"}]})],
         {"N46"},
     ),
-    "no document": ([*hardened(), {**policy("no JSON"), "name": "other"}], {"N46"}),
+    "an action in lower case": (
+        [*hardened(), other_policy(statement(Action=None, action="rds-db:*"))],
+        {"N46"},
+    ),
+    "a resource in lower case": (
+        [*hardened(), other_policy(statement(Resource=None, resource="*"))],
+        {"N46"},
+    ),
+    "statements that are none": ([*hardened(), other_policy({"Statement": ["Allow"]})], {"N46"}),
+    "no document": ([*hardened(), other_policy("no JSON")], {"N46"}),
     "the master": (hardened(policy(document([connect_arn(), connect_arn("pgpl_master")]))), {"N47"}),
     "the master of a cluster": (
         hardened_cluster(policy(document(connect_arn("pgpl_master", "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ")))),
@@ -189,7 +235,7 @@ PASSES: dict[str, list[Sent]] = {
     "the hardened server": hardened(),
     "the hardened cluster": hardened_cluster(),
     "another engine": [instance(engine="mysql", parameterGroupName=None, engineVersion="8.4"), policy()],
-    "a group for another engine": [*hardened(), {**group(family="mysql8.4", parameters=None), "name": "m"}],
+    "a group for another engine": [*hardened(), MYSQL_GROUP],
     "an instance's group of Aurora": [
         *hardened_cluster(),
         {**group(family="aurora-postgresql17", parameters=None), "name": "m"},
@@ -207,7 +253,6 @@ PASSES: dict[str, list[Sent]] = {
         group(parameters=replaced("ssl_min_protocol_version", "tlsv1.2")),
         instance(storageEncrypted="True", caCertIdentifier="RDS-CA-RSA2048-G1"),
     ),
-    "public access not stated": hardened(instance(publiclyAccessible=None)),
     "an upper-case family": hardened(group(family="Postgres17")),
     "China": hardened(policy(document(connect_arn(partition="aws-cn", region="cn-north-1")))),
     "GovCloud": hardened(policy(document(connect_arn(partition="aws-us-gov", region="us-gov-west-1")))),
@@ -215,6 +260,14 @@ PASSES: dict[str, list[Sent]] = {
         policy(document(connect_arn(partition="aws-iso-b", region="us-isob-east-1")))
     ),
     "Europe's own": hardened(policy(document(connect_arn(partition="aws-eusc", region="eusc-de-east-1")))),
+    "a map": hardened(policy(statement())),
+    "a map with secrets": hardened(
+        policy(statement(Action=[secret("rds-db:connect")], Resource=secret([connect_arn()])))
+    ),
+    "a group referred to among others": [
+        *hardened(referring(instance(), "weak", "group")),
+        {**WEAK_GROUP, "properties": {**group()["properties"], "name": "weak-1"}},
+    ],
     "a denied wildcard": [*hardened(), {**policy(document("*", effect="Deny")), "name": "deny"}],
     "all actions on a bucket": [*hardened(), {**policy(FOR_BUCKET), "name": "bucket"}],
     "a server by a proxy": [
