@@ -26,6 +26,7 @@ from sandbox.errors import SandboxError
 
 ENGINE_VERSION = "3.259.0"
 ENGINE_VARIABLE = "PASSWORDLESS_POSTGRES_ENGINE"
+# Policy packs need no more: their own Python runs them, where older releases had an analyzer script beside.
 COMMANDS = (
     "pulumi",
     "pulumi-language-python",

@@ -29,6 +29,7 @@ from sandbox.aws_endpoint.signature import (
 
 # moto has stand-ins for these as well, which know nothing of what really runs.
 ANSWER_FOR_THEMSELVES = frozenset({"lambda", "rds"})
+_LAMBDA_PATH = "/2015-03-31/functions/"
 
 Listener = Callable[[Operation], None]
 
@@ -188,5 +189,7 @@ def _guessed_service(request: HttpRequest) -> str:
     """A service whose protocol fits an unsigned request."""
     if request.header("X-Amz-Target"):
         return "ssm"
+    if request.path.startswith(_LAMBDA_PATH):
+        return "lambda"
     is_form = (request.header("Content-Type") or "").startswith("application/x-www-form-urlencoded")
     return "sts" if is_form else "s3"

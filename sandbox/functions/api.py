@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from sandbox.aws_endpoint.credentials import ACCOUNT
 from sandbox.aws_endpoint.exchange import HttpResponse
 from sandbox.aws_endpoint.front_door import ServiceCall
 from sandbox.aws_endpoint.refusals import Kind, Refusal
@@ -36,6 +37,8 @@ class LambdaApi:
             Refusal: No such function, an event that is none, or an operation without stand-in.
         """
         name = str(call.operation.parameters.get("FunctionName", ""))
+        if qualifier := call.operation.parameters.get("Qualifier"):
+            name = f"{name}:{qualifier}"
         try:
             match call.operation.name:
                 case "Invoke":
@@ -49,7 +52,8 @@ class LambdaApi:
                         "GetFunctionConfiguration",
                     )
         except UnknownFunction:
-            arn = f"arn:aws:lambda:{call.region}:123456789012:function:{name}"
+            own = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
+            arn = name if name.startswith("arn:") else own
             raise Refusal(Kind.INVALID, f"Function not found: {arn}", "ResourceNotFoundException") from None
         except RoleRefusal as refusal:
             raise Refusal(Kind.INVALID, str(refusal), "InvalidParameterValueException") from None

@@ -14,6 +14,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 
@@ -36,32 +37,50 @@ class Context:
         return max(0, int((self._ends - time.monotonic()) * 1000))
 
 
+class Fault(Exception):
+    """What Lambda's runtime itself finds wrong, in its words (`awslambdaric`)."""
+
+    def __init__(self, kind: str, words: str) -> None:
+        """`Runtime.` and the kind is the type of the error."""
+        super().__init__(words)
+        self.kind = f"Runtime.{kind}"
+
+
 def answer(facts: dict[str, Any], event: Any) -> dict[str, Any]:
-    """The handler's answer, or what it raised in Lambda's words."""
-    module_name, _, function_name = facts["handler"].rpartition(".")
+    """The handler's answer, or what went wrong."""
+    try:
+        return {"payload": _marshalled(_handler(facts["handler"])(event, Context(facts)))}
+    except Fault as fault:
+        print(f"[ERROR] {fault.kind}: {fault}")
+        return {"errorMessage": str(fault), "errorType": fault.kind, "stackTrace": []}
+    except Exception as error:  # noqa: BLE001 - the outermost boundary: Lambda reports whatever its code raises
+        kind, trace = type(error).__name__, traceback.format_tb(error.__traceback__)
+        print(f"[ERROR] {kind}: {error}\nTraceback (most recent call last):\n{''.join(trace)}")
+        return {"errorMessage": str(error), "errorType": kind, "stackTrace": trace}
+
+
+def _handler(named: str) -> Callable[[Any, Context], Any]:
+    module_name, dot, function_name = named.rpartition(".")
+    if not dot:
+        words = f"Bad handler '{named}': not enough values to unpack (expected 2, got 1)"
+        raise Fault("MalformedHandlerName", words)
     try:
         module = importlib.import_module(module_name.replace("/", "."))
     except ImportError as error:
-        return {
-            "errorMessage": f"Unable to import module '{module_name}': {error}",
-            "errorType": "Runtime.ImportModuleError",
-            "stackTrace": [],
-        }
+        raise Fault("ImportModuleError", f"Unable to import module '{module_name}': {error}") from None
+    except SyntaxError as error:
+        raise Fault("UserCodeSyntaxError", f"Syntax error in module '{module_name}': {error}") from None
     handler = getattr(module, function_name, None)
     if handler is None:
-        return {
-            "errorMessage": f"Handler '{function_name}' missing on module '{module_name}'",
-            "errorType": "Runtime.HandlerNotFound",
-            "stackTrace": [],
-        }
+        raise Fault("HandlerNotFound", f"Handler '{function_name}' missing on module '{module_name}'")
+    return handler
+
+
+def _marshalled(value: Any) -> Any:
     try:
-        return {"payload": json.loads(json.dumps(handler(event, Context(facts))))}
-    except Exception as error:  # noqa: BLE001 - the outermost boundary: Lambda reports whatever a handler raises
-        return {
-            "errorMessage": str(error),
-            "errorType": type(error).__name__,
-            "stackTrace": traceback.format_tb(error.__traceback__),
-        }
+        return json.loads(json.dumps(value))
+    except (TypeError, ValueError) as error:
+        raise Fault("MarshalError", f"Unable to marshal response: {error}") from None
 
 
 def main() -> None:
@@ -72,7 +91,7 @@ def main() -> None:
     logging.basicConfig(
         stream=sys.stdout, level=logging.WARNING, format="[%(levelname)s]\t%(asctime)s\t%(name)s\t%(message)s"
     )
-    found = answer(facts, json.load(sys.stdin))
+    found = answer(facts, json.load(sys.stdin.buffer))
     sys.stdout.flush()
     with os.fdopen(facts["answer"], "w") as out:
         json.dump(found, out)

@@ -2,9 +2,9 @@
 
 Layout below the state folder:
     functions/<name>/function.json   what was created; the registry
-    functions/<name>/task/           the artifact, unpacked
+    functions/<name>/code/<hash>/    an artifact, unpacked
     functions/<name>/function.log    what calls have printed
-    functions/runtime/               what Lambda's own runtime has: links to boto3 and what it needs
+    functions/.runtime/              what Lambda's own runtime has: links to boto3 and what it needs
 """
 
 from __future__ import annotations
@@ -14,21 +14,13 @@ import contextlib
 import hashlib
 import importlib.util
 import io
-import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import uuid
 import zipfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
 
 from botocore.exceptions import ClientError
 
@@ -36,38 +28,26 @@ from sandbox import processes
 from sandbox.aws_endpoint import AwsEndpoint
 from sandbox.aws_endpoint.authoriser import trusts_service
 from sandbox.aws_endpoint.credentials import AccessKey, Session
-from sandbox.functions import bootstrap
 from sandbox.functions.function import Function
+from sandbox.functions.invocation import Invocation, Result
 from sandbox.state import replace_file
 
 PART = "function"
 SERVICE_PRINCIPAL = "lambda.amazonaws.com"
 # What Lambda's Python runtime brings, by the names that are imported.
 RUNTIME_MODULES = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+_CODE = "code"
+_QUALIFIER = "$LATEST"
 _SESSION_SECONDS = 3600
 _LOG_BYTES = 1_000_000
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "SSL_CERT_FILE")
 
 
 class UnknownFunction(Exception):
-    """There is no function of that name."""
+    """There is no function of that name, or no version or alias of it."""
 
 
 class RoleRefusal(Exception):
     """Lambda cannot assume the function's role; the text has AWS's words."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """How a call ended.
-
-    Attributes:
-        payload: The handler's answer, or an object with `errorMessage` and `errorType`.
-        failed: Whether the function failed.
-    """
-
-    payload: Any
-    failed: bool
 
 
 class Functions:
@@ -84,10 +64,18 @@ class Functions:
         self._folder = state_dir / "functions"
         self._endpoint = endpoint
         self._lock = threading.RLock()
-        self._calls: set[subprocess.Popen[bytes]] = set()
+        self._calls: set[Invocation] = set()
+        # A sandbox that was made before artifacts were kept by their hash has one here.
+        for record in self._folder.glob("*/function.json"):
+            if (earlier := record.with_name("task")).is_dir():
+                task = self._task(self.named(record.parent.name))
+                task.parent.mkdir(mode=0o700, exist_ok=True)
+                earlier.rename(task)
 
     def put(self, function: Function, artifact: bytes) -> None:
         """Creates a function, or gives it another configuration and artifact.
+
+        Calls that run go on with the artifact that they began with.
 
         Raises:
             ValueError: The artifact is no zip file.
@@ -95,26 +83,25 @@ class Functions:
         home = self._folder / function.name
         with self._lock:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
-            partial = home / "task.partial"
-            shutil.rmtree(partial, ignore_errors=True)
-            try:
-                with zipfile.ZipFile(io.BytesIO(artifact)) as files:
-                    files.extractall(partial)
-            except zipfile.BadZipFile:
-                raise ValueError(
-                    "Could not unzip uploaded file. Please check your file, then try to upload again."
-                ) from None
-            shutil.rmtree(home / "task", ignore_errors=True)
-            partial.rename(home / "task")
+            task = self._task(function)
+            if not task.exists():
+                _unpack(artifact, task)
+            # A kill before this leaves the function as it was.
             replace_file(home / "function.json", function.model_dump_json(by_alias=True, indent=2) + "\n")
+            needed = {task, *(call.task for call in self._calls)}
+            for folder in (home / _CODE).iterdir():
+                if folder not in needed:
+                    shutil.rmtree(folder)
 
     def named(self, name: str) -> Function:
-        """A function by its name or ARN.
+        """A function by its name or ARN, with or without the qualifier of the version that all have.
 
         Raises:
             UnknownFunction: There is none.
         """
-        plain = name.rsplit(":function:", 1)[-1].split(":", 1)[0]
+        plain, _, qualifier = name.rsplit(":function:", 1)[-1].partition(":")
+        if qualifier not in ("", _QUALIFIER):
+            raise UnknownFunction(name)
         try:
             return Function.model_validate_json((self._folder / plain / "function.json").read_text())
         except (FileNotFoundError, NotADirectoryError):
@@ -129,8 +116,8 @@ class Functions:
         """Ends the calls that still run."""
         with self._lock:
             running = list(self._calls)
-        for process in running:
-            _kill(process)
+        for call in running:
+            call.end()
 
     def invoke(self, name: str, event: bytes) -> Result:
         """Calls a function and waits for its end.
@@ -139,37 +126,29 @@ class Functions:
             UnknownFunction: There is none.
             RoleRefusal: Its role does not let Lambda assume it.
         """
-        function = self.named(name)
-        request_id = str(uuid.uuid4())
-        stream = f"{time.strftime('%Y/%m/%d')}/[$LATEST]{uuid.uuid4().hex}"
-        started = time.monotonic()
-        key = self._role_key(function)
-        process, answer = self._start(function, request_id, stream, key.environment())
+        with self._lock:
+            function = self.named(name)
+            call = Invocation(function, self._task(function), self._runtime())
+            self._calls.add(call)
         try:
-            output, _ = process.communicate(event, timeout=function.timeout)
-            result = self._result(process, answer, request_id)
-        except subprocess.TimeoutExpired:
-            _kill(process)
-            output, _ = process.communicate()
-            answer.close()
-            words = f"Task timed out after {function.timeout:.2f} seconds"
-            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            result = Result(
-                payload={"errorMessage": f"{moment} {request_id} {words}", "errorType": "Sandbox.Timedout"},
-                failed=True,
-            )
-            output += f"{words}\n".encode()
+            key = self._role_key(function)
+            result = call.run(event, self._environment(function, key))
         finally:
             with self._lock:
-                self._calls.discard(process)
-        lines = [
-            f"START RequestId: {request_id} Version: $LATEST",
-            *output.decode(errors="replace").splitlines(),
-            f"END RequestId: {request_id}",
-            f"REPORT RequestId: {request_id}	Duration: {(time.monotonic() - started) * 1000:.2f} ms",
-        ]
-        self._log(function, stream, lines, key)
+                self._calls.discard(call)
+        self._keep_log(call, key)
         return result
+
+    def _task(self, function: Function) -> Path:
+        return self._folder / function.name / _CODE / base64.b64decode(function.code_sha256).hex()
+
+    def _environment(self, function: Function, key: AccessKey) -> dict[str, str]:
+        own = {
+            "HOME": str(self._folder / function.name),
+            "AWS_ENDPOINT_URL": self._endpoint.url,
+            **key.environment(),
+        }
+        return processes.marked_environment(self._state_dir, PART, own)
 
     def _role_key(self, function: Function) -> AccessKey:
         role = self._endpoint.role(function.role_name)
@@ -187,77 +166,8 @@ class Functions:
             )
         )
 
-    def _start(
-        self, function: Function, request_id: str, stream: str, credentials: dict[str, str]
-    ) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
-        home = self._folder / function.name
-        # A file, not a pipe: an answer can be larger than a pipe holds, and nobody reads before the end.
-        answer = tempfile.TemporaryFile()  # noqa: SIM115 - closed by who reads it
-        facts = {
-            "artifact": str(home / "task"),
-            "runtime": str(self._runtime()),
-            "handler": function.handler,
-            "answer": answer.fileno(),
-            "functionName": function.name,
-            "arn": function.arn,
-            "memorySize": function.memory_size,
-            "requestId": request_id,
-            "logGroup": function.log_group,
-            "logStream": stream,
-            "timeout": function.timeout,
-        }
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        environment = {
-            **inherited,
-            **function.environment,
-            "AWS_REGION": function.region,
-            "AWS_DEFAULT_REGION": function.region,
-            "AWS_LAMBDA_FUNCTION_NAME": function.name,
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
-            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-            "AWS_EXECUTION_ENV": f"AWS_Lambda_python3.{sys.version_info.minor}",
-            "LAMBDA_TASK_ROOT": str(home / "task"),
-            "HOME": str(home),
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            "AWS_ENDPOINT_URL": self._endpoint.url,
-            **credentials,
-        }
-        with self._lock:
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", bootstrap.__file__, json.dumps(facts)],
-                cwd=home / "task",
-                env=processes.marked_environment(self._state_dir, PART, environment),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(answer.fileno(),),
-                start_new_session=True,
-            )
-            self._calls.add(process)
-        return process, answer
-
-    def _result(self, process: subprocess.Popen[bytes], answer: IO[bytes], request_id: str) -> Result:
-        with answer:
-            answer.seek(0)
-            text = answer.read()
-        if not text:
-            words = (
-                f"RequestId: {request_id} Error: Runtime exited with error: exit status {process.returncode}"
-            )
-            return Result(payload={"errorMessage": words, "errorType": "Runtime.ExitError"}, failed=True)
-        found = json.loads(text)
-        return (
-            Result(payload=found["payload"], failed=False)
-            if "payload" in found
-            else Result(payload=found, failed=True)
-        )
-
     def _runtime(self) -> Path:
-        folder = self._folder / "runtime"
+        folder = self._folder / ".runtime"
         with self._lock:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, target in _runtime_files():
@@ -267,18 +177,23 @@ class Functions:
                     link.symlink_to(target)
         return folder
 
-    def _log(self, function: Function, stream: str, lines: list[str], key: AccessKey) -> None:
-        with contextlib.suppress(FileNotFoundError):  # deleted in the meantime
-            log = self._folder / function.name / "function.log"
-            kept = log.read_bytes()[-_LOG_BYTES:] if log.exists() else b""
-            log.write_bytes(kept + "".join(f"{line}\n" for line in lines).encode())
+    def _keep_log(self, call: Invocation, key: AccessKey) -> None:
+        function = call.function
+        file = self._folder / function.name / "function.log"
+        with self._lock, contextlib.suppress(FileNotFoundError):  # deleted in the meantime
+            if file.exists() and file.stat().st_size > _LOG_BYTES:
+                file.rename(file.with_suffix(".log.1"))
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as log:
+                log.writelines(f"{line}\n" for line in call.log)
         now = int(time.time() * 1000)
         logs = self._endpoint.client("logs", function.region, key)
         # Lambda writes with the function's own permissions, and says nothing where they do not suffice.
         with contextlib.suppress(ClientError):
-            logs.create_log_stream(logGroupName=function.log_group, logStreamName=stream)
-            events = [{"timestamp": now, "message": line or " "} for line in lines]
-            logs.put_log_events(logGroupName=function.log_group, logStreamName=stream, logEvents=events)
+            logs.create_log_stream(logGroupName=function.log_group, logStreamName=call.log_stream)
+            events = [{"timestamp": now, "message": line or " "} for line in call.log]
+            logs.put_log_events(
+                logGroupName=function.log_group, logStreamName=call.log_stream, logEvents=events
+            )
 
 
 def code_sha256(artifact: bytes) -> str:
@@ -296,6 +211,15 @@ def _runtime_files() -> Iterator[tuple[str, Path]]:
         yield target.name, target
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+def _unpack(artifact: bytes, task: Path) -> None:
+    partial = task.with_name("partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    task.parent.mkdir(mode=0o700, exist_ok=True)
+    try:
+        with zipfile.ZipFile(io.BytesIO(artifact)) as files:
+            files.extractall(partial)
+    except zipfile.BadZipFile:
+        raise ValueError(
+            "Could not unzip uploaded file. Please check your file, then try to upload again."
+        ) from None
+    partial.rename(task)

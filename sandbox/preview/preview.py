@@ -121,11 +121,16 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
 @contextlib.contextmanager
 def _ending_in_order() -> Iterator[None]:
     """Whoever ends this process, as CI does after its time is up, ends the engine with it."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    # `nohup` has SIGHUP ignored, and so it stays.
+    ending = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in ending:
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in ending:
+            signal.signal(number, before[number])
 
 
 def _session(stack: str, folder: Path, engine: Engine, served: StandIns) -> EngineSession:

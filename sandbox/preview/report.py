@@ -9,20 +9,27 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from sandbox.engine_events import Resource
 from sandbox.preview.preview import Preview
 
 
 def as_document(preview: Preview) -> dict[str, Any]:
     """The preview as `--json` prints it."""
-    resources: dict[str, dict[str, int]] = {}
+    counts: dict[str, dict[str, int]] = {}
     for (kind, operation), count in sorted(preview.plan.counts().items()):
-        resources.setdefault(kind, {})[operation] = count
+        counts.setdefault(kind, {})[operation] = count
+    resources = sorted(
+        (kind, Resource.of(urn).name, operation) for urn, (kind, operation) in preview.plan.resources.items()
+    )
     return {
         "schemaVersion": 1,
         "stack": preview.stack,
         "stackFile": str(preview.file),
         "outcome": "passed" if preview.passed else "failed",
-        "resources": resources,
+        "counts": counts,
+        "resources": [
+            {"type": kind, "name": name, "operation": operation} for kind, name, operation in resources
+        ],
         "placeholders": list(preview.copy.placeholders),
         "leftOut": list(preview.copy.left_out),
         "policyPack": None if preview.policy_pack is None else str(preview.policy_pack),

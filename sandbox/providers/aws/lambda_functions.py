@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from sandbox.aws_endpoint.authoriser import trusts_service
@@ -30,6 +31,7 @@ from sandbox.providers.properties import UNKNOWN
 from sandbox.providers.resource_type import Failure, Properties, Refused
 
 _CODE_SOURCES = ("code", "imageUri", "s3Bucket")
+_CODE = ("s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHash")
 _ENVIRONMENT_BYTES = 4096
 _RESERVED = "AWS_"
 _CONNECT = "ec2:CreateNetworkInterface"
@@ -123,28 +125,39 @@ class LambdaFunction(AwsType):
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """ARNs and what Lambda makes of the code."""
         arn = resource.arn("lambda", text("function:", resource_id))
+        calls = f"arn:aws:apigateway:{resource.region}:lambda:path/2015-03-31/functions/"
         logging = inputs.get("loggingConfig") if known(inputs.get("loggingConfig")) else None
         return {
             "architectures": given(inputs, "architectures", ["x86_64"]),
             "arn": arn,
             "codeSha256": given(inputs, "sourceCodeHash", UNKNOWN if resource.call.preview else ""),
-            "invokeArn": text(
-                "arn:aws:apigateway:",
-                resource.region,
-                ":lambda:path/2015-03-31/functions/",
-                arn,
-                "/invocations",
-            ),
+            "invokeArn": text(calls, arn, "/invocations"),
             "loggingConfig": logging or {"logFormat": "Text", "logGroup": text("/aws/lambda/", resource_id)},
             "qualifiedArn": text(arn, ":$LATEST"),
+            "qualifiedInvokeArn": text(calls, arn, ":$LATEST/invocations"),
             "version": "$LATEST",
         }
+
+    def unknown_outputs(self, inputs: Properties) -> Properties:
+        """When it was made, and of how many bytes."""
+        del inputs
+        return {"lastModified": UNKNOWN, "sourceCodeSize": UNKNOWN}
+
+    def preview_renewal(self, old_inputs: Properties, inputs: Properties) -> Iterable[str]:
+        """The time, and the size of other code."""
+        yield "lastModified"
+        if any(old_inputs.get(name) != inputs.get(name) for name in _CODE):
+            yield "sourceCodeSize"
 
     def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
         """Fetches the code and keeps the function."""
         artifact = self._artifact(resource, resource_id, inputs)
         self._put(resource, resource_id, inputs, artifact)
-        return {"codeSha256": code_sha256(artifact), "sourceCodeSize": len(artifact)}
+        return {
+            "codeSha256": code_sha256(artifact),
+            "lastModified": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
+            "sourceCodeSize": len(artifact),
+        }
 
     def renew(
         self,
@@ -165,7 +178,15 @@ class LambdaFunction(AwsType):
             found = self.endpoint.client("s3", resource.region).get_object(
                 Bucket=inputs["s3Bucket"], Key=inputs["s3Key"], **version
             )
-        return found["Body"].read()
+        artifact = found["Body"].read()
+        wanted, actual = inputs.get("sourceCodeHash"), code_sha256(artifact)
+        if wanted is not None and wanted != actual:
+            # AWS deploys it all the same; then no change of the code would ever be seen.
+            raise Refused(
+                f"creating Lambda Function ({resource_id}): source_code_hash is {wanted}, but the code in "
+                f"s3://{inputs['s3Bucket']}/{inputs['s3Key']} has {actual}"
+            )
+        return artifact
 
     def _put(self, resource: Resource, resource_id: str, inputs: Properties, artifact: bytes) -> None:
         outputs = self.computed(resource, resource_id, inputs)

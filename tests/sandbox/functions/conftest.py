@@ -50,10 +50,13 @@ class Lambda:
             iam.put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=document)
         return arn
 
+    def arn(self, role: str) -> str:
+        return self.endpoint.client("iam").get_role(RoleName=role)["Role"]["Arn"]
+
     def put(
         self, source: str, *statements: dict[str, Any], name: str = "task", timeout: int = 20, **more: Any
     ) -> None:
-        artifact = zipped(handler=source)
+        artifact = zipped(handler=source, **more.pop("more", {}))
         values: dict[str, Any] = {
             "name": name,
             "region": "eu-central-1",

@@ -8,11 +8,12 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 from botocore.exceptions import ClientError
 
 from sandbox.aws_endpoint.credentials import AccessKey
 from sandbox.functions import Functions
-from sandbox.functions.functions import UnknownFunction
+from sandbox.functions.functions import UnknownFunction, code_sha256
 from tests.sandbox.functions.conftest import ACCOUNT, Lambda
 
 ECHO = "def handle(event, context):\n    return {'event': event, 'name': context.function_name}\n"
@@ -55,6 +56,50 @@ def test_a_call_that_takes_too_long_is_ended_with_everything_it_started(aws_lamb
     ]
 
 
+@pytest.mark.parametrize("detached", [False, True])
+def test_what_a_handler_leaves_running_holds_up_no_answer(aws_lambda: Lambda, *, detached: bool) -> None:
+    """It still has the output that it inherited; were that waited for, the call would take its time."""
+    child = f"subprocess.Popen(['sleep', '3600.75'], start_new_session={detached}).pid"
+    aws_lambda.put(f"import subprocess\ndef handle(event, context):\n    return {child}\n", timeout=20)
+    try:
+        process, failed = aws_lambda.invoke()
+        assert not failed
+        running = psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+        assert running == detached, "Lambda ends what belongs to the call"
+    finally:
+        for each in psutil.process_iter(["cmdline"]):
+            if each.info["cmdline"] == ["sleep", "3600.75"]:
+                each.kill()
+
+
+def test_an_answer_that_lambda_would_not_carry_is_refused(aws_lambda: Lambda) -> None:
+    aws_lambda.put("def handle(event, context):\n    return 'x' * event\n")
+    assert aws_lambda.invoke(6_000_000) == ("x" * 6_000_000, False)
+    answer, failed = aws_lambda.invoke(7_000_000)
+    assert failed
+    assert answer["errorType"] == "Function.ResponseSizeTooLarge"
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "words"),
+    [
+        ("raise ValueError('at once')\n", "ValueError", "at once"),
+        ("def (\n", "Runtime.UserCodeSyntaxError", "Syntax error in module 'handler'"),
+        ("def handle(event, context):\n    return {1}\n", "Runtime.MarshalError", "Unable to marshal"),
+        ("x = 1\n", "Runtime.HandlerNotFound", "Handler 'handle' missing on module 'handler'"),
+    ],
+)
+def test_code_that_cannot_answer_is_told_in_lambdas_words(
+    aws_lambda: Lambda, source: str, kind: str, words: str
+) -> None:
+    aws_lambda.put(source)
+    answer, failed = aws_lambda.invoke()
+    assert failed
+    assert answer["errorType"] == kind
+    assert words in answer["errorMessage"]
+    assert words in (aws_lambda.folder / "functions/task/function.log").read_text()
+
+
 def test_a_process_that_ends_by_itself_is_an_error(aws_lambda: Lambda) -> None:
     aws_lambda.put("import os\ndef handle(event, context):\n    os._exit(3)\n")
     answer, failed = aws_lambda.invoke()
@@ -72,13 +117,6 @@ def test_only_the_artifact_and_lambdas_own_runtime_can_be_imported(aws_lambda: L
     assert failed
     assert answer["errorType"] == "Runtime.ImportModuleError"
     assert "No module named 'psycopg'" in answer["errorMessage"]
-
-
-def test_a_handler_that_is_missing_is_named(aws_lambda: Lambda) -> None:
-    aws_lambda.put("x = 1\n")
-    answer, failed = aws_lambda.invoke()
-    assert failed
-    assert answer["errorMessage"] == "Handler 'handle' missing on module 'handler'"
 
 
 def test_a_function_has_its_roles_credentials_and_nobody_elses(
@@ -175,9 +213,21 @@ def test_a_function_that_is_not_there(aws_lambda: Lambda, name: str) -> None:
         aws_lambda.functions.named(name)
 
 
-def test_the_endpoint_says_that_a_function_is_not_there(aws_lambda: Lambda) -> None:
-    with pytest.raises(ClientError, match=r"ResourceNotFoundException.*Function not found"):
-        aws_lambda.invoke(name="absent")
+@pytest.mark.parametrize("name", ["absent", "task:blue"])
+def test_the_endpoint_says_that_a_function_or_a_version_is_not_there(aws_lambda: Lambda, name: str) -> None:
+    aws_lambda.put(ECHO)
+    assert aws_lambda.invoke(1, name="task:$LATEST")[0]["event"] == 1
+    with pytest.raises(ClientError, match=rf"ResourceNotFoundException.*Function not found: .*:{name}"):
+        aws_lambda.invoke(name=name)
+
+
+def test_an_unsigned_call_is_refused_in_lambdas_form(aws_lambda: Lambda) -> None:
+    aws_lambda.put(ECHO)
+    answer = requests.post(
+        f"{aws_lambda.endpoint.url}/2015-03-31/functions/task/invocations", data=b"1", timeout=10
+    )
+    assert answer.headers["x-amzn-ErrorType"] == "MissingAuthenticationTokenException"
+    assert answer.json()["message"] == "Missing Authentication Token"
 
 
 def test_output_goes_to_the_log_group_when_the_role_may_write_it(aws_lambda: Lambda) -> None:
@@ -222,6 +272,43 @@ def test_calls_run_side_by_side(aws_lambda: Lambda) -> None:
     assert answers == [("met", False)] * 2
 
 
+def test_a_call_ends_with_the_code_that_it_began_with(aws_lambda: Lambda) -> None:
+    """It imports a module of its own only after newer code has been put."""
+    files = {name: aws_lambda.folder / name for name in ("begun", "go")}
+    source = (
+        "import os, time\n"
+        "def handle(event, context):\n"
+        "    open(event['begun'], 'w').close()\n"
+        "    while not os.path.exists(event['go']):\n"
+        "        time.sleep(0.01)\n"
+        "    import late\n"
+        "    return late.VALUE\n"
+    )
+    aws_lambda.put(source, more={"late": "VALUE = 'old'\n"})
+    answers: list[Any] = []
+    event = {name: str(file) for name, file in files.items()}
+    call = threading.Thread(target=lambda: answers.append(aws_lambda.invoke(event)))
+    call.start()
+    while not files["begun"].exists():
+        call.join(0.01)
+        assert call.is_alive()
+    aws_lambda.put("def handle(event, context):\n    return 'new'\n", role_arn=aws_lambda.arn("task-role"))
+    assert aws_lambda.invoke() == ("new", False)
+    files["go"].touch()
+    call.join()
+    assert answers == [("old", False)]
+    aws_lambda.put(ECHO, role_arn=aws_lambda.arn("task-role"))
+    assert len(list((aws_lambda.folder / "functions/task/code").iterdir())) == 1, "nothing old is kept"
+
+
+def test_a_function_may_have_any_name_that_lambda_takes(aws_lambda: Lambda) -> None:
+    for name in ("runtime", "code", "task"):
+        aws_lambda.put(ECHO, name=name)
+        assert aws_lambda.invoke(name=name)[0]["name"] == name
+    aws_lambda.functions.delete("runtime")
+    assert aws_lambda.invoke(name="code")[0]["name"] == "code"
+
+
 def test_functions_outlive_the_process_that_keeps_them(aws_lambda: Lambda) -> None:
     aws_lambda.put(ECHO)
     again = Functions(aws_lambda.folder, aws_lambda.endpoint)
@@ -232,11 +319,21 @@ def test_functions_outlive_the_process_that_keeps_them(aws_lambda: Lambda) -> No
         again.named("task")
 
 
+def test_functions_of_a_sandbox_made_by_earlier_code_still_run(aws_lambda: Lambda) -> None:
+    aws_lambda.put(ECHO)
+    home = aws_lambda.folder / "functions/task"
+    (task,) = (home / "code").iterdir()
+    task.rename(home / "task")
+    (home / "code").rmdir()
+    again = Functions(aws_lambda.folder, aws_lambda.endpoint)
+    assert again.invoke("task", b'"x"').payload == {"event": "x", "name": "task"}
+
+
 def test_an_artifact_that_is_no_zip_file_is_refused(aws_lambda: Lambda) -> None:
     aws_lambda.put(ECHO)
-    kept = aws_lambda.functions.named("task")
+    newer = aws_lambda.functions.named("task").model_copy(update={"code_sha256": code_sha256(b"nothing")})
     with pytest.raises(ValueError, match="Could not unzip"):
-        aws_lambda.functions.put(kept, b"nothing")
+        aws_lambda.functions.put(newer, b"nothing")
     assert aws_lambda.invoke(2)[0]["event"] == 2, "what was there before goes on running"
 
 

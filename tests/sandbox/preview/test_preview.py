@@ -103,26 +103,25 @@ def test_beside_a_sandbox_at_work_the_sandboxs_own_file_passes_and_nothing_chang
     document = json.loads(answer.stdout)
     assert document["outcome"] == "passed"
     assert document["policyPack"] is None
-    assert document["resources"]["aws:ec2/instance:Instance"] == {"create": 1}
+    assert document["counts"]["aws:ec2/instance:Instance"] == {"create": 1}
     for waiting in ("KeptImage", "NodeReport"):
-        assert document["resources"][f"pulumi-python:dynamic/passwordless-postgres:{waiting}"] == {
-            "create": 1
-        }
+        assert document["counts"][f"pulumi-python:dynamic/passwordless-postgres:{waiting}"] == {"create": 1}
     assert fingerprints(checkout) == before
 
 
-def test_an_existing_network_and_secrets_of_a_key_service_need_neither(
+def test_an_existing_network_and_secrets_of_a_key_service_need_neither_under_the_checkouts_policies(
     checkout: Path, tmp_path: Path
 ) -> None:
     before = fingerprints(checkout)
-    answer = preview(
-        checkout, "--stack", "prod", "--stack-file", stack_file(tmp_path, "prod"), "--json", "--no-policy"
-    )
+    answer = preview(checkout, "--stack", "prod", "--stack-file", stack_file(tmp_path, "prod"), "--json")
     assert answer.returncode == 0, answer.stderr
     document = json.loads(answer.stdout)
     assert document["placeholders"] == ["aws:secretKey", "elsewhere:tokens[0].value"]
-    assert document["resources"]["aws:ec2/subnet:Subnet"] == {"read": 3}
-    assert document["resources"]["aws:rds/instance:Instance"] == {"create": 1}
+    assert document["counts"]["aws:ec2/subnet:Subnet"] == {"read": 3}
+    server = {"type": "aws:rds/instance:Instance", "name": "rds-instance", "operation": "create"}
+    assert server in document["resources"]
+    assert document["policyPack"] == str(checkout / "policy")
+    assert "PGTLS-N41" in document["rules"]
     assert "KeptByTheKeyService" not in answer.stdout + answer.stderr
     assert fingerprints(checkout) == before
 
@@ -161,22 +160,30 @@ def test_a_mandatory_finding_of_a_policy_is_status_1_and_names_its_rule(
     assert "prod: 53 create, 3 read" in answer.stdout
 
 
-def test_ended_from_outside_it_leaves_neither_engine_nor_folder(checkout: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_ended_from_outside_it_leaves_neither_engine_nor_folder(
+    checkout: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As CI does it, by Ctrl-C, and by closing the terminal; the last two reach the engine as well."""
     process = subprocess.Popen(
         [sys.executable, "-m", "sandbox", "preview", "--stack", "prod", "--no-policy"],
         cwd=checkout,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        start_new_session=True,
     )
     # The engine has begun when it has written its first event.
     while not list(tmp_path.glob("passwordless-postgres-preview-*/pulumi/events")):
         assert process.poll() is None
         time.sleep(0.05)
     (folder,) = tmp_path.glob("passwordless-postgres-preview-*")
-    process.terminate()
+    if number is signal.SIGTERM:
+        process.terminate()
+    else:
+        os.killpg(process.pid, number)
     process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == 128 + number
     assert processes.ours(folder) == []
     assert not folder.exists()
 

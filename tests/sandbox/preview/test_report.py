@@ -77,6 +77,20 @@ def test_plain_lines_count_what_is_in_the_cloud_and_name_what_was_replaced(previ
     )
 
 
+def test_the_document_has_each_resource_with_its_type_name_and_operation(preview: Preview) -> None:
+    document = as_document(preview)
+    assert document["resources"] == [
+        {"type": "aws:ec2/subnet:Subnet", "name": "private", "operation": "read"},
+        {"type": "aws:s3/bucket:Bucket", "name": "one", "operation": "create"},
+        {"type": "aws:s3/bucket:Bucket", "name": "two", "operation": "create"},
+    ]
+    assert document["counts"] == {"aws:ec2/subnet:Subnet": {"read": 1}, "aws:s3/bucket:Bucket": {"create": 2}}
+    assert [(found["rule"], found["resource"]) for found in document["findings"]] == [
+        ("N40", "one (Bucket)"),
+        ("N41", ""),
+    ]
+
+
 def test_on_a_terminal_there_is_a_table(preview: Preview) -> None:
     assert "│ aws:s3/bucket:Bucket" in printed(preview, terminal=True)
 

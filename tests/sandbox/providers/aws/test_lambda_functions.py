@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from typing import Any
 
 import pytest
 
+from sandbox.functions.functions import code_sha256
+from sandbox.providers.properties import UNKNOWN
 from tests.sandbox.functions.conftest import zipped
 
 FUNCTION = "aws:lambda/function:Function"
@@ -57,7 +60,22 @@ def test_a_preview_knows_its_arn(engine) -> None:
     inputs = good(engine)
     previewed, before, _ = engine.create(FUNCTION, "task", inputs, preview=True)
     made, after, _ = engine.create(FUNCTION, "task", inputs)
-    assert (previewed, before["arn"]) == (made, after["arn"])
+    for name in ("arn", "qualifiedArn", "invokeArn", "qualifiedInvokeArn", "version", "loggingConfig"):
+        assert before[name] == after[name]
+    assert previewed == made
+    assert before["lastModified"] is before["sourceCodeSize"] is UNKNOWN
+    assert after["sourceCodeSize"] == len(ARTIFACT)
+    assert datetime.fromisoformat(after["lastModified"]).tzinfo is not None
+
+
+def test_a_preview_of_other_code_knows_that_it_changes_the_size(engine) -> None:
+    function, outputs, checked = engine.create(FUNCTION, "task", good(engine))
+    for changes, unknown in (({"timeout": 9}, False), ({"sourceCodeHash": "x"}, True)):
+        previewed = engine.update(
+            FUNCTION, "task", function, checked, outputs, {**checked, **changes}, preview=True
+        )
+        assert previewed["lastModified"] is UNKNOWN
+        assert (previewed["sourceCodeSize"] is UNKNOWN) == unknown
 
 
 def test_new_code_is_run_from_then_on(engine) -> None:
@@ -109,6 +127,15 @@ def test_aws_refuses_a_role_that_lambda_cannot_assume(engine) -> None:
 def test_aws_refuses_code_that_is_not_there(engine) -> None:
     said = engine.refused(lambda: engine.create(FUNCTION, "task", good(engine, s3Key="other.zip")))
     assert "NoSuchKey" in said
+
+
+def test_code_with_another_hash_than_the_program_says_is_refused(engine) -> None:
+    inputs = good(engine, sourceCodeHash=code_sha256(ARTIFACT + b"x"))
+    said = engine.refused(lambda: engine.create(FUNCTION, "task", inputs))
+    assert f"source_code_hash is {code_sha256(ARTIFACT + b'x')}" in said
+    assert code_sha256(ARTIFACT) in said
+    _, outputs, _ = engine.create(FUNCTION, "task", {**inputs, "sourceCodeHash": code_sha256(ARTIFACT)})
+    assert outputs["codeSha256"] == code_sha256(ARTIFACT)
 
 
 def test_aws_refuses_code_that_is_no_zip_file(engine) -> None:
