@@ -16,6 +16,18 @@ Protocol = Literal["TLSv1.2", "TLSv1.3"]
 Authentication = Literal["certificate", "iam"]
 
 
+def _moment(value: str | None) -> str | None:
+    if value is None:
+        return value
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"{value!r} is not an RFC 3339 time with an offset, such as 2027-01-31T12:00:00Z")
+    return value
+
+
 class Document(BaseModel):
     """Base of the document's parts: camelCase in JSON, unknown keys refused, immutable."""
 
@@ -65,20 +77,7 @@ class RoleConnection(Document):
         default=3600, gt=0, description="recommended maximum lifetime of a pooled connection, in seconds"
     )
 
-    @field_validator("certificate_not_after")
-    @classmethod
-    def _is_a_moment(cls, value: str | None) -> str | None:
-        if value is None:
-            return value
-        try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            moment = None
-        if moment is None or moment.tzinfo is None:
-            raise ValueError(
-                f"{value!r} is not an RFC 3339 time with an offset, such as 2027-01-31T12:00:00Z"
-            )
-        return value
+    _is_a_moment = field_validator("certificate_not_after")(_moment)
 
 
 class Database(Document):
@@ -120,13 +119,41 @@ class Database(Document):
         return self
 
 
+class GatewayClient(Document):
+    """One client of the gateway: the secret with its identity, and the database role it acts as.
+
+    A client whose certificate somebody else issues has no secret here.
+    """
+
+    role: str = Field(min_length=1, description="database role that the gateway uses for it")
+    secret_arn: str | None = Field(
+        default=None, description="secret with the client's `certificate` and `privateKey`"
+    )
+    certificate_not_after: str | None = Field(default=None, description="end of validity, RFC 3339")
+
+    _is_a_moment = field_validator("certificate_not_after")(_moment)
+
+
+class Gateway(Document):
+    """The load balancer with mutual TLS in front of the gateway application.
+
+    `server_ca` is None where its certificate is by an authority that every client trusts anyway.
+    """
+
+    url: str = Field(pattern=r"^https://[^/\s]+$", description="its address, without a final slash")
+    server_ca: CertificateBundle | None = Field(
+        default=None, description="authorities that the client trusts for it, where they are not public"
+    )
+    clients: dict[str, GatewayClient] = Field(default_factory=dict, description="clients by name")
+
+
 class Connections(Document):
     """The whole document; `databases` by name (`self-managed`, `rds`)."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     stack: str = Field(min_length=1, description="name of the Pulumi stack")
     databases: dict[str, Database] = Field(default_factory=dict, description="databases by name")
-    gateway_url: str | None = Field(default=None, description="address of the gateway, where there is one")
+    gateway: Gateway | None = Field(default=None, description="the gateway, where there is one")
 
     def to_json(self) -> str:
         """The document as JSON with camelCase keys."""

@@ -41,7 +41,7 @@ DOCUMENT: dict[str, Any] = {
             },
         }
     },
-    "gatewayUrl": None,
+    "gateway": None,
 }
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from sandbox.functions.functions import code_sha256
 from sandbox.providers.properties import UNKNOWN
 from tests.sandbox.functions.conftest import zipped
 
@@ -127,15 +126,6 @@ def test_aws_refuses_a_role_that_lambda_cannot_assume(engine) -> None:
 def test_aws_refuses_code_that_is_not_there(engine) -> None:
     said = engine.refused(lambda: engine.create(FUNCTION, "task", good(engine, s3Key="other.zip")))
     assert "NoSuchKey" in said
-
-
-def test_code_with_another_hash_than_the_program_says_is_refused(engine) -> None:
-    inputs = good(engine, sourceCodeHash=code_sha256(ARTIFACT + b"x"))
-    said = engine.refused(lambda: engine.create(FUNCTION, "task", inputs))
-    assert f"source_code_hash is {code_sha256(ARTIFACT + b'x')}" in said
-    assert code_sha256(ARTIFACT) in said
-    _, outputs, _ = engine.create(FUNCTION, "task", {**inputs, "sourceCodeHash": code_sha256(ARTIFACT)})
-    assert outputs["codeSha256"] == code_sha256(ARTIFACT)
 
 
 def test_aws_refuses_code_that_is_no_zip_file(engine) -> None:
