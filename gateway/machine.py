@@ -1,0 +1,50 @@
+"""What an instance of the gateway is told at its start, and what never changes while it lives."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from gateway.document import Document, Sha256
+
+MACHINE_FILE = "/etc/passwordless-postgres-gateway/machine.json"
+APPLICATION = "gateway.application:application"
+"""The ASGI application that runs when the stack names none of its own."""
+
+Application = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*:[A-Za-z_][A-Za-z0-9_]*$", max_length=200
+    ),
+]
+
+
+class Artifact(Document):
+    """One version of one object: the gateway with its dependencies, as a zip file."""
+
+    bucket: str = Field(min_length=1)
+    key: str = Field(min_length=1)
+    version: str = Field(min_length=1)
+    sha256: Sha256
+
+
+class Machine(Document):
+    """The instance's own file, written by its user-data; holds no secret.
+
+    Attributes:
+        region: AWS region of everything named here.
+        pointer: name of the SSM parameter that says where the gateway's document is.
+        artifact: what to run.
+        application: `module:attribute` of the ASGI application in the artifact.
+        port: where the load balancer's target group sends requests, HTTPS.
+        metrics_port: Prometheus, on loopback alone.
+    """
+
+    schema_version: Literal[1] = 1
+    region: str = Field(min_length=1)
+    pointer: str = Field(pattern=r"^/")
+    artifact: Artifact
+    application: Application = APPLICATION
+    port: int = Field(ge=1, le=65535)
+    metrics_port: int = Field(ge=1, le=65535)
