@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pgpasswordless.drivers import Driver
 from pgpasswordless.errors import PgpasswordlessError, StackError
+from pgpasswordless.gateway_client import client_as_text, show_client
 from pgpasswordless.show import as_text, show
 from pgpasswordless.stack import Stack, load
 from pgpasswordless.token_login import token_source
@@ -45,8 +46,14 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 @app.command("show")
 def show_command(
     *,
-    database: Annotated[str, typer.Option("--database", "-d", help="Database of the stack.", metavar="NAME")],
-    role: Annotated[str, typer.Option("--role", "-r", help="Database role.", metavar="NAME")],
+    database: Annotated[
+        str | None, typer.Option("--database", "-d", help="Database of the stack.", metavar="NAME")
+    ] = None,
+    role: Annotated[str | None, typer.Option("--role", "-r", help="Database role.", metavar="NAME")] = None,
+    client: Annotated[
+        str | None,
+        typer.Option("--client", "-c", help="Client of the gateway, instead of a role.", metavar="NAME"),
+    ] = None,
     stack: StackOption = None,
     driver: Annotated[Driver | None, typer.Option("--driver", help="Print the settings of a driver.")] = None,
     directory: Annotated[
@@ -61,8 +68,16 @@ def show_command(
     parameter: ParameterOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put a role's files in place, and print how it connects."""
+    """Put the files of a role or client in place, and print how it connects."""
     with _expected_errors():
+        if client is not None:
+            if database or role or driver:
+                raise StackError("--client is for the gateway, without --database, --role and --driver")
+            found = show_client(_load(stack, connections, parameter), client, directory)
+            typer.echo(found.model_dump_json(by_alias=True, indent=2) if as_json else client_as_text(found))
+            return
+        if not database or not role:
+            raise StackError("give --database and --role, or --client of the gateway")
         shown = show(
             _load(stack, connections, parameter),
             database=database,
@@ -111,7 +126,9 @@ def verify_command(
     stack: StackOption = None,
     database: Annotated[
         list[str] | None,
-        typer.Option("--database", "-d", help="Only this database; may be repeated.", metavar="NAME"),
+        typer.Option(
+            "--database", "-d", help="Only this database, or gateway; may be repeated.", metavar="NAME"
+        ),
     ] = None,
     require_rule: Annotated[
         bool, typer.Option("--require-rule", help="Fail when the server's log does not tell the rule used.")

@@ -1,4 +1,4 @@
-"""A role's identity: the certificate and key of its secret, fetched and checked."""
+"""The identity of a role or client: the certificate and key of its secret, fetched and checked."""
 
 from __future__ import annotations
 
@@ -43,22 +43,22 @@ class Identity:
 
 
 def fetch(aws: Aws, secret_arn: str, role: str, *, now: datetime | None = None) -> Identity:
-    """Fetch and check the identity of `role`.
+    """Fetch and check an identity.
 
     Args:
         aws: access to the secret's account.
         secret_arn: secret with the JSON object `{"certificate": PEM, "privateKey": PEM}`.
-        role: database role, which the certificate must name as its CN.
+        role: database role or client of the gateway, which the certificate must name as its CN.
         now: the moment at which the certificate must be valid; the current one when None.
 
     Raises:
-        IdentityError: the secret cannot be read, or what it holds cannot log in as `role`.
+        IdentityError: the secret cannot be read, or what it holds is no proof of being `role`.
     """
     try:
         text = aws.secrets(secret_arn).get_secret_value(SecretId=secret_arn).get("SecretString", "")
     except (BotoCoreError, ClientError) as error:
         raise IdentityError(
-            f"cannot read the identity of role {role!r}, secret {secret_arn}: {reason(error)}; the role's"
+            f"cannot read the identity of {role!r}, secret {secret_arn}: {reason(error)}; its"
             " secretReaders in the stack's settings name who may"
         ) from None
     return check(text, role, where=f"secret {secret_arn}", now=now)
@@ -107,7 +107,7 @@ def _check_leaf(leaf: x509.Certificate, key: PrivateKeyTypes, role: str, where: 
     names = [attribute.value for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [role]:
         found = ", ".join(repr(name) for name in names) or "none"
-        raise _wrong(role, where, f"the certificate's CN must be the role's name, and it is {found}")
+        raise _wrong(role, where, f"the certificate's CN must be this very name, and it is {found}")
     if now >= leaf.not_valid_after_utc:
         raise _wrong(role, where, f"the certificate expired at {leaf.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}")
     if now < leaf.not_valid_before_utc:
@@ -118,4 +118,4 @@ def _check_leaf(leaf: x509.Certificate, key: PrivateKeyTypes, role: str, where: 
 
 
 def _wrong(role: str, where: str, what: str) -> IdentityError:
-    return IdentityError(f"the identity of role {role!r} in {where} is wrong: {what}; deploy the stack again")
+    return IdentityError(f"the identity of {role!r} in {where} is wrong: {what}; deploy the stack again")

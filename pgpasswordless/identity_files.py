@@ -61,23 +61,24 @@ class IdentityFiles:
         )
 
 
-def write(directory: Path, identity: Identity, trusted: CertificateBundle) -> IdentityFiles:
+def write(directory: Path, identity: Identity, trusted: CertificateBundle | None) -> IdentityFiles:
     """Write the files of one role into a private directory; what is unchanged is left alone.
 
     Args:
         directory: made with mode 0700 where it does not exist; absolute.
         identity: the role's certificate and key.
-        trusted: the server's authorities.
+        trusted: the server's authorities; None where the machine trusts them anyway.
 
     Raises:
         IdentityError: the directory is not private to this user, or cannot be written.
     """
     contents = {
-        ROOT_CERTIFICATE: trusted.pem.encode(),
         CERTIFICATE: identity.certificate,
         KEY: identity.key_pem,
         KEY_DER: identity.key_der,
     }
+    if trusted is not None:
+        contents[ROOT_CERTIFICATE] = trusted.pem.encode()
     _store(directory, contents)
     return IdentityFiles.in_directory(directory, identity.not_after)
 

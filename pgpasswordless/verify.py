@@ -10,10 +10,11 @@ from pathlib import Path
 
 import psycopg
 
-from pgpasswordless import identity, identity_files, refusals, token_verification
+from pgpasswordless import gateway_verification, identity, identity_files, refusals, token_verification
 from pgpasswordless.checks import Check, Login, RuleUsed, Verification
 from pgpasswordless.connections import Database
 from pgpasswordless.errors import IdentityError, StackError
+from pgpasswordless.gateway_client import GATEWAY
 from pgpasswordless.identity import Identity
 from pgpasswordless.libpq import Target, keywords
 from pgpasswordless.server_log import rules_used
@@ -49,7 +50,7 @@ def verify(
 
     Args:
         stack: what `load` returned.
-        databases: names in the connections document; all of them when empty.
+        databases: names in the connections document, `gateway` for the gateway; everything when empty.
         require_rule: an unreadable server log is a failed check, where roles log in by certificate.
         rule_deadline_seconds: how long to wait for the server's log, per database.
         now: the moment at which certificates must be valid; the current one when None.
@@ -58,13 +59,20 @@ def verify(
         UnknownNameError: the stack has no database of a given name.
         StackError: the stack has no database at all.
     """
-    names = list(dict.fromkeys(databases)) or sorted(stack.connections.databases)
+    names = list(dict.fromkeys(databases)) or _everything(stack)
     if not names:
         raise StackError(f"stack {stack.name!r} has no database to verify; deploy one")
     logins: list[Login] = []
     checks: list[Check] = []
     notes: list[str] = []
     for name in names:
+        if name == GATEWAY:
+            with tempfile.TemporaryDirectory(prefix="pgpasswordless-") as directory:
+                seen = gateway_verification.findings(stack, Path(directory))
+            logins += seen.logins
+            checks += seen.checks
+            notes += seen.notes
+            continue
         server = stack.database(name)
         if not server.roles:
             checks.append(Check(name="roles", database=name, passed=False, detail="no role to log in as"))
@@ -93,6 +101,11 @@ def verify(
     return Verification(
         stack=stack.name, passed=passed, logins=tuple(logins), checks=tuple(checks), notes=tuple(notes)
     )
+
+
+def _everything(stack: Stack) -> list[str]:
+    gateway = [GATEWAY] if stack.connections.gateway else []
+    return [*sorted(stack.connections.databases), *gateway]
 
 
 def _try(stack: Stack, database: str, role: str, directory: Path, now: datetime | None) -> Trial:

@@ -73,7 +73,7 @@ WRONG: dict[str, tuple[Callable[[Any], str], str]] = {
     ),
     "broken key": (with_broken_key, "privateKey is not an unencrypted PEM private key"),
     "another key": (mismatched, "certificate and privateKey do not belong together"),
-    "another role": (lambda a: a.secret("reporting"), "must be the role's name, and it is 'reporting'"),
+    "another role": (lambda a: a.secret("reporting"), "must be this very name, and it is 'reporting'"),
     "expired": (lambda a: a.secret("app_user", start=-9, days=-1), "the certificate expired at 20"),
     "not yet": (lambda a: a.secret("app_user", start=2), "the certificate is not valid before 20"),
 }
@@ -86,7 +86,7 @@ def test_a_wrong_identity_is_refused_without_its_key(name: str, authority: Any) 
     with pytest.raises(IdentityError) as error:
         identity.check(text, "app_user", where="secret x")
     assert message in str(error.value)
-    assert "role 'app_user' in secret x" in str(error.value)
+    assert "identity of 'app_user' in secret x" in str(error.value)
     assert error.value.__cause__ is None
     for word in re.findall(r"[A-Za-z0-9+/]{20,}", text):
         assert word not in repr(error.value)
@@ -101,7 +101,7 @@ def test_no_representation_holds_the_key(authority: Any) -> None:
 
 def test_a_secret_that_may_not_be_read(environment: dict[str, str]) -> None:
     arn = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:absent"
-    with pytest.raises(IdentityError, match=r"ResourceNotFoundException: .*; the role's secretReaders"):
+    with pytest.raises(IdentityError, match=r"ResourceNotFoundException: .*; its secretReaders"):
         identity.fetch(Aws(environment), arn, "app_user")
 
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import pytest
 
+from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
 from postgres.rds_parameters import Parameter
 from sandbox.rds.authority import Authority
-from tests.behaviour.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
 from tests.sandbox.rds.test_login import whoami
 
 SSL_REQUEST = struct.pack("!II", 8, 80877103)
