@@ -123,7 +123,7 @@ def _row(trial: _Trial) -> Login:
         cipher=trial.answer.cipher if trial.answer else None,
         certificate_not_after=f"{trial.target.not_after:%Y-%m-%dT%H:%M:%SZ}" if trial.target else None,
         identity=(trial.said or {}).get("subject"),
-        session_user=database.get("user"),
+        session_user=database.get("currentUser"),
         rule_missing="the gateway asks for a certificate, not pg_hba.conf" if trial.said else None,
     )
 
@@ -154,13 +154,13 @@ def _checks_of(trial: _Trial) -> list[Check]:
             "identity",
             trial.client,
             f"{trial.said.get('subject')}, serial number {trial.said.get('serialNumber')}",
-            passed=str(trial.said.get("serialNumber", "")).upper().lstrip("0") == serial.lstrip("0"),
+            passed=str(trial.said.get("serial", "")).upper().lstrip("0") == serial.lstrip("0"),
         ),
         _check(
             "database-session",
             trial.client,
             f"PostgreSQL sees {database.get('user')}, {database.get('applicationName')}",
-            passed=database.get("user") == trial.role,
+            passed=database.get("currentUser") == trial.role,
         ),
     ]
 
@@ -222,7 +222,7 @@ def _spoofed_headers(target: GatewayTarget, said: dict[str, Any]) -> Check:
     if answer.status in _REFUSED:
         return _check(name, target.client, detail, passed=True)
     seen = _said(answer)
-    same = seen is not None and all(seen.get(key) == said.get(key) for key in ("role", "serialNumber"))
+    same = seen is not None and all(seen.get(key) == said.get(key) for key in ("role", "serial"))
     return _check(name, target.client, f"{detail} as {(seen or {}).get('subject')}", passed=same)
 
 

@@ -57,7 +57,7 @@ class Gateway:
         if spoofed and self.spoofed_headers == "refused":
             return 401, {"error": "unauthenticated"}
         if certificate is None:
-            return 200, {"role": "app_user", "subject": "", "serialNumber": "0", "database": {}}
+            return 200, {"role": "app_user", "subject": "", "serial": "0", "database": {}}
         name = dict(pair for rdn in certificate["subject"] for pair in rdn)["commonName"]
         if name not in self.roles:
             return 403, {"error": "forbidden"}
@@ -65,8 +65,8 @@ class Gateway:
         return 200, {
             "role": role,
             "subject": f"CN={name},O=test",
-            "serialNumber": (self.spoofed_headers == "believed" and spoofed) or certificate["serialNumber"],
-            "database": {"user": self.session_user or role, "applicationName": "pgpasswordless"},
+            "serial": (self.spoofed_headers == "believed" and spoofed) or certificate["serialNumber"],
+            "database": {"currentUser": self.session_user or role, "applicationName": "pgpasswordless"},
         }
 
 
