@@ -153,13 +153,13 @@ def _checks_of(trial: _Trial) -> list[Check]:
         _check(
             "identity",
             trial.client,
-            f"{trial.said.get('subject')}, serial number {trial.said.get('serialNumber')}",
+            f"{trial.said.get('subject')}, serial number {trial.said.get('serial')}",
             passed=str(trial.said.get("serial", "")).upper().lstrip("0") == serial.lstrip("0"),
         ),
         _check(
             "database-session",
             trial.client,
-            f"PostgreSQL sees {database.get('user')}, {database.get('applicationName')}",
+            f"PostgreSQL sees {database.get('currentUser')}, {database.get('applicationName')}",
             passed=database.get("currentUser") == trial.role,
         ),
     ]
