@@ -1,0 +1,56 @@
+"""Whom a request comes from, as the application finds it in the request's ASGI scope."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, final
+
+from cryptography import x509
+
+from gateway.document import IdentityKind
+
+SCOPE_KEY = "pgpasswordless.identity"
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """A caller whose certificate was checked and is on the allow-list.
+
+    Attributes:
+        role: database role that it acts as.
+        identity_kind: what of the certificate was found on the allow-list.
+        identity_value: its value.
+        subject: of the certificate, RFC 4514.
+        serial: of the certificate, upper case hexadecimal of whole bytes.
+        not_after: end of the certificate's validity, UTC.
+    """
+
+    role: str
+    identity_kind: IdentityKind
+    identity_value: str
+    subject: str
+    serial: str
+    not_after: datetime
+
+
+def caller(scope: Mapping[str, Any]) -> Caller:
+    """The caller of the request with this scope.
+
+    Raises:
+        LookupError: the request did not come through the gateway's middleware.
+    """
+    found: Caller | None = scope.get(SCOPE_KEY)
+    if found is None:
+        raise LookupError(
+            f"the scope has no {SCOPE_KEY!r}: this request did not come through the gateway's middleware"
+        )
+    return found
+
+
+def serial_text(certificate: x509.Certificate) -> str:
+    """The serial number as load balancers write it: whole bytes, upper case hexadecimal."""
+    digits = f"{certificate.serial_number:X}"
+    return digits if len(digits) % 2 == 0 else f"0{digits}"

@@ -1,0 +1,91 @@
+"""The five headers of one request, taken only when they can be nobody's but the listener's.
+
+Whether a load balancer removes headers of the same names that a client sent is documented nowhere, so
+every name is looked for over all headers of the request, also in other case and with `_` for `-`, which
+servers and frameworks take for the same name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from gateway.header_names import header_names
+from gateway.refusals import RefusalCode, Refused
+
+MAX_LEAF_BYTES = 16_384
+"""What a load balancer takes of a single header."""
+MAX_OTHER_BYTES = 1_024
+
+_OURS = b"x-mtls-"
+_ORIGINAL = b"x-amzn-mtls-"
+# Not `ORIGINAL_NAMES` alone: a header which AWS adds later is no way in either.
+
+
+class ForwardedHeaders(NamedTuple):
+    """Values of the five headers, as they came."""
+
+    leaf: bytes
+    serial_number: bytes
+    issuer: bytes
+    subject: bytes
+    validity: bytes
+
+
+_FIELDS = ForwardedHeaders._fields
+_LIMITS = tuple(MAX_LEAF_BYTES if field == "leaf" else MAX_OTHER_BYTES for field in _FIELDS)
+
+
+class HeaderTable:
+    """Finds the forwarded headers of the listeners with these suffixes; the suffixes are secret."""
+
+    def __init__(self, suffixes: Iterable[str]) -> None:
+        """Learn the names.
+
+        Raises:
+            ValueError: a suffix has another form.
+        """
+        self._places: dict[bytes, tuple[int, int]] = {}
+        for generation, suffix in enumerate(suffixes):
+            names = header_names(suffix)
+            for place, field in enumerate(_FIELDS):
+                self._places[getattr(names, field).encode()] = (generation, place)
+
+    def collect(self, headers: Iterable[tuple[bytes, bytes]]) -> ForwardedHeaders:
+        """The five values of one request.
+
+        Args:
+            headers: all headers of the request, as ASGI's `scope["headers"]` has them.
+
+        Raises:
+            Refused: one is missing, is there twice or is too long, they are of different suffixes, or a
+                name is one that only somebody other than the listener can have sent.
+        """
+        found: list[bytes | None] = [None] * len(_FIELDS)
+        generations = set[int]()
+        for raw, value in headers:
+            name = raw.lower().replace(b"_", b"-")
+            if not name.startswith((_OURS, _ORIGINAL)):
+                continue
+            if name.startswith(_ORIGINAL):
+                raise Refused(RefusalCode.ORIGINAL_HEADER, "a header has a name that the listener renames")
+            place = self._places.get(name)
+            if place is None:
+                raise Refused(RefusalCode.UNKNOWN_SUFFIX, "a header has a suffix that no listener has")
+            generation, field = place
+            if found[field] is not None:
+                raise Refused(RefusalCode.DUPLICATED_HEADER, f"the header of {_FIELDS[field]} is there twice")
+            if len(value) > _LIMITS[field]:
+                raise Refused(
+                    RefusalCode.OVERSIZED_HEADER,
+                    f"the header of {_FIELDS[field]} has {len(value)} bytes; {_LIMITS[field]} are allowed",
+                )
+            found[field] = value
+            generations.add(generation)
+        values = [value for value in found if value is not None]
+        if len(values) < len(_FIELDS):
+            missing = ", ".join(field for field, value in zip(_FIELDS, found, strict=True) if value is None)
+            raise Refused(RefusalCode.MISSING_HEADER, f"headers are missing: {missing}")
+        if len(generations) > 1:
+            raise Refused(RefusalCode.MIXED_SUFFIXES, "the headers are of different suffixes")
+        return ForwardedHeaders._make(values)

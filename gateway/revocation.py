@@ -1,0 +1,151 @@
+"""Certificate revocation lists of the client authority: who is revoked, and until when they can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import pairwise
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509.oid import CRLEntryExtensionOID
+
+from gateway.errors import DocumentError
+from gateway.refusals import RefusalCode, Refused
+
+_AGAIN = "publish a list that the authority signed, whole and not partitioned"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _List:
+    this_update: datetime
+    next_update: datetime
+    revoked: dict[int, str] = field(repr=False)
+
+
+class RevocationLists:
+    """The lists of a document, each signed by an authority of the same document.
+
+    An authority without any list revokes nothing. Where an authority has one, a certificate of it is
+    good only as long as the newest list is fresh.
+    """
+
+    def __init__(self, lists: Iterable[str], authorities: Sequence[x509.Certificate]) -> None:
+        """Read and verify PEM lists.
+
+        Raises:
+            DocumentError: a list cannot be read, has no end, is partial, or nobody of the document signed it.
+        """
+        self._by_issuer: dict[bytes, list[_List]] = {}
+        for number, pem in enumerate(lists, 1):
+            where = f"revocationLists: list {number}"
+            try:
+                found = x509.load_pem_x509_crl(pem.encode())
+                issuer = _signer(found, authorities)
+                if issuer is None:
+                    raise DocumentError(
+                        f"{where} is by {found.issuer.rfc4514_string()!r}, and no authority of"
+                        f" clientAuthorities signed it; {_AGAIN}"
+                    )
+                self._by_issuer.setdefault(_key(issuer), []).append(_read(found, where))
+            except (ValueError, UnsupportedAlgorithm) as error:
+                raise DocumentError(
+                    f"{where} cannot be read as a PEM revocation list: {error}; {_AGAIN}"
+                ) from None
+
+    def check(self, chain: Sequence[x509.Certificate], now: datetime) -> datetime | None:
+        """Check every certificate of a chain against its issuer's lists.
+
+        Args:
+            chain: from the leaf to an anchor.
+            now: the time, UTC.
+
+        Returns:
+            When the first list that was needed ends; None when none was.
+
+        Raises:
+            Refused: a certificate is revoked, or the newest list of an authority is too old to tell.
+        """
+        ends = []
+        for certificate, issuer in pairwise(chain):
+            lists = self._by_issuer.get(_key(issuer))
+            if not lists:
+                continue
+            for each in lists:
+                reason = each.revoked.get(certificate.serial_number)
+                if reason is not None:
+                    raise Refused(
+                        RefusalCode.REVOKED,
+                        f"{certificate.subject.rfc4514_string()!r} was revoked by its issuer: {reason}",
+                    )
+            newest = max(lists, key=lambda each: each.this_update)
+            if newest.next_update <= now:
+                raise Refused(
+                    RefusalCode.STALE_REVOCATION_LIST,
+                    f"the revocation list of {issuer.subject.rfc4514_string()!r} ended at"
+                    f" {newest.next_update.isoformat()}; publish a new one",
+                )
+            ends.append(newest.next_update)
+        return min(ends, default=None)
+
+    def stale(self, now: datetime) -> bool:
+        """Whether an authority's newest list has ended, so that all its clients are refused."""
+        return any(
+            max(lists, key=lambda each: each.this_update).next_update <= now
+            for lists in self._by_issuer.values()
+        )
+
+
+def _key(certificate: x509.Certificate) -> bytes:
+    # Two generations of an authority may share the name; they never share the key.
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _signer(
+    found: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
+) -> x509.Certificate | None:
+    for authority in authorities:
+        if authority.subject != found.issuer or not _may_sign_lists(authority):
+            continue
+        key = authority.public_key()
+        try:
+            if found.is_signature_valid(key):  # type: ignore[arg-type]
+                return authority
+        except TypeError:
+            continue
+    return None
+
+
+def _may_sign_lists(authority: x509.Certificate) -> bool:
+    try:
+        return authority.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
+    except x509.ExtensionNotFound:
+        return False
+
+
+def _read(found: x509.CertificateRevocationList, where: str) -> _List:
+    if found.next_update_utc is None:
+        raise DocumentError(
+            f"{where} says nothing of its next update, so that nobody knows when it is old; {_AGAIN}"
+        )
+    critical = [each.oid.dotted_string for each in found.extensions if each.critical]
+    if critical:
+        raise DocumentError(
+            f"{where} has critical extensions ({', '.join(critical)}), as partial and indirect lists have;"
+            f" {_AGAIN}"
+        )
+    return _List(
+        this_update=found.last_update_utc,
+        next_update=found.next_update_utc,
+        revoked={entry.serial_number: _reason(entry) for entry in found},
+    )
+
+
+def _reason(entry: x509.RevokedCertificate) -> str:
+    try:
+        extension = entry.extensions.get_extension_for_oid(CRLEntryExtensionOID.CRL_REASON).value
+    except x509.ExtensionNotFound:
+        return "unspecified"
+    return extension.reason.value if isinstance(extension, x509.CRLReason) else "unspecified"

@@ -1,0 +1,126 @@
+"""Who a request comes from, or why it is refused: one document, the headers and the time decide alone."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cryptography import x509
+
+from gateway.allow_list import AllowList
+from gateway.caller import Caller, serial_text
+from gateway.certificate_policy import check_certificate
+from gateway.chain import ClientAuthority
+from gateway.document import GatewayDocument
+from gateway.errors import DocumentError
+from gateway.forwarded_certificate import forwarded_certificate
+from gateway.forwarded_headers import ForwardedHeaders, HeaderTable
+from gateway.refusals import Refusal, RefusalCode, Refused
+from gateway.revocation import RevocationLists
+
+CLOCK_SKEW = timedelta(seconds=60)
+"""How much earlier than `notBefore` a certificate is taken: an issuer's clock may be ahead of ours.
+
+Ends of validity get no such grace, because a clock that is behind has it already.
+"""
+
+MAX_KEPT = 4096
+"""Verdicts kept at once; only callers that were let in are kept, so strangers cannot push them out."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Kept:
+    caller: Caller
+    since: float
+    until: float
+
+
+class Admission:
+    """What a document says of callers, ready to be asked. A new document makes a new one.
+
+    Not shared between threads.
+    """
+
+    def __init__(self, document: GatewayDocument) -> None:
+        """Read the document's certificates and lists, which takes a while with a long list.
+
+        Raises:
+            DocumentError: they cannot be read or do not belong together.
+        """
+        self.document = document
+        try:
+            self._headers = HeaderTable(document.header_suffixes)
+        except ValueError as error:
+            raise DocumentError(f"headerSuffixes: {error}") from None
+        self._authority = ClientAuthority(document.client_authorities)
+        self._revocation = RevocationLists(document.revocation_lists, self._authority.certificates)
+        self._allow_list = AllowList(document.identities)
+        self._kept: OrderedDict[ForwardedHeaders, _Kept] = OrderedDict()
+
+    def verdict(self, headers: Iterable[tuple[bytes, bytes]], now: float) -> Caller | Refusal:
+        """Decide on one request.
+
+        Args:
+            headers: all headers of the request, as in `scope["headers"]`.
+            now: seconds since 1970.
+        """
+        try:
+            forwarded = self._headers.collect(headers)
+        except Refused as refused:
+            return Refusal(code=refused.code, detail=refused.detail)
+        kept = self._kept.get(forwarded)
+        if kept is not None:
+            if kept.since <= now < kept.until:
+                self._kept.move_to_end(forwarded)
+                return kept.caller
+            del self._kept[forwarded]
+        decided = self._decide(forwarded, now)
+        if isinstance(decided, Refusal):
+            return decided
+        self._kept[forwarded] = decided
+        if len(self._kept) > MAX_KEPT:
+            self._kept.popitem(last=False)
+        return decided.caller
+
+    def is_stale(self, now: float) -> bool:
+        """Whether a revocation list has ended, so that clients of its authority are refused."""
+        return self._revocation.stale(datetime.fromtimestamp(now, UTC))
+
+    def _decide(self, forwarded: ForwardedHeaders, now: float) -> _Kept | Refusal:
+        certificate: x509.Certificate | None = None
+        try:
+            certificate = forwarded_certificate(forwarded)
+            return self._admit(certificate, datetime.fromtimestamp(now, UTC))
+        except Refused as refused:
+            return Refusal(
+                code=refused.code,
+                detail=refused.detail,
+                serial=serial_text(certificate) if certificate else None,
+                subject=certificate.subject.rfc4514_string() if certificate else None,
+            )
+
+    def _admit(self, certificate: x509.Certificate, now: datetime) -> _Kept:
+        begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        if now < begins - CLOCK_SKEW:
+            raise Refused(RefusalCode.NOT_YET_VALID, f"the certificate is valid from {begins.isoformat()}")
+        if now > ends:
+            raise Refused(RefusalCode.EXPIRED, f"the certificate was valid until {ends.isoformat()}")
+        check_certificate(certificate)
+        chain = self._authority.chain(certificate, max(now, begins))
+        list_ends = self._revocation.check(chain, now)
+        name, role = self._allow_list.find(certificate)
+        until = [each.not_valid_after_utc for each in chain] + ([list_ends] if list_ends else [])
+        return _Kept(
+            caller=Caller(
+                role=role,
+                identity_kind=name.kind,
+                identity_value=name.value,
+                subject=certificate.subject.rfc4514_string(),
+                serial=serial_text(certificate),
+                not_after=ends,
+            ),
+            since=(begins - CLOCK_SKEW).timestamp(),
+            until=min(until).timestamp(),
+        )

@@ -1,0 +1,107 @@
+"""Whatever stands in the headers, what comes out is a verdict."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.caller import Caller
+from gateway.header_names import ORIGINAL_NAMES, header_names
+from gateway.refusals import Refusal
+from gateway.verdict import Admission
+from tests.gateway.certificates import NOW, Authority, rsa_key
+from tests.gateway.forwarding import SUFFIX, URI, Headers, document, forwarded
+
+NAMES = header_names(SUFFIX)
+FIELDS = [
+    each.encode() for each in (NAMES.leaf, NAMES.serial_number, NAMES.issuer, NAMES.subject, NAMES.validity)
+]
+FRAGMENTS = [
+    b"%",
+    b"%0A",
+    b"%0a",
+    b"%00",
+    b"%FF",
+    b"+",
+    b"=",
+    b"-----BEGIN%20CERTIFICATE-----%0A",
+    b"-----END%20CERTIFICATE-----%0A",
+    b"CN=",
+    b"\\",
+    b"\\C3",
+    b"#",
+    b",",
+    b"1.2.3=",
+    b"C=",
+    b"NotBefore=",
+    b"9999-99-99T99:99:99Z",
+    b"0000-01-01T00:00:00Z",
+    b":",
+    b"\x00",
+    b"\xff",
+]
+
+
+@cache
+def subject() -> tuple[Admission, list[Headers]]:
+    authority = Authority.root()
+    good = [
+        forwarded(authority.client(uris=[URI])),
+        forwarded(authority.client(uris=[URI], key=rsa_key(2048))),
+    ]
+    return Admission(document(authority)), good
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> Headers:
+    """A request that a client can send: good headers, changed anywhere, or anything at all."""
+    headers = list(draw(st.sampled_from(subject()[1])))
+    for _ in range(draw(st.integers(0, 3))):
+        place = draw(st.integers(0, len(headers) - 1))
+        name, value = headers[place]
+        headers[place] = (name, draw(_changed(value)))
+    if draw(st.booleans()):
+        some_name = st.sampled_from([*FIELDS, *(each.encode() for each in ORIGINAL_NAMES)])
+        headers.append((draw(some_name | st.binary(max_size=40)), draw(_value())))
+    if draw(st.booleans()):
+        del headers[draw(st.integers(0, len(headers) - 1))]
+    return headers
+
+
+def _value() -> st.SearchStrategy[bytes]:
+    return st.binary(max_size=200) | st.lists(st.sampled_from(FRAGMENTS), max_size=20).map(b"".join)
+
+
+@st.composite
+def _changed(draw: st.DrawFn, value: bytes) -> bytes:
+    begin = draw(st.integers(0, len(value)))
+    end = draw(st.integers(begin, min(len(value), begin + 40)))
+    inserted = draw(st.sampled_from(FRAGMENTS) | st.binary(max_size=8) | st.just(b""))
+    changed = value[:begin] + inserted + value[end:]
+    return draw(st.sampled_from([changed, changed, changed, inserted, value[begin:end]]))
+
+
+def _is_a_verdict(headers: Headers) -> None:
+    admission, good = subject()
+    found = admission.verdict(headers, NOW.timestamp())
+    assert isinstance(found, Caller | Refusal)
+    if isinstance(found, Caller):
+        ours = {(name, value) for name, value in headers if name in FIELDS}
+        assert any(found.serial.encode() in dict(each)[FIELDS[1]] for each in good)
+        assert len(ours) == len(FIELDS)
+
+
+@settings(max_examples=500, deadline=None)
+@given(headers=requests())
+def test_no_request_brings_anything_out_but_a_verdict(headers):
+    _is_a_verdict(headers)
+
+
+@pytest.mark.long
+@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@given(headers=requests())
+def test_a_hundred_thousand_requests_bring_nothing_out_but_a_verdict(headers):
+    _is_a_verdict(headers)

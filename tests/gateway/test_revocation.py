@@ -1,0 +1,88 @@
+"""Revoked certificates and revocation lists that are too old to tell."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from gateway.caller import Caller
+from gateway.errors import DocumentError
+from gateway.refusals import Refusal
+from gateway.verdict import Admission
+from tests.gateway.certificates import NOW, Authority
+from tests.gateway.forwarding import URI, document, forwarded
+
+DAY = timedelta(days=1)
+SECOND = timedelta(seconds=1)
+
+
+def outcome(admission, certificate, at=NOW):
+    found = admission.verdict(forwarded(certificate), at.timestamp())
+    assert isinstance(found, Caller | Refusal)
+    return "admitted" if isinstance(found, Caller) else found.code.value
+
+
+def test_a_revoked_certificate_is_refused_and_its_neighbour_is_not(authority):
+    one, other = authority.client(uris=[URI]), authority.client(uris=[URI])
+    admission = Admission(document(authority, revocation_lists=(authority.revocation_list(one),)))
+    assert outcome(admission, one) == "revoked"
+    assert outcome(admission, other) == "admitted"
+    found = admission.verdict(forwarded(one), NOW.timestamp())
+    assert isinstance(found, Refusal)
+    assert "keyCompromise" in found.detail
+
+
+def test_nobody_is_known_to_be_good_once_the_list_is_old(authority):
+    client = authority.client(uris=[URI])
+    ends = NOW + DAY
+    admission = Admission(document(authority, revocation_lists=(authority.revocation_list(ends=ends),)))
+    assert outcome(admission, client, ends - SECOND) == "admitted"
+    assert not admission.is_stale((ends - SECOND).timestamp())
+    assert outcome(admission, client, ends) == "stale-revocation-list"
+    assert admission.is_stale(ends.timestamp())
+
+
+def test_without_any_list_nothing_is_revoked(authority):
+    assert outcome(Admission(document(authority)), authority.client(uris=[URI])) == "admitted"
+
+
+def test_the_newest_list_of_an_authority_decides_on_freshness_and_every_list_on_revocation(authority):
+    one, other, third = (authority.client(uris=[URI]) for _ in range(3))
+    old = authority.revocation_list(one, begins=NOW - 2 * DAY, ends=NOW - DAY)
+    new = authority.revocation_list(other)
+    for lists in ((old, new), (new, old)):
+        admission = Admission(document(authority, revocation_lists=lists))
+        assert outcome(admission, one) == "revoked"
+        assert outcome(admission, other) == "revoked"
+        assert outcome(admission, third) == "admitted"
+
+
+def test_the_list_of_one_authority_says_nothing_of_another_ones_clients(authority):
+    other = Authority.root()
+    stale = authority.revocation_list(ends=NOW - SECOND)
+    admission = Admission(document(authority, other, revocation_lists=(stale,)))
+    assert outcome(admission, authority.client(uris=[URI])) == "stale-revocation-list"
+    assert outcome(admission, other.client(uris=[URI])) == "admitted"
+
+
+def test_an_intermediate_that_its_root_revoked_takes_its_clients_with_it():
+    root = Authority.root("Root")
+    intermediate, other = root.intermediate("One"), root.intermediate("Other")
+    revoked = root.revocation_list(intermediate.certificate)
+    admission = Admission(document(root, intermediate, other, revocation_lists=(revoked,)))
+    assert outcome(admission, intermediate.client(uris=[URI])) == "revoked"
+    assert outcome(admission, other.client(uris=[URI])) == "admitted"
+
+
+def test_a_list_that_no_authority_of_the_document_signed_is_refused(authority):
+    stranger = Authority.root()
+    with pytest.raises(DocumentError, match="no authority of clientAuthorities signed it"):
+        Admission(document(authority, revocation_lists=(stranger.revocation_list(),)))
+    Admission(document(authority, revocation_lists=(authority.revocation_list(),)))
+
+
+@pytest.mark.parametrize("text", ["", "nothing", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"])
+def test_a_list_that_cannot_be_read_is_refused(authority, text):
+    with pytest.raises(DocumentError, match="list 1 cannot be read"):
+        Admission(document(authority, revocation_lists=(text,)))
