@@ -1,5 +1,9 @@
 """Errors of the gateway that somebody is expected to meet; no text holds a secret."""
 
+from __future__ import annotations
+
+from starlette.exceptions import HTTPException
+
 
 class GatewayError(Exception):
     """Base of them all."""
@@ -13,14 +17,23 @@ class ApplicationError(GatewayError):
     """The ASGI application that the machine's file names cannot be had."""
 
 
-class DatabaseUnavailableError(GatewayError):
+class DatabaseUnavailableError(GatewayError, HTTPException):
     """The database gives no connection now; asking again later may help.
 
-    Attributes:
-        retry_after_seconds: when to ask again.
+    Starlette and FastAPI answer it with 503 and Retry-After by themselves, since it is an
+    HTTPException; the caller does not learn what is wrong, which `str()` says.
     """
 
     def __init__(self, text: str, *, retry_after_seconds: int = 2) -> None:
         """Keep what is wrong, for the log, and when to ask again."""
-        super().__init__(text)
-        self.retry_after_seconds = retry_after_seconds
+        HTTPException.__init__(
+            self,
+            status_code=503,
+            detail="the database is not available",
+            headers={"Retry-After": str(retry_after_seconds)},
+        )
+        self.text = text
+
+    def __str__(self) -> str:
+        """What is wrong, for the log."""
+        return self.text

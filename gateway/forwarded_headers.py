@@ -35,6 +35,10 @@ class ForwardedHeaders(NamedTuple):
 _FIELDS = ForwardedHeaders._fields
 _LIMITS = tuple(MAX_LEAF_BYTES if field == "leaf" else MAX_OTHER_BYTES for field in _FIELDS)
 
+# The same few names come with every request; a client that makes up names fills this and no more.
+_MAX_REMEMBERED_NAMES = 256
+_MAX_REMEMBERED_BYTES = 64
+
 
 class HeaderTable:
     """Finds the forwarded headers of the listeners with these suffixes; the suffixes are secret."""
@@ -50,9 +54,12 @@ class HeaderTable:
             names = header_names(suffix)
             for place, field in enumerate(_FIELDS):
                 self._places[getattr(names, field).encode()] = (generation, place)
+        self._unrelated: set[bytes] = set()
 
-    def collect(self, headers: Iterable[tuple[bytes, bytes]]) -> ForwardedHeaders:
-        """The five values of one request.
+    def collect(
+        self, headers: Iterable[tuple[bytes, bytes]]
+    ) -> tuple[ForwardedHeaders, list[tuple[bytes, bytes]]]:
+        """The five values of one request, and its other headers.
 
         Args:
             headers: all headers of the request, as ASGI's `scope["headers"]` has them.
@@ -63,16 +70,20 @@ class HeaderTable:
         """
         found: list[bytes | None] = [None] * len(_FIELDS)
         generations = set[int]()
-        for raw, value in headers:
-            name = raw.lower().replace(b"_", b"-")
-            if not name.startswith((_OURS, _ORIGINAL)):
+        others = []
+        unrelated = self._unrelated
+        for header in headers:
+            if header[0] in unrelated:
+                others.append(header)
                 continue
-            if name.startswith(_ORIGINAL):
-                raise Refused(RefusalCode.ORIGINAL_HEADER, "a header has a name that the listener renames")
-            place = self._places.get(name)
-            if place is None:
-                raise Refused(RefusalCode.UNKNOWN_SUFFIX, "a header has a suffix that no listener has")
-            generation, field = place
+            name = _one_spelling(header[0])
+            if not name.startswith((_OURS, _ORIGINAL)):
+                others.append(header)
+                if len(unrelated) < _MAX_REMEMBERED_NAMES and len(name) <= _MAX_REMEMBERED_BYTES:
+                    unrelated.add(header[0])
+                continue
+            generation, field = self._place(name)
+            value = header[1]
             if found[field] is not None:
                 raise Refused(RefusalCode.DUPLICATED_HEADER, f"the header of {_FIELDS[field]} is there twice")
             if len(value) > _LIMITS[field]:
@@ -88,4 +99,16 @@ class HeaderTable:
             raise Refused(RefusalCode.MISSING_HEADER, f"headers are missing: {missing}")
         if len(generations) > 1:
             raise Refused(RefusalCode.MIXED_SUFFIXES, "the headers are of different suffixes")
-        return ForwardedHeaders._make(values)
+        return ForwardedHeaders._make(values), others
+
+    def _place(self, name: bytes) -> tuple[int, int]:
+        if name.startswith(_ORIGINAL):
+            raise Refused(RefusalCode.ORIGINAL_HEADER, "a header has a name that the listener renames")
+        place = self._places.get(name)
+        if place is None:
+            raise Refused(RefusalCode.UNKNOWN_SUFFIX, "a header has a suffix that no listener has")
+        return place
+
+
+def _one_spelling(name: bytes) -> bytes:
+    return name.lower().replace(b"_", b"-")

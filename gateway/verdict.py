@@ -66,10 +66,24 @@ class Admission:
             headers: all headers of the request, as in `scope["headers"]`.
             now: seconds since 1970.
         """
+        return self.examine(headers, now)[0]
+
+    def examine(
+        self, headers: Iterable[tuple[bytes, bytes]], now: float
+    ) -> tuple[Caller | Refusal, list[tuple[bytes, bytes]]]:
+        """The same, and the request's headers without the forwarded ones; none of a refused request."""
         try:
-            forwarded = self._headers.collect(headers)
+            forwarded, others = self._headers.collect(headers)
         except Refused as refused:
-            return Refusal(code=refused.code, detail=refused.detail)
+            return Refusal(code=refused.code, detail=refused.detail), []
+        decided = self._remembered(forwarded, now)
+        return decided, [] if isinstance(decided, Refusal) else others
+
+    def is_stale(self, now: float) -> bool:
+        """Whether a revocation list has ended, so that clients of its authority are refused."""
+        return self._revocation.stale(datetime.fromtimestamp(now, UTC))
+
+    def _remembered(self, forwarded: ForwardedHeaders, now: float) -> Caller | Refusal:
         kept = self._kept.get(forwarded)
         if kept is not None:
             if kept.since <= now < kept.until:
@@ -83,10 +97,6 @@ class Admission:
         if len(self._kept) > MAX_KEPT:
             self._kept.popitem(last=False)
         return decided.caller
-
-    def is_stale(self, now: float) -> bool:
-        """Whether a revocation list has ended, so that clients of its authority are refused."""
-        return self._revocation.stale(datetime.fromtimestamp(now, UTC))
 
     def _decide(self, forwarded: ForwardedHeaders, now: float) -> _Kept | Refusal:
         certificate: x509.Certificate | None = None

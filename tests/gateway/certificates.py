@@ -52,15 +52,12 @@ class Authority:
     @classmethod
     def root(cls, common_name: str = "Clients", *, key: Any = None, now: datetime = NOW) -> Authority:
         key = key or ec.generate_private_key(ec.SECP256R1())
-        subject = name(common_name)
-        return cls(certificate=_authority(subject, subject, key.public_key(), key, now), key=key)
+        certificate = _authority(name(common_name), None, key.public_key(), now, own_key=key)
+        return cls(certificate=certificate, key=key)
 
     def intermediate(self, common_name: str = "Intermediate", *, now: datetime = NOW) -> Authority:
         key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _authority(
-            name(common_name), self.certificate.subject, key.public_key(), self.key, now, self
-        )
-        return Authority(certificate=certificate, key=key)
+        return Authority(certificate=_authority(name(common_name), self, key.public_key(), now), key=key)
 
     def client(
         self,
@@ -150,7 +147,7 @@ def signed_with_sha1(authority: Authority, certificate: x509.Certificate) -> x50
     """The certificate with a signature by ECDSA with SHA-1, which `cryptography` does not make."""
     _, fields = _children(certificate.tbs_certificate_bytes)
     algorithm = _sequence(bytes.fromhex("06072a8648ce3d0401"))
-    return _signed(authority, [*fields[:2], algorithm, *fields[3:]], algorithm, hashes.SHA1())
+    return _signed(authority, [*fields[:2], algorithm, *fields[3:]], algorithm, hashes.SHA1())  # noqa: S303
 
 
 def _signed(
@@ -163,17 +160,12 @@ def _signed(
 
 
 def _authority(
-    subject: x509.Name,
-    issuer: x509.Name,
-    public_key: Any,
-    signing_key: Any,
-    now: datetime,
-    signer: Authority | None = None,
+    subject: x509.Name, issuer: Authority | None, public_key: Any, now: datetime, *, own_key: Any = None
 ) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
-        .issuer_name(issuer)
+        .issuer_name(issuer.certificate.subject if issuer else subject)
         .public_key(public_key)
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - YEAR)
@@ -182,9 +174,10 @@ def _authority(
         .add_extension(key_usage(key_cert_sign=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
-    if signer:
-        builder = builder.add_extension(_signer(signer), critical=False)
-    return builder.sign(signing_key, _algorithm(signing_key, None))
+    if issuer:
+        builder = builder.add_extension(_signer(issuer), critical=False)
+    key = issuer.key if issuer else own_key
+    return builder.sign(key, _algorithm(key, None))
 
 
 def _algorithm(key: Any, algorithm: Any) -> Any:

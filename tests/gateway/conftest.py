@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.gateway.certificates import Authority
+from tests.gateway.running_database import RunningDatabase
+from tests.sandbox.rds.conftest import Cloud
 
 
 @pytest.fixture(scope="session")
 def authority() -> Authority:
     """The client authority that the documents of these tests trust."""
     return Authority.root()
+
+
+@pytest.fixture(scope="module")
+def running(postgresql_binaries: Callable[[int], Path]) -> Iterator[RunningDatabase]:
+    """A database with the roles `reports` and `orders`, which log in by token."""
+    cloud = Cloud(postgresql_binaries)
+    try:
+        found = RunningDatabase(cloud=cloud, instance=cloud.instance())
+        found.create_roles("reports", "orders")
+        yield found
+    finally:
+        cloud.close()

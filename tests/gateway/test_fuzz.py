@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.caller import Caller
@@ -101,7 +101,7 @@ def test_no_request_brings_anything_out_but_a_verdict(headers):
 
 
 @pytest.mark.long
-@settings(max_examples=100_000, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+@settings(max_examples=100_000, deadline=None, database=None)
 @given(headers=requests())
 def test_a_hundred_thousand_requests_bring_nothing_out_but_a_verdict(headers):
     _is_a_verdict(headers)

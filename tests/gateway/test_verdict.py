@@ -93,9 +93,10 @@ def test_headers_of_two_suffixes_are_no_one_listeners(authority, good):
 
 @pytest.mark.parametrize("field", ["leaf", "serial_number", "issuer", "subject", "validity"])
 def test_every_header_is_needed_exactly_once(admission, good, field):
+    without: dict[str, Any] = {field: None}
     headers = forwarded(good)
-    assert refused(admission, forwarded(good, **{field: None})) == "missing-header"
-    (header,) = set(headers) - set(forwarded(good, **{field: None}))
+    assert refused(admission, forwarded(good, **without)) == "missing-header"
+    (header,) = set(headers) - set(forwarded(good, **without))
     assert refused(admission, [*headers, header]) == "duplicated-header"
     admitted(admission, headers)
 
@@ -155,7 +156,7 @@ def test_the_other_headers_have_a_limit_too(admission, good, field):
     [
         (lambda leaf: leaf.replace("%0A", "%0a"), "not-canonical"),
         (lambda leaf: leaf.replace("%20", "+"), "malformed-certificate"),
-        (lambda leaf: quote(leaf), "malformed-certificate"),
+        (quote, "malformed-certificate"),
         (lambda leaf: leaf.replace("+", "%2B").replace("/", "%2F"), "not-canonical"),
         (lambda leaf: leaf.replace("M", "%4D", 1), "not-canonical"),
         (lambda leaf: leaf.replace("%0A", "%0D%0A"), "not-canonical"),
@@ -286,7 +287,7 @@ def test_an_empty_subject_is_an_empty_header(admission, authority):
         "",
         "NotBefore=2026-01-01T00:00:00Z",
         "NotBefore=2026-13-01T00:00:00Z;NotAfter=2026-01-01T00:00:00Z",
-        "NotBefore=２026-01-01T00:00:00Z;NotAfter=2026-01-01T00:00:00Z",
+        "NotBefore=\uff12026-01-01T00:00:00Z;NotAfter=2026-01-01T00:00:00Z",
     ],
 )
 def test_a_validity_that_is_written_otherwise_is_refused(admission, good, validity):
@@ -341,7 +342,18 @@ def test_validity_ends_to_the_second_and_begins_with_what_clocks_may_differ(auth
             "untrusted",
         ),
     ],
-    ids=lambda value: str(sorted(value)[0]) + " " + _told(value) if isinstance(value, dict) else value,
+    ids=[
+        "serverAuth",
+        "anyExtendedKeyUsage",
+        "no extended key usage",
+        "RSA-1024",
+        "Ed25519",
+        "secp256k1",
+        "authority",
+        "no signatures",
+        "signs certificates",
+        "unknown critical extension",
+    ],
 )
 def test_a_certificate_that_is_not_fit_for_a_client_is_refused(admission, authority, changes, code):
     made: dict[str, Any] = {
@@ -353,13 +365,6 @@ def test_a_certificate_that_is_not_fit_for_a_client_is_refused(admission, author
     }
     arguments = {key: made[value]() if isinstance(value, str) else value for key, value in changes.items()}
     assert refused(admission, forwarded(authority.client(uris=[URI], **arguments))) == code
-
-
-def _told(changes: dict[str, Any]) -> str:
-    (value,) = changes.values()
-    if isinstance(value, tuple):
-        return value[0]._name
-    return "critical" if isinstance(value, list) else str(value)
 
 
 @pytest.mark.parametrize("key", ["rsa-2048", "P-256", "P-384", "P-521"])
@@ -415,40 +420,37 @@ def test_a_second_generation_of_the_authority_is_trusted_beside_the_first(author
 
 
 @pytest.mark.parametrize(
-    ("changes", "code"),
+    "changes",
     [
-        ({"uris": [URI + "x"]}, "unmapped"),
-        ({"uris": ["x" + URI]}, "unmapped"),
-        ({"uris": [URI.upper()]}, "unmapped"),
-        ({"uris": [URI + "/"]}, "unmapped"),
-        ({"uris": [URI + "#x"]}, "unmapped"),
-        ({"uris": [URI[:-1]]}, "unmapped"),
-        ({"subject": name(URI)}, "unmapped"),
-        ({"dns": ["reports.example.test.evil.test"]}, "unmapped"),
-        ({"dns": ["evil.reports.example.test"]}, "unmapped"),
-        ({"dns": ["Reports.example.test"]}, "unmapped"),
-        ({"dns": ["*.example.test"]}, "unmapped"),
-        ({"uris": ["reports.example.test"]}, "unmapped"),
-        ({"subject": name("reports.example.test")}, "unmapped"),
-        ({"subject": name("Reporting-2")}, "unmapped"),
-        ({"subject": name("reporting")}, "unmapped"),
-        ({"dns": ["Reporting"]}, "unmapped"),
-        ({"subject": name("client")}, "unmapped"),
+        {"uris": [URI + "x"]},
+        {"uris": ["x" + URI]},
+        {"uris": [URI.upper()]},
+        {"uris": [URI + "/"]},
+        {"uris": [URI + "#x"]},
+        {"uris": [URI[:-1]]},
+        {"subject": URI},
+        {"dns": ["reports.example.test.evil.test"]},
+        {"dns": ["evil.reports.example.test"]},
+        {"dns": ["Reports.example.test"]},
+        {"dns": ["*.example.test"]},
+        {"uris": ["reports.example.test"]},
+        {"subject": "reports.example.test"},
+        {"subject": "Reporting-2"},
+        {"subject": "reporting"},
+        {"dns": ["Reporting"]},
+        {"subject": "client"},
     ],
-    ids=lambda value: (
-        " ".join(str(part) for part in value.items().__iter__().__next__())
-        if isinstance(value, dict)
-        else value
-    ),
+    ids=lambda changes: " ".join(f"{field} {value}" for field, value in changes.items()),
 )
-def test_a_name_that_only_resembles_a_listed_one_is_refused(authority, changes, code):
+def test_a_name_that_only_resembles_a_listed_one_is_refused(authority, changes):
     listed = [
         Identity(kind="uri", value=URI, role="by_uri"),
         Identity(kind="dns", value="reports.example.test", role="by_dns"),
         Identity(kind="commonName", value="Reporting", role="by_name"),
     ]
     admission = Admission(document(authority, identities=listed))
-    assert refused(admission, forwarded(authority.client(**changes))) == code
+    subject = {"subject": name(changes["subject"])} if "subject" in changes else {}
+    assert refused(admission, forwarded(authority.client(**(changes | subject)))) == "unmapped"
     assert admitted(admission, forwarded(authority.client(uris=[URI]))).role == "by_uri"
     assert admitted(admission, forwarded(authority.client(dns=["reports.example.test"]))).role == "by_dns"
     assert admitted(admission, forwarded(authority.client(subject=name("Reporting")))).role == "by_name"

@@ -1,0 +1,106 @@
+"""`python -m gateway`: one process of the gateway, as the instance's unit runs it."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvloop
+from pydantic import ValidationError
+
+from gateway import structured_log
+from gateway.document_file import DocumentFile
+from gateway.document_pointer import DocumentPointer
+from gateway.document_source import DocumentSource
+from gateway.errors import GatewayError
+from gateway.machine import APPLICATION, MACHINE_FILE, Machine
+from gateway.serving import Ports, load_application, serve
+
+LOCAL_PORT = 8443
+LOCAL_METRICS_PORT = 9443
+
+_log = logging.getLogger("gateway")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run until SIGTERM.
+
+    Returns:
+        0 after SIGTERM or SIGINT, 1 when it cannot start; the log says why.
+    """
+    options = _parser().parse_args(arguments)
+    structured_log.begin()
+    try:
+        source, ports, application = _what_to_run(options)
+        uvloop.run(serve(source, ports, load_application(application)))
+    except GatewayError as error:
+        _log.error("%s", error)
+        return 1
+    except OSError as error:
+        _log.error("it cannot listen: %s", error)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description="Serves an ASGI application to callers that a load balancer verified, as database roles.",
+        epilog="AWS credentials are found as by the AWS CLI. The log goes to standard output, as JSON lines.",
+    )
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "--machine", type=Path, metavar="FILE", help=f"the instance's file, {MACHINE_FILE} on AWS"
+    )
+    what.add_argument("--document", type=Path, metavar="FILE", help="the gateway's document, for local use")
+    parser.add_argument(
+        "--application", metavar="MODULE:ATTRIBUTE", help="instead of the machine's ASGI application"
+    )
+    parser.add_argument(
+        "--address", help="where to listen for HTTPS (default: all; with --document 127.0.0.1)"
+    )
+    parser.add_argument("--port", type=int, help=f"port for HTTPS (default: the machine's, or {LOCAL_PORT})")
+    parser.add_argument(
+        "--metrics-port",
+        type=int,
+        help=f"port for Prometheus on 127.0.0.1 (default: the machine's, or {LOCAL_METRICS_PORT})",
+    )
+    return parser
+
+
+def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, str]:
+    if options.document:
+        ports = Ports(
+            address=options.address or "127.0.0.1",
+            port=LOCAL_PORT if options.port is None else options.port,
+            metrics_port=LOCAL_METRICS_PORT if options.metrics_port is None else options.metrics_port,
+        )
+        return DocumentFile(options.document), ports, options.application or APPLICATION
+    machine = _machine(options.machine)
+    ports = Ports(
+        address=options.address or "0.0.0.0",
+        port=machine.port if options.port is None else options.port,
+        metrics_port=machine.metrics_port if options.metrics_port is None else options.metrics_port,
+    )
+    pointer = DocumentPointer(parameter=machine.pointer, region=machine.region)
+    return pointer, ports, options.application or machine.application
+
+
+def _machine(path: Path) -> Machine:
+    try:
+        return Machine.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise GatewayError(f"the machine's file {path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        told = "; ".join(
+            f"{'.'.join(str(part) for part in each['loc']) or 'the file'}: {each['msg']}"
+            for each in error.errors()
+        )
+        raise GatewayError(f"the machine's file {path} is wrong: {told}; deploy the stack again") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

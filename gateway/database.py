@@ -1,0 +1,444 @@
+"""Connections to the database as the caller's role: one pool per role, and none that two roles share.
+
+Every new connection asks for a token of its own. A connection carries the serial number of the
+certificate it is used for as its `application_name`, so that the server's log and `pg_stat_activity`
+say who a statement was run for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Self, final
+from weakref import WeakSet
+
+import boto3
+import psycopg
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+
+from gateway.caller import Caller, caller
+from gateway.errors import DatabaseUnavailableError
+from gateway.metrics import Metrics
+from pgpasswordless.connections import Database, RoleConnection
+from pgpasswordless.errors import TokenError
+from pgpasswordless.sessions import one_line
+from pgpasswordless.tokens import TokenSource
+
+STATE_KEY = "pgpasswordless_pools"
+"""Where `scope["state"]` has the `RolePools`; Starlette's `request.state.pgpasswordless_pools`."""
+
+APPLICATION_NAME = "pgpasswordless"
+MAX_POOL_SIZE = 10
+"""Connections of one role in one process, where the role's own limit allows as many."""
+MAX_WAITING = 200
+WAIT_SECONDS = 5.0
+CONNECT_TIMEOUT_SECONDS = 5
+STATEMENT_TIMEOUT_SECONDS = 30
+IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
+# After this long without a connection a pool stops trying; the next request makes it try at once,
+# where psycopg_pool's own back-off would have grown past the end of a short outage.
+RECONNECT_SECONDS = 3.0
+FRESH_SECONDS = 1.0
+"""A connection that was used so lately keeps its name, and is not asked whether it still lives.
+
+To name it and to forget the name for every request costs two round trips, which is more than half of
+what the gateway can serve (measured). So a name is set when another caller takes the connection,
+before the first statement, and forgotten when nobody took it for a while.
+"""
+
+_NAME = "SELECT pg_catalog.set_config('application_name', %s, false)"
+_log = logging.getLogger(__name__)
+
+
+def application_name(serial: str) -> str:
+    """The name of a connection that is used for a certificate; PostgreSQL cuts names off after 63 bytes."""
+    return f"{APPLICATION_NAME}-{serial}"[:63]
+
+
+@asynccontextmanager
+async def connection(scope: Mapping[str, Any]) -> AsyncIterator[AsyncConnection[Any]]:
+    """A connection as the role of the request with this scope, for as long as the block lasts.
+
+    It is in autocommit mode: use `connection.transaction()` for more than one statement.
+
+    Raises:
+        DatabaseUnavailableError: there is no connection, or it was lost on the way.
+        LookupError: the request did not come through the gateway's middleware.
+    """
+    pools: RolePools | None = scope.get("state", {}).get(STATE_KEY)
+    if pools is None:
+        raise LookupError(
+            f"the scope's state has no {STATE_KEY!r}: this request did not come through the gateway's"
+            " middleware"
+        )
+    async with pools.connection(caller(scope)) as found:
+        yield found
+
+
+class RoleLogins:
+    """How the logins of one role go."""
+
+    def __init__(self, role: str, metrics: Metrics) -> None:
+        """Nothing was tried yet."""
+        self.role = role
+        self.problem: str | None = None
+        """Why the last login failed; None when it did not."""
+        self._metrics = metrics
+        self._sessions: WeakSet[RoleSession] = WeakSet()
+        self._waiting: set[asyncio.Future[None]] = set()
+
+    def succeeded(self, session: RoleSession) -> None:
+        """A login succeeded."""
+        self.problem = None
+        self._sessions.add(session)
+        self._metrics.login(self.role, succeeded=True)
+
+    def failed(self, problem: str) -> None:
+        """A login failed."""
+        self.problem = problem
+        self._metrics.login(self.role, succeeded=False)
+        for each in self._waiting:
+            if not each.done():
+                each.set_result(None)
+
+    @contextmanager
+    def next_failure(self) -> Iterator[asyncio.Future[None]]:
+        """A future that is done as soon as a login fails."""
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.add(future)
+        try:
+            yield future
+        finally:
+            self._waiting.discard(future)
+            future.cancel()
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether there is a connection that somebody may give back."""
+        return any(not session.closed for session in self._sessions)
+
+
+class RoleSession(AsyncConnection[Any]):
+    """A pooled connection that knows whose name it carries."""
+
+    carried_name: str = APPLICATION_NAME
+    used_at: float = 0.0
+
+    @classmethod
+    async def connect(cls, conninfo: str = "", *, logins: RoleLogins, **kwargs: Any) -> Self:  # type: ignore[override]
+        """Log in, and tell `logins` how it went."""
+        try:
+            session = await super().connect(conninfo, **kwargs)
+        except psycopg.Error as error:
+            logins.failed(one_line(error))
+            raise
+        session.used_at = monotonic()
+        logins.succeeded(session)
+        return session
+
+    async def carry(self, name: str) -> None:
+        """Be called `name`, which also shows whether the connection still lives.
+
+        Raises:
+            psycopg.Error: it does not.
+        """
+        if name != self.carried_name or monotonic() - self.used_at > FRESH_SECONDS:
+            # Taken before it is known to have worked, so that a doubtful name is set again.
+            self.carried_name = ""
+            await self.execute(_NAME, (name,))
+            self.carried_name = name
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class _Target:
+    """What a pool's connections depend on: another target is another pool."""
+
+    host: str
+    port: int
+    region: str | None
+    root_certificate: Path
+    minimum_protocol: str
+    role: str
+    connection: RoleConnection
+
+
+class RolePools:
+    """The pools of all roles of one database, opened when a role's first caller comes.
+
+    Belongs to one event loop.
+    """
+
+    def __init__(self, *, metrics: Metrics, session: Callable[[], boto3.Session] = boto3.Session) -> None:
+        """Open nothing yet.
+
+        Args:
+            metrics: told of logins.
+            session: makes the session whose credentials sign tokens.
+        """
+        self._metrics = metrics
+        self._make_session = session
+        self._session: boto3.Session | None = None
+        self._sources: dict[_Target, TokenSource] = {}
+        # boto3 sessions are not to be shared between threads, so one thread makes all tokens.
+        self._tokens = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
+        self._folder = Path(tempfile.mkdtemp(prefix="pgpasswordless-gateway-"))
+        self._lock = asyncio.Lock()
+        self._targets: dict[str, _Target] = {}
+        self._open: dict[str, _Open] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+
+    async def adopt(self, database: Database) -> None:
+        """Use this database from now on; pools that would connect otherwise are closed.
+
+        Connections that are in use are closed when they are given back.
+        """
+        root_certificate = self._folder / f"{database.server_ca.sha256}.pem"
+        await asyncio.to_thread(root_certificate.write_text, database.server_ca.pem)
+        async with self._lock:
+            self._targets = {
+                role: _Target(
+                    host=database.host,
+                    port=database.port,
+                    region=database.region,
+                    root_certificate=root_certificate,
+                    minimum_protocol=database.minimum_protocol,
+                    role=role,
+                    connection=connection,
+                )
+                for role, connection in database.roles.items()
+            }
+            for role, opened in list(self._open.items()):
+                if opened.target != self._targets.get(role):
+                    del self._open[role]
+                    task = asyncio.create_task(opened.close())
+                    self._closing.add(task)
+                    task.add_done_callback(self._closing.discard)
+
+    @asynccontextmanager
+    async def connection(self, whose: Caller) -> AsyncIterator[AsyncConnection[Any]]:
+        """A connection as the caller's role that carries the caller's name, while the block lasts.
+
+        Raises:
+            DatabaseUnavailableError: there is none now, or the connection was lost on the way.
+        """
+        opened = self._open.get(whose.role) or await self._opened(whose.role)
+        try:
+            session = await opened.take(application_name(whose.serial))
+        except (PoolTimeout, TooManyRequests, PoolClosed) as error:
+            problem = opened.logins.problem or one_line(error)
+            raise DatabaseUnavailableError(f"no connection as {whose.role!r}: {problem}") from error
+        try:
+            yield session
+        except psycopg.OperationalError as error:
+            if not session.closed:
+                raise
+            raise DatabaseUnavailableError(
+                f"the connection as {whose.role!r} was lost: {one_line(error)}"
+            ) from error
+        finally:
+            await opened.give_back(session)
+
+    def problems(self) -> dict[str, str]:
+        """By role why the last login failed, for those roles whose did."""
+        return {role: opened.logins.problem for role, opened in self._open.items() if opened.logins.problem}
+
+    def states(self) -> dict[str, dict[str, int]]:
+        """By role what psycopg_pool says of its pool."""
+        return {role: opened.pool.get_stats() for role, opened in self._open.copy().items()}
+
+    async def close(self) -> None:
+        """Close all pools and remove the files."""
+        async with self._lock:
+            pools = list(self._open.values())
+            self._open.clear()
+            self._targets = {}
+        await asyncio.gather(*(pool.close() for pool in pools), *self._closing)
+        self._tokens.shutdown(wait=False, cancel_futures=True)
+        await asyncio.to_thread(shutil.rmtree, self._folder)
+
+    async def _opened(self, role: str) -> _Open:
+        async with self._lock:
+            if role in self._open:
+                return self._open[role]
+            target = self._targets.get(role)
+            if target is None:
+                # The allow-list and the roles are of one document, so this is between two of them.
+                raise DatabaseUnavailableError(
+                    f"the database has no role {role!r} now", retry_after_seconds=1
+                )
+            opened = _Open(target=target, logins=RoleLogins(role, self._metrics), parameters=self._parameters)
+            await opened.pool.open()
+            self._open[role] = opened
+            return opened
+
+    async def _parameters(self, target: _Target, logins: RoleLogins) -> dict[str, Any]:
+        try:
+            password = await asyncio.get_running_loop().run_in_executor(self._tokens, self._token, target)
+        except TokenError as error:
+            logins.failed(str(error))
+            raise
+        return {
+            "host": target.host,
+            "port": target.port,
+            "dbname": target.connection.database,
+            "user": target.role,
+            "password": password,
+            "sslmode": "verify-full",
+            "sslrootcert": str(target.root_certificate),
+            "ssl_min_protocol_version": target.minimum_protocol,
+            "gssencmode": "disable",
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            # A peer that is gone says nothing: these end the wait for it.
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 15_000,
+            "application_name": APPLICATION_NAME,
+            "options": f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s"
+            f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_SECONDS}s",
+            "autocommit": True,
+            "logins": logins,
+        }
+
+    def _token(self, target: _Target) -> str:
+        source = self._sources.get(target)
+        if source is None:
+            self._session = self._session or self._make_session()
+            source = TokenSource(
+                host=target.host,
+                port=target.port,
+                user=target.role,
+                region=target.region,
+                session=self._session,
+            )
+            self._sources[target] = source
+        return source()
+
+
+class _Open:
+    """One role's pool."""
+
+    def __init__(
+        self,
+        *,
+        target: _Target,
+        logins: RoleLogins,
+        parameters: Callable[[_Target, RoleLogins], Awaitable[dict[str, Any]]],
+    ) -> None:
+        self.target = target
+        self.logins = logins
+        self._timer: asyncio.TimerHandle | None = None
+        self._forgetting: asyncio.Task[None] | None = None
+        limit = target.connection.connection_limit
+        size = MAX_POOL_SIZE if limit < 0 else max(1, min(MAX_POOL_SIZE, limit))
+        self.pool: AsyncConnectionPool[RoleSession] = AsyncConnectionPool(
+            kwargs=lambda: parameters(target, logins),  # type: ignore[arg-type]
+            connection_class=RoleSession,
+            min_size=0,
+            max_size=size,
+            open=False,
+            name=target.role,
+            timeout=WAIT_SECONDS,
+            max_waiting=MAX_WAITING,
+            max_lifetime=target.connection.max_lifetime_seconds,
+            reconnect_timeout=RECONNECT_SECONDS,
+        )
+
+    async def take(self, name: str) -> RoleSession:
+        """A connection that lives and carries `name`.
+
+        Raises:
+            PoolTimeout, TooManyRequests, PoolClosed: as the pool does; PoolTimeout also as soon as a login
+                fails and there is no connection to wait for.
+        """
+        until = monotonic() + WAIT_SECONDS
+        while True:
+            session = await self._get(until - monotonic())
+            try:
+                await session.carry(name)
+            except psycopg.Error as error:
+                await self.pool.putconn(session)
+                if not session.closed:
+                    raise
+                _log.info("a connection of %r was lost while idle: %s", self.pool.name, one_line(error))
+            except asyncio.CancelledError:
+                await self.pool.putconn(session)
+                raise
+            else:
+                return session
+
+    async def _get(self, seconds: float) -> RoleSession:
+        if self.pool.get_stats()["pool_available"]:
+            return await self.pool.getconn(seconds)
+        getting = asyncio.create_task(self.pool.getconn(seconds))
+        with self.logins.next_failure() as failure:
+            try:
+                await asyncio.wait({getting, failure}, return_when=asyncio.FIRST_COMPLETED)
+                if self.logins.has_sessions:
+                    await asyncio.wait({getting})
+            except asyncio.CancelledError:
+                await self._abandon(getting)
+                raise
+        if getting.done():
+            return getting.result()
+        await self._abandon(getting)
+        raise PoolTimeout("a login failed, and there is no connection to wait for")
+
+    async def _abandon(self, getting: asyncio.Task[RoleSession]) -> None:
+        getting.cancel()
+        await asyncio.wait({getting})
+        if not getting.cancelled() and getting.exception() is None:
+            await self.pool.putconn(getting.result())
+
+    async def give_back(self, session: RoleSession) -> None:
+        """Put a connection back; its name is forgotten unless somebody takes it soon."""
+        session.used_at = monotonic()
+        await self.pool.putconn(session)
+        self._forget_later()
+
+    async def close(self) -> None:
+        """Close the pool; connections that are in use are closed when they are given back."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await self.pool.close()
+
+    def _forget_later(self) -> None:
+        if self._timer is None and not self.pool.closed:
+            self._timer = asyncio.get_running_loop().call_later(FRESH_SECONDS, self._begin_to_forget)
+
+    def _begin_to_forget(self) -> None:
+        self._timer = None
+        self._forgetting = asyncio.create_task(self._forget())
+
+    async def _forget(self) -> None:
+        """Look at each idle connection once."""
+        fresh = False
+        for _ in range(self.pool.max_size):
+            # To ask an empty pool would make it grow.
+            if not self.pool.get_stats()["pool_available"]:
+                break
+            try:
+                session = await self.pool.getconn(FRESH_SECONDS)
+            except (PoolTimeout, PoolClosed):
+                break
+            try:
+                if monotonic() - session.used_at < FRESH_SECONDS:
+                    fresh = True
+                elif session.carried_name != APPLICATION_NAME:
+                    await session.carry(APPLICATION_NAME)
+            except psycopg.Error as error:
+                _log.info("a connection of %r was lost while idle: %s", self.pool.name, one_line(error))
+            finally:
+                await self.pool.putconn(session)
+        if fresh:
+            self._forget_later()

@@ -1,0 +1,123 @@
+"""The gateway's document as the stack publishes it: an SSM parameter names a version of an S3 object."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
+
+from gateway.document import Pointer
+from gateway.document_source import FoundDocument
+from gateway.errors import DocumentError
+from pgpasswordless.aws import LOOPBACK, reason
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_ssm import SSMClient
+
+MAX_BYTES = 64 * 1024 * 1024
+"""A load balancer takes revocation lists of 50 MB."""
+
+
+class DocumentPointer:
+    """Follows the parameter; the object is fetched only when the parameter names another version."""
+
+    interval_seconds = 10.0
+
+    def __init__(
+        self, *, parameter: str, region: str, session: Callable[[], boto3.Session] = boto3.Session
+    ) -> None:
+        """Keep what to follow; nothing is asked yet.
+
+        Args:
+            parameter: name of the SSM parameter.
+            region: of the parameter and of the bucket.
+            session: makes the session whose credentials are used.
+        """
+        self._parameter = parameter
+        self._region = region
+        self._make_session = session
+        self._lock = threading.Lock()
+
+    def fetch(self, known: str | None) -> FoundDocument | None:
+        """See `DocumentSource`."""
+        with self._lock:
+            pointer = self._pointer()
+            version = f"{pointer.version} (SHA-256 {pointer.sha256})"
+            if version == known:
+                return None
+            text = self._object(pointer)
+        found = hashlib.sha256(text).hexdigest()
+        if found != pointer.sha256:
+            raise DocumentError(
+                f"{_where(pointer)} has the SHA-256 {found}, and the parameter {self._parameter!r} says"
+                f" {pointer.sha256}: it is not what the stack published; deploy the stack again"
+            )
+        return FoundDocument(text=text, version=version)
+
+    def _pointer(self) -> Pointer:
+        try:
+            answer = self._parameters.get_parameter(Name=self._parameter)
+            value = answer["Parameter"].get("Value", "")
+        except (BotoCoreError, ClientError) as error:
+            raise DocumentError(
+                f"the parameter {self._parameter!r} in {self._region} cannot be read: {reason(error)}"
+            ) from None
+        try:
+            return Pointer.model_validate_json(value)
+        except ValidationError:
+            raise DocumentError(
+                f"the parameter {self._parameter!r} in {self._region} is no pointer: it needs bucket, key,"
+                " version and sha256 as JSON; deploy the stack again"
+            ) from None
+
+    def _object(self, pointer: Pointer) -> bytes:
+        where = _where(pointer)
+        try:
+            answer = self._objects.get_object(
+                Bucket=pointer.bucket, Key=pointer.key, VersionId=pointer.version
+            )
+            if answer["ContentLength"] > MAX_BYTES:
+                raise DocumentError(
+                    f"{where} has {answer['ContentLength']} bytes; {MAX_BYTES} are the most that is read"
+                )
+            return answer["Body"].read()
+        except (BotoCoreError, ClientError) as error:
+            raise DocumentError(f"{where} cannot be fetched: {reason(error)}") from None
+
+    @cached_property
+    def _session(self) -> boto3.Session:
+        return self._make_session()
+
+    @cached_property
+    def _parameters(self) -> SSMClient:
+        return self._client("ssm")
+
+    @cached_property
+    def _objects(self) -> S3Client:
+        return self._client("s3")
+
+    def _client(self, service: Any) -> Any:
+        with_endpoint = self._session.client(service, region_name=self._region, config=_config({}))
+        # A proxy must not be asked for an address of this machine.
+        if urlsplit(with_endpoint.meta.endpoint_url).hostname not in LOOPBACK:
+            return with_endpoint
+        loopback = {"proxies": {}, "s3": {"addressing_style": "path"}}
+        return self._session.client(service, region_name=self._region, config=_config(loopback))
+
+
+def _where(pointer: Pointer) -> str:
+    return f"version {pointer.version} of s3://{pointer.bucket}/{pointer.key}"
+
+
+def _config(more: dict[str, Any]) -> Config:
+    retries = {"mode": "standard", "max_attempts": 3}
+    return Config(connect_timeout=5, read_timeout=20, retries=retries, **more)  # type: ignore[arg-type]

@@ -1,0 +1,168 @@
+"""One process of the gateway: the document, the pools, and the two ports, from start to SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast, final
+
+import uvicorn
+from prometheus_client import start_http_server
+from starlette.types import ASGIApp
+
+from gateway.access_log import AccessLog
+from gateway.database import RolePools
+from gateway.document_source import DocumentSource
+from gateway.errors import ApplicationError
+from gateway.health import HealthMiddleware
+from gateway.live_document import LiveDocument
+from gateway.metrics import Metrics
+from gateway.middleware import CertificateMiddleware
+from gateway.target_certificate import target_context
+from gateway.unavailable import UnavailableMiddleware
+
+METRICS_ADDRESS = "127.0.0.1"
+# A load balancer keeps idle connections for 60 s and must be the one that ends them, or else it
+# sends a request into a connection that is just being closed (ALB guide, HTTP 502).
+KEEP_ALIVE_SECONDS = 75
+DRAIN_SECONDS = 25
+MAX_CONCURRENT_REQUESTS = 1000
+
+_log = logging.getLogger(__name__)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Ports:
+    """Where the process listens.
+
+    Attributes:
+        address: for requests, HTTPS.
+        port: for requests.
+        metrics_port: on loopback, plain HTTP.
+    """
+
+    address: str
+    port: int
+    metrics_port: int
+
+
+def load_application(name: str) -> ASGIApp:
+    """The ASGI application `module:attribute`.
+
+    Raises:
+        ApplicationError: there is none of this name.
+    """
+    module, _, attribute = name.partition(":")
+    try:
+        found: Any = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ApplicationError(
+            f"the application {name!r} cannot be loaded: {error}; name a module of the artifact and its"
+            " ASGI application as module:attribute"
+        ) from error
+    if not callable(found):
+        raise ApplicationError(f"the application {name!r} is not callable, so it is no ASGI application")
+    return cast("ASGIApp", found)
+
+
+def guarded(
+    application: ASGIApp,
+    *,
+    live: LiveDocument,
+    pools: RolePools,
+    metrics: Metrics,
+    write: Callable[[str], object],
+) -> ASGIApp:
+    """An application behind everything that the gateway puts before it.
+
+    Args:
+        application: what callers reach.
+        live: the document that decides who they are.
+        pools: connections as their roles.
+        metrics: what is counted.
+        write: takes the lines of the access log.
+    """
+    callers_only = CertificateMiddleware(application, live=live, pools=pools, metrics=metrics)
+    answering = UnavailableMiddleware(callers_only)
+    return AccessLog(HealthMiddleware(answering, live=live, pools=pools), write=write, metrics=metrics)
+
+
+async def serve(source: DocumentSource, ports: Ports, application: ASGIApp) -> None:
+    """Serve until SIGTERM or SIGINT, then finish what has begun.
+
+    Nothing listens before the first document is there, so that no load balancer sends requests that
+    can only be refused.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    metrics = Metrics()
+    pools = RolePools(metrics=metrics)
+    metrics.observe_pools(pools.states)
+    live = LiveDocument(source, adopt=pools.adopt, metrics=metrics)
+    counting, _ = start_http_server(ports.metrics_port, METRICS_ADDRESS, registry=metrics.registry)
+    try:
+        await live.first(stop)
+        if stop.is_set():
+            return
+        whole = guarded(application, live=live, pools=pools, metrics=metrics, write=_written)
+        server = _Server(_configuration(whole, ports))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(live.follow(stop))
+            tasks.create_task(_end(server, stop))
+            await server.serve()
+            stop.set()
+    finally:
+        counting.shutdown()
+        counting.server_close()
+        await pools.close()
+        _log.info("stopped")
+
+
+async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
+    await stop.wait()
+    server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: they end the process's other parts too."""
+        yield
+
+
+def _configuration(application: ASGIApp, ports: Ports) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        host=ports.address,
+        port=ports.port,
+        http="httptools",
+        ws="none",
+        loop="uvloop",
+        log_config=None,
+        access_log=False,
+        # X-Forwarded-For decides nothing here.
+        proxy_headers=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        limit_concurrency=MAX_CONCURRENT_REQUESTS,
+        ssl_context_factory=_context,
+    )
+
+
+def _context(_configuration: uvicorn.Config, _default: Callable[[], Any]) -> Any:
+    return target_context()
+
+
+def _written(line: str) -> None:
+    sys.stdout.write(line)
+    sys.stdout.flush()

@@ -1,0 +1,287 @@
+"""`python -m gateway` as a process: HTTPS, the log, a new document, and its end."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from gateway import structured_log
+from gateway.__main__ import main
+from gateway.document import GatewayDocument, Identity
+from tests.gateway.certificates import Authority
+from tests.gateway.forwarding import URI, Headers, document, forwarded, values
+from tests.sandbox.rds.conftest import eventually, free_port
+
+ROOT = Path(__file__).parents[2]
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def target_trust() -> ssl.SSLContext:
+    """As a load balancer, which does not verify its targets."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+@dataclass(kw_only=True)
+class Process:
+    """A running gateway, spoken to as its load balancer does."""
+
+    popen: subprocess.Popen[str]
+    port: int
+    metrics_port: int
+    lines: list[str] = field(default_factory=list)
+
+    def connection(self, context: ssl.SSLContext | None = None) -> http.client.HTTPSConnection:
+        context = context or target_trust()
+        return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=context)
+
+    def get(self, path: str, headers: Headers = []) -> tuple[int, Any]:  # noqa: B006  it is only read
+        connection = self.connection()
+        connection.request("GET", path, headers={name.decode(): value.decode() for name, value in headers})
+        answer = connection.getresponse()
+        found = answer.status, json.loads(answer.read())
+        connection.close()
+        return found
+
+    def metrics(self) -> str:
+        with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=20) as answer:
+            return answer.read().decode()
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+    def end(self) -> int:
+        self.popen.send_signal(signal.SIGTERM)
+        return self.popen.wait(30)
+
+
+@contextmanager
+def gateway(*arguments: str, environment: dict[str, str] | None = None) -> Iterator[Process]:
+    port, metrics_port = free_port(), free_port()
+    popen = subprocess.Popen(
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "gateway",
+            *arguments,
+            f"--port={port}",
+            f"--metrics-port={metrics_port}",
+            "--address=127.0.0.1",
+        ],
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "AWS_EC2_METADATA_DISABLED": "true",
+            **(environment or {}),
+        },
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd="/",
+    )
+    process = Process(popen=popen, port=port, metrics_port=metrics_port)
+
+    def read() -> None:
+        assert popen.stdout
+        process.lines.extend(line for line in iter(popen.stdout.readline, ""))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        yield process
+    finally:
+        popen.kill()
+        popen.wait()
+        reader.join()
+        if popen.stdout:
+            popen.stdout.close()
+
+
+def listening(process: Process) -> None:
+    def answers() -> bool:
+        assert process.popen.poll() is None, process.lines
+        try:
+            return process.get("/healthz")[0] == 200
+        except OSError:
+            return False
+
+    eventually(answers)
+
+
+@pytest.fixture(scope="module")
+def issuer() -> Authority:
+    return Authority.root(now=NOW)
+
+
+def client(issuer: Authority, **changes: Any) -> Any:
+    arguments = {"uris": [URI], "begins": NOW - timedelta(days=1), "ends": NOW + timedelta(days=1)}
+    return issuer.client(**{**arguments, **changes})
+
+
+def write(path: Path, content: GatewayDocument) -> None:
+    path.write_text(content.to_json())
+
+
+def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(running, issuer, tmp_path):
+    path = tmp_path / "document.json"
+    described = running.described(["reports", "orders"])
+    write(path, document(issuer, database=described))
+    headers = forwarded(client(issuer))
+    key = running.cloud.aws.operator
+    environment = {
+        "AWS_ACCESS_KEY_ID": key.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
+        **({"AWS_SESSION_TOKEN": key.session_token} if key.session_token else {}),
+    }
+    with gateway("--document", str(path), environment=environment) as process:
+        listening(process)
+        status, told = process.get("/whoami", headers)
+        assert (status, told["role"], told["database"]["currentUser"]) == (200, "reports", "reports")
+        assert process.get("/readyz") == (200, {"status": "ready", "reasons": []})
+        assert process.get("/whoami") == (401, {"error": "unauthorized"})
+        assert process.get("/metrics")[0] == 401
+        assert 'refusals_total{code="missing-header"} 2.0' in process.metrics()
+
+        write(
+            path,
+            document(issuer, database=described, identities=[Identity(kind="uri", value=URI, role="orders")]),
+        )
+        eventually(lambda: process.get("/whoami", headers)[1].get("role") == "orders")
+
+        assert process.end() == 0
+    events = process.events()
+    requests = [each for each in events if each["event"] == "request"]
+    assert (
+        requests[0]["serial"] == values(client(issuer))["serial_number"] or requests[0]["role"] == "reports"
+    )
+    assert {each["level"] for each in events if each["event"] == "log"} == {"info"}
+    everything = "".join(process.lines)
+    assert "X-Amz-Signature" not in everything
+    assert key.secret_access_key not in everything
+
+
+def test_requests_that_have_begun_are_finished_before_it_ends(issuer, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import asyncio\n"
+        "async def application(scope, receive, send):\n"
+        "    if scope['type'] != 'http':\n"
+        "        raise NotImplementedError\n"
+        "    more = True\n"
+        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
+        "    await send({'type': 'http.response.body', 'body': b'\"begun', 'more_body': True})\n"
+        "    while more:\n"
+        "        more = (await receive()).get('more_body', False)\n"
+        "    await send({'type': 'http.response.body', 'body': b', finished\"'})\n"
+    )
+    path = tmp_path / "document.json"
+    write(path, document(issuer))
+    with gateway(
+        "--document",
+        str(path),
+        "--application=slow:application",
+        environment={"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+    ) as process:
+        listening(process)
+        connection = process.connection()
+        connection.putrequest("POST", "/")
+        for name, value in forwarded(client(issuer))[1:]:
+            connection.putheader(name.decode(), value.decode())
+        connection.putheader("Content-Length", "1")
+        connection.endheaders()
+        answer = connection.getresponse()
+        assert answer.read(6) == b'"begun'
+        process.popen.send_signal(signal.SIGTERM)
+        eventually(lambda: refuses_connections(process))
+        assert process.popen.poll() is None
+        connection.sock.send(b"x")
+        assert answer.read() == b', finished"'
+        connection.close()
+        assert process.popen.wait(30) == 0
+
+
+def refuses_connections(process: Process) -> bool:
+    try:
+        process.get("/healthz")
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
+def test_the_load_balancer_may_speak_tls_1_2_and_1_3_and_nothing_older(issuer, tmp_path):
+    path = tmp_path / "document.json"
+    write(path, document(issuer))
+    with gateway("--document", str(path)) as process:
+        listening(process)
+        versions = {}
+        for version in ("TLSv1_1", "TLSv1_2", "TLSv1_3"):
+            context = target_trust()
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version = ssl.TLSVersion.TLSv1
+            context.maximum_version = ssl.TLSVersion[version]
+            connection = process.connection(context)
+            try:
+                connection.connect()
+                versions[version] = connection.sock.version()
+            except ssl.SSLError:
+                versions[version] = None
+            connection.close()
+        assert versions == {"TLSv1_1": None, "TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}
+
+
+def test_nothing_listens_before_there_is_a_document_and_the_log_says_why(issuer, tmp_path):
+    path = tmp_path / "document.json"
+    with gateway("--document", str(path)) as process:
+        eventually(lambda: any("there is no document yet" in line for line in process.lines))
+        with pytest.raises(ConnectionRefusedError):
+            process.get("/healthz")
+        write(path, document(issuer))
+        listening(process)
+        assert process.end() == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--machine", "/nonexistent"], "/nonexistent cannot be read"),
+        (["--machine", "/dev/null"], "/dev/null is wrong: the file: Invalid JSON"),
+        (["--document", "/nonexistent", "--application", "nowhere:application"], "No module named 'nowhere'"),
+        (["--document", "/nonexistent", "--application", "json:nothing"], "'nothing'"),
+        (["--document", "/nonexistent", "--application", "json:__name__"], "not callable"),
+    ],
+    ids=["no machine", "no content", "no module", "no attribute", "no application"],
+)
+def test_what_cannot_start_says_why(arguments, words, caplog, monkeypatch):
+    monkeypatch.setattr(structured_log, "begin", lambda: None)
+    assert main(arguments) == 1
+    (line,) = caplog.messages
+    assert words in line
+
+
+def test_the_command_line_is_explained(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    assert "--machine FILE" in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        main([])
+    assert ended.value.code == 2
