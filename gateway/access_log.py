@@ -72,6 +72,10 @@ class AccessLog:
 
         try:
             await self._application(scope, receive, watched)
+        except Exception:
+            # The server answers for an application that raised.
+            status = status or 500
+            raise
         finally:
             seconds = time.perf_counter() - begun
             self._metrics.request(status, seconds)

@@ -28,6 +28,14 @@ SIGNATURES = frozenset(
         SignatureAlgorithmOID.ECDSA_WITH_SHA512,
     }
 )
+UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises for certificates and lists that are malformed, or unknown to it."""
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 

@@ -38,7 +38,10 @@ STATE_KEY = "pgpasswordless_pools"
 
 APPLICATION_NAME = "pgpasswordless"
 MAX_POOL_SIZE = 10
-"""Connections of one role in one process, where the role's own limit allows as many."""
+"""Connections of one role in one process, where the role's own limit allows as many.
+
+The limit is shared by all instances: a login beyond it fails, and callers then share what there is.
+"""
 MAX_WAITING = 200
 WAIT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 5
@@ -248,9 +251,18 @@ class RolePools:
         finally:
             await opened.give_back(session)
 
+    def login_problem(self, role: str) -> str | None:
+        """Why the role's last login failed; None when it did not, or none was tried."""
+        opened = self._open.get(role)
+        return opened.logins.problem if opened else None
+
     def problems(self) -> dict[str, str]:
-        """By role why the last login failed, for those roles whose did."""
-        return {role: opened.logins.problem for role, opened in self._open.items() if opened.logins.problem}
+        """By role why the last login failed, for those that have no connection left either."""
+        return {
+            role: opened.logins.problem
+            for role, opened in self._open.items()
+            if opened.logins.problem and not opened.logins.has_sessions
+        }
 
     def states(self) -> dict[str, dict[str, int]]:
         """By role what psycopg_pool says of its pool."""

@@ -27,6 +27,10 @@ MAX_BYTES = 64 * 1024 * 1024
 """A load balancer takes revocation lists of 50 MB."""
 
 
+# RuntimeError is botocore's word for temporary credentials that have ended and were not replaced.
+_UNREACHABLE = (BotoCoreError, ClientError, RuntimeError)
+
+
 class DocumentPointer:
     """Follows the parameter; the object is fetched only when the parameter names another version."""
 
@@ -67,9 +71,9 @@ class DocumentPointer:
         try:
             answer = self._parameters.get_parameter(Name=self._parameter)
             value = answer["Parameter"].get("Value", "")
-        except (BotoCoreError, ClientError) as error:
+        except _UNREACHABLE as error:
             raise DocumentError(
-                f"the parameter {self._parameter!r} in {self._region} cannot be read: {reason(error)}"
+                f"the parameter {self._parameter!r} in {self._region} cannot be read: {_told(error)}"
             ) from None
         try:
             return Pointer.model_validate_json(value)
@@ -90,8 +94,8 @@ class DocumentPointer:
                     f"{where} has {answer['ContentLength']} bytes; {MAX_BYTES} are the most that is read"
                 )
             return answer["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            raise DocumentError(f"{where} cannot be fetched: {reason(error)}") from None
+        except _UNREACHABLE as error:
+            raise DocumentError(f"{where} cannot be fetched: {_told(error)}") from None
 
     @cached_property
     def _session(self) -> boto3.Session:
@@ -112,6 +116,10 @@ class DocumentPointer:
             return with_endpoint
         loopback = {"proxies": {}, "s3": {"addressing_style": "path"}}
         return self._session.client(service, region_name=self._region, config=_config(loopback))
+
+
+def _told(error: Exception) -> str:
+    return reason(error) if isinstance(error, BotoCoreError | ClientError) else str(error)
 
 
 def _where(pointer: Pointer) -> str:

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
+from gateway.certificate_policy import UNREADABLE
 from gateway.forwarded_headers import ForwardedHeaders
 from gateway.refusals import RefusalCode, Refused
 
@@ -74,7 +75,7 @@ def _leaf(value: bytes) -> x509.Certificate:
         certificate = x509.load_pem_x509_certificate(decoded)
         # Both are read lazily, and are needed later.
         _ = certificate.subject, certificate.issuer, certificate.extensions
-    except (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise Refused(
             RefusalCode.MALFORMED_CERTIFICATE, "the leaf is no certificate that can be read"
         ) from None

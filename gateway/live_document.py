@@ -13,6 +13,7 @@ from random import uniform
 
 from pydantic import ValidationError
 
+from gateway.certificate_policy import UNREADABLE
 from gateway.document import GatewayDocument
 from gateway.document_source import DocumentSource, FoundDocument
 from gateway.errors import DocumentError
@@ -66,7 +67,12 @@ class LiveDocument:
         # Also of a bad one: it is read, and complained of, once.
         self._seen = found.version
         admission = await asyncio.to_thread(read_document, found)
-        await self._adopt(admission.document.database)
+        try:
+            await self._adopt(admission.document.database)
+        except OSError as error:
+            # Tried again with the next look, because it is no fault of the document.
+            self._seen = self._lived
+            raise DocumentError(f"the authorities of the database cannot be written: {error}") from None
         self.admission = admission
         self._lived = found.version
         self._metrics.document_adopted()
@@ -116,6 +122,11 @@ def read_document(found: FoundDocument) -> Admission:
         raise DocumentError(f"document {found.version} is not one to live by: {told}") from None
     except DocumentError as error:
         raise DocumentError(f"document {found.version} is not one to live by: {error}") from None
+    except UNREADABLE as error:
+        raise DocumentError(
+            f"document {found.version} is not one to live by: a certificate or a revocation list in it is"
+            f" malformed: {error}"
+        ) from None
 
 
 async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -32,7 +32,8 @@ METRICS_ADDRESS = "127.0.0.1"
 # sends a request into a connection that is just being closed (ALB guide, HTTP 502).
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 25
-MAX_CONCURRENT_REQUESTS = 1000
+# Below the 1024 open files that a process may have unless its unit says otherwise.
+MAX_CONCURRENT_REQUESTS = 900
 
 _log = logging.getLogger(__name__)
 

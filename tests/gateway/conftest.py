@@ -24,7 +24,7 @@ def running(postgresql_binaries: Callable[[int], Path]) -> Iterator[RunningDatab
     cloud = Cloud(postgresql_binaries)
     try:
         found = RunningDatabase(cloud=cloud, instance=cloud.instance())
-        found.create_roles("reports", "orders")
+        found.create_roles("reports", "orders", "limited")
         yield found
     finally:
         cloud.close()

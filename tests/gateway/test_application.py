@@ -383,6 +383,19 @@ def test_any_application_that_finds_no_database_answers_503(issuer):
     with_gateway(document(issuer), use, application=failing)
 
 
+def test_a_request_that_makes_the_application_fail_is_in_the_log(issuer):
+    async def failing(scope, receive, send):
+        raise ZeroDivisionError
+
+    async def use(gateway):
+        with pytest.raises(ZeroDivisionError):
+            await request(gateway.application, "/", forwarded(client(issuer)))
+        assert gateway.line()["status"] == 500
+        assert gateway.count('requests_total{status="5xx"}') == 1
+
+    with_gateway(document(issuer), use, application=failing)
+
+
 def test_whoami_says_as_whom_the_caller_came_and_whom_postgresql_sees(running, issuer):
     certificate = client(issuer)
     content = document(issuer, database=running.described(["reports"]))

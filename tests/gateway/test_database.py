@@ -123,6 +123,22 @@ def test_no_more_connections_are_made_than_the_role_may_have(running):
     with_pools(running, running.described(["reports"], connection_limit=2), use)
 
 
+def test_where_others_use_up_the_roles_limit_callers_share_what_there_is(running):
+    async def use(pools):
+        async with asyncio.TaskGroup() as tasks, pools.connection(caller("limited")):
+            # Its pool would make a second one, which the server refuses.
+            second = tasks.create_task(seen(pools, "limited"))
+            while "too many connections" not in (pools.login_problem("limited") or ""):
+                await asyncio.sleep(0.01)
+            assert not pools.problems()
+            assert not second.done()
+        assert second.result()[0] == "limited"
+
+    with running.cloud.master(running.instance) as admin:
+        admin.execute("ALTER ROLE limited CONNECTION LIMIT 1")
+    with_pools(running, running.described(["limited"]), use)
+
+
 def test_the_next_caller_of_a_connection_never_goes_by_the_name_of_the_last_one(running):
     async def use(pools):
         for serial in ("01", "02", "01", "03"):

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 from functools import cache
+from urllib.parse import quote
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.caller import Caller
+from gateway.certificate_policy import UNREADABLE
+from gateway.document_source import FoundDocument
+from gateway.errors import DocumentError
 from gateway.header_names import ORIGINAL_NAMES, header_names
+from gateway.live_document import read_document
 from gateway.refusals import Refusal
 from gateway.verdict import Admission
-from tests.gateway.certificates import NOW, Authority, rsa_key
-from tests.gateway.forwarding import SUFFIX, URI, Headers, document, forwarded
+from tests.gateway.certificates import NOW, Authority, key_usage, rsa_key
+from tests.gateway.forwarding import SUFFIX, URI, Headers, document, forwarded, values
 
 NAMES = header_names(SUFFIX)
 FIELDS = [
@@ -105,3 +113,54 @@ def test_no_request_brings_anything_out_but_a_verdict(headers):
 @given(headers=requests())
 def test_a_hundred_thousand_requests_bring_nothing_out_but_a_verdict(headers):
     _is_a_verdict(headers)
+
+
+@cache
+def issued() -> tuple[Authority, x509.Certificate, str]:
+    authority = Authority.root()
+    client = authority.client(uris=[URI], key_usage=key_usage())
+    return authority, client, authority.revocation_list(client)
+
+
+def _damaged(data: st.DataObject, der: bytes) -> bytes:
+    damaged = bytearray(der)
+    for _ in range(data.draw(st.integers(1, 3))):
+        damaged[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    return bytes(damaged)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_damaged_certificate_is_a_refusal(data):
+    authority, client, _ = issued()
+    der = _damaged(data, client.public_bytes(Encoding.DER))
+    leaf = quote(_pem("CERTIFICATE", der), safe="+=/")
+    try:
+        changed = values(x509.load_der_x509_certificate(der))
+    except UNREADABLE:
+        changed = values(client)
+    found = Admission(document(authority)).verdict(
+        forwarded(client, **{**changed, "leaf": leaf}), NOW.timestamp()
+    )
+    assert isinstance(found, Refusal) or der == client.public_bytes(Encoding.DER)
+
+
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_damaged_document_is_an_error_of_the_document(data):
+    authority, client, revoked = issued()
+    bundle = _pem("CERTIFICATE", _damaged(data, authority.certificate.public_bytes(Encoding.DER)))
+    crl = x509.load_pem_x509_crl(revoked.encode()).public_bytes(Encoding.DER)
+    lists = (_pem("X509 CRL", _damaged(data, crl)),)
+    for damaged in (document(bundle), document(authority, revocation_lists=lists)):
+        try:
+            admission = read_document(FoundDocument(text=damaged.to_json().encode(), version="1"))
+        except DocumentError:
+            continue
+        assert isinstance(admission.verdict(forwarded(client), NOW.timestamp()), Caller | Refusal)
+
+
+def _pem(label: str, der: bytes) -> str:
+    text = base64.b64encode(der).decode()
+    lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
+    return f"-----BEGIN {label}-----\n{lines}\n-----END {label}-----\n"

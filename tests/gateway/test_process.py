@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -22,10 +23,12 @@ import pytest
 
 from gateway import structured_log
 from gateway.__main__ import main
-from gateway.document import GatewayDocument, Identity
+from gateway.document import GatewayDocument, Identity, Pointer
+from gateway.machine import Artifact, Machine
 from tests.gateway.certificates import Authority
 from tests.gateway.forwarding import URI, Headers, document, forwarded, values
-from tests.sandbox.rds.conftest import eventually, free_port
+from tests.gateway.running_database import RunningDatabase
+from tests.sandbox.rds.conftest import REGION, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -135,6 +138,12 @@ def client(issuer: Authority, **changes: Any) -> Any:
     return issuer.client(**{**arguments, **changes})
 
 
+def credentials(running: RunningDatabase) -> dict[str, str]:
+    key = running.cloud.aws.operator
+    found = {"AWS_ACCESS_KEY_ID": key.access_key_id, "AWS_SECRET_ACCESS_KEY": key.secret_access_key}
+    return {**found, "AWS_SESSION_TOKEN": key.session_token} if key.session_token else found
+
+
 def write(path: Path, content: GatewayDocument) -> None:
     path.write_text(content.to_json())
 
@@ -143,14 +152,9 @@ def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(runn
     path = tmp_path / "document.json"
     described = running.described(["reports", "orders"])
     write(path, document(issuer, database=described))
-    headers = forwarded(client(issuer))
-    key = running.cloud.aws.operator
-    environment = {
-        "AWS_ACCESS_KEY_ID": key.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": key.secret_access_key,
-        **({"AWS_SESSION_TOKEN": key.session_token} if key.session_token else {}),
-    }
-    with gateway("--document", str(path), environment=environment) as process:
+    certificate = client(issuer)
+    headers = forwarded(certificate)
+    with gateway("--document", str(path), environment=credentials(running)) as process:
         listening(process)
         status, told = process.get("/whoami", headers)
         assert (status, told["role"], told["database"]["currentUser"]) == (200, "reports", "reports")
@@ -174,22 +178,56 @@ def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(runn
     assert {each["level"] for each in events if each["event"] == "log"} == {"info"}
     everything = "".join(process.lines)
     assert "X-Amz-Signature" not in everything
-    assert key.secret_access_key not in everything
+    assert running.cloud.aws.operator.secret_access_key not in everything
 
 
-def test_requests_that_have_begun_are_finished_before_it_ends(issuer, tmp_path):
-    (tmp_path / "slow.py").write_text(
-        "import asyncio\n"
-        "async def application(scope, receive, send):\n"
-        "    if scope['type'] != 'http':\n"
-        "        raise NotImplementedError\n"
-        "    more = True\n"
-        "    await send({'type': 'http.response.start', 'status': 200, 'headers': []})\n"
-        "    await send({'type': 'http.response.body', 'body': b'\"begun', 'more_body': True})\n"
-        "    while more:\n"
-        "        more = (await receive()).get('more_body', False)\n"
-        "    await send({'type': 'http.response.body', 'body': b', finished\"'})\n"
+def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_path):
+    text = document(issuer, database=running.described(["reports"])).to_json().encode()
+    aws = running.cloud.aws
+    objects = aws.client("s3")
+    objects.create_bucket(Bucket="documents", CreateBucketConfiguration={"LocationConstraint": REGION})
+    objects.put_bucket_versioning(Bucket="documents", VersioningConfiguration={"Status": "Enabled"})
+    version = objects.put_object(Bucket="documents", Key="document.json", Body=text)["VersionId"]
+    sha256 = hashlib.sha256(text).hexdigest()
+    pointer = Pointer(bucket="documents", key="document.json", version=version, sha256=sha256)
+    aws.client("ssm").put_parameter(Name="/gateway/document", Value=pointer.to_json(), Type="String")
+    machine = Machine(
+        region=REGION,
+        pointer="/gateway/document",
+        artifact=Artifact(bucket="artifacts", key="gateway.zip", version="1", sha256="0" * 64),
+        port=8443,
+        metrics_port=9443,
     )
+    path = tmp_path / "machine.json"
+    path.write_text(machine.to_json())
+    environment = {"AWS_ENDPOINT_URL": aws.url, **credentials(running)}
+    with gateway("--machine", str(path), environment=environment) as process:
+        listening(process)
+        status, told = process.get("/whoami", forwarded(client(issuer)))
+        assert (status, told["database"]["currentUser"]) == (200, "reports")
+        assert process.end() == 0
+
+
+SLOW = """
+async def application(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        scope["state"]["word"] = b"begun"
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": scope["state"]["word"], "more_body": True})
+    more = True
+    while more:
+        more = (await receive()).get("more_body", False)
+    await send({"type": "http.response.body", "body": b", finished"})
+"""
+
+
+def test_requests_of_a_users_application_that_have_begun_are_finished_before_it_ends(issuer, tmp_path):
+    (tmp_path / "slow.py").write_text(SLOW)
     path = tmp_path / "document.json"
     write(path, document(issuer))
     with gateway(
@@ -206,12 +244,12 @@ def test_requests_that_have_begun_are_finished_before_it_ends(issuer, tmp_path):
         connection.putheader("Content-Length", "1")
         connection.endheaders()
         answer = connection.getresponse()
-        assert answer.read(6) == b'"begun'
+        assert answer.read(5) == b"begun"
         process.popen.send_signal(signal.SIGTERM)
         eventually(lambda: refuses_connections(process))
         assert process.popen.poll() is None
         connection.sock.send(b"x")
-        assert answer.read() == b', finished"'
+        assert answer.read() == b", finished"
         connection.close()
         assert process.popen.wait(30) == 0
 
