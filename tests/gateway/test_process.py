@@ -265,10 +265,13 @@ def refuses_connections(process: Process) -> bool:
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion:DeprecationWarning")
-def test_the_load_balancer_may_speak_tls_1_2_and_1_3_and_nothing_older(issuer, tmp_path):
+def test_nothing_listens_before_there_is_a_document_and_then_tls_1_2_and_1_3_alone(issuer, tmp_path):
     path = tmp_path / "document.json"
-    write(path, document(issuer))
     with gateway("--document", str(path)) as process:
+        eventually(lambda: any("there is no document yet" in line for line in process.lines))
+        with pytest.raises(ConnectionRefusedError):
+            process.get("/healthz")
+        write(path, document(issuer))
         listening(process)
         versions = {}
         for version in ("TLSv1_1", "TLSv1_2", "TLSv1_3"):
@@ -284,16 +287,6 @@ def test_the_load_balancer_may_speak_tls_1_2_and_1_3_and_nothing_older(issuer, t
                 versions[version] = None
             connection.close()
         assert versions == {"TLSv1_1": None, "TLSv1_2": "TLSv1.2", "TLSv1_3": "TLSv1.3"}
-
-
-def test_nothing_listens_before_there_is_a_document_and_the_log_says_why(issuer, tmp_path):
-    path = tmp_path / "document.json"
-    with gateway("--document", str(path)) as process:
-        eventually(lambda: any("there is no document yet" in line for line in process.lines))
-        with pytest.raises(ConnectionRefusedError):
-            process.get("/healthz")
-        write(path, document(issuer))
-        listening(process)
         assert process.end() == 0
 
 
