@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Callable
 from functools import cached_property
@@ -110,12 +111,14 @@ class DocumentPointer:
         return self._client("s3")
 
     def _client(self, service: Any) -> Any:
-        with_endpoint = self._session.client(service, region_name=self._region, config=_config({}))
+        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
         # A proxy must not be asked for an address of this machine.
-        if urlsplit(with_endpoint.meta.endpoint_url).hostname not in LOOPBACK:
-            return with_endpoint
-        loopback = {"proxies": {}, "s3": {"addressing_style": "path"}}
-        return self._session.client(service, region_name=self._region, config=_config(loopback))
+        loopback = urlsplit(endpoint).hostname in LOOPBACK
+        more: dict[str, Any] = {"proxies": {}, "s3": {"addressing_style": "path"}} if loopback else {}
+        config = Config(
+            connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3}, **more
+        )
+        return self._session.client(service, region_name=self._region, config=config)
 
 
 def _told(error: Exception) -> str:
@@ -124,8 +127,3 @@ def _told(error: Exception) -> str:
 
 def _where(pointer: Pointer) -> str:
     return f"version {pointer.version} of s3://{pointer.bucket}/{pointer.key}"
-
-
-def _config(more: dict[str, Any]) -> Config:
-    retries = {"mode": "standard", "max_attempts": 3}
-    return Config(connect_timeout=5, read_timeout=20, retries=retries, **more)  # type: ignore[arg-type]
