@@ -1,0 +1,1 @@
+"""An Application Load Balancer's data plane: mutual TLS as ALB does it, then HTTP to the targets."""
