@@ -353,5 +353,7 @@ def _trust(context: SSL.Context, store: TrustStore, *, advertise: bool) -> None:
         trusted.add_crl(crl)
     if store.revocation_lists:
         trusted.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
-    # Chains that are too long get their own code from the callback.
+    # Each chain must end in a self-signed authority, as OpenSSL has it by default; that an intermediate one
+    # may be trusted by itself is documented nowhere. Chains that are too long get their own code from the
+    # callback.
     context.set_verify_depth(100)

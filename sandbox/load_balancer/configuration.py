@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -134,7 +135,7 @@ class ListenerConfiguration:
         ignore_expiry: Lets clients in whose certificate has expired.
         advertise_ca_names: Tells clients the names of the authorities.
         header_names: Original name of a header that the listener adds, in any case, to what it is called
-            instead. Also of the TLS version and cipher headers.
+            instead. Those of the TLS version and cipher suite may be among them.
         target_group: Where `Forward` goes.
         default_action: What is done with requests.
         idle_timeout_seconds: Without a byte for that long, client or target has failed.
@@ -157,7 +158,7 @@ class ListenerConfiguration:
     revocation_lists: tuple[str, ...] = ()
     ignore_expiry: bool = False
     advertise_ca_names: bool = False
-    header_names: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    header_names: Mapping[str, str] = field(default_factory=dict, repr=False)
     target_group: TargetGroup = field(default_factory=TargetGroup)
     default_action: Action = field(default_factory=Forward)
     idle_timeout_seconds: float = 60.0

@@ -132,13 +132,16 @@ class Listener:
     async def _health(self) -> dict[Target, Health]:
         return self._targets.health()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            self._clients.add(task)
-            task.add_done_callback(self._ended)
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = asyncio.get_running_loop().create_task(self._attend(reader, writer, self._rules))
+        self._clients.add(client)
+        client.add_done_callback(self._ended)
+
+    async def _attend(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: _Rules
+    ) -> None:
         try:
-            await self._serve(reader, writer, self._rules)
+            await self._serve(reader, writer, rules)
         except OSError:
             # The client is gone.
             return
@@ -206,7 +209,7 @@ class _Rules:
                 "mutual TLS needs a listener of HTTPS"
             )
         self.tls = ClientTls(configuration) if configuration.secure else None
-        self.names = {original.lower(): name for original, name in configuration.header_names}
+        self.names = {original.lower(): name for original, name in configuration.header_names.items()}
         known = {name.lower() for name in forwarded_headers.RENAMEABLE}
         unknown = sorted(set(self.names) - known)
         if unknown:

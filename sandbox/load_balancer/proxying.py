@@ -3,8 +3,8 @@
 Statuses are those of Elastic Load Balancing, "Troubleshoot your Application Load Balancers": 400 for a
 malformed request or headers beyond the limits, 405 for TRACE, 408 for a client that is too slow, 414 for a
 request line beyond its limit, 463 for too many forwarded addresses, 502 for a target that fails, 503 when
-there is no target, 504 for a target that is too slow. There is no HTTP/2 and no WebSocket. Our
-own answers end the connection.
+there is no target, 504 for a target that is too slow. There is no HTTP/2 and no WebSocket. Our own
+answers end the connection.
 """
 
 from __future__ import annotations
@@ -218,9 +218,10 @@ class ClientConnection:
         """A connection for a request of which nothing was sent yet, or the status when there is none."""
         tried: list[Member] = []
         status = 503
+        idle_seconds = self._facts.configuration.idle_timeout_seconds
         while (member := self._targets.choose(tried)) is not None:
             try:
-                return member, await self._targets.connect(member)
+                return member, await self._targets.connect(member, idle_seconds)
             except TimeoutError:
                 status = 504
             except OSError:

@@ -32,7 +32,7 @@ class Member:
         health: See `Health`.
         streak: Checks in a row that contradict `health`.
         busy: Connections with a request under way.
-        idle: Connections without.
+        idle: Connections without, and since when by the loop's clock; the latest is last.
     """
 
     target: Target
@@ -40,7 +40,7 @@ class Member:
     health: Health = "initial"
     streak: int = 0
     busy: set[Upstream] = field(default_factory=set)
-    idle: deque[Upstream] = field(default_factory=deque)
+    idle: deque[tuple[Upstream, float]] = field(default_factory=deque)
 
     def judge(self, *, healthy: bool, check: HealthCheck) -> None:
         """Takes the result of a health check."""
@@ -100,7 +100,7 @@ class Targets:
         for end in self._ends.values():
             end.cancel()
         for member in self._members:
-            for upstream in (*member.idle, *member.busy):
+            for upstream in (*(idle for idle, _ in member.idle), *member.busy):
                 upstream.abort()
         self._members, self._checks, self._ends = [], {}, {}
 
@@ -129,15 +129,20 @@ class Targets:
                 return next((member for member in ordered if member not in tried), None)
         return None
 
-    async def connect(self, member: Member) -> Upstream:
+    async def connect(self, member: Member, idle_seconds: float) -> Upstream:
         """A connection for one request, an idle one if there is any.
+
+        Args:
+            member: As `choose` said.
+            idle_seconds: How long one that is used again may have been idle.
 
         Raises:
             OSError: The target takes none.
         """
+        oldest = asyncio.get_running_loop().time() - idle_seconds
         while member.idle:
-            upstream = member.idle.pop()
-            if upstream.usable:
+            upstream, since = member.idle.pop()
+            if upstream.usable and since > oldest:
                 break
             upstream.abort()
         else:
@@ -150,7 +155,7 @@ class Targets:
         member.busy.discard(upstream)
         reusable = upstream.recycle() and member.health != "draining" and len(member.idle) < MOST_IDLE
         if reusable and member in self._members:
-            member.idle.append(upstream)
+            member.idle.append((upstream, asyncio.get_running_loop().time()))
         else:
             upstream.abort()
         if member.health == "draining" and not member.busy:
@@ -160,7 +165,7 @@ class Targets:
         self._checks.pop(member).cancel()
         member.health = "draining"
         while member.idle:
-            member.idle.pop().abort()
+            member.idle.pop()[0].abort()
         if member.busy:
             loop = asyncio.get_running_loop()
             delay = self._group.deregistration_delay_seconds

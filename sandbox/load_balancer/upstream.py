@@ -13,6 +13,7 @@ from sandbox.load_balancer.configuration import Target
 CONNECT_SECONDS = 10.0
 LONGEST_RESPONSE_HEAD = 32 * 1024
 _READ_BYTES = 64 * 1024
+_SEPARATORS = len(b": \r\n")
 
 
 class UpstreamFailed(Exception):
@@ -79,6 +80,8 @@ class Upstream:
                 self._http.receive_data(await self._reader.read(_READ_BYTES))
         except h11.RemoteProtocolError as error:
             raise UpstreamFailed(str(error)) from error
+        if isinstance(event, h11.Response):
+            _check_size(event)
         if isinstance(event, h11.Response | h11.InformationalResponse | h11.Data | h11.EndOfMessage):
             return event
         raise UpstreamFailed("the target closed the connection")
@@ -93,6 +96,12 @@ class Upstream:
     def abort(self) -> None:
         """Ends at once."""
         self._writer.transport.abort()
+
+
+def _check_size(response: h11.Response) -> None:
+    size = sum(len(name) + len(value) + _SEPARATORS for name, value in response.headers)
+    if size > LONGEST_RESPONSE_HEAD:
+        raise UpstreamFailed(f"headers of {size} bytes; at most {LONGEST_RESPONSE_HEAD} are allowed")
 
 
 def _any_certificate() -> ssl.SSLContext:

@@ -78,7 +78,11 @@ class Certificates:
             encipher_only=False,
             decipher_only=False,
         )
-        builder = builder.add_extension(usage, critical=True)
+        builder = builder.add_extension(usage, critical=True).add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(own.public_key()), critical=False
+        )
+        if issuer is not None:
+            builder = builder.add_extension(_authority_key(issuer), critical=False)
         return self._sign(builder, own, issuer, hashes.SHA256())
 
     def leaf(
@@ -100,6 +104,7 @@ class Certificates:
         builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False).add_extension(
             x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
         )
+        builder = builder.add_extension(_authority_key(issuer), critical=False)
         if padding_bytes:
             padding = x509.UnrecognizedExtension(
                 x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\0" * padding_bytes
@@ -108,7 +113,7 @@ class Certificates:
         return self._sign(builder, own, issuer, digest or hashes.SHA256())
 
     def signed_with_sha1(self, identity: Identity, issuer: Identity) -> Identity:
-        """The same certificate under a signature that `cryptography` no longer makes; the issuer's key is RSA."""
+        """The same certificate under a signature that `cryptography` no longer makes, by a key of RSA."""
         sha256, sha1 = bytes.fromhex("2a864886f70d01010b"), bytes.fromhex("2a864886f70d010105")
         genuine = identity.certificate
         content = genuine.tbs_certificate_bytes.replace(sha256, sha1)
@@ -135,6 +140,7 @@ class Certificates:
             .issuer_name(issuer.certificate.subject)
             .last_update(self.now + begins)
             .next_update(self.now + ends)
+            .add_extension(_authority_key(issuer), critical=False)
         )
         for one in revoked:
             builder = builder.add_revoked_certificate(
@@ -177,6 +183,10 @@ class Certificates:
         return Identity(certificate=builder.sign(signer, algorithm), key=key, chain=chain)
 
 
+def _authority_key(issuer: Identity) -> x509.AuthorityKeyIdentifier:
+    return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.key.public_key())
+
+
 @dataclass(frozen=True, kw_only=True)
 class Answer:
     """What a client got."""
@@ -199,15 +209,22 @@ class Echo(http.server.BaseHTTPRequestHandler):
     """Answers with what it was asked."""
 
     protocol_version = "HTTP/1.1"
-    server: EchoServer
+
+    @property
+    def target(self) -> EchoServer:
+        assert isinstance(self.server, EchoServer)
+        return self.server
 
     def do_GET(self) -> None:
         if self.path == "/healthz":
-            self._answer(self.server.health_status, b"")
+            self._answer(self.target.health_status, b"")
         elif self.path == "/cut":
             self.close_connection = True
         else:
             self._echo(b"")
+
+    def do_HEAD(self) -> None:
+        self._echo(b"")
 
     def do_POST(self) -> None:
         self._echo(self._body())
@@ -224,7 +241,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
     def _echo(self, body: bytes) -> None:
         shown = {
-            "name": self.server.name,
+            "name": self.target.name,
             "method": self.command,
             "path": self.path,
             "headers": self.headers.items(),
@@ -237,7 +254,8 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the library's name
         """Tests are quiet."""
@@ -383,7 +401,7 @@ class Sandbox:
         return chain, key
 
     def wrong_key(self, identity: Identity) -> Path:
-        """A key that passes for a certificate's with OpenSSL, for its public half is, but its secret is not."""
+        """A key that OpenSSL takes for a certificate's, for its public half is; its secret is not."""
         secret = ec.generate_private_key(ec.SECP256R1()).private_numbers().private_value.to_bytes(32)
         public = identity.key.public_key().public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)
         curve = bytes.fromhex("06082a8648ce3d030107")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from OpenSSL import SSL
 
 from sandbox.load_balancer.configuration import FixedResponse
 from sandbox.load_balancer.listener import Listener
@@ -100,6 +101,36 @@ def test_a_revoked_certificate_is_refused_and_others_are_not(sandbox: Any, versi
     _let_in(sandbox, listener, sandbox.app, version)
 
 
+def test_two_generations_of_an_authority_may_have_one_name_and_a_list_each(sandbox: Any) -> None:
+    old, new = sandbox.clients, sandbox.make.authority()
+    revoked = [sandbox.make.leaf(issuer) for issuer in (old, new)]
+    lists = tuple(
+        sandbox.make.revocation_list(issuer, (one,)) for issuer, one in zip((old, new), revoked, strict=True)
+    )
+    for bundle in (old.pem + new.pem, new.pem + old.pem):
+        listener = _listener(sandbox, trust_store_pem=bundle, revocation_lists=lists)
+        for issuer, gone in zip((old, new), revoked, strict=True):
+            _let_in(sandbox, listener, sandbox.make.leaf(issuer), ssl.TLSVersion.TLSv1_3)
+            assert _refused(sandbox, listener, gone, ssl.TLSVersion.TLSv1_3)[0] == "ClientCertCrlHit"
+
+
+@pytest.mark.parametrize("advertise", [False, True])
+def test_clients_are_told_the_names_of_the_authorities_when_asked_for(sandbox: Any, advertise: bool) -> None:
+    listener = _listener(sandbox, advertise_ca_names=advertise)
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    certificate, key = sandbox.files(sandbox.app)
+    context.use_certificate_chain_file(str(certificate))
+    context.use_privatekey_file(str(key))
+    with socket.create_connection(("localhost", listener.port), timeout=20) as plain:
+        plain.settimeout(None)
+        client = SSL.Connection(context, plain)
+        client.set_connect_state()
+        client.do_handshake()
+        names = [name.CN for name in client.get_client_ca_list()]
+        client.close()
+    assert names == (["Clients"] if advertise else [])
+
+
 def test_an_authority_without_a_list_revokes_nobody(sandbox: Any) -> None:
     other = sandbox.make.authority("Others")
     listener = _listener(
@@ -153,7 +184,7 @@ def test_a_key_that_load_balancers_do_not_take_is_refused(
     sandbox: Any, kind: str, version: ssl.TLSVersion
 ) -> None:
     key: Any = {
-        "RSA-1024": lambda: rsa.generate_private_key(65537, 1024),
+        "RSA-1024": lambda: rsa.generate_private_key(65537, 1024),  # noqa: S505 - what is refused
         "Ed25519": ed25519.Ed25519PrivateKey.generate,
         "P-224": lambda: ec.generate_private_key(ec.SECP224R1()),
     }[kind]()

@@ -15,7 +15,7 @@ from cryptography.x509.oid import NameOID
 
 from gateway.header_names import header_names
 from sandbox.load_balancer import access_log
-from sandbox.load_balancer.configuration import FixedResponse, Forward, Redirect
+from sandbox.load_balancer.configuration import FixedResponse, Forward, HealthCheck, Redirect, Target
 from sandbox.load_balancer.forwarded_headers import (
     CHAIN,
     ISSUER,
@@ -48,13 +48,13 @@ def test_the_certificate_is_forwarded_in_five_headers(sandbox: Any) -> None:
 
 def test_headers_are_called_what_the_listener_calls_them(sandbox: Any) -> None:
     names = header_names("0123456789abcdef01234567")
-    renamed = (
-        (LEAF, names.leaf),
-        (SERIAL_NUMBER.lower(), names.serial_number),
-        (ISSUER, names.issuer),
-        (SUBJECT, names.subject),
-        (VALIDITY, names.validity),
-    )
+    renamed = {
+        LEAF: names.leaf,
+        SERIAL_NUMBER.lower(): names.serial_number,
+        ISSUER: names.issuer,
+        SUBJECT: names.subject,
+        VALIDITY: names.validity,
+    }
     configuration = sandbox.configuration(target_group=sandbox.group(sandbox.target()), header_names=renamed)
     assert names.leaf not in repr(configuration)
     client = sandbox.client(sandbox.listen(configuration), sandbox.context(sandbox.app))
@@ -206,7 +206,7 @@ def test_when_one_of_two_targets_dies_clients_notice_nothing(sandbox: Any) -> No
 
 def test_a_target_that_refuses_connections_is_left_out_before_its_health_check_says_so(sandbox: Any) -> None:
     one, two = sandbox.target("one"), sandbox.target("two")
-    slow = sandbox.group(one, two).health_check.__class__(path="/healthz", interval_seconds=3600)
+    slow = HealthCheck(path="/healthz", interval_seconds=3600)
     listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(one, two, health_check=slow)))
     one.end()
     client = sandbox.client(listener, sandbox.context(sandbox.app))
@@ -234,10 +234,8 @@ def test_a_target_that_never_answers_is_given_up_with_504(sandbox: Any) -> None:
         group = sandbox.group(healthy)
         silent_group = sandbox.group(
             protocol="HTTP",
-            targets=(healthy.target.__class__(host="127.0.0.1", port=silent.getsockname()[1]),),
-            health_check=sandbox.group().health_check.__class__(
-                path="/healthz", timeout_seconds=0.05, interval_seconds=0.1
-            ),
+            targets=(Target(host="127.0.0.1", port=silent.getsockname()[1]),),
+            health_check=HealthCheck(path="/healthz", timeout_seconds=0.05, interval_seconds=0.1),
         )
         listener = sandbox.listen(sandbox.configuration(target_group=silent_group, idle_timeout_seconds=0.5))
         assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 504
