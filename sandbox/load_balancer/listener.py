@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import time
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from sandbox.rds.event_loop import EventLoop
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _BACKLOG = 1024
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 _log = logging.getLogger("sandbox.load_balancer")
 
@@ -142,6 +144,10 @@ class Listener:
     ) -> None:
         try:
             await self._serve(reader, writer, rules)
+        except asyncio.CancelledError:
+            # What is still to be written is of no use to anybody.
+            writer.transport.abort()
+            raise
         except OSError:
             # The client is gone.
             return
@@ -209,13 +215,23 @@ class _Rules:
                 "mutual TLS needs a listener of HTTPS"
             )
         self.tls = ClientTls(configuration) if configuration.secure else None
+        _check_names(configuration)
         self.names = {original.lower(): name for original, name in configuration.header_names.items()}
-        known = {name.lower() for name in forwarded_headers.RENAMEABLE}
-        unknown = sorted(set(self.names) - known)
-        if unknown:
+
+
+def _check_names(configuration: ListenerConfiguration) -> None:
+    known = {name.lower() for name in forwarded_headers.RENAMEABLE}
+    for original, name in configuration.header_names.items():
+        if original.lower() not in known:
             raise ConfigurationRefused(
-                f"header_names: {unknown[0]!r} is no header that a listener adds; these are: "
+                f"header_names: {original!r} is no header that a listener adds; these are: "
                 + ", ".join(forwarded_headers.RENAMEABLE)
+            )
+        if not _NAME.fullmatch(name):
+            # The name may be a secret, so the text does not repeat it.
+            raise ConfigurationRefused(
+                f"header_names: the new name of {original} must be 1 to 40 letters, digits, hyphens and "
+                f"underscores; it has {len(name)} characters"
             )
 
 
@@ -266,7 +282,8 @@ def _sockets(port: int) -> list[socket.socket]:
         for family, address in _ADDRESSES:
             if family == socket.AF_INET6 and not _has_ipv6():
                 continue
-            listening = socket.socket(family, socket.SOCK_STREAM)
+            # asyncio turns Nagle's algorithm off only where the protocol is named.
+            listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
             made.append(listening)
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:

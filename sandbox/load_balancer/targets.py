@@ -77,16 +77,20 @@ class Targets:
 
     def update(self, group: TargetGroup) -> None:
         """Registers and deregisters."""
+        changed = group.health_check != self._group.health_check
         self._group = group
+        loop = asyncio.get_running_loop()
         kept: set[Target] = set()
         for member in list(self._members):
             if member.health == "draining":
                 continue
             if member.target in group.targets and member.protocol == group.protocol:
                 kept.add(member.target)
+                if changed:
+                    self._checks[member].cancel()
+                    self._checks[member] = loop.create_task(self._watch(member))
             else:
                 self._deregister(member)
-        loop = asyncio.get_running_loop()
         for target in dict.fromkeys(group.targets):
             if target not in kept:
                 member = Member(target=target, protocol=group.protocol)

@@ -68,6 +68,8 @@ def trust_store(bundle: str, revocation_lists: tuple[str, ...] = ()) -> TrustSto
 
 
 def _authorities(bundle: str) -> list[x509.Certificate]:
+    if not bundle.strip():
+        raise ConfigurationRefused("trust_store_pem: is empty; at least one certificate is needed")
     authorities: list[x509.Certificate] = []
     block: list[str] | None = None
     for number, line in enumerate(bundle.removesuffix("\n").split("\n"), 1):

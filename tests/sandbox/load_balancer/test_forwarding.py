@@ -212,6 +212,9 @@ def test_a_target_that_refuses_connections_is_left_out_before_its_health_check_s
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     assert [client.ask().echo["name"] for _ in range(4)] == ["two"] * 4
     assert listener.target_health()[one.target] == "healthy"
+    # A new health check is not held up by the interval of the old one.
+    listener.update(sandbox.configuration(target_group=sandbox.group(one, two)))
+    sandbox.until(lambda: listener.target_health()[one.target] == "unhealthy")
 
 
 def test_without_targets_the_answer_is_503_and_from_a_failing_one_502(sandbox: Any) -> None:

@@ -32,7 +32,7 @@ def test_a_bundle_of_pem_blocks_and_comments_is_read(certificates: Any) -> None:
         (lambda pem: f"# made-up\n{pem}", "no hyphen"),
         (lambda pem: pem.replace("\n", "\r\n"), "line 1"),
         (lambda pem: pem.replace("-----END CERTIFICATE-----\n", ""), "has no end"),
-        (lambda _: "", "blank"),
+        (lambda _: "", "is empty"),
         (lambda _: "# nothing\n", "holds no certificate"),
         (lambda pem: pem * 26, "26 certificates; at most 25"),
         (lambda _: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate"),
@@ -112,8 +112,19 @@ def test_mutual_tls_needs_tls(sandbox: Any) -> None:
 
 def test_only_headers_that_a_listener_adds_can_be_renamed(sandbox: Any) -> None:
     configuration = sandbox.configuration(header_names={"X-Amzn-Mtls-Clientcert-Leafs": "x"})
-    with pytest.raises(ConfigurationRefused, match="x-amzn-mtls-clientcert-leafs"):
+    with pytest.raises(ConfigurationRefused, match="X-Amzn-Mtls-Clientcert-Leafs"):
         Listener(configuration, print, print)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 41, "a:b", "a b", "a\r\nb"])
+def test_a_header_gets_a_name_that_headers_can_have_and_errors_keep_it_secret(
+    sandbox: Any, name: str
+) -> None:
+    header = "X-Amzn-Mtls-Clientcert-Leaf"
+    with pytest.raises(ConfigurationRefused, match="1 to 40 letters") as caught:
+        Listener(sandbox.configuration(header_names={header: name}), print, print)
+    assert not name or name not in str(caught.value)
+    Listener(sandbox.configuration(header_names={header: "x" * 40}), print, print)
 
 
 def test_a_refused_update_leaves_what_holds(sandbox: Any) -> None:
