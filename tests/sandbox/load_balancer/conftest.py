@@ -227,6 +227,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
         self._echo(b"")
 
     def do_POST(self) -> None:
+        self.target.posts.put(self.path)
         self._echo(self._body())
 
     def _body(self) -> bytes:
@@ -269,6 +270,7 @@ class EchoServer(http.server.ThreadingHTTPServer):
     def __init__(self, name: str, context: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), Echo)
         self.name, self.health_status = name, 200
+        self.posts: queue.SimpleQueue[str] = queue.SimpleQueue()
         if context is not None:
             self.socket = context.wrap_socket(self.socket, server_side=True)
         self.target = Target(host="127.0.0.1", port=self.server_address[1])

@@ -206,10 +206,13 @@ def test_keys_that_load_balancers_take_are_let_in(sandbox: Any, kind: str) -> No
     _let_in(sandbox, _listener(sandbox), client, ssl.TLSVersion.TLSv1_3)
 
 
-@VERSIONS
-def test_a_signature_with_sha1_is_refused(sandbox: Any, version: ssl.TLSVersion) -> None:
+@pytest.mark.parametrize(
+    "ssl_policy", ["ELBSecurityPolicy-TLS13-1-2-Res-2021-06", "ELBSecurityPolicy-2016-08"]
+)
+def test_a_signature_with_sha1_is_refused_whatever_the_policy(sandbox: Any, ssl_policy: str) -> None:
+    version = ssl.TLSVersion.TLSv1_2
     authority = sandbox.make.authority(key=rsa.generate_private_key(65537, 2048))
-    listener = _listener(sandbox, trust_store_pem=authority.pem)
+    listener = _listener(sandbox, trust_store_pem=authority.pem, ssl_policy=ssl_policy)
     client = sandbox.make.leaf(authority)
     weak = sandbox.make.signed_with_sha1(client, authority)
     assert _refused(sandbox, listener, weak, version)[0] == "ClientCertTypeUnsupported"

@@ -256,7 +256,7 @@ def test_a_deregistered_target_drains(sandbox: Any) -> None:
     client.connection.putrequest("POST", "/")
     client.connection.putheader("Content-Length", "6")
     client.connection.endheaders(b"abc")
-    sandbox.until(lambda: _busy(listener))
+    assert one.posts.get(timeout=20) == "/"
     listener.update(sandbox.configuration(target_group=sandbox.group(two)))
     sandbox.until(lambda: listener.target_health().get(two.target) == "healthy")
     assert listener.target_health()[one.target] == "draining"
@@ -308,6 +308,20 @@ def test_requests_beyond_the_limits_or_with_two_meanings_end_here(
     listener = sandbox.listen(configuration)
     answer = _exchange(listener.port, sandbox.context(sandbox.app), request_text.encode())
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize(("mode", "answers"), [("monitor", 2), ("defensive", 1)])
+def test_after_a_request_with_two_meanings_the_connection_ends_in_defensive_mode(
+    sandbox: Any, mode: str, answers: int
+) -> None:
+    target = sandbox.target()
+    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(target), desync_mode=mode))
+    requests = (
+        b"GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 3\r\n\r\n"
+        b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    got = _exchange(listener.port, sandbox.context(sandbox.app), requests)
+    assert got.count(b"HTTP/1.1 200 ") == answers
 
 
 def test_plain_http_to_a_secure_listener_is_no_connection(sandbox: Any) -> None:
@@ -412,10 +426,6 @@ def _exchange(port: int, context: ssl.SSLContext | None, request: bytes, host: s
             while part := connection.recv(65536):
                 answer += part
             return answer
-
-
-def _busy(listener: Any) -> bool:
-    return any(member.busy for member in listener._targets._members)
 
 
 def _has_ipv6() -> bool:
