@@ -26,7 +26,7 @@ TLS_CIPHER_SUITE = "X-Amzn-TLS-Cipher-Suite"
 RENAMEABLE = (CHAIN, LEAF, SERIAL_NUMBER, ISSUER, SUBJECT, VALIDITY, TLS_VERSION, TLS_CIPHER_SUITE)
 
 _SAFE = "+=/"
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_NOT_PRINTABLE_ASCII = re.compile(r"[^\x20-\x7e]")
 
 
 def encoded(text: str) -> str:
@@ -41,8 +41,11 @@ def serial_number(certificate: x509.Certificate) -> str:
 
 
 def distinguished_name(name: x509.Name) -> str:
-    """RFC 2253, the most specific RDN first; control characters as pairs of hexadecimal digits."""
-    return _CONTROL.sub(lambda found: f"\\{ord(found[0]):02X}", name.rfc4514_string())
+    """RFC 2253, the most specific RDN first.
+
+    Bytes of UTF-8 that are no printable ASCII are pairs of hexadecimal digits, as OpenSSL writes them.
+    """
+    return _NOT_PRINTABLE_ASCII.sub(_pairs, name.rfc4514_string())
 
 
 def validity(certificate: x509.Certificate) -> str:
@@ -71,6 +74,10 @@ def passthrough_headers(chain: Sequence[x509.Certificate]) -> dict[str, str]:
         chain: As the client presented it, its own certificate first.
     """
     return {CHAIN: encoded("".join(pem(certificate) for certificate in chain))} if chain else {}
+
+
+def _pairs(found: re.Match[str]) -> str:
+    return "".join(f"\\{byte:02X}" for byte in found[0].encode())
 
 
 def _date(moment: datetime) -> str:
