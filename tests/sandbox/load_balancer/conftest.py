@@ -6,6 +6,7 @@ import base64
 import http.client
 import http.server
 import json
+import logging
 import queue
 import ssl
 import threading
@@ -424,7 +425,11 @@ def certificates() -> Certificates:
 
 
 @pytest.fixture
-def sandbox(certificates: Certificates, tmp_path: Path) -> Iterator[Sandbox]:
+def sandbox(
+    certificates: Certificates, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> Iterator[Sandbox]:
     made = Sandbox(certificates, tmp_path)
     yield made
     made.end()
+    # Whatever clients and targets do, nothing of it is a surprise.
+    assert [record for record in caplog.get_records("call") if record.levelno >= logging.ERROR] == []

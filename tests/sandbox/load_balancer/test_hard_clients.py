@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 import ssl
 import threading
@@ -175,6 +176,30 @@ def test_updates_in_the_middle_of_traffic_lose_no_request(sandbox: Any) -> None:
         statuses = [status for one_of in asked for status in one_of.result(timeout=60)]
     assert len(statuses) > 4
     assert set(statuses) == {200}
+
+
+def test_nonsense_surprises_nobody(sandbox: Any) -> None:
+    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    context = sandbox.context(sandbox.app)
+    chance = random.Random(7)  # noqa: S311 - the same nonsense each time
+    requests = (
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+        b"GET /?a=%20 HTTP/1.1\r\nHost: [::1]:1\r\nConnection: close\r\nX-Forwarded-For: a\r\n\r\n",
+    )
+    for turn in range(60):
+        data = bytearray(requests[turn % 3])
+        for _ in range(chance.randrange(1, 4)):
+            data[chance.randrange(len(data))] = chance.randrange(256)
+        with _connect(listener, context) as client:
+            client.sendall(data)
+            # One leaves at once; the other says no more, and waits for the end.
+            client.shutdown(socket.SHUT_WR if turn % 2 else socket.SHUT_RDWR)
+            while turn % 2 and client.recv(65536):
+                continue
+        with _connect(listener, None) as raw:
+            raw.sendall(bytes([22, 3, 1]) + chance.randbytes(300) if turn % 2 else bytes(data))
+    assert sandbox.client(listener, context).ask().status == 200
 
 
 def test_a_redirect_for_a_host_that_is_none_is_refused(sandbox: Any) -> None:
