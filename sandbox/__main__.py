@@ -40,6 +40,7 @@ class LogSource(StrEnum):
     SANDBOX = "sandbox"
     MACHINES = "machines"
     RDS = "rds"
+    GATEWAY = "gateway"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`logs`: what the engine, the resident process, the machines, PostgreSQL and RDS have written."""
+"""`logs`: what engine, resident process, machines, PostgreSQL, RDS and gateway have written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from sandbox.state import State
 
 FOLLOW_SECONDS = 0.3
-SOURCES = ("engine", "sandbox", "machines", "rds")
+SOURCES = ("engine", "sandbox", "machines", "rds", "gateway")
 
 
 def log_files(state: State, source: str | None = None) -> list[Path]:
@@ -24,6 +24,12 @@ def log_files(state: State, source: str | None = None) -> list[Path]:
         "sandbox": [state.serve_log],
         "machines": sorted(
             [*state.machines.glob("*/node.log"), *state.machines.glob("*/root/var/log/**/*")],
+        ),
+        "gateway": sorted(
+            [
+                *state.load_balancing.glob("logs/*/*.log"),
+                *state.auto_scaling.glob("groups/*/instances/*/*.log"),
+            ]
         ),
         "rds": sorted([*state.rds.glob("*/*.log"), *state.rds.glob("*/server/log/*.log")]),
     }

@@ -30,7 +30,7 @@ PORT_NAMES = ("aws", "metadata", "provider-aws", "provider-tls", "provider-postg
 HAND_OVER = signal.SIGHUP
 STILL_WANTED_SECONDS = 1.0
 # What the resident process loads; when it changes on disk, `up` starts a new one.
-CODE = ("sandbox", "postgres")
+CODE = ("sandbox", "postgres", "gateway", "pgpasswordless")
 
 _log = logging.getLogger("sandbox.serve")
 
@@ -107,9 +107,12 @@ def _services(
     At the end PostgreSQL is stopped too, unless a successor takes over.
     """
     # Slow to import, and only this process needs them.
+    from sandbox.auto_scaling.groups import Groups
     from sandbox.aws_endpoint import AwsEndpoint
+    from sandbox.certificate_manager.certificates import Certificates
     from sandbox.functions import Functions
     from sandbox.functions import api as lambda_api
+    from sandbox.load_balancing.load_balancers import LoadBalancers
     from sandbox.machines import Machines
     from sandbox.providers.aws import AwsProvider
     from sandbox.providers.postgresql import PostgresqlProvider
@@ -132,11 +135,24 @@ def _services(
         stack.callback(lambda: databases.stop() if handing_over() else databases.stop_all())
         lambda_functions = Functions(state.root, endpoint)
         stack.callback(lambda_functions.stop)
+        certificates = Certificates(state.root)
+        balancers = LoadBalancers(state.root, certificates)
+        stack.callback(balancers.stop)
+        groups = Groups(state.root, endpoint, balancers, state.user)
+        stack.callback(lambda: groups.stop() if handing_over() else groups.stop_all())
         endpoint.serve(rds_api.SERVICE, rds_api.RdsApi(databases))
         endpoint.serve(lambda_api.SERVICE, lambda_api.LambdaApi(lambda_functions))
         served: dict[str, int] = {}
         for provider in (
-            AwsProvider(endpoint, machines, rds=databases, functions_of_lambda=lambda_functions),
+            AwsProvider(
+                endpoint,
+                machines,
+                rds=databases,
+                functions_of_lambda=lambda_functions,
+                certificates_of_acm=certificates,
+                balancers=balancers,
+                groups=groups,
+            ),
             TlsProvider(),
             PostgresqlProvider(endpoint.operator),
         ):
@@ -147,6 +163,10 @@ def _services(
             _log.info("stand-in for %s on port %d", provider.package, server.port)
         machines.start()
         databases.start()
+        certificates.prepare()
+        # Listeners first: groups register their instances there.
+        balancers.start()
+        groups.start()
         yield endpoint.url, served
 
 

@@ -26,6 +26,9 @@ ELSEWHERE_NAME = "passwordless-postgres"
 FIRST_PORT = 20_000
 RDS = "rds"
 RDS_CA_BUNDLE = "rds-ca-bundle.pem"
+PUBLIC_CA_BUNDLE = "public-ca-bundle.pem"
+LOAD_BALANCING = "load-balancing"
+AUTO_SCALING = "auto-scaling"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,21 @@ class State:
         """The authorities of the RDS instances, for clients."""
         return self.root / RDS_CA_BUNDLE
 
+    @property
+    def public_ca_bundle(self) -> Path:
+        """The authority of the certificates that stand for public ones, for clients."""
+        return self.root / PUBLIC_CA_BUNDLE
+
+    @property
+    def load_balancing(self) -> Path:
+        """The load balancers, with their logs."""
+        return self.root / LOAD_BALANCING
+
+    @property
+    def auto_scaling(self) -> Path:
+        """The auto scaling groups, with their instances."""
+        return self.root / AUTO_SCALING
+
     def ports(self, names: tuple[str, ...], is_ours: Callable[[int], bool]) -> dict[str, int]:
         """A free TCP port for each name, the same one on every call.
 
@@ -111,7 +129,7 @@ class State:
             kept = {}
         for name in names:
             if name not in kept or not (port_is_free(kept[name]) or is_ours(kept[name])):
-                kept[name] = _new_port(set(kept.values()))
+                kept[name] = new_port(set(kept.values()))
         replace_file(file, json.dumps(kept, indent=2) + "\n")
         return {name: kept[name] for name in names}
 
@@ -164,7 +182,12 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def _new_port(taken: set[int]) -> int:
+def new_port(taken: set[int]) -> int:
+    """A free TCP port of loopback, none of `taken`.
+
+    Raises:
+        SandboxError: there is none.
+    """
     # Below the range from which the kernel takes ports for outgoing connections: one of those could
     # hold the port at the moment when a server starts again.
     try:

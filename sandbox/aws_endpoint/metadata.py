@@ -90,15 +90,19 @@ class MetadataService:
         """Ends."""
         self._server.stop()
 
-    def register(self, facts: InstanceFacts) -> str:
-        """The base address for AWS_EC2_METADATA_SERVICE_ENDPOINT of an instance; the same while this "
-        "process lives."""
+    def register(self, facts: InstanceFacts, path: str | None = None) -> str:
+        """The base address for AWS_EC2_METADATA_SERVICE_ENDPOINT of an instance, the same for this process.
+
+        Args:
+            facts: What the instance reads there.
+            path: A secret from `new_path` that the caller keeps, for a program that outlives this process.
+        """
         with self._lock:
-            for path, instance in self._instances.items():
+            for known, instance in self._instances.items():
                 if instance.facts.instance_id == facts.instance_id:
                     instance.facts = facts
-                    return f"{self._server.url}/{path}"
-            path = secrets.token_urlsafe(24)
+                    return f"{self._server.url}/{known}"
+            path = path or new_path()
             self._instances[path] = _Instance(facts)
             return f"{self._server.url}/{path}"
 
@@ -200,6 +204,11 @@ class MetadataService:
             key = self._credentials.issue(session)
             instance.key, instance.key_role = key, role.role_id
         return key
+
+
+def new_path() -> str:
+    """A path that nobody can guess."""
+    return secrets.token_urlsafe(24)
 
 
 def _new_token(instance: _Instance, request: HttpRequest) -> HttpResponse:

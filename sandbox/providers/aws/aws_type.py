@@ -14,9 +14,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from sandbox.auto_scaling.groups import Groups
 from sandbox.aws_endpoint import AwsEndpoint
 from sandbox.aws_endpoint.credentials import ACCOUNT, REGION
+from sandbox.certificate_manager.certificates import Certificates
 from sandbox.functions import Functions
+from sandbox.load_balancing.load_balancers import LoadBalancers
 from sandbox.machines import Machines
 from sandbox.providers.autonaming import automatic_name
 from sandbox.providers.aws.registry import Record, Registry
@@ -36,6 +39,9 @@ class Surroundings:
     registry: Registry
     databases: Databases | None = None
     functions: Functions | None = None
+    certificates: Certificates | None = None
+    load_balancers: LoadBalancers | None = None
+    groups: Groups | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +114,9 @@ class AwsType(ResourceType):
         self.registry = surroundings.registry
         self.functions = surroundings.functions
         self.databases = surroundings.databases
+        self.certificates = surroundings.certificates
+        self.load_balancers = surroundings.load_balancers
+        self.groups = surroundings.groups
 
     # What subclasses say.
 

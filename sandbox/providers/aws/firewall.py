@@ -27,7 +27,12 @@ class SecurityGroup(AwsType):
     defaults: ClassVar[Mapping[str, Any]] = {"description": "Managed by Pulumi", "revokeRulesOnDelete": False}
     name_property = "name"
     replace_on = frozenset({"description", "name", "namePrefix", "vpcId", "region"})
-    blockers = (NETWORK_INTERFACE, "aws:ec2/instance:Instance", "aws:rds/instance:Instance")
+    blockers = (
+        NETWORK_INTERFACE,
+        "aws:ec2/instance:Instance",
+        "aws:lb/loadBalancer:LoadBalancer",
+        "aws:rds/instance:Instance",
+    )
     not_deletable = (
         "deleting Security Group ({id}): api error DependencyViolation: resource {id} has a dependent object"
     )

@@ -88,7 +88,13 @@ class Subnet(AwsType):
     replace_on = frozenset(
         {"vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "ipv6Native", "outpostArn", "region"}
     )
-    blockers = (NETWORK_INTERFACE, "aws:ec2/instance:Instance", "aws:ec2/natGateway:NatGateway")
+    blockers = (
+        NETWORK_INTERFACE,
+        "aws:autoscaling/group:Group",
+        "aws:ec2/instance:Instance",
+        "aws:ec2/natGateway:NatGateway",
+        "aws:lb/loadBalancer:LoadBalancer",
+    )
     not_deletable = (
         "deleting: api error DependencyViolation: The subnet '{id}' has dependencies and cannot be deleted."
     )

@@ -6,13 +6,18 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sandbox.auto_scaling.groups import Groups
 from sandbox.aws_endpoint import AwsEndpoint
 from sandbox.aws_endpoint.credentials import ACCOUNT
+from sandbox.certificate_manager.certificates import Certificates
 from sandbox.functions import Functions
+from sandbox.load_balancing.load_balancers import LoadBalancers
 from sandbox.machines import Machines
 from sandbox.providers.aws import (
     access,
+    auto_scaling,
     buckets,
+    certificates,
     compute,
     database_events,
     database_groups,
@@ -20,6 +25,9 @@ from sandbox.providers.aws import (
     firewall,
     keys,
     lambda_functions,
+    launch_templates,
+    listeners,
+    load_balancers,
     monitoring,
     name_service,
     network,
@@ -27,6 +35,8 @@ from sandbox.providers.aws import (
     parameters,
     routes,
     secrets,
+    target_groups,
+    trust_stores,
     volumes,
 )
 from sandbox.providers.aws.aws_type import AwsType, Surroundings
@@ -40,12 +50,16 @@ TYPES: Sequence[type[AwsType]] = (
     access.InstanceProfile,
     access.Role,
     access.RolePolicy,
+    auto_scaling.Group,
+    auto_scaling.Policy,
     buckets.Bucket,
     buckets.BucketOwnershipControls,
     buckets.BucketPolicy,
     buckets.BucketPublicAccessBlock,
     buckets.BucketServerSideEncryptionConfiguration,
     buckets.BucketVersioning,
+    certificates.Certificate,
+    certificates.CertificateValidation,
     compute.Instance,
     compute.NetworkInterface,
     database_events.EventSubscription,
@@ -59,6 +73,9 @@ TYPES: Sequence[type[AwsType]] = (
     keys.Alias,
     keys.Key,
     lambda_functions.LambdaFunction,
+    launch_templates.LaunchTemplate,
+    listeners.Listener,
+    load_balancers.LoadBalancer,
     monitoring.LogGroup,
     monitoring.MetricAlarm,
     name_service.Record,
@@ -78,6 +95,9 @@ TYPES: Sequence[type[AwsType]] = (
     secrets.Secret,
     secrets.SecretPolicy,
     secrets.SecretVersion,
+    target_groups.TargetGroup,
+    trust_stores.TrustStore,
+    trust_stores.TrustStoreRevocation,
     volumes.Volume,
     volumes.VolumeAttachment,
 )
@@ -92,6 +112,9 @@ class AwsProvider(Provider):
         state_dir: The sandbox's state folder; the registry lies in its `aws`.
         rds: Brings RDS instances to life; without it they can only be previewed.
         functions_of_lambda: The same for Lambda functions.
+        certificates_of_acm: The same for certificates.
+        balancers: The same for load balancers.
+        groups: The same for auto scaling groups.
     """
 
     def __init__(
@@ -99,12 +122,25 @@ class AwsProvider(Provider):
         endpoint: AwsEndpoint,
         machines: Machines,
         state_dir: Path | None = None,
+        *,
         rds: Databases | None = None,
         functions_of_lambda: Functions | None = None,
+        certificates_of_acm: Certificates | None = None,
+        balancers: LoadBalancers | None = None,
+        groups: Groups | None = None,
     ) -> None:
         """See the class."""
         self.registry = Registry((state_dir or endpoint.state_dir) / "aws" / "resources.sqlite")
-        surroundings = Surroundings(endpoint, machines, self.registry, rds, functions_of_lambda)
+        surroundings = Surroundings(
+            endpoint,
+            machines,
+            self.registry,
+            rds,
+            functions_of_lambda,
+            certificates_of_acm,
+            balancers,
+            groups,
+        )
         super().__init__("aws", [kind(surroundings) for kind in TYPES], functions(endpoint))
         endpoint.on_write(machines.notice)
 

@@ -1,0 +1,1 @@
+"""EC2 Auto Scaling: groups whose instances run the shipped gateway as processes on loopback."""

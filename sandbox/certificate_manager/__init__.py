@@ -1,0 +1,1 @@
+"""Certificate Manager: certificates by an authority that stands for the public ones."""
