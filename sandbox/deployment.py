@@ -74,7 +74,12 @@ class Deployment:
                 self._mend(step)
                 salt = self._make_stack()
                 copy = self._state.pulumi / "Pulumi.sandbox.yaml"
-                replace_file(copy, stack_file.completed(ports, self._state.rds_ca_bundle, salt))
+                replace_file(
+                    copy,
+                    stack_file.completed(
+                        ports, self._state.rds_ca_bundle, self._state.public_ca_bundle, salt
+                    ),
+                )
                 account = self._run(copy, step)
                 step.result = account.summary()
             return Deployed(

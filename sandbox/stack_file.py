@@ -10,13 +10,16 @@ from typing import Any
 import yaml
 
 from sandbox.errors import SandboxError
+from sandbox.public_zone import PUBLIC_ZONE, PUBLIC_ZONE_ID
 from sandbox.state import CHECKOUT
 
 PROJECT = "passwordless-postgres"
 SELF_MANAGED = f"{PROJECT}:selfManaged"
 RDS = f"{PROJECT}:rds"
+GATEWAY = f"{PROJECT}:gateway"
 SELF_MANAGED_PORT = "postgresql"
 RDS_PORT = "rds"
+GATEWAY_PORT = "gateway"
 DEFAULT_FILE = CHECKOUT / "stacks" / "Pulumi.sandbox.yaml"
 DEFAULT_MAJOR = 17
 
@@ -44,18 +47,26 @@ class StackFile:
         sections = (self.document["config"].get(name) for name in (SELF_MANAGED, RDS))
         return [section for section in sections if isinstance(section, dict)]
 
-    def completed(self, ports: Mapping[str, int], ca_bundle: Path, salt: str) -> str:
+    def completed(self, ports: Mapping[str, int], ca_bundle: Path, public_ca_bundle: Path, salt: str) -> str:
         """The text for the engine: what only the sandbox knows, and the salt of its passphrase.
 
         Args:
-            ports: Where its servers listen: `postgresql` the self-managed one, `rds` RDS.
+            ports: Where its servers listen: `postgresql` the self-managed one, `rds` RDS, `gateway` the
+                gateway's load balancer.
             ca_bundle: The authorities of its RDS.
+            public_ca_bundle: The authority of its Certificate Manager.
             salt: Of the passphrase.
         """
         config = dict(self.document["config"])
         own = {
             SELF_MANAGED: {"port": ports.get(SELF_MANAGED_PORT)},
             RDS: {"port": ports.get(RDS_PORT), "caBundle": str(ca_bundle)},
+            GATEWAY: {
+                "port": ports.get(GATEWAY_PORT),
+                "caBundle": str(public_ca_bundle),
+                "domainName": PUBLIC_ZONE,
+                "hostedZoneId": PUBLIC_ZONE_ID,
+            },
         }
         for name, values in own.items():
             if isinstance(config.get(name), dict):

@@ -24,7 +24,7 @@ from sandbox.deployment import STACK, Deployed, Deployment, DeploymentError
 from sandbox.errors import SandboxError
 from sandbox.state import State, replace_file
 
-PORTS = (stack_file.SELF_MANAGED_PORT, stack_file.RDS_PORT)
+PORTS = (stack_file.SELF_MANAGED_PORT, stack_file.RDS_PORT, stack_file.GATEWAY_PORT)
 
 
 def up(state: State, file: Path, progress: Progress) -> list[str]:

@@ -40,7 +40,7 @@ def listener_configuration(
         revocation_lists=tuple(pem for _, pem in sorted(revocations)),
         ignore_expiry=listener.ignore_expiry,
         advertise_ca_names=listener.advertise_ca_names,
-        header_names=tuple(sorted(listener.header_names.items())),
+        header_names=dict(listener.header_names),
         target_group=RunningTargetGroup(
             targets=tuple(sorted(targets)),
             protocol="HTTPS",
@@ -74,8 +74,8 @@ def matched_statuses(matcher: str) -> Iterator[int]:
         ValueError: It has another form, or holds a status below 200 or above 499.
     """
     for part in matcher.split(","):
-        first, _, last = part.partition("-")
-        low, high = int(first), int(last or first)
+        first, dash, last = part.partition("-")
+        low, high = int(first), int(last if dash else first)
         if not 200 <= low <= high <= 499:
             raise ValueError(f"{part!r}: status codes between 200 and 499 are allowed")
         yield from range(low, high + 1)

@@ -21,15 +21,24 @@ def test_the_copy_has_port_and_salt_and_everything_else_as_it_was(tmp_path: Path
     text = (
         "config:\n  aws:region: eu-central-1\n  passwordless-postgres:selfManaged: {major: 16, port: 5432}\n"
         "  passwordless-postgres:rds: {major: 17}\n"
+        "  passwordless-postgres:gateway: {maximumSize: 3, port: 443}\n"
     )
     path = write(tmp_path, text)
     read = stack_file.read(path)
-    copy = yaml.safe_load(read.completed({"postgresql": 20001, "rds": 20002}, Path("/s/ca.pem"), "v1:salt"))
+    ports = {"postgresql": 20001, "rds": 20002, "gateway": 20003}
+    copy = yaml.safe_load(read.completed(ports, Path("/s/ca.pem"), Path("/s/public.pem"), "v1:salt"))
     assert copy == {
         "config": {
             "aws:region": "eu-central-1",
             "passwordless-postgres:selfManaged": {"major": 16, "port": 20001},
             "passwordless-postgres:rds": {"major": 17, "port": 20002, "caBundle": "/s/ca.pem"},
+            "passwordless-postgres:gateway": {
+                "maximumSize": 3,
+                "port": 20003,
+                "caBundle": "/s/public.pem",
+                "domainName": "localhost",
+                "hostedZoneId": "Z0000000000000SANDBOX",
+            },
         },
         "encryptionsalt": "v1:salt",
     }
@@ -40,7 +49,7 @@ def test_values_keep_their_types(tmp_path: Path) -> None:
     path = write(
         tmp_path, 'config:\n  passwordless-postgres:tags: {number: 17, text: "17", none: null, yes: "yes"}\n'
     )
-    copy = yaml.safe_load(stack_file.read(path).completed({}, tmp_path, "s"))
+    copy = yaml.safe_load(stack_file.read(path).completed({}, tmp_path, tmp_path, "s"))
     assert copy["config"]["passwordless-postgres:tags"] == {
         "number": 17,
         "text": "17",

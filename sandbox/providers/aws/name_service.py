@@ -10,6 +10,7 @@ from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, gi
 from sandbox.providers.aws.network import NO_SUCH_VPC, VPC
 from sandbox.providers.properties import UNKNOWN
 from sandbox.providers.resource_type import Failure, Properties, Refused
+from sandbox.public_zone import PUBLIC_ZONE, PUBLIC_ZONE_ID
 
 ZONE = "aws:route53/zone:Zone"
 RECORD = "aws:route53/record:Record"
@@ -128,23 +129,33 @@ class Record(AwsType):
 
     def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
         """Unknown zone, a name outside it, or a record that is there."""
-        refusal = "creating Route53 Record: api error NoSuchHostedZone: No hosted zone found with ID: {id}"
-        zone = self.existing(ZONE, inputs["zoneId"], refusal)
+        zone = self._zone_name(inputs["zoneId"])
+        if zone is None:
+            raise Refused(
+                "creating Route53 Record: api error NoSuchHostedZone: No hosted zone found with ID: "
+                f"{inputs['zoneId']}"
+            )
         if self.taken(resource, resource_id) and not inputs["allowOverwrite"]:
             raise Refused(
                 "creating Route53 Record: api error InvalidChangeBatch: [Tried to create resource record "
                 "set [name='"
-                f"{_full(inputs['name'], zone.inputs['name'])}.', type='{inputs['type']}'] but it already "
+                f"{_full(inputs['name'], zone)}.', type='{inputs['type']}'] but it already "
                 "exists]"
             )
 
     def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
         """The full name: what does not end in the zone's name gets it."""
         del resource, resource_id
-        zone = self.registry.get(ZONE, inputs["zoneId"]) if known(inputs["zoneId"]) else None
+        zone = self._zone_name(inputs["zoneId"]) if known(inputs["zoneId"]) else None
         if zone is None or not known(inputs["name"]):
             return {"fqdn": UNKNOWN}
-        return {"fqdn": _full(inputs["name"], zone.inputs["name"])}
+        return {"fqdn": _full(inputs["name"], zone)}
+
+    def _zone_name(self, zone_id: str) -> str | None:
+        if zone_id == PUBLIC_ZONE_ID:
+            return PUBLIC_ZONE
+        zone = self.registry.get(ZONE, zone_id)
+        return None if zone is None else zone.inputs["name"]
 
 
 def _full(name: str, zone: str) -> str:

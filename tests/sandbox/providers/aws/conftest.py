@@ -10,13 +10,17 @@ import grpc
 import pytest
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
+from sandbox.auto_scaling.groups import Groups
 from sandbox.aws_endpoint import AwsEndpoint
+from sandbox.certificate_manager.certificates import Certificates
 from sandbox.functions import Functions
+from sandbox.load_balancing.load_balancers import LoadBalancers
 from sandbox.machines import Machines
 from sandbox.providers.aws import AwsProvider
 from sandbox.providers.properties import decode, encode
 from sandbox.providers.servicer import ProviderServer
 from sandbox.rds.databases import Databases
+from sandbox.server_user import server_user
 
 STACK = "urn:pulumi:sandbox::passwordless-postgres::"
 
@@ -36,8 +40,19 @@ class Engine:
         )
         self.machines.start()
         self.functions = Functions(self.folder, self.endpoint)
+        self.certificates = Certificates(self.folder)
+        self.balancers = LoadBalancers(self.folder, self.certificates)
+        self.balancers.start()
+        self.groups = Groups(self.folder, self.endpoint, self.balancers, server_user())
+        self.groups.start()
         self.provider = AwsProvider(
-            self.endpoint, self.machines, rds=self.open_databases(), functions_of_lambda=self.functions
+            self.endpoint,
+            self.machines,
+            rds=self.open_databases(),
+            functions_of_lambda=self.functions,
+            certificates_of_acm=self.certificates,
+            balancers=self.balancers,
+            groups=self.groups,
         )
         self.server = ProviderServer(self.provider)
         self.server.start()
@@ -52,6 +67,8 @@ class Engine:
     def close(self) -> None:
         self.channel.close()
         self.server.stop()
+        self.groups.stop()
+        self.balancers.stop()
         self.machines.stop()
         self.provider.registry.close()
         self.endpoint.stop()
@@ -141,4 +158,5 @@ class Engine:
 def engine(tmp_path: Path) -> Iterator[Engine]:
     running = Engine(tmp_path)
     yield running
+    running.groups.stop_all()
     running.close()
