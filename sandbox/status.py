@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox import processes, resident
 from sandbox.checkpoint import Checkpoint
 from sandbox.deployment import STACK
+from sandbox.processes import Identity
 from sandbox.serve import Addresses
 from sandbox.stack_file import PROJECT
 from sandbox.state import State
@@ -36,6 +37,8 @@ def status(state: State) -> dict[str, Any]:
             for resource in checkpoint.resources_of_type(REPORT_TYPE)
         ],
         "instances": _instances(state, addresses),
+        "loadBalancers": _load_balancers(state),
+        "groups": _groups(state),
         "processes": [
             {"pid": identity.pid, "program": processes.label(identity)}
             for identity in processes.ours(state.root)
@@ -95,6 +98,45 @@ def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]
     ]
 
 
+def _load_balancers(state: State) -> list[dict[str, Any]]:
+    """The listeners of load balancers, as they were declared."""
+    found = [_read(file) for file in sorted(state.load_balancing.glob("listeners/*.json"))]
+    return [
+        {"arn": listener["arn"], "port": listener["port"], "mode": listener["mode"]}
+        for listener in found
+        if listener is not None
+    ]
+
+
+def _groups(state: State) -> list[dict[str, Any]]:
+    """The auto scaling groups with their instances."""
+    groups = []
+    for file in sorted(state.auto_scaling.glob("groups/*/group.json")):
+        group = _read(file)
+        instances = [_read(each) for each in sorted(file.parent.glob("instances/*/instance.json"))]
+        if group is not None:
+            groups.append(
+                {
+                    "name": group["name"],
+                    "desired": group["desired"],
+                    "instances": [_group_instance(each) for each in instances if each is not None],
+                }
+            )
+    return groups
+
+
+def _group_instance(document: dict[str, Any]) -> dict[str, Any]:
+    process = document["process"]
+    alive = process is not None and Identity(pid=process["pid"], started=process["started"]).is_alive
+    return {
+        "instance": document["instanceId"],
+        "lifecycle": document["lifecycle"],
+        "templateVersion": document["template"]["version"],
+        "port": document["port"],
+        "pid": process["pid"] if alive else None,
+    }
+
+
 def _client(service: str, state: State, addresses: Addresses) -> Any:
     aws = resident.operator_environment(state, addresses)
     return boto3.client(
@@ -135,6 +177,16 @@ def as_text(document: dict[str, Any]) -> str:
             f"  PostgreSQL {instance['version']}",
             f"  parameters {instance['parameterGroup']}, {instance['parameterApplyStatus']}",
         ]
+    for listener in document["loadBalancers"]:
+        lines.append(f"listener     port {listener['port']}, mutual TLS {listener['mode']}")
+    for group in document["groups"]:
+        lines.append(f"group        {group['name']}, {group['desired']} desired")
+        for instance in group["instances"]:
+            runs = f"process {instance['pid']}" if instance["pid"] else "nothing runs"
+            lines.append(
+                f"  {instance['instance']} version {instance['templateVersion']} on port {instance['port']}, "
+                f"{instance['lifecycle']}, {runs}"
+            )
     for process in document["processes"]:
         lines.append(f"process      {process['pid']} {process['program']}")
     return "\n".join(lines)

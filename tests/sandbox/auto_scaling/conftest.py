@@ -47,7 +47,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         told = {"version": VERSION, "environment": dict(os.environ), "path": sys.path, "uid": os.getuid(),
-                "machine": json.loads(pathlib.Path(given.machine).read_text()), "pid": os.getpid()}
+                "machine": json.loads(pathlib.Path(given.machine).read_text()), "pid": os.getpid(),
+                "headers": list(self.headers.items())}
         body = json.dumps(told).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -75,6 +76,22 @@ def artifact(folder: Path, version: str) -> bytes:
         files.writestr("gateway/__main__.py", f"VERSION = {version!r}\n{PROGRAM}")
         files.writestr("gateway/identity.pem", identity)
     return content.getvalue()
+
+
+def machine_of(bucket: str, version: str, content: bytes, sha256: str = "") -> Machine:
+    """What an instance is told; the artifact's own SHA-256 unless another one is given."""
+    return Machine(
+        region="eu-central-1",
+        pointer="/gateway/pointer",
+        artifact=Artifact(
+            bucket=bucket,
+            key="gateway.zip",
+            version=version,
+            sha256=sha256 or hashlib.sha256(content).hexdigest(),
+        ),
+        port=8443,
+        metrics_port=9464,
+    )
 
 
 def user_data(machine: Machine) -> str:
@@ -128,18 +145,7 @@ class Scaling:
     def template(self, version: int = 1, *, content: bytes | None = None, sha256: str = "") -> LaunchTemplate:
         content = content if content is not None else artifact(self.folder, f"v{version}")
         put = self.s3.put_object(Bucket=BUCKET, Key="gateway.zip", Body=content)
-        machine = Machine(
-            region="eu-central-1",
-            pointer="/gateway/pointer",
-            artifact=Artifact(
-                bucket=BUCKET,
-                key="gateway.zip",
-                version=put["VersionId"],
-                sha256=sha256 or hashlib.sha256(content).hexdigest(),
-            ),
-            port=8443,
-            metrics_port=9464,
-        )
+        machine = machine_of(BUCKET, put["VersionId"], content, sha256)
         return LaunchTemplate(
             template_id="lt-0123456789abcdef0",
             version=version,

@@ -95,7 +95,7 @@ def status(folder: Path, port: int, identity: str | None) -> int:
         (TRUST_STORE, {"name": "-a", "caCertificatesBundleS3Bucket": "b", "caCertificatesBundleS3Key": "k"},
          "name", "begin with a hyphen"),
         (TARGET_GROUP, {"port": 8443, "protocol": "HTTPS", "vpcId": "v",
-                        "healthCheck": {"interval": 5, "timeout": 5}}, "healthCheck", "smaller than interval"),
+                        "healthCheck": {"interval": 5, "timeout": 5}}, "healthCheck", "must be smaller"),
         (TARGET_GROUP, {"port": 8443, "protocol": "HTTPS", "vpcId": "v", "healthCheck": {"matcher": "200-"}},
          "healthCheck", "matcher"),
         (TARGET_GROUP, {"port": 8443, "protocol": "HTTPS"}, "vpcId", "should be set"),
