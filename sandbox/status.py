@@ -126,14 +126,14 @@ def _groups(state: State) -> list[dict[str, Any]]:
 
 
 def _group_instance(document: dict[str, Any]) -> dict[str, Any]:
-    process = document["process"]
-    alive = process is not None and Identity(pid=process["pid"], started=process["started"]).is_alive
+    kept = document["process"]
+    process = Identity(pid=kept["pid"], started=kept["started"]) if kept else None
     return {
         "instance": document["instanceId"],
         "lifecycle": document["lifecycle"],
         "templateVersion": document["template"]["version"],
         "port": document["port"],
-        "pid": process["pid"] if alive else None,
+        "pid": process.pid if process is not None and process.is_alive else None,
     }
 
 
