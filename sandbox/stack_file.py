@@ -10,7 +10,6 @@ from typing import Any
 import yaml
 
 from sandbox.errors import SandboxError
-from sandbox.public_zone import PUBLIC_ZONE, PUBLIC_ZONE_ID
 from sandbox.state import CHECKOUT
 
 PROJECT = "passwordless-postgres"
@@ -64,8 +63,6 @@ class StackFile:
             GATEWAY: {
                 "port": ports.get(GATEWAY_PORT),
                 "caBundle": str(public_ca_bundle),
-                "domainName": PUBLIC_ZONE,
-                "hostedZoneId": PUBLIC_ZONE_ID,
             },
         }
         for name, values in own.items():

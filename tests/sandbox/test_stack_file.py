@@ -36,8 +36,6 @@ def test_the_copy_has_port_and_salt_and_everything_else_as_it_was(tmp_path: Path
                 "maximumSize": 3,
                 "port": 20003,
                 "caBundle": "/s/public.pem",
-                "domainName": "localhost",
-                "hostedZoneId": "Z0000000000000SANDBOX",
             },
         },
         "encryptionsalt": "v1:salt",
