@@ -17,6 +17,13 @@ from sandbox.providers.resource_type import Failure, Properties, Refused
 BUCKET = "aws:s3/bucket:Bucket"
 _NAME = re.compile(r"(?!xn--)(?!.*\.\.)[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 # Zones of S3's website endpoints; AWS General Reference, "Amazon S3 website endpoints".
+_LIFECYCLE_ACTIONS = (
+    "abortIncompleteMultipartUpload",
+    "expiration",
+    "noncurrentVersionExpiration",
+    "noncurrentVersionTransitions",
+    "transitions",
+)
 _HOSTED_ZONES = {
     "eu-central-1": "Z21DNDUVLTQW6Q",
     "eu-west-1": "Z1BKCTXD74EZPE",
@@ -270,6 +277,45 @@ class BucketServerSideEncryptionConfiguration(_BucketSetting):
                 }
             )
         client.put_bucket_encryption(Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
+
+
+class BucketLifecycleConfiguration(_BucketSetting):
+    """`s3.BucketLifecycleConfiguration`. Recorded: a sandbox does not live for as many days."""
+
+    token = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
+    required = ("bucket",)
+    defaults: ClassVar[Mapping[str, Any]] = {"transitionDefaultMinimumObjectSize": "all_storage_classes_128K"}
+
+    def problems(self, inputs: Properties) -> Iterable[Failure]:
+        """Rules with ids of their own, a known state, and something that they do after whole days."""
+        rules = inputs.get("rules")
+        if not isinstance(rules, list):
+            return
+        ids = [rule.get("id") for rule in rules if isinstance(rule, Mapping) and known(rule.get("id"))]
+        if len(set(ids)) != len(ids):
+            yield Failure("rules", f"InvalidArgument: Rule ID must be unique; there are {', '.join(ids)}")
+        for rule in rules:
+            if isinstance(rule, Mapping):
+                yield from _lifecycle_problems(rule)
+
+    def put(self, client: Any, bucket: str, inputs: Properties) -> None:
+        """Nothing: see the class."""
+
+    def remove(self, client: Any, bucket: str) -> None:
+        """Nothing: see the class."""
+
+
+def _lifecycle_problems(rule: Mapping[str, Any]) -> Iterable[Failure]:
+    for failure in choice_problem(rule, "status", ("Enabled", "Disabled")):
+        yield Failure("rules", failure.reason)
+    acts = [rule.get(name) for name in _LIFECYCLE_ACTIONS]
+    if not any(acts):
+        yield Failure("rules", "InvalidRequest: At least one action needs to be specified in a rule")
+    for act in acts:
+        for name in ("days", "noncurrentDays", "daysAfterInitiation"):
+            days = act.get(name) if isinstance(act, Mapping) else None
+            if known(days) and int(str(days)) < 1:
+                yield Failure("rules", f"expected {name} to be at least (1), got {days}")
 
 
 class BucketPolicy(_BucketSetting):

@@ -53,6 +53,7 @@ TYPES: Sequence[type[AwsType]] = (
     auto_scaling.Group,
     auto_scaling.Policy,
     buckets.Bucket,
+    buckets.BucketLifecycleConfiguration,
     buckets.BucketOwnershipControls,
     buckets.BucketPolicy,
     buckets.BucketPublicAccessBlock,

@@ -27,6 +27,7 @@ from tests.sandbox.providers.aws.gateway_parts import (
 )
 from tests.sandbox.rds.conftest import free_port
 
+LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
 ARN = "arn:aws:elasticloadbalancing:eu-central-1:123456789012"
 ACTION = [{"type": "forward", "targetGroupArn": f"{ARN}:targetgroup/gateway/0123456789abcdef"}]
 LISTENS = {
@@ -99,6 +100,10 @@ def status(folder: Path, port: int, identity: str | None) -> int:
         (TARGET_GROUP, {"port": 8443, "protocol": "HTTPS", "vpcId": "v", "healthCheck": {"matcher": "200-"}},
          "healthCheck", "matcher"),
         (TARGET_GROUP, {"port": 8443, "protocol": "HTTPS"}, "vpcId", "should be set"),
+        (LIFECYCLE, {"bucket": "b", "rules": [{"id": "end", "status": "Enabled"}]}, "rules", "At least one"),
+        (LIFECYCLE, {"bucket": "b", "rules": [{"status": "On", "expiration": {"days": 1}}]}, "rules", "one of"),
+        (LIFECYCLE, {"bucket": "b", "rules": [{"status": "Enabled", "expiration": {"days": 0}}]}, "rules",
+         "at least (1)"),
         (CERTIFICATE, {"domainName": "a b", "validationMethod": "DNS"}, "domainName", "no domain name"),
         (CERTIFICATE, {"domainName": "localhost"}, "validationMethod", "required"),
     ],
