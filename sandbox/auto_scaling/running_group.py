@@ -86,12 +86,6 @@ class RunningGroup:
         with self._steadied:
             self.group = group
             replace_file(self._folder / GROUP, group.model_dump_json(by_alias=True, indent=2) + "\n")
-            # Where instances register may have changed.
-            kept = {arn for arn, _ in self._registered} & set(group.target_group_arns)
-            gone = {(arn, identity) for arn, identity in self._registered if arn not in kept}
-        for arn, identity in gone:
-            self._load_balancers.deregister(arn, self._target(self._instances[identity]))
-            self._registered.discard((arn, identity))
         self._wakened.set()
 
     def close(self) -> None:
@@ -150,6 +144,7 @@ class RunningGroup:
         )
 
     def _step(self) -> None:
+        self._leave_target_groups()
         for instance in self.instances:
             if instance.instance.lifecycle == "pending" and instance.serves(self.group.health_path):
                 self._register(instance)
@@ -231,6 +226,13 @@ class RunningGroup:
             if identity == instance.instance.instance_id:
                 self._registered.discard((arn, identity))
                 self._load_balancers.deregister(arn, self._target(instance))
+
+    def _leave_target_groups(self) -> None:
+        """Leaves those that the group registers in no more."""
+        for arn, identity in list(self._registered):
+            if arn not in self.group.target_group_arns:
+                self._registered.discard((arn, identity))
+                self._load_balancers.deregister(arn, self._target(self._instances[identity]))
 
     def _is_healthy(self, instance: RunningInstance) -> bool:
         """Whether every listener that serves the group takes it for healthy."""

@@ -149,7 +149,7 @@ class RunningInstance:
         if self.process is None:
             return False
         # As a load balancer does, which does not look at a target's certificate either.
-        context = ssl.create_default_context()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         connection = http.client.HTTPSConnection(

@@ -24,15 +24,6 @@ class Kept(BaseModel):
     arn: str
 
 
-class LogPlace(BaseModel):
-    """Where a load balancer's log goes in S3."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bucket: str
-    prefix: str = ""
-
-
 class LoadBalancer(Kept):
     """A load balancer.
 
@@ -46,8 +37,6 @@ class LoadBalancer(Kept):
         tls_version_and_cipher_suite_headers: Whether the headers about TLS are added.
         forwarded_for_mode: What is done with `X-Forwarded-For`.
         forwarded_for_client_port: Whether the client's port goes into it.
-        access_log: Where a line per request goes, if anywhere.
-        connection_log: Where a line per connection goes, if anywhere.
     """
 
     name: str
@@ -59,8 +48,6 @@ class LoadBalancer(Kept):
     tls_version_and_cipher_suite_headers: bool = False
     forwarded_for_mode: ForwardedForMode = "append"
     forwarded_for_client_port: bool = False
-    access_log: LogPlace | None = None
-    connection_log: LogPlace | None = None
 
 
 class Listener(Kept):

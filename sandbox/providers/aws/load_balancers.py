@@ -1,4 +1,8 @@
-"""Application load balancers; their listeners run in `sandbox.load_balancing`."""
+"""Application load balancers; their listeners run in `sandbox.load_balancing`.
+
+Their logs stay in files there: nothing is put into the buckets that a program names for them, and what ELB
+refuses about these is refused all the same.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,6 @@ from typing import Any, ClassVar
 
 from sandbox.load_balancing.load_balancers import LoadBalancers
 from sandbox.load_balancing.resources import LoadBalancer as DeclaredLoadBalancer
-from sandbox.load_balancing.resources import LogPlace
 from sandbox.providers.aws.aws_type import AwsType, Resource, choice_problem, given, known
 from sandbox.providers.aws.buckets import BUCKET
 from sandbox.providers.aws.load_balancing_names import (
@@ -122,21 +125,21 @@ class LoadBalancer(AwsType):
             )
             self.existing(SECURITY_GROUP, group, refusal)
         for log in ("accessLogs", "connectionLogs"):
-            place = _log_place(inputs, log)
-            if place is not None:
-                self._refuse_bucket(name, log, place)
+            bucket = _log_bucket(inputs, log)
+            if bucket is not None:
+                self._refuse_bucket(name, log, bucket)
 
-    def _refuse_bucket(self, name: str, log: str, place: LogPlace) -> None:
+    def _refuse_bucket(self, name: str, log: str, bucket: str) -> None:
         verb = f"modifying ELBv2 Load Balancer ({name}) attributes: api error InvalidConfigurationRequest:"
-        self.existing(BUCKET, place.bucket, f"{verb} The S3 bucket '{{id}}' of {log} does not exist")
+        self.existing(BUCKET, bucket, f"{verb} The S3 bucket '{{id}}' of {log} does not exist")
         policies = [
             record
             for record in self.registry.of_type("aws:s3/bucketPolicy:BucketPolicy")
-            if record.inputs.get("bucket") == place.bucket
+            if record.inputs.get("bucket") == bucket
         ]
         if not any("logdelivery.elasticloadbalancing.amazonaws.com" in str(item.inputs) for item in policies):
             raise Refused(
-                f"{verb} Access Denied for bucket: {place.bucket}. Please check S3bucket permission: its "
+                f"{verb} Access Denied for bucket: {bucket}. Please check S3bucket permission: its "
                 "policy must let logdelivery.elasticloadbalancing.amazonaws.com put objects"
             )
 
@@ -170,8 +173,6 @@ class LoadBalancer(AwsType):
             tls_version_and_cipher_suite_headers=inputs["enableTlsVersionAndCipherSuiteHeaders"],
             forwarded_for_mode=inputs["xffHeaderProcessingMode"],
             forwarded_for_client_port=inputs["enableXffClientPort"],
-            access_log=_log_place(inputs, "accessLogs"),
-            connection_log=_log_place(inputs, "connectionLogs"),
         )
         self._balancers().put(declared)
         return {}
@@ -212,8 +213,6 @@ def _subnets(inputs: Properties) -> list[Any]:
     return list(subnets) if isinstance(subnets, list) else []
 
 
-def _log_place(inputs: Properties, name: str) -> LogPlace | None:
+def _log_bucket(inputs: Properties, name: str) -> str | None:
     log = inputs.get(name)
-    if not isinstance(log, Mapping) or not log.get("enabled"):
-        return None
-    return LogPlace(bucket=log["bucket"], prefix=given(log, "prefix", ""))
+    return log["bucket"] if isinstance(log, Mapping) and log.get("enabled") else None
