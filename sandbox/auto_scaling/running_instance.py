@@ -32,6 +32,7 @@ from sandbox.auto_scaling.resources import Instance, Lifecycle, Process
 from sandbox.aws_endpoint.metadata import InstanceFacts, MetadataService
 from sandbox.cloud_init import UserDataError, lay_down, written_files
 from sandbox.processes import MACHINE_ROOT, Identity
+from sandbox.rds import as_user
 from sandbox.server_user import ServerUser
 from sandbox.state import replace_file
 
@@ -213,7 +214,6 @@ class RunningInstance:
         code = self._surroundings.artifacts.ensure(machine.artifact, machine.region, self._metadata)
         if self._parting.is_set():
             return None
-        uid, gid = self._account()
         with self._open_log() as log:
             child = subprocess.Popen(
                 self._command(),
@@ -223,10 +223,6 @@ class RunningInstance:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                umask=0o077,
-                user=uid,
-                group=gid,
-                extra_groups=None if uid is None else [],
             )
         self._child = child
         identity = processes.identity_of(child.pid)
@@ -248,24 +244,19 @@ class RunningInstance:
     def _command(self) -> list[str]:
         # Not the environment's own interpreter: that would find the checkout's packages.
         interpreter = Path(sys.executable).resolve()
+        uid, gid = self._surroundings.user.uid, self._surroundings.user.gid
+        if self._surroundings.user.switched and not _may_run(uid, gid, interpreter):
+            name = self._surroundings.user.name
+            self._say(f"user {name} cannot run {interpreter}, so the gateway runs as this process's user")
+            uid, gid = os.geteuid(), os.getegid()
         return [
+            *_become(uid, gid),
             *(str(interpreter), "-P", "-s", "-m", "gateway"),
             *("--machine", str(self._machine_file)),
             *("--port", str(self.instance.port)),
             *("--metrics-port", str(self.instance.metrics_port)),
             *("--address", HOST),
         ]
-
-    def _account(self) -> tuple[int, int] | tuple[None, None]:
-        """User and group that the gateway runs as; none where it is this process's."""
-        user = self._surroundings.user
-        if not user.switched:
-            return None, None
-        interpreter = Path(sys.executable).resolve()
-        if not user.can_enter(interpreter.parent):
-            self._say(f"user {user.name} cannot enter {interpreter.parent}, so the gateway runs as root")
-            return None, None
-        return user.uid, user.gid
 
     def _environment(self, code: Path) -> dict[str, str]:
         return {
@@ -325,3 +316,18 @@ class RunningInstance:
         if path.exists() and path.stat().st_size > _LOG_BYTES:
             path.rename(path.with_suffix(".log.1"))
         return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def _become(uid: int, gid: int) -> list[str]:
+    return [sys.executable, "-I", "-S", as_user.__file__, str(uid), str(gid)]
+
+
+def _may_run(uid: int, gid: int, interpreter: Path) -> bool:
+    """Whether a user can start an interpreter, which may lie in a folder of somebody else."""
+    command = [*_become(uid, gid), str(interpreter), "-I", "-S", "-c", ""]
+    return (
+        subprocess.run(
+            command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ).returncode
+        == 0
+    )

@@ -291,7 +291,7 @@ class BucketLifecycleConfiguration(_BucketSetting):
         rules = inputs.get("rules")
         if not isinstance(rules, list):
             return
-        ids = [rule.get("id") for rule in rules if isinstance(rule, Mapping) and known(rule.get("id"))]
+        ids = [str(rule["id"]) for rule in rules if isinstance(rule, Mapping) and known(rule.get("id"))]
         if len(set(ids)) != len(ids):
             yield Failure("rules", f"InvalidArgument: Rule ID must be unique; there are {', '.join(ids)}")
         for rule in rules:

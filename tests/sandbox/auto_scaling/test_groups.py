@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import processes
 from sandbox.auto_scaling.groups import UnknownGroup, UnknownVersion
+from sandbox.server_user import server_user
 from sandbox.state import CHECKOUT
 from tests.sandbox.auto_scaling.conftest import SECONDS, Scaling, artifact, get
 
@@ -42,6 +43,13 @@ def test_an_instance_gets_no_credentials_but_a_metadata_service_of_its_own(scali
     assert "of the operator" not in environment.values()
     assert environment["AWS_ENDPOINT_URL"] == scaling.endpoint.url
     assert environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"].startswith("http://")
+
+
+def test_a_gateway_runs_as_the_servers_user_or_its_log_says_why_it_cannot(scaling):
+    start(scaling)
+    (told,) = scaling.ask()
+    said = f"user {server_user().name} cannot run" in scaling.running.last_lines(50)
+    assert (told["uid"] == server_user().uid) != said
 
 
 def test_an_artifact_with_another_hash_never_runs(scaling):
