@@ -11,13 +11,14 @@ from sandbox.load_balancer.configuration import DesyncMode, ForwardedForMode, Mo
 
 
 class Kept(BaseModel):
-    """Base of the documents: camelCase in JSON, unknown keys refused, immutable."""
+    """Base of the documents: camelCase in JSON, immutable."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
         populate_by_name=True,
         frozen=True,
-        extra="forbid",
+        # A state folder outlives the code that wrote it, which may have known more.
+        extra="ignore",
         hide_input_in_errors=True,
     )
 
