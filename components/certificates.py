@@ -194,21 +194,32 @@ def bundle(certificates: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AlternativeName:
+    """A subject alternative name: a URI such as `spiffe://example.org/billing`, or a DNS name."""
+
+    kind: Literal["uri", "dns"]
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class LeafCertificateArgs:
     """Arguments of `LeafCertificate`.
 
     Attributes:
         issuer: The authority's `issuer`.
-        common_name: A server's DNS name, or the database role that the client logs in as.
+        common_name: A server's DNS name, the database role that the client logs in as, or a client's name.
         purpose: What the leaf is for; must be the issuer's purpose.
+        alternative_name: A client's one alternative name; None for the URI of its trust domain and role.
 
     Raises:
-        ValueError: The issuer signs for another purpose, or the name does not fit X.509.
+        ValueError: The issuer signs for another purpose, the name does not fit X.509, or a server is given
+            another name than its own.
     """
 
     issuer: Issuer
     common_name: str
     purpose: Purpose
+    alternative_name: AlternativeName | None = None
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
@@ -222,11 +233,23 @@ class LeafCertificateArgs:
                 f"common_name: {self.common_name!r} has {len(self.common_name)} characters; X.509 allows 1 "
                 f"to {_MAX_COMMON_NAME}"
             )
+        if self.purpose == "server" and self.alternative_name is not None:
+            raise ValueError(
+                f"alternative_name: {self.alternative_name.value!r} for the server {self.common_name!r}; a "
+                "server has its own name alone: leave it out"
+            )
 
     @property
     def uri(self) -> str:
         """Alternative name of a client: PostgreSQL takes the CN, everything else wants a SAN."""
         return f"spiffe://{quote(self.issuer.trust_domain, safe='')}/role/{quote(self.common_name, safe='')}"
+
+    @property
+    def san(self) -> AlternativeName:
+        """The one alternative name."""
+        if self.purpose == "server":
+            return AlternativeName(kind="dns", value=self.common_name)
+        return self.alternative_name or AlternativeName(kind="uri", value=self.uri)
 
 
 @final
@@ -244,7 +267,8 @@ class LeafCertificate(pulumi.ComponentResource):
 
     Makes a `tls.PrivateKey` (ECDSA P-256), a `tls.CertRequest` and a `tls.LocallySignedCert`. A
     server's leaf is good for server authentication only and carries its name as DNS SAN; a client's
-    leaf is good for client authentication only and carries its role as CN and in a URI SAN.
+    leaf is good for client authentication only and carries its role as CN and in a URI SAN, or the
+    alternative name that it was given.
 
     Attributes:
         certificate_pem: The chain to present. Authorities sign directly, so it is the leaf alone.
@@ -270,8 +294,8 @@ class LeafCertificate(pulumi.ComponentResource):
             f"{name}-request",
             private_key_pem=key.private_key_pem,
             subject=tls.CertRequestSubjectArgs(common_name=args.common_name),
-            dns_names=[args.common_name] if args.purpose == "server" else None,
-            uris=[args.uri] if args.purpose == "client" else None,
+            dns_names=[args.san.value] if args.san.kind == "dns" else None,
+            uris=[args.san.value] if args.san.kind == "uri" else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
         certificate = tls.LocallySignedCert(

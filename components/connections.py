@@ -18,6 +18,8 @@ from pgpasswordless.connections import (
     CertificateBundle,
     Connections,
     Database,
+    Gateway,
+    GatewayClient,
     Protocol,
     RoleConnection,
 )
@@ -130,9 +132,7 @@ def database_entry(
         host=host,
         port=port,
         database=database,
-        server_ca=CertificateBundle(
-            pem=server_ca_pem, sha256=hashlib.sha256(server_ca_pem.encode()).hexdigest()
-        ),
+        server_ca=_certificate_bundle(server_ca_pem),
         minimum_protocol=minimum_protocol,
         authentication=authentication,
         region=region,
@@ -143,11 +143,56 @@ def database_entry(
     return entry.model_dump(mode="json", by_alias=True)
 
 
-def connections_document(stack: str, databases: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The whole document, checked against the model."""
-    return Connections.model_validate({"stack": stack, "databases": databases}).model_dump(
-        mode="json", by_alias=True
+@dataclass(frozen=True, kw_only=True)
+class GatewayClientEntry:
+    """How one client comes to the gateway; `secret_arn` is its identity secret's, where it has one."""
+
+    role: str
+    secret_arn: pulumi.Input[str] | None
+    certificate_not_after: pulumi.Input[str] | None
+
+
+def gateway_entry(
+    *, url: pulumi.Input[str], server_ca_pem: str | None, clients: Mapping[str, GatewayClientEntry]
+) -> pulumi.Output[dict[str, Any]]:
+    """The gateway, as it stands in the connections document."""
+    return pulumi.Output.all(
+        url=url,
+        server_ca_pem=server_ca_pem,
+        clients={
+            name: {
+                "role": client.role,
+                "secret_arn": client.secret_arn,
+                "certificate_not_after": client.certificate_not_after,
+            }
+            for name, client in clients.items()
+        },
+    ).apply(lambda values: checked_gateway(**values))
+
+
+def checked_gateway(
+    *, url: str, server_ca_pem: str | None, clients: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The gateway of the document, checked against the model."""
+    entry = Gateway(
+        url=url,
+        server_ca=None if server_ca_pem is None else _certificate_bundle(server_ca_pem),
+        clients={name: GatewayClient(**client) for name, client in clients.items()},
     )
+    return entry.model_dump(mode="json", by_alias=True)
+
+
+def _certificate_bundle(pem: str) -> CertificateBundle:
+    return CertificateBundle(pem=pem, sha256=hashlib.sha256(pem.encode()).hexdigest())
+
+
+def connections_document(
+    stack: str, databases: Mapping[str, Mapping[str, Any]], gateway: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The whole document, checked against the model."""
+    return Connections.model_validate(
+        {"stack": stack, "databases": databases, "gateway": gateway}
+    ).model_dump(mode="json", by_alias=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,12 +202,14 @@ class ConnectionsDocumentArgs:
     Attributes:
         stack: Name of the stack.
         databases: Each database's entry, by name; no secret in it.
+        gateway: The gateway's entry; None where there is none.
         writers: ARNs of the roles and users that may write the document.
         tags: Tags of every child.
     """
 
     stack: str
     databases: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+    gateway: pulumi.Input[Mapping[str, Any]] | None = None
     writers: Sequence[str]
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -196,9 +243,9 @@ class ConnectionsDocument(pulumi.ComponentResource):
     ) -> None:
         """Put the document."""
         super().__init__("passwordless-postgres:index:ConnectionsDocument", name, {}, opts)
-        self.document = pulumi.Output.all(stack=args.stack, databases=dict(args.databases)).apply(
-            lambda values: connections_document(**values)
-        )
+        self.document = pulumi.Output.all(
+            stack=args.stack, databases=dict(args.databases), gateway=args.gateway
+        ).apply(lambda values: connections_document(**values))
         text = self.document.apply(json.dumps)
         bucket = PrivateBucket(
             name,

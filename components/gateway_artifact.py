@@ -22,7 +22,7 @@ PACKAGES = ("gateway", "pgpasswordless")
 # botocore describes 400 services; an application of the user's own may want any of them.
 _SERVICES = "botocore/data/"
 _KEPT = 4  # artifacts per platform, so that changes of the source do not fill the cache
-_OUR_SERVICES = ("rds", "s3", "secretsmanager", "sso", "sso-oidc", "ssm", "sts")
+_OUR_SERVICES = ("logs", "rds", "s3", "secretsmanager", "sso", "sso-oidc", "ssm", "sts")
 
 
 class ApplicationSourceError(Exception):

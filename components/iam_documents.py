@@ -233,6 +233,56 @@ def connect(resource: str) -> str:
     return document([{"Sid": "Connect", "Effect": "Allow", "Action": "rds-db:connect", "Resource": resource}])
 
 
+def gateway_machine(
+    *,
+    pointer: str,
+    document_object: str,
+    artifact_object: str,
+    connects: Mapping[str, str],
+    log_group: str,
+) -> str:
+    """What a gateway's own machines may do.
+
+    Args:
+        pointer: ARN of the SSM parameter that names the gateway's document.
+        document_object: ARN of that document's object.
+        artifact_object: ARN of the program's object.
+        connects: The database roles that its clients act as, by `connect_arn`.
+        log_group: ARN of the log group for the gateway's log.
+    """
+    reads: list[Statement] = [
+        {
+            "Sid": sid,
+            "Effect": "Allow",
+            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+            "Resource": resource,
+        }
+        for sid, resource in (("ReadDocument", document_object), ("ReadArtifact", artifact_object))
+    ]
+    logins: list[Statement] = [
+        {
+            "Sid": f"Connect{number}",
+            "Effect": "Allow",
+            "Action": "rds-db:connect",
+            "Resource": resource,
+        }
+        for number, (_, resource) in enumerate(sorted(connects.items()), start=1)
+    ]
+    return document(
+        [
+            {"Sid": "ReadPointer", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": pointer},
+            *reads,
+            *logins,
+            {
+                "Sid": "WriteLog",
+                "Effect": "Allow",
+                "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+                "Resource": f"{log_group}:*",
+            },
+        ]
+    )
+
+
 def application_trust(services: Sequence[str], principals: Sequence[str]) -> str:
     """Trust policy of a role made for an application: these AWS services and IAM principals."""
     trusted: dict[str, list[str]] = {}
@@ -350,12 +400,18 @@ def identity_secret(secret: str, readers: Sequence[str], administrators: Sequenc
     return document(statements)
 
 
-def private_bucket(bucket: str, writers: Mapping[str, Sequence[str]]) -> str:
-    """Bucket policy: TLS only, and each path is written by its named principals only.
+def private_bucket(
+    bucket: str,
+    writers: Mapping[str, Sequence[str]],
+    deliveries: Sequence[Mapping[str, str]] = (),
+) -> str:
+    """Bucket policy: TLS only, each path is written by its named principals only, and services deliver.
 
     Args:
         bucket: ARN of the bucket.
         writers: ARNs of the roles and users that may write, by path in the bucket; a path may end in `*`.
+        deliveries: What services may write: `service`, `path` and the `source` on whose behalf, an ARN that
+            may end in `*`.
     """
     plain = {"Bool": {"aws:SecureTransport": "false"}}
     statements: list[Statement] = [
@@ -379,5 +435,16 @@ def private_bucket(bucket: str, writers: Mapping[str, Sequence[str]]) -> str:
             "Condition": _everybody_but(principals),
         }
         for number, (path, principals) in enumerate(writers.items(), start=1)
+    ]
+    statements += [
+        {
+            "Sid": f"ServiceDelivers{number}",
+            "Effect": "Allow",
+            "Principal": {"Service": delivery["service"]},
+            "Action": "s3:PutObject",
+            "Resource": f"{bucket}/{delivery['path']}",
+            "Condition": {"ArnLike": {"aws:SourceArn": delivery["source"]}},
+        }
+        for number, delivery in enumerate(deliveries, start=1)
     ]
     return document(statements)

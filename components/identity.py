@@ -8,7 +8,13 @@ from typing import final
 
 import pulumi
 
-from components.certificates import Issuer, LeafCertificate, LeafCertificateArgs, Purpose
+from components.certificates import (
+    AlternativeName,
+    Issuer,
+    LeafCertificate,
+    LeafCertificateArgs,
+    Purpose,
+)
 from components.identity_secret import IdentitySecret, IdentitySecretArgs
 
 
@@ -19,7 +25,9 @@ class IdentityArgs:
     Attributes:
         issuer: The authority's `issuer`.
         purpose: `server` or `client`; must be the issuer's purpose.
-        common_name: A server's DNS name, or the database role that the client logs in as.
+        common_name: A server's DNS name, the database role that the client logs in as, or a client's name.
+        alternative_name: A client's one alternative name; None for the URI of its trust domain and role.
+        revision: A new number is a new key and certificate in the same secret, as after a revocation.
         description: Whose identity it is, for the secret.
         readers: ARNs of the roles and users that may read the secret.
         administrators: ARNs of the roles and users that may also manage it.
@@ -29,6 +37,8 @@ class IdentityArgs:
     issuer: Issuer
     purpose: Purpose
     common_name: str
+    alternative_name: AlternativeName | None = None
+    revision: int = 1
     description: str
     readers: Sequence[pulumi.Input[str]]
     administrators: Sequence[str]
@@ -67,8 +77,13 @@ class Identity(pulumi.ComponentResource):
         """Make certificate and secret."""
         super().__init__("passwordless-postgres:index:Identity", name, {}, opts)
         certificate = LeafCertificate(
-            name,
-            LeafCertificateArgs(issuer=args.issuer, purpose=args.purpose, common_name=args.common_name),
+            name if args.revision == 1 else f"{name}-{args.revision}",
+            LeafCertificateArgs(
+                issuer=args.issuer,
+                purpose=args.purpose,
+                common_name=args.common_name,
+                alternative_name=args.alternative_name,
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         secret = IdentitySecret(

@@ -36,10 +36,14 @@ class NewNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingNetwork:
-    """A VPC that somebody else looks after, with a way out to AWS and to Debian's archive."""
+    """A VPC that somebody else looks after, with a way out to AWS and to Debian's archive.
+
+    Public subnets are only for a load balancer that faces the internet.
+    """
 
     vpc_id: str
     private_subnet_ids: Sequence[str]
+    public_subnet_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,14 @@ class PrivateSubnet:
     zone: pulumi.Output[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class PublicSubnet:
+    """A subnet with a way in from the internet, and its availability zone."""
+
+    id: pulumi.Output[str]
+    zone: pulumi.Output[str]
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class NetworkResources:
@@ -97,18 +109,21 @@ class NetworkResources:
 class Network(pulumi.ComponentResource):
     """`passwordless-postgres:index:Network`: a VPC whose servers reach AWS and nobody reaches them.
 
-    Makes a VPC with a private and a public subnet per zone (public ones for NAT gateways only; no
-    subnet gives out public addresses), route tables, an S3 gateway endpoint, a default security group
-    without any rule, and flow logs to a log group. For an existing VPC it only reads the subnets.
+    Makes a VPC with a private and a public subnet per zone (public ones for NAT gateways and load
+    balancers; no subnet gives out public addresses), route tables, an S3 gateway endpoint, a default
+    security group without any rule, and flow logs to a log group. For an existing VPC it only reads the
+    subnets.
 
     Attributes:
         vpc_id: The VPC.
         private_subnets: Its private subnets, in the order of the zones.
+        public_subnets: Its public subnets, in the same order; of an existing VPC those that were named.
         resources: The children.
     """
 
     vpc_id: pulumi.Output[str]
     private_subnets: tuple[PrivateSubnet, ...]
+    public_subnets: tuple[PublicSubnet, ...]
     resources: NetworkResources
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -126,6 +141,10 @@ class Network(pulumi.ComponentResource):
             PrivateSubnet(id=subnet.id, zone=subnet.availability_zone)
             for subnet in self.resources.private_subnets
         )
+        self.public_subnets = tuple(
+            PublicSubnet(id=subnet.id, zone=subnet.availability_zone)
+            for subnet in self.resources.public_subnets
+        )
         self.register_outputs(
             {"vpcId": self.vpc_id, "privateSubnetIds": [subnet.id for subnet in self.private_subnets]}
         )
@@ -136,6 +155,10 @@ class Network(pulumi.ComponentResource):
             private_subnets=tuple(
                 ec2.Subnet.get(f"{name}-private-{number}", subnet, opts=pulumi.ResourceOptions(parent=self))
                 for number, subnet in enumerate(source.private_subnet_ids, start=1)
+            ),
+            public_subnets=tuple(
+                ec2.Subnet.get(f"{name}-public-{number}", subnet, opts=pulumi.ResourceOptions(parent=self))
+                for number, subnet in enumerate(source.public_subnet_ids, start=1)
             ),
         )
 

@@ -158,12 +158,16 @@ class RdsPostgres(pulumi.ComponentResource):
     Attributes:
         host: Name of the server; known once the roles are there.
         resource_id: `DbiResourceId`, the part of `rds-db:connect` ARNs that names the instance.
+        port: TCP port.
+        security_group_id: Its security group, for rules of further clients.
         connection: Its entry in the connections document, without secrets; known once the roles are there.
         resources: The children.
     """
 
     host: pulumi.Output[str]
     resource_id: pulumi.Output[str]
+    port: int
+    security_group_id: pulumi.Output[str]
     connection: pulumi.Output[dict[str, Any]]
     resources: RdsPostgresResources
 
@@ -216,6 +220,8 @@ class RdsPostgres(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.resource_id = instance.resource_id
+        self.port = args.port
+        self.security_group_id = firewall.id
         roles_function = (
             self._roles_function(firewall, instance, key_arn) if args.iam_authentication else None
         )

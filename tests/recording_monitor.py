@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import importlib
 import inspect
@@ -55,6 +56,18 @@ def texts_outside_secrets(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for each in value:
             yield from texts_outside_secrets(each)
+
+
+def pem(label: str, content: str) -> str:
+    """A PEM block of that label, with no certificate in it."""
+    encoded = base64.b64encode(content.encode()).decode()
+    return f"-----BEGIN {label}-----\n{encoded}\n-----END {label}-----\n"
+
+
+def tags_of(inputs: Mapping[str, Any]) -> dict[str, str]:
+    """Tags in recorded inputs, a mapping or an auto scaling group's list."""
+    tags = plain(inputs).get("tags", {})
+    return {each["key"]: each["value"] for each in tags} if isinstance(tags, list) else tags
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +177,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
     def _computed(self, args: pulumi_mocks.MockResourceArgs, resource_id: str) -> dict[str, Any]:
         name = plain(args.inputs.get("name")) or f"{args.name}-physical"
         arn = f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:{REGION}:{ACCOUNT_ID}:{args.name}"
+        short = args.name.replace("-", "")
         by_type: dict[str, dict[str, Any]] = {
             "tls:index/privateKey:PrivateKey": {
                 "privateKeyPem": f"{self._marker} sec1 {args.name}",
@@ -172,7 +186,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                 "publicKeyPem": f"public {args.name}",
             },
             "tls:index/certRequest:CertRequest": {"certRequestPem": f"request {args.name}"},
-            "tls:index/selfSignedCert:SelfSignedCert": {"certPem": f"authority {args.name}\n"},
+            "tls:index/selfSignedCert:SelfSignedCert": {"certPem": pem("CERTIFICATE", args.name)},
             "tls:index/locallySignedCert:LocallySignedCert": {
                 "certPem": f"leaf {args.name}\n",
                 "validityEndTime": "2027-02-01T12:00:00+02:00",
@@ -206,6 +220,26 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                         "secretStatus": "active",
                     }
                 ],
+            },
+            "aws:lb/loadBalancer:LoadBalancer": {
+                "dnsName": f"internal-{args.name}.{REGION}.elb.amazonaws.com", "zoneId": "Z215JYRZR1TBD5",
+                "arnSuffix": f"app/{short}/1",
+            },
+            "aws:lb/targetGroup:TargetGroup": {"arnSuffix": f"targetgroup/{short}/1"},
+            "aws:ec2/launchTemplate:LaunchTemplate": {"latestVersion": 3},
+            "aws:acm/certificate:Certificate": {
+                "domainValidationOptions": [
+                    {
+                        "domainName": plain(args.inputs.get("domainName")),
+                        "resourceRecordName": f"_1.{plain(args.inputs.get('domainName'))}.",
+                        "resourceRecordType": "CNAME", "resourceRecordValue": "_2.acm-validations.aws.",
+                    }
+                ],
+            },
+            "aws:route53/record:Record": {"fqdn": plain(args.inputs.get("name"))},
+            "pulumi-python:dynamic/passwordless-postgres:RevocationList": {
+                "pem": pem("X509 CRL", args.name), "number": 1, "nextUpdate": "2027-02-01T12:00:00Z",
+                "revokedSince": {}, "problem": "",
             },
             "pulumi-python:dynamic/passwordless-postgres:KeptImage": {
                 "imageId": "ami-0123456789abcdef0", "imageName": "debian-13-arm64-20261101-2000",

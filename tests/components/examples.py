@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -17,10 +18,23 @@ from components.certificates import (
     LeafCertificateArgs,
     Purpose,
 )
+from components.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
 from components.connections import ConnectionsDocument, ConnectionsDocumentArgs
 from components.database_roles import DatabaseRoles, DatabaseRolesArgs
 from components.desired_state import FILES, DesiredState, DesiredStateArgs
 from components.function_artifact import FunctionArtifact
+from components.gateway import GatewayClient, MutualTlsGateway, MutualTlsGatewayArgs
+from components.gateway_alarms import GatewayAlarms, GatewayAlarmsArgs
+from components.gateway_artifact import GatewayArtifact
+from components.gateway_document import (
+    AllowedIdentity,
+    PublishedGatewayDocument,
+    PublishedGatewayDocumentArgs,
+)
+from components.gateway_firewall import GatewayFirewall, GatewayFirewallArgs
+from components.gateway_listener import MutualTlsListener, MutualTlsListenerArgs
+from components.gateway_machines import GatewayMachines, GatewayMachinesArgs
+from components.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
 from components.identity import Identity, IdentityArgs
 from components.identity_secret import IdentitySecret, IdentitySecretArgs
 from components.machine import DatabaseMachine, DatabaseMachineArgs
@@ -31,8 +45,10 @@ from components.rds import RdsPostgres, RdsPostgresArgs
 from components.rds_alarms import RdsAlarms, RdsAlarmsArgs
 from components.roles_function import RolesFunction, RolesFunctionArgs
 from components.self_managed import SelfManagedPostgres, SelfManagedPostgresArgs
+from components.server_certificate import ServerCertificate, ServerCertificateArgs
 from components.server_files import Login
 from components.server_firewall import ServerFirewall, ServerFirewallArgs
+from components.trust_store import TrustStore, TrustStoreArgs
 from postgres.declaration import Database, Declaration, Grant, Role
 
 OPERATOR = "arn:aws:iam::123456789012:user/operator"
@@ -42,6 +58,15 @@ ACCOUNT = Account(partition="aws", account_id="123456789012", region="eu-central
 NODE = NodeArtifact(content=b"a node", sha256="9" * 64)
 FUNCTION = FunctionArtifact(content=b"a function", sha256="8" * 64)
 LAUNCHER = "print('a launcher')\n"
+GATEWAY = GatewayArtifact(path=Path(__file__), sha256="7" * 64)
+SUBNETS = tuple(
+    PrivateSubnet(id=pulumi.Output.from_input(f"subnet-{zone}"), zone=pulumi.Output.from_input(zone))
+    for zone in ("eu-central-1a", "eu-central-1b")
+)
+CERTIFICATE_PEM = "-----BEGIN CERTIFICATE-----\nY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
+REVOCATION_PEM = "-----BEGIN X509 CRL-----\nbGlzdA==\n-----END X509 CRL-----\n"
+SUFFIX = "0123456789abcdef01234567"
+CERTIFICATE_ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 DECLARATION = Declaration(
     administrator="pgpl_admin",
     databases=(Database(name="app", extensions=("citext",)),),
@@ -226,7 +251,7 @@ def rds_postgres(opts: Options = None, **changes: Any) -> RdsPostgres:
     arguments: dict[str, Any] = {
         "stack": "test",
         "account": ACCOUNT,
-        "network": network(),
+        "network": changes.get("network") or network(),
         "administrators": [OPERATOR],
         "major": 17,
         "instance_class": "db.m7g.large",
@@ -283,8 +308,167 @@ def connections_document(opts: Options = None) -> ConnectionsDocument:
     return ConnectionsDocument("connections", args, opts)
 
 
+def client_authority(opts: Options = None, **changes: Any) -> ClientAuthority:
+    """An authority of clients that has revoked one of them."""
+    args = ClientAuthorityArgs(
+        trust_domain="test-gateway",
+        generations=[Generation(name="1", state="retiring"), Generation(name="2", state="issuing")],
+        revoked=["0A:0b"],
+    )
+    return ClientAuthority("gateway-authority", replace(args, **changes), opts)
+
+
+def header_suffixes(opts: Options = None, **changes: Any) -> HeaderSuffixes:
+    """A suffix in use and the next one."""
+    args = HeaderSuffixesArgs(
+        generations=[Generation(name="1", state="issuing"), Generation(name="2", state="trusted")]
+    )
+    return HeaderSuffixes("gateway-headers", replace(args, **changes), opts)
+
+
+def trust_store(opts: Options = None, **changes: Any) -> TrustStore:
+    """A trust store with one revocation list."""
+    args = TrustStoreArgs(
+        bundle_pem=f"a comment\n\n{CERTIFICATE_PEM}",
+        revocation_lists={"1": REVOCATION_PEM},
+        writers=[OPERATOR],
+        tags=TAGS,
+    )
+    return TrustStore("gateway-clients", replace(args, **changes), opts)
+
+
+def server_certificate(opts: Options = None) -> ServerCertificate:
+    """A certificate validated through DNS."""
+    args = ServerCertificateArgs(domain_name="gateway.example.org", zone_id="Z0123456789", tags=TAGS)
+    return ServerCertificate("gateway-server", args, opts)
+
+
+def gateway_firewall(opts: Options = None, **changes: Any) -> GatewayFirewall:
+    """A firewall with clients of each kind."""
+    args = GatewayFirewallArgs(
+        vpc_id="vpc-1",
+        port=443,
+        target_port=8443,
+        networks=["10.30.0.0/16", "fd00::/64"],
+        security_groups=["sg-0123456789abcdef0"],
+        database_security_group="sg-server",
+        database_port=5432,
+        tags=TAGS,
+    )
+    return GatewayFirewall("gateway-firewall", replace(args, **changes), opts)
+
+
+def mutual_tls_listener(opts: Options = None, **changes: Any) -> MutualTlsListener:
+    """A load balancer and its listener."""
+    args = MutualTlsListenerArgs(
+        account=ACCOUNT,
+        vpc_id="vpc-1",
+        subnets=["subnet-1", "subnet-2"],
+        security_group="sg-lb",
+        certificate_arn=CERTIFICATE_ARN,
+        trust_store_arn="arn:aws:elasticloadbalancing:eu-central-1:123456789012:truststore/a/1",
+        header_suffix=SUFFIX,
+        tags=TAGS,
+    )
+    return MutualTlsListener("gateway-lb", replace(args, **changes), opts)
+
+
+def published_document(opts: Options = None, **changes: Any) -> PublishedGatewayDocument:
+    """A document with two identities."""
+    args = PublishedGatewayDocumentArgs(
+        pointer_name="/passwordless-postgres/test/gateway/document",
+        database=rds_postgres().connection,
+        client_authorities=CERTIFICATE_PEM,
+        revocation_lists=[REVOCATION_PEM],
+        header_suffixes=[SUFFIX],
+        identities=[
+            AllowedIdentity(kind="uri", value="spiffe://test/billing", role="app_user"),
+            AllowedIdentity(kind="dns", value="reports.example.org", role="app_user"),
+        ],
+        writers=[OPERATOR],
+        tags=TAGS,
+    )
+    return PublishedGatewayDocument("gateway-document", replace(args, **changes), opts)
+
+
+def gateway_machines(opts: Options = None, **changes: Any) -> GatewayMachines:
+    """Machines that log in as two roles."""
+    dbuser = "arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-ABC"
+    args = GatewayMachinesArgs(
+        account=ACCOUNT,
+        subnets=SUBNETS,
+        security_group="sg-targets",
+        target_group_arn="arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/a/1",
+        artifact=GATEWAY,
+        launcher=LAUNCHER,
+        pointer_name="/passwordless-postgres/test/gateway/document",
+        pointer_arn="arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/test/gateway/document",
+        document_arn="arn:aws:s3:::bucket/gateway.json",
+        connects={role: f"{dbuser}/{role}" for role in ("app_user", "reporting")},
+        log_group_name="/passwordless-postgres/test/gateway/gateway",
+        writers=[OPERATOR],
+        tags=TAGS,
+    )
+    return GatewayMachines("gateway-machines", replace(args, **changes), opts)
+
+
+def gateway_alarms(opts: Options = None) -> GatewayAlarms:
+    """Alarms with a topic."""
+    args = GatewayAlarmsArgs(
+        load_balancer="app/a/1",
+        target_group="targetgroup/a/1",
+        topics=["arn:aws:sns:eu-central-1:123456789012:gateways"],
+        tags=TAGS,
+    )
+    return GatewayAlarms("gateway-alarms", args, opts)
+
+
+def gateway(opts: Options = None, **changes: Any) -> MutualTlsGateway:
+    """A gateway with an authority of its own and one client of each kind."""
+    own = changes.pop("client_authority", None) or client_authority()
+    place = changes.get("network") or network()
+    arguments: dict[str, Any] = {
+        "stack": "test",
+        "account": ACCOUNT,
+        "network": place,
+        "database": rds_postgres(network=place),
+        "administrators": [OPERATOR],
+        "domain_name": "gateway.example.org",
+        "zone_id": "Z0123456789",
+        "allowed_networks": ["10.30.0.0/16"],
+        "trust": own.trust,
+        "issuer": own.resources.authority.issuer,
+        "clients": {
+            "billing": GatewayClient(
+                kind="uri", value="spiffe://test/billing", role="app_user", secret_readers=(APPLICATION,)
+            ),
+            "reports": GatewayClient(kind="dns", value="reports.example.org", role="reporting", revision=2),
+            "old one": GatewayClient(kind="commonName", value="legacy", role="reporting"),
+        },
+        "artifact": GATEWAY,
+        "launcher": LAUNCHER,
+        "tags": TAGS,
+    }
+    return MutualTlsGateway("gateway", MutualTlsGatewayArgs(**{**arguments, **changes}), opts)
+
+
+def external_gateway(opts: Options = None) -> MutualTlsGateway:
+    """A gateway that faces the internet, with somebody else's authority and a certificate that is there."""
+    return gateway(
+        opts,
+        trust=ClientTrust(bundle_pem=CERTIFICATE_PEM, revocation_lists={"roots": REVOCATION_PEM}),
+        issuer=None,
+        zone_id=None,
+        certificate_arn=CERTIFICATE_ARN,
+        server_ca_pem=CERTIFICATE_PEM,
+        internal=False,
+        port=8443,
+    )
+
+
 EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "CertificateAuthority": [lambda opts: authority("client", opts)],
+    "ClientAuthority": [client_authority],
     "ConnectionsDocument": [connections_document],
     "DatabaseMachine": [machine],
     "DatabaseRoles": [
@@ -293,15 +477,24 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
         lambda opts: database_roles(opts, platform="rds"),
     ],
     "DesiredState": [desired_state],
+    "GatewayAlarms": [gateway_alarms],
+    "GatewayFirewall": [gateway_firewall],
+    "GatewayMachines": [gateway_machines, lambda opts: gateway_machines(opts, image="ami-0123456789abcdef0")],
+    "HeaderSuffixes": [header_suffixes],
     "Identity": [identity],
     "IdentitySecret": [identity_secret],
     "LeafCertificate": [lambda opts: leaf("client", opts), lambda opts: leaf("server", opts)],
+    "MutualTlsGateway": [gateway, external_gateway],
+    "MutualTlsListener": [mutual_tls_listener],
     "Network": [network, existing_network],
     "PrivateBucket": [bucket],
+    "PublishedGatewayDocument": [published_document],
     "RdsAlarms": [rds_alarms],
     "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, executor="provider")],
     "RolesFunction": [roles_function, lambda opts: roles_function(opts, declaration=None)],
     "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, executor="provider")],
+    "ServerCertificate": [server_certificate],
     "ServerFirewall": [firewall],
+    "TrustStore": [trust_store],
 }
 """Builders by class name; each takes the consumer's own options."""

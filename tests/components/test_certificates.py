@@ -5,9 +5,16 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.certificates import CertificateAuthorityArgs, Generation, LeafCertificateArgs, bundle, utc
+from components.certificates import (
+    AlternativeName,
+    CertificateAuthorityArgs,
+    Generation,
+    LeafCertificateArgs,
+    bundle,
+    utc,
+)
 from tests.components.examples import authority, leaf
-from tests.recording_monitor import ABSENT, is_secret, record
+from tests.recording_monitor import ABSENT, is_secret, pem, record
 
 KEY = "tls:index/privateKey:PrivateKey"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
@@ -48,9 +55,9 @@ def test_all_generations_are_trusted_and_one_issues() -> None:
 
     exports = record(program).exports
     assert exports["bundle"].value == "".join(
-        f"authority client-authority-{name}-certificate\n" for name in ("1", "2", "3")
+        pem("CERTIFICATE", f"client-authority-{name}-certificate") for name in ("1", "2", "3")
     )
-    assert exports["issuer"].value == "authority client-authority-2-certificate\n"
+    assert exports["issuer"].value == pem("CERTIFICATE", "client-authority-2-certificate")
     assert not exports["bundle"].secret
     assert exports["key"].secret
     assert "client-authority-2-key" in exports["key"].value
@@ -87,7 +94,7 @@ def test_a_leaf_has_one_use_and_an_alternative_name(
         setSubjectKeyId=True,
         validityPeriodHours=90 * 24,
         earlyRenewalHours=30 * 24,
-        caCertPem=f"authority {purpose}-authority-2-certificate\n",
+        caCertPem=pem("CERTIFICATE", f"{purpose}-authority-2-certificate"),
     )
     assert is_secret(signed.inputs["caPrivateKeyPem"])
     assert recording.exports["key"].secret
@@ -144,3 +151,16 @@ def test_bundle_and_times() -> None:
     assert bundle(["one", "two\n\n"]) == "one\ntwo\n"
     assert utc("2027-02-01T12:00:00+02:00") == "2027-02-01T10:00:00Z"
     assert utc("2027-02-01T12:00:00Z") == "2027-02-01T12:00:00Z"
+
+
+def test_a_server_has_no_other_name_than_its_own() -> None:
+    def program() -> None:
+        with pytest.raises(ValueError, match=r"alternative_name: 'other' for the server 'db\.internal'"):
+            LeafCertificateArgs(
+                issuer=authority("server").issuer,
+                purpose="server",
+                common_name="db.internal",
+                alternative_name=AlternativeName(kind="dns", value="other"),
+            )
+
+    record(program)

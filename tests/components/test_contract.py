@@ -15,7 +15,7 @@ import pytest
 
 import components
 from tests.components.examples import EXAMPLES, TAGS
-from tests.recording_monitor import Recording, is_taggable, plain, record
+from tests.recording_monitor import Recording, is_taggable, record, tags_of
 
 TOKEN = "passwordless-postgres:index:"
 
@@ -79,7 +79,7 @@ def test_children(name: str, builder: Any) -> None:
         assert each.parent_type.startswith(TOKEN), f"{each.type} {each.name} has parent {each.parent}"
         assert each.name.startswith(each.parent_name), f"{each.name} is not named after {each.parent_name}"
         if is_taggable(each.type):
-            tags = plain(each.inputs).get("tags", {})
+            tags = tags_of(each.inputs)
             assert TAGS.items() <= tags.items(), f"{each.type} {each.name} has tags {tags}"
 
 

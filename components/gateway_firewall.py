@@ -1,0 +1,204 @@
+"""Who reaches a load balancer, its targets, and the database behind them."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+import pulumi
+from pulumi_aws import ec2, vpc
+
+from components.names import slug
+
+_HTTPS = 443
+_ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayFirewallArgs:
+    """Arguments of `GatewayFirewall`.
+
+    Attributes:
+        vpc_id: The VPC.
+        port: Port of the listener.
+        target_port: Port of the targets.
+        networks: Networks of clients, IPv4 or IPv6; the whole internet only where `internal` is False.
+        security_groups: Ids of security groups of clients.
+        internal: Whether the load balancer is for networks that are named.
+        database_security_group: The database's security group.
+        database_port: The database's port.
+        tags: Tags of every child.
+
+    Raises:
+        ValueError: Nobody is let in, or the whole internet into an internal one.
+    """
+
+    vpc_id: pulumi.Input[str]
+    port: int
+    target_port: int
+    networks: Sequence[str] = ()
+    security_groups: Sequence[str] = ()
+    internal: bool = True
+    database_security_group: pulumi.Input[str]
+    database_port: int
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is registered."""
+        if not (self.networks or self.security_groups):
+            raise ValueError("networks, security_groups: both empty; name who reaches the gateway")
+        for network in self.networks:
+            if self.internal and ipaddress.ip_network(network).prefixlen == 0:
+                raise ValueError(
+                    f"networks: {network} is the whole internet, and the gateway is internal; name the "
+                    "clients' networks"
+                )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class GatewayFirewallResources:
+    """Children of `GatewayFirewall`; `clients` by network or security group."""
+
+    load_balancer: ec2.SecurityGroup
+    targets: ec2.SecurityGroup
+    clients: dict[str, vpc.SecurityGroupIngressRule]
+    to_targets: vpc.SecurityGroupEgressRule
+    from_load_balancer: vpc.SecurityGroupIngressRule
+    to_database: vpc.SecurityGroupEgressRule
+    to_aws: vpc.SecurityGroupEgressRule
+    database_from_targets: vpc.SecurityGroupIngressRule
+
+
+class GatewayFirewall(pulumi.ComponentResource):
+    """`passwordless-postgres:index:GatewayFirewall`: one way from clients to the database.
+
+    Makes a security group of the load balancer, with an ingress rule per client network and group and
+    one way out, to the targets; one of the targets, with one way in, from the load balancer's group; and
+    a rule in the database's group that lets the targets in. Targets reach the database and HTTPS
+    (SSM, S3, CloudWatch Logs), nothing else.
+
+    Attributes:
+        load_balancer_id: The load balancer's security group.
+        targets_id: The targets' security group.
+        resources: The children.
+    """
+
+    load_balancer_id: pulumi.Output[str]
+    targets_id: pulumi.Output[str]
+    resources: GatewayFirewallResources
+
+    def __init__(
+        self, name: str, args: GatewayFirewallArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Make the security groups."""
+        super().__init__("passwordless-postgres:index:GatewayFirewall", name, {}, opts)
+        self._name, self._args = name, args
+        load_balancer = self._group("load-balancer", "Mutual TLS, from named networks and groups only")
+        targets = self._group("targets", "The gateway, from its load balancer only")
+        clients: dict[str, vpc.SecurityGroupIngressRule] = {}
+        for network in args.networks:
+            family = "cidr_ipv4" if ipaddress.ip_network(network).version == 4 else "cidr_ipv6"
+            clients[network] = self._ingress(
+                f"from-{slug(network)}",
+                load_balancer.id,
+                args.port,
+                f"Clients of {network}",
+                {family: network},
+            )
+        for client in args.security_groups:
+            clients[client] = self._ingress(
+                f"from-{client}",
+                load_balancer.id,
+                args.port,
+                f"Clients of {client}",
+                {"referenced_security_group_id": client},
+            )
+        self.resources = GatewayFirewallResources(
+            load_balancer=load_balancer,
+            targets=targets,
+            clients=clients,
+            to_targets=self._egress(
+                "to-targets",
+                load_balancer.id,
+                args.target_port,
+                "The gateway",
+                {"referenced_security_group_id": targets.id},
+            ),
+            from_load_balancer=self._ingress(
+                "from-load-balancer",
+                targets.id,
+                args.target_port,
+                "The load balancer",
+                {"referenced_security_group_id": load_balancer.id},
+            ),
+            to_database=self._egress(
+                "to-database",
+                targets.id,
+                args.database_port,
+                "The database",
+                {"referenced_security_group_id": args.database_security_group},
+            ),
+            to_aws=self._egress("to-aws", targets.id, _HTTPS, "AWS", {"cidr_ipv4": _ANYWHERE}),
+            database_from_targets=self._ingress(
+                "database-from-targets",
+                args.database_security_group,
+                args.database_port,
+                f"PostgreSQL from the gateway {name}",
+                {"referenced_security_group_id": targets.id},
+            ),
+        )
+        self.load_balancer_id = load_balancer.id
+        self.targets_id = targets.id
+        self.register_outputs({"loadBalancerId": self.load_balancer_id, "targetsId": self.targets_id})
+
+    def _group(self, what: str, description: str) -> ec2.SecurityGroup:
+        return ec2.SecurityGroup(
+            f"{self._name}-{what}",
+            description=description,
+            vpc_id=self._args.vpc_id,
+            tags={**self._args.tags, "Name": f"{self._name}-{what}"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _ingress(
+        self,
+        what: str,
+        group: pulumi.Input[str],
+        port: int,
+        description: str,
+        source: dict[str, pulumi.Input[str]],
+    ) -> vpc.SecurityGroupIngressRule:
+        return vpc.SecurityGroupIngressRule(
+            f"{self._name}-{what}",
+            security_group_id=group,
+            description=description,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            tags=self._args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+            **source,
+        )
+
+    def _egress(
+        self,
+        what: str,
+        group: pulumi.Input[str],
+        port: int,
+        description: str,
+        to: dict[str, pulumi.Input[str]],
+    ) -> vpc.SecurityGroupEgressRule:
+        return vpc.SecurityGroupEgressRule(
+            f"{self._name}-{what}",
+            security_group_id=group,
+            description=description,
+            ip_protocol="tcp",
+            from_port=port,
+            to_port=port,
+            tags=self._args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+            **to,
+        )
