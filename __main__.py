@@ -2,12 +2,13 @@
 
 import pulumi
 
-from stacks import rds, self_managed
+from stacks import gateway, rds, self_managed
 from stacks.stack import Stack
 
 STACK = Stack.selected()
 
 databases = {}
+entrance = None
 if STACK.settings.self_managed is not None:
     server = self_managed.deploy(STACK, STACK.settings.self_managed)
     databases[self_managed.NAME] = server.connection
@@ -20,5 +21,11 @@ if STACK.settings.rds is not None:
     pulumi.export("rdsHost", instance.host)
     pulumi.export("rdsResourceId", instance.resource_id)
     pulumi.export("applicationRoles", application_roles)
+    if STACK.settings.gateway is not None:
+        front = gateway.deploy(
+            STACK, STACK.settings.gateway, instance, gateway.artifact(STACK.settings.gateway)
+        )
+        entrance = front.connection
+        pulumi.export("gatewayUrl", front.url)
 
-pulumi.export("connections", STACK.connections(databases))
+pulumi.export("connections", STACK.connections(databases, entrance))

@@ -18,6 +18,10 @@ from pydantic_core import ErrorDetails
 from configuration import stack_file
 from configuration.aws import architecture_of
 from configuration.contradictions import contradictions
+from configuration.gateway import ClientAuthority as GatewayClientAuthority
+from configuration.gateway import Gateway, GatewayClient
+from configuration.generation import FIRST_GENERATION, Generation
+from configuration.image import Image
 from configuration.problems import Problem, SettingsError, from_validation
 from configuration.rds import Rds
 from configuration.repair import repaired, with_text_keys
@@ -30,9 +34,6 @@ from configuration.values import (
     DeclaredDatabaseName,
     DeclaredRoleName,
     DnsZone,
-    GenerationName,
-    GenerationState,
-    ImageId,
     InstanceType,
     KmsKeyArn,
     LogRetentionDays,
@@ -53,7 +54,16 @@ from configuration.values import (
 from postgres import declaration
 from postgres.versions import MINIMUM_MINORS
 
-__all__ = ["Settings", "SettingsError", "load", "load_stack_file"]
+__all__ = [
+    "Gateway",
+    "GatewayClient",
+    "GatewayClientAuthority",
+    "Generation",
+    "Settings",
+    "SettingsError",
+    "load",
+    "load_stack_file",
+]
 
 
 class CreatedNetwork(Section):
@@ -76,6 +86,8 @@ class ExistingNetwork(Section):
         min_length=1, examples=[["subnet-0123456789abcdef0"]]
     )
     """Subnets with a way out to AWS and Debian's archive and none in; the first carries the server."""
+    public_subnet_ids: Annotated[tuple[SubnetId, ...], unique] = ()
+    """Subnets with a way in from the internet, for a gateway with `internal: false`."""
 
 
 class Network(Section):
@@ -85,18 +97,6 @@ class Network(Section):
     """Make a VPC."""
     existing: ExistingNetwork | None = None
     """Use a VPC that is there already."""
-
-
-class Generation(Section):
-    """One generation of a certificate authority."""
-
-    name: GenerationName
-    """Name within the authority; part of the certificate's subject, so it stays for good."""
-    state: GenerationState
-    """`trusted`: known, signs nothing yet. `issuing`: signs. `retiring`: trusted, signs no more."""
-
-
-FIRST_GENERATION = (Generation(name="1", state="issuing"),)
 
 
 class Certificates(Section):
@@ -116,17 +116,6 @@ class Certificates(Section):
     """Generations of the authority that signs servers; exactly one is `issuing`."""
     client_generations: tuple[Generation, ...] = Field(default=FIRST_GENERATION, min_length=1)
     """Generations of the authority that signs roles; exactly one is `issuing`."""
-
-
-class Image(Section):
-    """The machine image: Debian's newest of a release, looked up once, or one by its id."""
-
-    release: Literal["debian-13"] = "debian-13"
-    """Release of Debian's official images."""
-    revision: Whole = Field(default=1, ge=1)
-    """The image found first is kept until this number changes, which replaces the instance."""
-    id: ImageId | None = None
-    """An image of one's own, instead of `release` and `revision`; a Debian 13."""
 
 
 class Volume(Section):
@@ -239,6 +228,8 @@ class Settings(Section):
     """PostgreSQL on an EC2 instance; absent: none."""
     rds: Rds | None = None
     """RDS for PostgreSQL; absent: none."""
+    gateway: Gateway | None = None
+    """Load balancer with mutual TLS and the gateway between it and RDS; absent: none. Needs `rds`."""
     tags: Mapping[TagKey, TagValue] = Field(default={}, max_length=49)
     """Tags of every resource that can carry tags."""
 

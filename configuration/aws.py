@@ -20,6 +20,10 @@ _PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/([!-~]+/)*[\w+=
 _KMS_KEY = re.compile(
     r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 )
+_CERTIFICATE = re.compile(
+    r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+)
+_HOSTED_ZONE = re.compile(r"Z[A-Z0-9]{1,31}")
 _INSTANCE_TYPE = re.compile(
     r"(?P<series>[a-z]+(-\d+tb)?)(?P<generation>\d+)(?P<attributes>[a-z]*)(-[a-z0-9]+)*"
     r"\.(nano|micro|small|medium|large|\d*xlarge|metal(-\d+xl)?)"
@@ -61,6 +65,19 @@ def kms_key_arn_problems(arn: str) -> list[str]:
     return [
         "is not of the form arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
     ]
+
+
+def certificate_arn_problems(arn: str) -> list[str]:
+    """What is wrong with the ARN of a certificate in ACM."""
+    if _CERTIFICATE.fullmatch(arn):
+        return []
+    shape = "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
+    return [f"is not of the form {shape}"]
+
+
+def hosted_zone_problems(zone: str) -> list[str]:
+    """What is wrong with the id of a hosted zone."""
+    return [] if _HOSTED_ZONE.fullmatch(zone) else ["is not the id of a hosted zone such as Z0123456789ABC"]
 
 
 def instance_type_problems(instance_type: str) -> list[str]:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from configuration import aws, dns
 from configuration.declaration_contradictions import grant_problems, undeclared_database
+from configuration.gateway_contradictions import gateway_contradictions
+from configuration.generation import generation_problems
 from configuration.problems import Path, Problem, may_be_secret
 from configuration.rds_contradictions import rds_contradictions
 from postgres import declaration, server_settings, versions
 
 if TYPE_CHECKING:
-    from settings import Certificates, Generation, Network, Role, SelfManaged, Settings
+    from settings import Certificates, Network, Role, SelfManaged, Settings
 
 _SELF: Path = ("selfManaged",)
 # PostgreSQL's defaults; the last two are taken from the first.
@@ -48,6 +50,8 @@ def contradictions(settings: Settings) -> Iterator[Problem]:
             yield from _role(server, name, role)
     if settings.rds:
         yield from rds_contradictions(settings, settings.rds)
+    if settings.gateway:
+        yield from gateway_contradictions(settings, settings.gateway)
 
 
 def _network(network: Network) -> Iterator[Problem]:
@@ -81,28 +85,8 @@ def _certificates(certificates: Certificates) -> Iterator[Problem]:
             certificates.leaf_validity_days,
             (leaf, authority),
         )
-    yield from _generations((*path, "serverGenerations"), certificates.server_generations)
-    yield from _generations((*path, "clientGenerations"), certificates.client_generations)
-
-
-def _generations(path: Path, generations: Sequence[Generation]) -> Iterator[Problem]:
-    names = [generation.name for generation in generations]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Problem(
-                (*path, index, "name"), "is the name of an earlier generation; give each its own", name
-            )
-    issuing = [generation.name for generation in generations if generation.state == "issuing"]
-    if len(issuing) != 1:
-        count = (
-            f"{len(issuing)} generations that are issuing ({', '.join(issuing)})"
-            if issuing
-            else "none issuing"
-        )
-        yield Problem(
-            path,
-            f"has {count}; exactly one signs: set one state to issuing, the others to trusted or retiring",
-        )
+    yield from generation_problems((*path, "serverGenerations"), certificates.server_generations)
+    yield from generation_problems((*path, "clientGenerations"), certificates.client_generations)
 
 
 def _tags(settings: Settings) -> Iterator[Problem]:

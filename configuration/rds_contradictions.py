@@ -22,7 +22,8 @@ def rds_contradictions(settings: Settings, server: Rds) -> Iterator[Problem]:
     yield from _network(settings)
     yield from _instance(server)
     yield from _administrator(server)
-    yield from _clients(server)
+    if settings.gateway is None:
+        yield from _clients(server)
     yield from _extensions(server)
     for name, value in server.parameters.items():
         path = (*_RDS, "parameters", name)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator
 
-from configuration import aws, aws_rds, dns, yaml_names
+from configuration import application, aws, aws_rds, client_identity, dns, yaml_names
 from configuration.checked import Checked
 from postgres import declaration, identifiers, networks
 
@@ -152,3 +152,22 @@ ServicePrincipal = Annotated[
 TopicArn = Annotated[str, Checked(aws_rds.topic_arn_problems, "the ARN of an SNS topic")]
 BundlePath = Annotated[str, Checked(aws_rds.bundle_path_problems, "the path of a PEM file")]
 MonitoringInterval = Annotated[Literal[1, 5, 10, 15, 30, 60], BeforeValidator(_whole_number)]
+
+ClientName = Annotated[
+    str,
+    Checked(client_identity.client_name_problems, "1 to 40 lower-case letters, digits, hyphens and _ inside"),
+]
+ClientUri = Annotated[
+    str, Checked(client_identity.uri_problems, "a URI such as spiffe://example.org/billing")
+]
+ClientDnsName = Annotated[str, Checked(client_identity.dns_name_problems, "a DNS name of one client")]
+CommonName = Annotated[str, Checked(client_identity.common_name_problems, "1 to 64 characters")]
+SerialNumber = Annotated[
+    str, Checked(client_identity.serial_number_problems, "a serial number in hexadecimal, in quotes")
+]
+AsgiApplication = Annotated[
+    str, Checked(application.application_problems, "module:attribute of an ASGI application")
+]
+SourcePath = Annotated[str, Checked(application.source_path_problems, "the path of a folder")]
+CertificateArn = Annotated[str, Checked(aws.certificate_arn_problems, "the ARN of a certificate in ACM")]
+HostedZoneId = Annotated[str, Checked(aws.hosted_zone_problems, "the id of a hosted zone")]

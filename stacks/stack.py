@@ -71,6 +71,7 @@ class Stack:
             source = network.ExistingNetwork(
                 vpc_id=chosen.existing.vpc_id,  # pyright: ignore[reportOptionalMemberAccess] - one of the two
                 private_subnet_ids=chosen.existing.private_subnet_ids,  # pyright: ignore[reportOptionalMemberAccess]
+                public_subnet_ids=chosen.existing.public_subnet_ids,  # pyright: ignore[reportOptionalMemberAccess]
             )
         return network.Network(
             "network",
@@ -98,15 +99,21 @@ class Stack:
         )
 
     def connections(
-        self, databases: Mapping[str, pulumi.Input[Mapping[str, Any]]]
+        self,
+        databases: Mapping[str, pulumi.Input[Mapping[str, Any]]],
+        gateway: pulumi.Input[Mapping[str, Any]] | None = None,
     ) -> pulumi.Input[dict[str, Any]]:
-        """The connections document of these databases; put to S3 where there is any."""
+        """The connections document of these databases and the gateway; put to S3 where there is any."""
         if not databases:
             return connections.connections_document(self.name, {})
         return connections.ConnectionsDocument(
             "connections",
             connections.ConnectionsDocumentArgs(
-                stack=self.name, databases=databases, writers=self.administrators, tags=self.tags
+                stack=self.name,
+                databases=databases,
+                gateway=gateway,
+                writers=self.administrators,
+                tags=self.tags,
             ),
         ).document
 

@@ -8,13 +8,16 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pulumi
 import pytest
 import yaml
 
 from pgpasswordless.connections import Connections
-from tests.recording_monitor import Recording, is_taggable, plain, record, texts_outside_secrets
+from stacks import gateway
+from tests.components.examples import GATEWAY
+from tests.recording_monitor import Recording, is_taggable, pem, plain, record, tags_of, texts_outside_secrets
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "passwordless-postgres"
@@ -37,7 +40,9 @@ def run(sections: Sections, stack: str = "sandbox", secret_keys: list[str] | Non
         pulumi.runtime.set_all_config(config, secret_keys or [])
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
-    return record(program, stack=stack, marker=MARKER)
+    # Wheels for another platform are not what these tests are about.
+    with mock.patch.object(gateway, "artifact", return_value=GATEWAY):
+        return record(program, stack=stack, marker=MARKER)
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +85,16 @@ def test_exports(stack: str, programs: dict[str, Recording]) -> None:
         assert set(document.databases["rds"].roles) == set(rds["roles"])
         made = {name for name, role in rds["roles"].items() if "newIamRole" in role}
         assert set(exports["applicationRoles"].value) == made
+    if front := sections.get(f"{PROJECT}:gateway"):
+        names.add("gatewayUrl")
+        assert document.gateway is not None
+        assert document.gateway.url == exports["gatewayUrl"].value == f"https://{front['domainName']}"
+        assert {name: client.role for name, client in document.gateway.clients.items()} == {
+            name: client["role"] for name, client in front["clients"].items()
+        }
+        signed_here = front.get("clientAuthority", {}).get("source") != "external"
+        for client in document.gateway.clients.values():
+            assert (client.secret_arn is not None) is signed_here
     assert set(exports) == names
 
 
@@ -91,7 +106,7 @@ def test_every_resource_has_its_component_and_the_tags(stack: str, programs: dic
             continue
         assert each.parent_type.startswith(TOKEN), each.urn
         if is_taggable(each.type):
-            assert tags.items() <= plain(each.inputs).get("tags", {}).items(), each.urn
+            assert tags.items() <= tags_of(each.inputs).items(), each.urn
 
 
 @pytest.mark.parametrize("stack", STACKS)
@@ -130,6 +145,7 @@ def test_names_and_types_are_a_contract() -> None:
         (each.type.removeprefix(TOKEN), each.name) for each in recording.registrations if not each.custom
     )
     roles = sorted(sections_of("sandbox")[f"{PROJECT}:selfManaged"]["roles"])
+    clients = sorted(sections_of("sandbox")[f"{PROJECT}:gateway"]["clients"])
     identities = ["self-managed-server", *(f"self-managed-role-{role}" for role in roles)]
     assert components == sorted(
         [
@@ -141,8 +157,23 @@ def test_names_and_types_are_a_contract() -> None:
             *(
                 (kind, name)
                 for kind in ("Identity", "IdentitySecret", "LeafCertificate")
-                for name in identities
+                for name in [*identities, *(f"gateway-client-{client}" for client in clients)]
             ),
+            ("CertificateAuthority", "gateway-authority"),
+            ("ClientAuthority", "gateway-authority"),
+            ("GatewayAlarms", "gateway-alarms"),
+            ("GatewayFirewall", "gateway-firewall"),
+            ("GatewayMachines", "gateway-machines"),
+            ("HeaderSuffixes", "gateway-headers"),
+            ("MutualTlsGateway", "gateway"),
+            ("MutualTlsListener", "gateway-lb"),
+            ("PrivateBucket", "gateway-clients"),
+            ("PrivateBucket", "gateway-document"),
+            ("PrivateBucket", "gateway-lb-logs"),
+            ("PrivateBucket", "gateway-machines-program"),
+            ("PublishedGatewayDocument", "gateway-document"),
+            ("ServerCertificate", "gateway-server"),
+            ("TrustStore", "gateway-clients"),
             ("Network", "network"),
             ("PrivateBucket", "connections"),
             ("PrivateBucket", "rds-roles-program"),
@@ -196,6 +227,60 @@ def test_names_and_types_of_rds_are_a_contract(programs: dict[str, Recording]) -
     }
 
 
+def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recording]) -> None:
+    of_the_gateway = {
+        (each.type.split(":")[-1], each.name)
+        for each in programs["sandbox"].registrations
+        if each.custom
+        and each.name.startswith("gateway-")
+        and not each.name.startswith("gateway-client-")
+        and each.parent_type != f"{TOKEN}PrivateBucket"
+    }
+    assert of_the_gateway == {
+        ("BucketObjectv2", "gateway-clients-authorities"),
+        ("BucketObjectv2", "gateway-clients-revoked-1"),
+        ("BucketObjectv2", "gateway-document-document"),
+        ("BucketObjectv2", "gateway-machines-program"),
+        ("Certificate", "gateway-server"),
+        ("CertificateValidation", "gateway-server"),
+        ("Group", "gateway-machines"),
+        ("InstanceProfile", "gateway-machines"),
+        ("KeptImage", "gateway-machines-image"),
+        ("LaunchTemplate", "gateway-machines"),
+        ("Listener", "gateway-lb-https"),
+        ("LoadBalancer", "gateway-lb"),
+        ("LogGroup", "gateway-machines-log"),
+        *(
+            ("MetricAlarm", f"gateway-alarms-{what}")
+            for what in ("gateway-errors", "load-balancer-errors", "refused-clients", "unhealthy")
+        ),
+        ("Parameter", "gateway-document-pointer"),
+        ("Policy", "gateway-machines-load"),
+        ("PrivateKey", "gateway-authority-1-key"),
+        ("PrivateKey", "gateway-headers-1"),
+        ("Record", "gateway-host"),
+        ("Record", "gateway-server-validation"),
+        ("RevocationList", "gateway-authority-1-revoked"),
+        ("Role", "gateway-machines"),
+        ("RolePolicy", "gateway-machines"),
+        ("SecurityGroup", "gateway-firewall-load-balancer"),
+        ("SecurityGroup", "gateway-firewall-targets"),
+        ("SecurityGroupEgressRule", "gateway-firewall-to-aws"),
+        ("SecurityGroupEgressRule", "gateway-firewall-to-database"),
+        ("SecurityGroupEgressRule", "gateway-firewall-to-targets"),
+        ("SecurityGroupIngressRule", "gateway-firewall-database-from-targets"),
+        ("SecurityGroupIngressRule", "gateway-firewall-from-load-balancer"),
+        *(
+            ("SecurityGroupIngressRule", f"gateway-firewall-from-{network}")
+            for network in ("127-0-0-0-8-4a7ea15", "1-128-9bdb9b5")
+        ),
+        ("SelfSignedCert", "gateway-authority-1-certificate"),
+        ("TargetGroup", "gateway-lb-gateway"),
+        ("TrustStore", "gateway-clients"),
+        ("TrustStoreRevocation", "gateway-clients-revoked-1"),
+    }
+
+
 def test_a_stack_without_sections_makes_nothing() -> None:
     recording = run({"aws:region": "eu-central-1"}, "empty")
     assert recording.registrations == []
@@ -231,7 +316,7 @@ def test_through_the_provider() -> None:
         username="pgpl_admin",
         database="postgres",
         sslmode="verify-full",
-        sslrootcert="authority server-authority-1-certificate\n",
+        sslrootcert=pem("CERTIFICATE", "server-authority-1-certificate"),
         superuser="false",
     )
     certificate = json.loads(plain(provider.inputs)["clientcert"])
