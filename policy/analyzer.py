@@ -156,4 +156,6 @@ def _resource(sent: Any, dependencies: Mapping[str, tuple[str, ...]]) -> Resourc
         name=sent.name,
         properties=decoded(json_format.MessageToDict(properties)),
         dependencies=dependencies,
+        ignored=tuple(sent.options.ignoreChanges),
+        delete_before_replace=sent.options.deleteBeforeReplace,
     )

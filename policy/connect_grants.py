@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from policy.policy_document import UnreadableError, statement_values
 from policy.registered import Resource
 from policy.values import UndecidedError, Value
 
@@ -26,10 +26,6 @@ _EXACT = re.compile(
     r"dbuser:(?P<server>(?:db|cluster)-[A-Z0-9]+|prx-[a-z0-9]+)/(?P<user>[^*?]+)"
 )
 _VARIABLE = "${"
-
-
-class UnreadableError(Exception):
-    """A policy document is no JSON object with statements; the text does not quote it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,26 +90,13 @@ def grants(document: Value) -> Iterator[Grant]:
         UnreadableError: It is no policy document.
     """
     undecided: UndecidedError | None = None
-    for statement in _statements(document):
+    for statement in statement_values(document):
         try:
             yield from _of_statement(statement)
         except UndecidedError as error:
             undecided = undecided or error
     if undecided is not None:
         raise undecided
-
-
-def _statements(document: Value) -> list[Value]:
-    known = document.known
-    if isinstance(known, str):
-        try:
-            known = json.loads(known)
-        except ValueError:
-            raise UnreadableError("no JSON") from None
-    statements = Value.of(document.path, known, secret=document.secret).at("Statement")
-    if not isinstance(statements.known, list | Mapping):
-        raise UnreadableError("no statements")
-    return statements.items()
 
 
 def _of_statement(statement: Value) -> Iterator[Grant]:

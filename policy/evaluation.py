@@ -20,7 +20,7 @@ def of_resource(rules: Iterable[Rule], resource: Resource) -> list[Finding]:
     return [
         finding
         for rule in rules
-        if resource.type in rule.types
+        if rule.is_about(resource.type)
         for check in rule.checks
         for finding in _findings(rule, resource, lambda check=check: check(resource))
     ]

@@ -20,6 +20,8 @@ class Resource:
         name: Its name in the program.
         properties: Decoded properties, by their names on the wire.
         dependencies: URNs of the resources that a property's value comes from, by property.
+        ignored: Properties whose changes the program ignores.
+        delete_before_replace: Whether a replacement deletes the old one first.
     """
 
     urn: str
@@ -27,6 +29,8 @@ class Resource:
     name: str
     properties: Mapping[str, Any] = field(repr=False)
     dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    ignored: tuple[str, ...] = ()
+    delete_before_replace: bool = False
 
     def __post_init__(self) -> None:
         """Bring the type token into the form that rules name."""
@@ -52,6 +56,32 @@ class Stack:
         """Every resource of these types."""
         return [each for token in tokens for each in self._by_type.get(token, ())]
 
+    def all_referred(self, resource: Resource, name: str, tokens: Iterable[str]) -> list[Resource]:
+        """Every resource of some types that a property holds, anywhere in it: by reference, or by value.
+
+        What is not known and comes from nothing in the stack is none.
+        """
+        wanted = tuple(tokens)
+        references = {
+            urn
+            for urn in resource.dependencies.get(name, ())
+            if (found := self._by_urn.get(urn)) is not None and found.type in wanted
+        }
+        texts = frozenset(resource[name].known_texts())
+        return [
+            each
+            for each in self.of_types(wanted)
+            if each.urn in references or not texts.isdisjoint(_names(each))
+        ]
+
+    def referring(self, token: str, name: str, target: Resource) -> list[Resource]:
+        """Every resource of a type whose property holds the target."""
+        return [
+            each
+            for each in self._by_type.get(normalised(token), ())
+            if target in self.all_referred(each, name, (target.type,))
+        ]
+
     def referred(self, resource: Resource, name: str, token: str) -> Resource | None:
         """The resource of a type that a property names: by its name or id, else by reference.
 
@@ -76,6 +106,11 @@ class Stack:
             names = ", ".join(each.name for each in candidates)
             raise UndecidedError(f"{value.path} is {value.shown}, which could be any of {names}")
         return candidates[0] if candidates else None
+
+
+def _names(resource: Resource) -> frozenset[str]:
+    given = (resource[key] for key in ("arn", "bucket", "name", "id"))
+    return frozenset(each.text() for each in given if each.is_known and each.given)
 
 
 def _is_called(resource: Resource, wanted: str) -> bool:

@@ -10,6 +10,9 @@ from enum import StrEnum
 from policy.registered import Resource, Stack
 from policy.values import Value
 
+ANY = "*"
+"""Stands in a rule's types for every type, also one that no provider has yet."""
+
 _ID = re.compile(r"PGTLS-[NP][0-9]{2,3}")
 
 
@@ -93,6 +96,10 @@ class Rule:
             raise ValueError(f"{self.id} is about a resource or about a stack, and has checks of that kind")
         if not self.link.startswith("https://"):
             raise ValueError(f"{self.id}: {self.link!r} is no link")
+
+    def is_about(self, token: str) -> bool:
+        """Whether it is about resources of a type."""
+        return token in self.types or ANY in self.types
 
     @property
     def is_about_the_stack(self) -> bool:

@@ -8,7 +8,7 @@ unknown value raises `UndecidedError`, which is reported as such, and a secret k
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -158,3 +158,32 @@ class Value:
         return [
             Value.of(f"{self.path}[{index}]", each, secret=self.secret) for index, each in enumerate(elements)
         ]
+
+    def renamed(self, path: str) -> Value:
+        """The same value under another path, for a message that says where else it is."""
+        return Value(path=path, raw=self.raw, secret=self.secret)
+
+    def hidden(self) -> Value:
+        """The same value as a secret: a message must not show it."""
+        return Value(path=self.path, raw=self.raw, secret=True)
+
+    def emptied(self) -> Value:
+        """Nothing in its place."""
+        return Value(path=self.path, raw=None)
+
+    def known_texts(self) -> Iterator[str]:
+        """Every text in it, at any depth; what is not known has none."""
+        yield from _texts(self.raw)
+
+
+def _texts(raw: Any) -> Iterator[str]:
+    if isinstance(raw, Secret):
+        yield from _texts(raw.value)
+    elif isinstance(raw, str):
+        yield raw
+    elif isinstance(raw, Mapping):
+        for each in raw.values():
+            yield from _texts(each)
+    elif isinstance(raw, list):
+        for each in raw:
+            yield from _texts(each)

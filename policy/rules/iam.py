@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.connect_grants import HOLDERS, UnreadableError, documents, grants
+from policy.connect_grants import HOLDERS, documents, grants
+from policy.policy_document import UnreadableError
 from policy.registered import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds_servers import MASTERS, is_postgresql

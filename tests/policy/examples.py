@@ -94,6 +94,7 @@ def instance(**changed: Any) -> Sent:
         "manageMasterUserPassword": True,
         "username": "pgpl_master",
         "parameterGroupName": "group-1",
+        "dbSubnetGroupName": "subnets-1",
         "resourceId": RESOURCE_ID,
         **changed,
     }
@@ -110,6 +111,7 @@ def cluster(**changed: Any) -> Sent:
         "manageMasterUserPassword": True,
         "masterUsername": "pgpl_master",
         "dbClusterParameterGroupName": "group-1",
+        "dbSubnetGroupName": "subnets-1",
         "clusterResourceId": "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         **changed,
     }
@@ -167,6 +169,8 @@ def resource(of: Sent) -> Resource:
         name=of["name"],
         properties=decoded(of["properties"]),
         dependencies={key: tuple(urns) for key, urns in of["dependencies"].items()},
+        ignored=tuple(of.get("ignored", ())),
+        delete_before_replace=bool(of.get("delete_before_replace")),
     )
 
 
@@ -195,6 +199,8 @@ def ids(verdicts: Verdicts, verdict: str = "violated") -> set[str]:
 def analyze_request(of: Sent) -> Any:
     request = proto.AnalyzeRequest(type=of["type"], urn=of["urn"], name=of["name"])
     request.properties.update(of["properties"])
+    request.options.ignoreChanges.extend(of.get("ignored", ()))
+    request.options.deleteBeforeReplace = bool(of.get("delete_before_replace"))
     return request
 
 
@@ -242,3 +248,24 @@ def configured(stub: Any, **properties: Any) -> Any:
     request.policyConfig["PGTLS-configuration"].properties.update(properties)
     stub.Configure(request)
     return stub
+
+
+def having(stack: Iterable[Sent], name: str, **changed: Any) -> list[Sent]:
+    """The stack with properties of one resource changed; `None` takes one away."""
+    result = copy.deepcopy(list(stack))
+    found = next(each for each in result if each["name"] == name)
+    properties = {**found["properties"], **changed}
+    found["properties"] = {key: value for key, value in properties.items() if value is not None}
+    return result
+
+
+def lacking(stack: Iterable[Sent], *names: str) -> list[Sent]:
+    """The stack without some resources."""
+    return [each for each in stack if each["name"] not in names]
+
+
+def allow(*statements: Mapping[str, Any]) -> str:
+    """A policy document with these statements, each allowing unless it says otherwise."""
+    return json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
+    )

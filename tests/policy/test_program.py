@@ -156,7 +156,7 @@ MUTATIONS: Mapping[str, tuple[str, Callable[[Properties], None], set[str]]] = {
     "any server": (ROLE_POLICY, statement_is(Resource=arn(server="*")), {"N46"}),
     "any region": (ROLE_POLICY, statement_is(Resource=arn(region="*")), {"N46"}),
     "any action": (ROLE_POLICY, statement_is(Action="rds-db:*"), {"N46"}),
-    "everything": (ROLE_POLICY, statement_is(Action="*", Resource="*"), {"N46"}),
+    "everything": (ROLE_POLICY, statement_is(Action="*", Resource="*"), {"N46", "P146"}),
     "the master": (ROLE_POLICY, statement_is(Resource=arn(user="pgpl_master")), {"N47"}),
 }
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
+from policy.rule import ANY
 from policy.rules import RULES
+from policy.type_tokens import normalised
 from tests.policy.examples import (
     CLUSTER_GROUP,
     GROUP,
@@ -36,9 +39,17 @@ from tests.policy.examples import (
     violated,
     without,
 )
+from tests.policy.fixtures import account, certificates, gateway, server_files
 
 CIPHER = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
-FOR_BUCKET = document("arn:aws:s3:::bucket/*", "*")
+TRUST = json.dumps(
+    {
+        "Statement": [
+            {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": "ec2.amazonaws.com"}}
+        ]
+    }
+)
+FOR_BUCKET = document("arn:aws:s3:::bucket/*", "s3:GetObject")
 
 WEAK_GROUP = group(name="weak-1", parameters=replaced("rds.force_ssl", "0"))
 WEAK_GROUP |= {"name": "weak", "urn": f"{URN}{GROUP}::weak"}
@@ -180,10 +191,10 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "every region": (hardened(policy(document(connect_arn(region="*")))), {"N46"}),
     "everything": (hardened(policy(document("*"))), {"N46"}),
     "every action of the service": (hardened(policy(document(action="rds-db:*"))), {"N46"}),
-    "every action": (hardened(policy(document("*", "*"))), {"N46"}),
+    "every action": (hardened(policy(document("*", "*"))), {"N46", "P146"}),
     "all but": (
         hardened(policy('{"Statement": {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}}')),
-        {"N46"},
+        {"N46", "P152"},
     ),
     "all resources but": (
         hardened(
@@ -191,7 +202,7 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
                 '{"Statement": {"Effect": "Allow", "Action": "rds-db:connect", "NotResource": "arn:*:s3*"}}'
             )
         ),
-        {"N46"},
+        {"N46", "P152"},
     ),
     "one of two": (hardened(policy(document([connect_arn(), connect_arn("*")]))), {"N46"}),
     "the instance's own ARN": (
@@ -207,7 +218,7 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "an action that is a secret": (hardened(policy(statement(Action=secret("rds-db:*")))), {"N46"}),
     "keys in lower case": (
         [*hardened(), other_policy({"Statement": [{"effect": "Allow", "action": "*", "resource": "*"}]})],
-        {"N46"},
+        {"N46", "P146"},
     ),
     "an action in lower case": (
         [*hardened(), other_policy(statement(Action=None, action="rds-db:*"))],
@@ -269,21 +280,32 @@ PASSES: dict[str, list[Sent]] = {
         {**WEAK_GROUP, "properties": {**group()["properties"], "name": "weak-1"}},
     ],
     "a denied wildcard": [*hardened(), {**policy(document("*", effect="Deny")), "name": "deny"}],
-    "all actions on a bucket": [*hardened(), {**policy(FOR_BUCKET), "name": "bucket"}],
+    "reading a bucket": [*hardened(), {**policy(FOR_BUCKET), "name": "bucket"}],
     "a server by a proxy": [
         *hardened(),
         {**policy(document(connect_arn(server="prx-0123456789abcdef0"))), "name": "proxy"},
     ],
-    "a role without inline policies": [*hardened(), sent(ROLE, "role", {"assumeRolePolicy": "{}"})],
+    "a role without inline policies": [*hardened(), sent(ROLE, "role", {"assumeRolePolicy": TRUST})],
     "a type from a newer provider": [*hardened(), sent("aws:rds/newThing:NewThing", "new", {"ssl": False})],
     "a component": [*hardened(), sent("passwordless-postgres:index:RdsPostgres", "rds", {})],
 }  # fmt: skip
 
 
+for fixture in (gateway, account, certificates, server_files):
+    REFUSED |= {
+        f"{title} ({fixture.__name__.rpartition('.')[2]})": each for title, each in fixture.REFUSED.items()
+    }
+    PASSES |= {
+        f"{title} ({fixture.__name__.rpartition('.')[2]})": each for title, each in fixture.PASSES.items()
+    }
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(name: str) -> None:
     resources, expected = REFUSED[name]
-    assert ids(in_process(resources)) == expected
+    verdicts = in_process(resources)
+    assert ids(verdicts) == expected
+    assert ids(verdicts, "crashed") == set()
     assert violated(diagnostics(Stub(), resources)) == expected
 
 
@@ -299,13 +321,14 @@ def test_every_rule_has_something_that_it_refuses() -> None:
 
 
 def test_every_rule_passes_something_of_each_of_its_types() -> None:
-    seen = {each["type"] for resources in PASSES.values() for each in resources}
-    unseen = {token for rule in RULES for token in rule.types} - seen
+    seen = {normalised(each["type"]) for resources in PASSES.values() for each in resources}
+    unseen = {token for rule in RULES for token in rule.types if token != ANY} - seen
     assert unseen == {
         "aws:iam/policy:Policy",
         "aws:iam/userPolicy:UserPolicy",
         "aws:iam/groupPolicy:GroupPolicy",
-    }
+        "aws:ec2/defaultVpc:DefaultVpc",
+    }, "the last is refused for being there"
 
 
 @pytest.mark.parametrize("kind", ["policy:Policy", "userPolicy:UserPolicy", "groupPolicy:GroupPolicy"])

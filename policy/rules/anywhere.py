@@ -1,0 +1,222 @@
+"""What may stand in no property: private keys, credentials, connection strings that do not verify."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from policy.connection_strings import connection_strings
+from policy.embedded_text import known_texts, private_keys_in
+from policy.registered import Resource
+from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
+from policy.rules.machines import INSTANCE, LAUNCH_TEMPLATE
+from policy.rules.secrets import PARAMETER
+from policy.values import UndecidedError, Value
+
+_USER_DATA = ("userData", "userDataBase64")
+# Where private keys belong: sealed stores, what hands keys on to them, and what makes keys.
+_SEALED = frozenset(
+    {
+        ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"),
+        ("aws:secretsmanager/secretVersion:SecretVersion", "secretBinary"),
+        ("aws:secretsmanager/secretVersion:SecretVersion", "secretStringWo"),
+        ("aws:acm/certificate:Certificate", "privateKey"),
+    }
+)
+_MAKERS = ("tls:", "pulumi:providers:tls", "pulumi:pulumi:Stack")
+_PUBLIC = "-----BEGIN"
+_CREDENTIALS = (
+    ("an access key of AWS", re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")),
+    ("a secret key of AWS", re.compile(r"(?i)aws_secret_access_key\s*[=:]\s*[\"']?[A-Za-z0-9/+]{40}\b")),
+    ("a password of PostgreSQL", re.compile(r"\bPGPASSWORD\s*=\s*[\"']?(?![$<{\"'])\S+")),
+    (
+        "a password of a role",
+        re.compile(r"(?i)\b(?:CREATE|ALTER)\s+(?:USER|ROLE)\b[^;\n]*\bPASSWORD\s+'(?!\$|<|\{)[^']+'"),
+    ),
+    (
+        "a password",
+        re.compile(
+            r"(?im)^\s*(?:export\s+)?\w*(?:password|passwd|secret|token)\w*\s*[=:]\s*[\"']?(?![$<{\"'\s])\S{6,}"
+        ),
+    ),
+    ("a token of GitHub", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b")),
+)
+# Settings whose names hold such a word, and whose values are no secrets.
+_NO_SECRETS = re.compile(
+    r"(?im)^\s*(?:export\s+)?(?:password_encryption|http_?tokens?|\w*(?:secret|password|token)_?(?:arn|id|name|file|path|"
+    r"version|command)\w*)\s*[=:].*$"
+)
+_HIDING = frozenset(
+    [
+        "*",
+        "assumeRolePolicy",
+        "auths",
+        "caCertIdentifier",
+        "certificateArn",
+        "dbClusterParameterGroupName",
+        "defaultActions",
+        "egress",
+        "iamDatabaseAuthenticationEnabled",
+        "inlinePolicies",
+        "ingress",
+        "managedPolicyArns",
+        "metadataOptions",
+        "mutualAuthentication",
+        "parameterGroupName",
+        "parameters",
+        "policy",
+        "publiclyAccessible",
+        "requireTls",
+        "securityGroups",
+        "sslMode",
+        "sslPolicy",
+        "sslmode",
+        "storageEncrypted",
+        "userData",
+        "userDataBase64",
+        "vpcSecurityGroupIds",
+        "caCertificatesBundleS3ObjectVersion",
+        "validityPeriodHours",
+        "allowedUses",
+        "protocol",
+    ]
+)
+
+
+def _user_data(resource: Resource) -> list[Value]:
+    return [resource[name] for name in _USER_DATA if resource[name].given]
+
+
+def _credentials(resource: Resource) -> Iterator[Outcome]:
+    for value in _user_data(resource):
+        for text in known_texts(value):
+            content = _NO_SECRETS.sub("", text.content)
+            found = [what for what, pattern in _CREDENTIALS if pattern.search(content)]
+            if not found and any(each.has_password for each in connection_strings(content)):
+                found = ["a password in a connection string"]
+            if found:
+                yield Problem(property=text.value.hidden(), expected=f"it holds {found[0]}")
+        if not value.is_known:
+            raise UndecidedError(f"{value.path} is not known before the update")
+
+
+def _key_in_user_data(resource: Resource) -> Iterator[Outcome]:
+    for value in _user_data(resource):
+        for text in private_keys_in(value):
+            yield Problem(property=text.value.hidden(), expected="it holds a private key")
+
+
+def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
+    if resource.type.startswith(_MAKERS) or resource.type == PARAMETER:
+        return  # in a parameter that is N32
+    for name in resource.properties:
+        if (resource.type, name) in _SEALED or (
+            resource.type in (INSTANCE, LAUNCH_TEMPLATE) and name in _USER_DATA
+        ):
+            continue
+        try:
+            found = private_keys_in(resource[name])
+        except UndecidedError:
+            # Almost any property is unknown in some preview; the update sees them all.
+            continue
+        for text in found:
+            yield Problem(property=text.value.hidden(), expected="it holds a private key")
+
+
+def _verifies(resource: Resource) -> Iterator[Outcome]:
+    for name in resource.properties:
+        for text in known_texts(resource[name]):
+            if _PUBLIC in text.content[:64]:
+                continue
+            for found in connection_strings(text.content):
+                for problem in found.problems():
+                    yield Problem(
+                        property=text.value.hidden(),
+                        expected=f"a connection string ({found.kind}): {problem}",
+                    )
+
+
+def _ignores(resource: Resource) -> Iterator[Outcome]:
+    for path in resource.ignored:
+        first = re.split(r"[.\[]", path)[0]
+        if first in _HIDING:
+            yield Problem(
+                property=Value(path="ignoreChanges", raw=path),
+                expected="changes of it would not be seen again",
+            )
+
+
+_USER_DATA_LINK = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/user-data.html"
+_CREDENTIAL_FIX = "read it from Secrets Manager at the start, by the role of the instance"
+_READABLE = "Whoever may describe it, or runs on it, reads user data."
+
+RULES = (
+    Rule(
+        id="PGTLS-P042",
+        title="An instance's user data hold no credentials",
+        area=Area.SECRETS,
+        severity=Severity.CRITICAL,
+        types=(INSTANCE,),
+        checks=(_credentials,),
+        why=_READABLE,
+        fix=_CREDENTIAL_FIX,
+        link=_USER_DATA_LINK,
+        references=("CKV_AWS_46",),
+    ),
+    Rule(
+        id="PGTLS-P043",
+        title="A launch template's user data hold no credentials",
+        area=Area.SECRETS,
+        severity=Severity.CRITICAL,
+        types=(LAUNCH_TEMPLATE,),
+        checks=(_credentials,),
+        why=_READABLE,
+        fix=_CREDENTIAL_FIX,
+        link=_USER_DATA_LINK,
+        references=("CKV_AWS_46",),
+    ),
+    Rule(
+        id="PGTLS-P044",
+        title="User data hold no private key",
+        area=Area.SECRETS,
+        severity=Severity.CRITICAL,
+        types=(INSTANCE, LAUNCH_TEMPLATE),
+        checks=(_key_in_user_data,),
+        why=_READABLE,
+        fix=_CREDENTIAL_FIX,
+        link=_USER_DATA_LINK,
+    ),
+    Rule(
+        id="PGTLS-N31",
+        title="Private keys stand nowhere but in sealed stores",
+        area=Area.SECRETS,
+        severity=Severity.CRITICAL,
+        types=(ANY,),
+        checks=(_key_anywhere,),
+        why="Whoever reads the key is whom its certificate names.",
+        fix="keep it in Secrets Manager, and hand its ARN on",
+        link="https://docs.aws.amazon.com/secretsmanager/latest/userguide/intro.html",
+    ),
+    Rule(
+        id="PGTLS-N85",
+        title="Connection strings verify the server",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(ANY,),
+        checks=(_verifies,),
+        why="With require, whoever is on the way answers in the server's place.",
+        fix="set sslmode=verify-full and sslrootcert",
+        link="https://www.postgresql.org/docs/current/libpq-ssl.html",
+    ),
+    Rule(
+        id="PGTLS-N51",
+        title="No change of TLS or access is ignored",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(ANY,),
+        checks=(_ignores,),
+        why="What somebody changed by hand would never be put right, nor shown in a preview.",
+        fix="remove the property from ignoreChanges",
+        link="https://www.pulumi.com/docs/iac/concepts/options/ignorechanges/",
+    ),
+)

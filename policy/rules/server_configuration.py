@@ -1,0 +1,256 @@
+"""postgresql.conf, wherever it travels: TLS, certificates, passwords, and who is logged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from policy.registered import Resource, Stack
+from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
+from policy.server_files import (
+    CARRIERS,
+    INSTANCE,
+    LAUNCH_TEMPLATE,
+    ConfigurationFile,
+    carried,
+)
+from policy.values import UndecidedError, Value
+from postgres.server_settings import MINIMUM_PROTOCOLS
+
+_DOCUMENTATION = "https://www.postgresql.org/docs/current"
+_CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"
+_TCP = f"{_DOCUMENTATION}/ssl-tcp.html"
+_TYPES = tuple(CARRIERS)
+_ON = ("on", "true", "yes", "1", "tru", "tr", "t", "ye", "y")
+_OFF = ("", "off", "false", "no", "0")
+_ORDER = ("tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3")
+_GOOD_SUITE = re.compile(
+    r"(?:TLS_)?(?:EC)?DHE[-_+].*(?:GCM|CHACHA20|CCM).*|TLS_(?:AES_(?:128|256)_GCM|CHACHA20)_\w+|E?ECDH\+(?:AESGCM|CHACHA20)",
+    re.IGNORECASE,
+)
+_GROUPS = frozenset(
+    [
+        "x25519",
+        "x448",
+        "prime256v1",
+        "secp384r1",
+        "secp521r1",
+        "p-256",
+        "p-384",
+        "p-521",
+        "x25519mlkem768",
+        "secp256r1mlkem768",
+        "secp384r1mlkem1024",
+    ]
+)
+_TLS13_SUITES = frozenset(
+    ("tls_aes_256_gcm_sha384", "tls_aes_128_gcm_sha256", "tls_chacha20_poly1305_sha256")
+)
+_CHMOD = re.compile(
+    r"\bchmod\s+(?:-\S+\s+)*(?P<mode>[0-7]{3,4}|[ugoa,]*[+=][rwxX]+)\s+(?P<files>[^\n;&|]*\.key\b)"
+)
+_KEY_MODES = ("600", "0600", "640", "0640", "400", "0400", "440", "0440")
+_INSTALLS = re.compile(
+    r"(?:apt(?:-get)?|dnf|yum|microdnf)\b[^\n]*\binstall\b[^\n]*\bpostgresql(?:-?[0-9]+)?(?:-server)?\b"
+    r"|\bpg_createcluster\b|\binitdb\b|\bpostgresql-setup\b"
+)
+
+SettingCheck = Callable[[ConfigurationFile], Iterator[tuple[str, str]]]
+
+
+def _in_files(check: SettingCheck) -> ResourceCheck:
+    def of_resource(resource: Resource) -> Iterator[Outcome]:
+        files = carried(resource)
+        for file in files.configuration:
+            for name, expected in check(file):
+                raw = file.settings.get(name)
+                place = f"{file.text.value.path}, {name}"
+                yield Problem(property=Value(path=place, raw=raw), expected=expected)
+            if file.includes:
+                yield Unclear(
+                    why=f"{file.text.value.path}: {'; '.join(file.includes)}: that file is not seen"
+                )
+        if files.hidden:
+            raise UndecidedError(f"{' and '.join(files.hidden)} is not known before the update")
+
+    return of_resource
+
+
+def _tls_is_on(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    if file.settings.get("ssl", "off").lower() not in _ON:
+        yield "ssl", "expected on"
+    floor = file.settings.get("ssl_min_protocol_version", "").lower()
+    if floor not in [each.lower() for each in MINIMUM_PROTOCOLS]:
+        yield "ssl_min_protocol_version", f"expected {' or '.join(MINIMUM_PROTOCOLS)}"
+        return
+    ceiling = file.settings.get("ssl_max_protocol_version", "").lower()
+    if ceiling and (ceiling not in _ORDER or _ORDER.index(ceiling) < _ORDER.index(floor)):
+        yield "ssl_max_protocol_version", "it is below the minimum; expected none"
+
+
+def _an_authority(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    authority = file.settings.get("ssl_ca_file", "")
+    if authority and authority == file.settings.get("ssl_cert_file", "server.crt"):
+        yield "ssl_ca_file", "that is the server's own certificate; expected the clients' authority"
+
+
+def _revocation(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    settings = file.settings
+    if settings.get("ssl_ca_file") and not (settings.get("ssl_crl_file") or settings.get("ssl_crl_dir")):
+        yield "ssl_crl_file", "certificates of clients are verified, but none can be revoked"
+
+
+def _suites(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    settings = file.settings
+    suites = [each for each in re.split(r"[:, ]+", settings.get("ssl_ciphers", "")) if each]
+    if any(each[0] not in "!-@" and _GOOD_SUITE.fullmatch(each.lstrip("+")) is None for each in suites):
+        yield "ssl_ciphers", "it offers weak suites, or some without forward secrecy"
+    for name in ("ssl_groups", "ssl_ecdh_curve"):
+        named = [each.strip().lower() for each in settings.get(name, "").split(":") if each.strip()]
+        if any(each not in _GROUPS for each in named):
+            yield name, "expected X25519, prime256v1, secp384r1, or a group with ML-KEM"
+    suites = [
+        each.strip().lower() for each in settings.get("ssl_tls13_ciphers", "").split(":") if each.strip()
+    ]
+    if any(each not in _TLS13_SUITES for each in suites):
+        yield "ssl_tls13_ciphers", "expected suites of TLS 1.3 with authentication of full length"
+
+
+def _scram(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    if file.settings.get("password_encryption", "scram-sha-256").lower() != "scram-sha-256":
+        yield "password_encryption", "expected scram-sha-256"
+
+
+def _key_files(resource: Resource) -> Iterator[Outcome]:
+    for text in carried(resource).texts:
+        for match in _CHMOD.finditer(text.content):
+            if match["mode"] not in _KEY_MODES:
+                yield Problem(
+                    property=text.value.renamed(f"{text.value.path}, `{match[0]}`"),
+                    expected="expected mode 0600, or 0640 with owner root and group postgres",
+                )
+
+
+def _logged(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    if file.settings.get("log_connections", "off").lower() in _OFF:
+        yield "log_connections", "expected on, else nobody sees which certificate logged in"
+
+
+def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
+    own = carried(resource)
+    for file in own.hba:
+        for problem in file.unreadable:
+            yield Problem(
+                property=file.text.value, expected=f"pg_hba.conf {problem}; PostgreSQL would not take it"
+            )
+    if resource.type not in (INSTANCE, LAUNCH_TEMPLATE):
+        return
+    if not any(_INSTALLS.search(text.content) for text in own.texts):
+        return
+    everywhere = [carried(each) for each in stack.of_types(_TYPES)]
+    missing = [
+        name
+        for name, found in (
+            ("pg_hba.conf", any(each.hba for each in everywhere)),
+            ("postgresql.conf", any(each.configuration for each in everywhere)),
+        )
+        if not found
+    ]
+    if missing:
+        yield Problem(
+            property=own.texts[0].value,
+            expected=f"it installs PostgreSQL, but {' and '.join(missing)} cannot be seen in the stack",
+        )
+
+
+def _rule(
+    number: str,
+    title: str,
+    severity: Severity,
+    *checks: ResourceCheck,
+    area: Area = Area.TLS,
+    why: str,
+    fix: str,
+    link: str = _CONNECTIONS,
+) -> Rule:
+    return Rule(
+        id=f"PGTLS-{number}",
+        title=title,
+        area=area,
+        severity=severity,
+        types=_TYPES,
+        checks=checks,
+        why=why,
+        fix=fix,
+        link=link,
+    )
+
+
+RULES = (
+    _rule(
+        "N09",
+        "postgresql.conf turns TLS on, from 1.2 upwards",
+        Severity.CRITICAL,
+        _in_files(_tls_is_on),
+        why="Without ssl, hostssl rules match nobody; without a minimum, a default decides.",
+        fix="set ssl = on and ssl_min_protocol_version = 'TLSv1.3' or 'TLSv1.2', and no maximum",
+    ),
+    _rule(
+        "N10",
+        "postgresql.conf verifies clients by an authority, not by the server's certificate",
+        Severity.HIGH,
+        _in_files(_an_authority),
+        why="Whoever takes the server's key could make clients.",
+        fix="set ssl_ca_file to the certificate of the authority that signs clients",
+        link=_TCP,
+    ),
+    _rule(
+        "N11",
+        "postgresql.conf names a list of revoked certificates",
+        Severity.HIGH,
+        _in_files(_revocation),
+        why="A stolen key would log in until its certificate expires.",
+        fix="set ssl_crl_file or ssl_crl_dir",
+        link=_TCP,
+    ),
+    _rule(
+        "N12",
+        "postgresql.conf offers no weak suites or groups",
+        Severity.MEDIUM,
+        _in_files(_suites),
+        why="Weak suites can be broken, and those without forward secrecy later.",
+        fix="offer ECDHE with GCM or ChaCha20 only, with X25519 or prime256v1",
+    ),
+    _rule(
+        "N13",
+        "Passwords are stored as SCRAM, and keys are readable by the server alone",
+        Severity.HIGH,
+        _in_files(_scram),
+        _key_files,
+        area=Area.IDENTITY,
+        why="md5 hashes can be replayed; a key that others read is theirs too.",
+        fix="set password_encryption = 'scram-sha-256'; chmod 0600 the key",
+        link=_TCP,
+    ),
+    _rule(
+        "N14",
+        "postgresql.conf logs who connects",
+        Severity.MEDIUM,
+        _in_files(_logged),
+        area=Area.IDENTITY,
+        why="With connections, the subject of the client's certificate is logged.",
+        fix="set log_connections = on",
+        link=f"{_DOCUMENTATION}/runtime-config-logging.html",
+    ),
+    Rule(
+        id="PGTLS-N90",
+        title="What decides who gets in to PostgreSQL can be read here",
+        area=Area.IDENTITY,
+        severity=Severity.HIGH,
+        types=_TYPES,
+        stack_checks=(_is_readable,),
+        why="What cannot be seen has not been checked.",
+        fix="write whole pg_hba.conf and postgresql.conf files, in user-data or in objects of the stack",
+        link=f"{_DOCUMENTATION}/auth-pg-hba-conf.html",
+    ),
+)
