@@ -16,8 +16,8 @@ _KEYWORDS = re.compile(
 )
 _NPGSQL = re.compile(
     r"""(?:\b(?:Host|Server|Port|Database|Username|User Id|User|Password|SSL ?Mode|"""
-    r"""Trust Server Certificate|Client Certificate|Client Key|SSL Certificate|SSL Key|Root Certificate|Pooling|Timeout)"""
-    r"""\s*=\s*[^;"'`\n]*;[\s"+]*){2,}(?:\b[\w ]+=[^;"'`\n]*)?""",
+    r"""Trust Server Certificate|Client Certificate|Client Key|SSL Certificate|SSL Key|Root Certificate|"""
+    r"""Pooling|Timeout)\s*=\s*[^;"'`\n]*;[\s"+]*){2,}(?:\b[\w ]+=[^;"'`\n]*)?""",
     re.IGNORECASE,
 )
 _PAIR = re.compile(r"(\w+)\s*=\s*('[^']*'|[^\s;\"'`\\]+)")

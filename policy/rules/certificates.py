@@ -188,7 +188,7 @@ RULES = (
         types=CERTIFICATES,
         checks=(_lifetime,),
         why="A stolen key is good as long as its certificate.",
-        fix=f"set validityPeriodHours: clients {CLIENT_DAYS} days, servers {SERVER_DAYS}, authorities 10 years",
+        fix=f"set validityPeriodHours: clients {CLIENT_DAYS} days, servers {SERVER_DAYS}, CAs 10 years",
         link=f"{_PROVIDER}/locallysignedcert/",
     ),
     Rule(

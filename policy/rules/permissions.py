@@ -220,7 +220,7 @@ def _other_accounts(statement: Statement) -> Iterator[Outcome]:
         if _account(principal.text()) and not keys & set(_PROOFS):
             yield Problem(
                 property=principal,
-                expected="a whole account may take the role on; expected sts:ExternalId, MFA or one principal",
+                expected="a whole account; expected one principal, sts:ExternalId or MFA",
             )
 
 

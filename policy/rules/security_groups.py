@@ -20,13 +20,11 @@ from postgres.hba_analysis import LARGEST_NETWORK
 
 _LINK = "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"
 _POSTGRESQL, _SSH, _RDP, _HTTP, _HTTPS = 5432, 22, 3389, 80, 443
-_HIGH_RISK = frozenset(
-    map(
-        int,
-        "20 21 23 25 110 135 137 138 139 143 389 445 1433 1434 1521 2375 2376 2379 3000 3306 4333 5000 5439 5500 "
-        "5601 5672 5900 6379 6443 8080 8088 8888 9042 9090 9092 9200 9300 10250 11211 15672 27017".split(),
-    )
-)
+_HIGH_RISK = (
+    20, 21, 23, 25, 110, 135, 137, 138, 139, 143, 389, 445, 1433, 1434, 1521, 2375, 2376, 2379, 3000, 3306,
+    4333, 5000, 5439, 5500, 5601, 5672, 5900, 6379, 6443, 8080, 8088, 8888, 9042, 9090, 9092, 9200, 9300,
+    10250, 11211, 15672, 27017,
+)  # fmt: skip
 _OF_THEIR_OWN = (_POSTGRESQL, _SSH, _RDP)
 _PUBLIC_PREFIX = {4: 24, 6: 48}
 
