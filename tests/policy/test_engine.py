@@ -180,8 +180,9 @@ def weak_stacks() -> dict[str, list[Sent]]:
     signed = f"{certificates.KEY}::servers-key"
     return {
         "gateway": [*lacking(balanced, "revocation"), gateway.SECOND, gateway.STRANGER],
-        "network": lacking(routed, "endpoint"),
-        "storage": lacking(stored, "block", "ownership"),
+        "network": elsewhere(lacking(routed, "endpoint"), "vpc-1"),
+        "storage": elsewhere(lacking(stored, "block", "ownership"), "bucket-1"),
+        "topic": elsewhere(lacking(account.TOPICS, "topic-policy"), "123456789012:t"),
         "names": certificates.linked(names, "app_user", caPrivateKeyPem=signed),
         "keys": certificates.linked(
             certificates.DEV, "app_user-request", privateKeyPem=f"{certificates.KEY}::db-key"
@@ -192,10 +193,9 @@ def weak_stacks() -> dict[str, list[Sent]]:
                 (
                     "the default group (gateway)",
                     "public address (gateway)",
-                    "a topic without TLS (account)",
                     "a leaf as an authority (certificates)",
                     "the master by IAM (certificates)",
-                    "PostgreSQL without files (server_files)",
+                    "a line that PostgreSQL would not take (server_files)",
                     "default group",
                     "TLS not forced",
                     "another family",
@@ -205,6 +205,11 @@ def weak_stacks() -> dict[str, list[Sent]]:
             )
         },
     }
+
+
+def elsewhere(resources: list[Sent], name: str) -> list[Sent]:
+    """The resources with another name of theirs, which no other stack of the program has."""
+    return json.loads(json.dumps(resources).replace(name, f"{name}-weak"))
 
 
 def weak_resources() -> dict[str, list[Sent]]:
