@@ -10,7 +10,7 @@ SANDBOX := $(PYTHON) -m sandbox
 SANDBOX_STATE := $(if $(STATE),--state "$(STATE)")
 PYTEST ?=
 
-.PHONY: help environment up preview verify down clean bench lint test test-long
+.PHONY: help environment up preview verify down clean bench policy-pack lint test test-long
 
 help:
 	@echo 'make up         deploy the sandbox: PostgreSQL with client certificates on loopback'
@@ -19,6 +19,7 @@ help:
 	@echo 'make down       stop the sandbox, keep its data'
 	@echo 'make clean      stop it and remove everything that was made'
 	@echo 'make bench      throughput and connections per second of the running sandbox'
+	@echo 'make policy-pack  the policies as a folder that needs nothing else, in dist/policy-pack'
 	@echo 'make lint       ruff, pyright, import-linter'
 	@echo 'make test       the test suite (PYTEST="-k hba" passes options on)'
 	@echo 'make test-long  the tests that take minutes, alone'
@@ -56,6 +57,9 @@ clean:
 
 bench: environment
 	@$(SANDBOX) bench $(SANDBOX_STATE)
+
+policy-pack: environment
+	@$(PYTHON) -m policy.self_contained
 
 lint: environment
 	@$(PYTHON) -m ruff check

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import proto
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
+from policy import self_contained
 from policy.rules import RULES
 from tests.policy.examples import configured, diagnostics, violated
 from tests.policy.test_rules import PASSES, REFUSED
@@ -25,10 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy that needs nothing of the checkout."""
     folder = tmp_path_factory.mktemp("pack")
-    shutil.copytree(ROOT / "policy", folder / "policy")
-    shutil.copytree(ROOT / "postgres", folder / "postgres")
-    for name in ("__main__.py", "PulumiPolicy.yaml"):
-        shutil.move(folder / "policy" / name, folder / name)
+    self_contained.write(folder)
     return folder
 
 

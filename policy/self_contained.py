@@ -1,0 +1,76 @@
+"""`python -m policy.self_contained [DIRECTORY]` writes a copy of the pack that needs nothing of the checkout.
+
+`pulumi policy publish` and `--policy-pack` take such a folder: the pack and what it imports, its own
+requirements, and an environment of its own instead of the checkout's.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEFAULT = CHECKOUT / "dist" / "policy-pack"
+PACKAGES = ("policy", "postgres")
+TOP = ("__main__.py", "PulumiPolicy.yaml")
+NEEDS = ("cryptography", "grpcio", "protobuf", "pulumi", "pulumi-policy", "pyyaml")
+# What makes the copy and its documentation reads the checkout, so it stays there.
+_LEFT_OUT = ("bench.py", "catalogue.py", "self_contained.py", *TOP)
+_PINNED = re.compile(r"^([a-z0-9-]+)==([^\s;\\]+)", re.MULTILINE)
+
+
+def requirements(locked: str) -> str:
+    """The versions of what the pack imports, out of the checkout's requirements.txt.
+
+    Raises:
+        ValueError: One of them is not locked there.
+    """
+    versions = dict(_PINNED.findall(locked))
+    missing = [name for name in NEEDS if name not in versions]
+    if missing:
+        raise ValueError(f"requirements.txt does not lock {', '.join(missing)}; the pack imports it")
+    return "".join(f"{name}=={versions[name]}\n" for name in NEEDS)
+
+
+def write(folder: Path) -> list[Path]:
+    """Write the copy in place of what is in the folder, and return its files, relative to it.
+
+    Raises:
+        ValueError: The folder holds something else than such a copy, which stays.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / TOP[1]).exists():
+        raise ValueError(f"{folder} is not empty and holds no policy pack; name another folder, or empty it")
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    for package in PACKAGES:
+        for source in sorted((CHECKOUT / package).rglob("*.py")):
+            relative = source.relative_to(CHECKOUT)
+            if source.parent != CHECKOUT / "policy" or source.name not in _LEFT_OUT:
+                target = folder / relative
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(source.read_bytes())
+    for name in TOP:
+        text = (CHECKOUT / "policy" / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text.replace("virtualenv: ../.venv", "virtualenv: venv"), encoding="utf-8")
+    locked = (CHECKOUT / "requirements.txt").read_text(encoding="utf-8")
+    (folder / "requirements.txt").write_text(requirements(locked), encoding="utf-8")
+    return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def main(arguments: list[str]) -> int:
+    """Write the copy and say where; the exit status is 1 when that is refused."""
+    folder = Path(arguments[0]).resolve() if arguments else DEFAULT
+    try:
+        files = write(folder)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{folder}: {len(files)} files")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
