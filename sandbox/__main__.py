@@ -103,18 +103,34 @@ def preview_command(
         typer.Option("--policy-pack", help="Policies instead of those in policy/.", metavar="DIRECTORY"),
     ] = None,
     no_policy: Annotated[bool, typer.Option("--no-policy", help="Run no policies.")] = False,
+    sarif_file: Annotated[
+        Path | None,
+        typer.Option("--sarif", help="Write the findings as SARIF 2.1.0, too.", metavar="FILE"),
+    ] = None,
+    markdown_file: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="Add a summary in Markdown to a file, too.", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Show what would be deployed of a stack file, without AWS; status 1 when it or a policy forbids that."""
     from rich.console import Console
 
+    from sandbox.preview.markdown import markdown
     from sandbox.preview.preview import default_policy_pack, preview, stack_file_of
     from sandbox.preview.report import as_document, show
+    from sandbox.preview.sarif import sarif
 
     with _expected_errors():
         file = stack_file_of(stack, stack_file)
         pack = None if no_policy else policy_pack or default_policy_pack()
         progress = Progress()
         found = preview(stack, file, pack, engine_setup.ensure(progress), progress)
+        if sarif_file is not None:
+            sarif_file.write_text(json.dumps(sarif(found), indent=2) + "\n", encoding="utf-8")
+        if markdown_file is not None:
+            # A workflow's summary takes what each stack adds to it.
+            with markdown_file.open("a", encoding="utf-8") as summary:
+                summary.write(markdown(found))
         if as_json:
             typer.echo(json.dumps(as_document(found), indent=2))
         else:
