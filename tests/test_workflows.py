@@ -1,0 +1,91 @@
+"""Workflows have no more rights than they need, and run what was reviewed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PINNED = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}|\./\.github/workflows/[\w.-]+\.yml")
+
+
+def read(file: Path) -> dict[Any, Any]:
+    return yaml.safe_load(file.read_text(encoding="utf-8"))
+
+
+def jobs(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield from read(file)["jobs"].items()
+
+
+def steps(file: Path) -> Iterator[dict[str, Any]]:
+    for _, job in jobs(file):
+        yield from job.get("steps", ())
+
+
+def test_there_are_the_two_workflows_and_their_part() -> None:
+    assert [file.name for file in FILES] == ["deploy-stack.yml", "deploy.yml", "pull-request.yml"]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_workflow_has_no_rights_but_those_that_each_job_names(file: Path) -> None:
+    assert read(file)["permissions"] == {}
+    for name, job in jobs(file):
+        assert set(job["permissions"].items()) <= {
+            ("contents", "read"),
+            ("id-token", "write"),
+            ("security-events", "write"),
+        }, name
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_what_a_workflow_uses_is_pinned_to_a_commit(file: Path) -> None:
+    used = [step["uses"] for step in steps(file) if "uses" in step]
+    used += [job["uses"] for _, job in jobs(file) if "uses" in job]
+    assert used
+    assert [each for each in used if not PINNED.fullmatch(each)] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_script_holds_an_expression_that_somebody_else_could_write(file: Path) -> None:
+    assert [step["run"] for step in steps(file) if "${{" in step.get("run", "")] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_checkout_keeps_the_token(file: Path) -> None:
+    checkouts = [step for step in steps(file) if step.get("uses", "").startswith("actions/checkout@")]
+    assert all(step["with"] == {"persist-credentials": False} for step in checkouts)
+
+
+def test_no_pull_request_gets_an_identity_or_a_secret() -> None:
+    text = (ROOT / ".github" / "workflows" / "pull-request.yml").read_text(encoding="utf-8")
+    assert "id-token" not in text
+    assert "secrets." not in text
+    assert "pull_request_target" not in text
+
+
+def test_every_stack_file_is_previewed() -> None:
+    stacks = sorted(path.stem.removeprefix("Pulumi.") for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+    preview = dict(jobs(ROOT / ".github" / "workflows" / "pull-request.yml"))["preview"]
+    assert sorted(preview["strategy"]["matrix"]["stack"]) == stacks
+
+
+def test_environments_are_deployed_one_after_the_other_with_the_policies() -> None:
+    deploy = dict(jobs(ROOT / ".github" / "workflows" / "deploy.yml"))
+    assert [(name, job.get("needs"), job["with"]["stack"]) for name, job in deploy.items()] == [
+        ("dev", None, "dev"),
+        ("staging", "dev", "staging"),
+        ("prod", "staging", "prod"),
+    ]
+    [job] = dict(jobs(ROOT / ".github" / "workflows" / "deploy-stack.yml")).values()
+    assert job["environment"] == "${{ inputs.stack }}"
+    commands = "\n".join(step.get("run", "") for step in job["steps"])
+    for command in ("pulumi preview", "pulumi up"):
+        [line] = [line for line in commands.splitlines() if command in line]
+        assert line.endswith("--policy-pack policy")
+    assert "verify --stack" in commands
