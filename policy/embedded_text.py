@@ -88,13 +88,18 @@ def known_texts(value: Value, name: str = "") -> list[Text]:
     ]
 
 
+def is_private_key(content: str) -> bool:
+    """Whether a text holds a private key in PEM, sealed by a passphrase or not."""
+    return "PRIVATE KEY" in content and _PRIVATE_KEY.search(content) is not None
+
+
 def private_keys_in(value: Value) -> list[Text]:
     """The texts in a value that hold a private key in PEM.
 
     Raises:
         UndecidedError: None does, and part of the value is not known yet.
     """
-    found = [each for each in known_texts(value) if _PRIVATE_KEY.search(each.content)]
+    found = [each for each in known_texts(value) if is_private_key(each.content)]
     if not found and _hides(value.raw):
         raise UndecidedError(f"{value.path} is not known before the update")
     return found

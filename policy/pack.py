@@ -45,6 +45,7 @@ class Pack:
         sent: The level of each rule, as the engine sends it.
         exemptions: What is exempt.
         mistakes: What is wrong with the configuration.
+        applied: Rules that are applied to resources of a type; empty for all.
         looked_at: URNs of the resources that were looked at since the last stack.
         found: Rules and URNs of what was found since the last stack.
     """
@@ -56,11 +57,13 @@ class Pack:
     exemptions: list[Exemption] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
     looked_at: set[str] = field(default_factory=set)
+    applied: dict[str, list[Rule]] = field(default_factory=dict, repr=False)
     found: set[tuple[str, str]] = field(default_factory=set)
 
     def configure(self, sent: Mapping[str, Level], properties: Mapping[str, Any]) -> None:
         """Take a configuration; what is wrong with it is reported with the stack, and changes nothing."""
         self.sent = sent
+        self.applied.clear()
         names = [rule.id for rule in self.rules]
         self.enforcement, wrong_levels = enforcement.read(properties.get("enforcement", {}), names)
         self.exemptions, wrong_exemptions = exemption.read(properties.get("exemptions", []), names)
@@ -74,11 +77,11 @@ class Pack:
     def of_resource(self, resource: Resource) -> list[Reported]:
         """What is to be reported of one resource."""
         self.looked_at.add(resource.urn)
-        return self._reported(evaluation.of_resource(self._enabled, resource))
+        return self._reported(evaluation.of_resource(self._enabled(resource.type), resource))
 
     def of_stack(self, stack: Stack) -> list[Reported]:
         """What is to be reported of the resources together."""
-        return self._reported(evaluation.of_stack(self._enabled, stack))
+        return self._reported(evaluation.of_stack(self._enabled(), stack))
 
     def problems_of_configuration(self, stack: Stack) -> list[str]:
         """Mistakes, and exemptions that have expired, name no resource of the stack, or are not needed.
@@ -116,9 +119,14 @@ class Pack:
         settled = all((rule.id, urn) not in self.found for urn in named)
         return bool(named) and applied and settled and self.level_of(rule) is not Level.DISABLED
 
-    @property
-    def _enabled(self) -> Iterable[Rule]:
-        return [rule for rule in self.rules if self.level_of(rule) is not Level.DISABLED]
+    def _enabled(self, token: str = "") -> Iterable[Rule]:
+        if token not in self.applied:
+            self.applied[token] = [
+                rule
+                for rule in self.rules
+                if self.level_of(rule) is not Level.DISABLED and (not token or rule.is_about(token))
+            ]
+        return self.applied[token]
 
     def _reported(self, findings: list[Finding]) -> list[Reported]:
         self.found.update((each.rule.id, each.resource.urn) for each in findings)

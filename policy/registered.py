@@ -9,10 +9,15 @@ from typing import Any
 from policy.type_tokens import normalised
 from policy.values import UndecidedError, Value
 
+_CALLED = ("name", "id")
+_REFERENCES = ("arn", "bucket", *_CALLED)
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Resource:
     """One resource, with its inputs in a resource rule and its outputs in a stack rule.
+
+    It equals itself alone, so that what is read out of it can be remembered.
 
     Attributes:
         urn: Its URN.
@@ -51,6 +56,15 @@ class Stack:
         self._by_type: dict[str, list[Resource]] = {}
         for each in self.resources:
             self._by_type.setdefault(each.type, []).append(each)
+        self._named: dict[tuple[str, str], list[Resource]] = {}
+        self._called: dict[tuple[str, str], list[Resource]] = {}
+        for each in self.resources:
+            for name in _names(each, _REFERENCES):
+                self._named.setdefault((each.type, name), []).append(each)
+            for name in _names(each, _CALLED):
+                self._called.setdefault((each.type, name), []).append(each)
+        self._referred: dict[tuple[str, str, tuple[str, ...]], list[Resource]] = {}
+        self._referring: dict[tuple[str, str, str], dict[str, list[Resource]]] = {}
 
     def of_types(self, tokens: Iterable[str]) -> list[Resource]:
         """Every resource of these types."""
@@ -62,25 +76,31 @@ class Stack:
         What is not known and comes from nothing in the stack is none.
         """
         wanted = tuple(tokens)
-        references = {
-            urn
-            for urn in resource.dependencies.get(name, ())
-            if (found := self._by_urn.get(urn)) is not None and found.type in wanted
-        }
-        texts = frozenset(resource[name].known_texts())
-        return [
-            each
-            for each in self.of_types(wanted)
-            if each.urn in references or not texts.isdisjoint(_names(each))
-        ]
+        key = (resource.urn, name, wanted)
+        if key not in self._referred:
+            references = [
+                found
+                for urn in resource.dependencies.get(name, ())
+                if (found := self._by_urn.get(urn)) is not None and found.type in wanted
+            ]
+            named = [
+                found
+                for text in resource[name].known_texts()
+                for token in wanted
+                for found in self._named.get((token, text.strip()), ())
+            ]
+            self._referred[key] = list(dict.fromkeys((*references, *named)))
+        return self._referred[key]
 
     def referring(self, token: str, name: str, target: Resource) -> list[Resource]:
         """Every resource of a type whose property holds the target."""
-        return [
-            each
-            for each in self._by_type.get(normalised(token), ())
-            if target in self.all_referred(each, name, (target.type,))
-        ]
+        key = (normalised(token), name, target.type)
+        if key not in self._referring:
+            found = self._referring[key] = {}
+            for each in self._by_type.get(key[0], ()):
+                for referred in self.all_referred(each, name, (target.type,)):
+                    found.setdefault(referred.urn, []).append(each)
+        return list(self._referring[key].get(target.urn, ()))
 
     def referred(self, resource: Resource, name: str, token: str) -> Resource | None:
         """The resource of a type that a property names: by its name or id, else by reference.
@@ -99,7 +119,7 @@ class Stack:
         value = resource[name]
         named = []
         if value.is_known and value.given:
-            named = [each for each in self._by_type.get(token, ()) if _is_called(each, value.text())]
+            named = self._called.get((token, value.text()), [])
         both = [each for each in references if each in named]
         candidates = both or named or references
         if len(candidates) > 1:
@@ -108,11 +128,6 @@ class Stack:
         return candidates[0] if candidates else None
 
 
-def _names(resource: Resource) -> frozenset[str]:
-    given = (resource[key] for key in ("arn", "bucket", "name", "id"))
+def _names(resource: Resource, properties: Iterable[str]) -> frozenset[str]:
+    given = (resource[key] for key in properties)
     return frozenset(each.text() for each in given if each.is_known and each.given)
-
-
-def _is_called(resource: Resource, wanted: str) -> bool:
-    given = (resource[key] for key in ("name", "id"))
-    return any(each.is_known and each.given and each.text() == wanted for each in given)

@@ -119,6 +119,7 @@ class ServerFiles:
     hidden: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=512)
 def carried(resource: Resource) -> ServerFiles:
     """The files that a resource carries, as far as they are known."""
     values = [resource[name] for name in CARRIERS.get(resource.type, ())]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 from policy.connection_strings import connection_strings
-from policy.embedded_text import known_texts, private_keys_in
+from policy.embedded_text import Text, is_private_key, known_texts, private_keys_in
 from policy.registered import Resource
 from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
 from policy.rules.machines import INSTANCE, LAUNCH_TEMPLATE
@@ -83,6 +84,11 @@ _HIDING = frozenset(
 )
 
 
+@lru_cache(maxsize=64)
+def _texts(resource: Resource, name: str) -> list[Text]:
+    return known_texts(resource[name])
+
+
 def _user_data(resource: Resource) -> list[Value]:
     return [resource[name] for name in _USER_DATA if resource[name].given]
 
@@ -114,18 +120,15 @@ def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
             resource.type in (INSTANCE, LAUNCH_TEMPLATE) and name in _USER_DATA
         ):
             continue
-        try:
-            found = private_keys_in(resource[name])
-        except UndecidedError:
-            # Almost any property is unknown in some preview; the update sees them all.
-            continue
-        for text in found:
-            yield Problem(property=text.value.hidden(), expected="it holds a private key")
+        # Almost any property is unknown in some preview; the update sees them all.
+        for text in _texts(resource, name):
+            if is_private_key(text.content):
+                yield Problem(property=text.value.hidden(), expected="it holds a private key")
 
 
 def _verifies(resource: Resource) -> Iterator[Outcome]:
     for name in resource.properties:
-        for text in known_texts(resource[name]):
+        for text in _texts(resource, name):
             if _PUBLIC in text.content[:64]:
                 continue
             for found in connection_strings(text.content):
