@@ -35,9 +35,19 @@ _CREDENTIALS = (
         re.compile(r"(?i)\b(?:CREATE|ALTER)\s+(?:USER|ROLE)\b[^;\n]*\bPASSWORD\s+'(?!\$|<|\{)[^']+'"),
     ),
     (
+        # Unquoted in shells' and services' files only: in a program that is an expression.
         "a password",
         re.compile(
-            r"(?im)^\s*(?:export\s+)?\w*(?:password|passwd|secret|token)\w*\s*[=:]\s*[\"']?(?![$<{\"'\s])\S{6,}"
+            r"(?m)^[ \t]*(?:export[ \t]+|Environment=[\"']?)?"
+            r"[A-Z0-9_]*(?:PASSWORD|PASSWD|SECRET|TOKEN)[A-Z0-9_]*"
+            r"=[\"']?(?![$<{\"'\s])[^\s\"'(),]{6,}[\"']?[ \t]*$"
+        ),
+    ),
+    (
+        "a password",
+        re.compile(
+            r"(?im)^[ \t]*[\w.-]*(?:password|passwd|secret|token)\w*[ \t]*[=:][ \t]*"
+            r"(?P<quote>[\"'])(?![$<{])[^\s\"']{6,}(?P=quote)[ \t]*,?[ \t]*$"
         ),
     ),
     ("a token of GitHub", re.compile(r"\bgh[pousr]_[A-Za-z0-9]{36,}\b")),
@@ -98,12 +108,20 @@ def _credentials(resource: Resource) -> Iterator[Outcome]:
         for text in known_texts(value):
             content = _NO_SECRETS.sub("", text.content)
             found = [what for what, pattern in _CREDENTIALS if pattern.search(content)]
+            if _is_a_password(text):
+                found.append("a password")
             if not found and any(each.has_password for each in connection_strings(content)):
                 found = ["a password in a connection string"]
             if found:
                 yield Problem(property=text.value.hidden(), expected=f"it holds {found[0]}")
         if not value.is_known:
             raise UndecidedError(f"{value.path} is not known before the update")
+
+
+def _is_a_password(text: Text) -> bool:
+    """Whether cloud-config sets a password by a key of its own."""
+    named = text.name.lower() in ("password", "passwd", "plain_text_passwd", "hashed_passwd")
+    return named and not re.match(r"[$<{]|lock", text.content) and "\n" not in text.content.strip()
 
 
 def _key_in_user_data(resource: Resource) -> Iterator[Outcome]:

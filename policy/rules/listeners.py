@@ -18,7 +18,7 @@ VERIFY = "verify"
 
 _GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application"
 _MUTUAL_LINK = f"{_GUIDE}/mutual-authentication.html"
-_ACM = re.compile(r"arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/\S+")
+_ACM = re.compile(r"arn:aws[a-z-]*:acm:\S+")
 _HEADER = re.compile(r"routingHttpRequestXAmzn(?:Mtls|Tls)\w+HeaderName")
 # What clients, browsers and proxies send anyway; a client could write these itself.
 _ORDINARY = frozenset(
