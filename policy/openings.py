@@ -62,10 +62,11 @@ class Opening:
             return range(0)
         if self.is_of_every_protocol:
             return range(_LAST_PORT + 1)
-        first, last = self.first.text() or "0", self.last.text() or str(_LAST_PORT)
-        if not first.lstrip("-").isdigit() or not last.lstrip("-").isdigit():
+        first = self.first.number() if self.first.text() else 0
+        last = self.last.number() if self.last.text() else _LAST_PORT
+        if first is None or last is None:
             raise UndecidedError(f"{self.first.path} to {self.last.path} are no ports")
-        if int(first) < 0:
+        if first < 0:
             return range(_LAST_PORT + 1)
         return range(int(first), int(last) + 1)
 

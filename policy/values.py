@@ -8,6 +8,7 @@ unknown value raises `UndecidedError`, which is reported as such, and a secret k
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -138,6 +139,11 @@ class Value:
         if isinstance(known, bool):
             return "true" if known else "false"
         return str(known).strip()
+
+    def number(self) -> float | None:
+        """It as a number, also where it is spelled as text; None for anything else, and for nothing."""
+        text = self.text()
+        return float(text) if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", text) else None
 
     def truth(self) -> bool | None:
         """It as a boolean, however it is spelled; None for anything else, and for nothing."""

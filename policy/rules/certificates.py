@@ -41,27 +41,27 @@ def _lifetime(certificate: Resource) -> Iterator[Outcome]:
         kind, days = "a client", CLIENT_DAYS
     else:
         kind, days = "a server", SERVER_DAYS
-    hours = value.text()
-    if not re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", hours) or float(hours) > days * 24:
+    hours = value.number()
+    if hours is None or hours > days * 24:
         yield Problem(property=value, expected=f"expected {days * 24} hours or less for {kind}, {days} days")
 
 
 def _renews(certificate: Resource) -> Iterator[Outcome]:
     if _is_authority(certificate):
         return  # an authority is replaced by a new one beside it, never renewed in place
-    value, validity = certificate["earlyRenewalHours"], certificate["validityPeriodHours"].text()
-    early = value.text()
-    if not early or float(early) <= 0:
+    value, validity = certificate["earlyRenewalHours"], certificate["validityPeriodHours"].number()
+    early = value.number()
+    if early is None or early <= 0:
         yield Problem(property=value, expected="expected the hours before expiry in which an update renews")
-    elif validity and float(early) >= float(validity):
-        yield Problem(property=value, expected=f"expected less than its whole life, {validity} hours")
+    elif validity is not None and early >= validity:
+        yield Problem(property=value, expected=f"expected less than its whole life, {validity:g} hours")
 
 
 def _strength(key: Resource) -> Iterator[Outcome]:
     algorithm = key["algorithm"].text().upper()
     if algorithm == "RSA":
         bits = key["rsaBits"]
-        if not bits.text().isdigit() or int(bits.text()) < 3072:
+        if (bits.number() or 0) < 3072:
             yield Problem(property=bits, expected="expected 3072 at least (the provider takes 2048)")
     elif algorithm == "ECDSA":
         curve = key["ecdsaCurve"]

@@ -148,7 +148,7 @@ def _header_names(listener: Resource) -> Iterator[Outcome]:
 
 
 def _lasts(value: Value) -> bool:
-    match = re.search(r"max-age=([0-9]+)", value.text().lower())
+    match = re.search(r"max-age=([0-9]{1,10})", value.text().lower())
     return match is not None and int(match[1]) > 0
 
 

@@ -96,7 +96,9 @@ def _balancers_of(group: Resource, stack: Stack) -> list[Resource]:
 def _only_from_the_balancer(target_group: Resource, stack: Stack) -> Iterator[Outcome]:
     if target_group.urn not in _verified_groups(stack):
         return
-    port = target_group["port"].known
+    port = target_group["port"].number()
+    if port is None:
+        return
     allowed = {
         group.urn
         for balancer in _balancers_of(target_group, stack)

@@ -37,7 +37,7 @@ def _names_principals(resource: Resource) -> Iterator[Outcome]:
 
 def _rotates_in_time(rotation: Resource) -> Iterator[Outcome]:
     def judge(value: Value) -> Iterator[Outcome]:
-        if value.text() and float(value.text()) > _LONGEST_DAYS:
+        if value.given and (value.number() or _LONGEST_DAYS + 1) > _LONGEST_DAYS:
             yield Problem(property=value, expected=f"expected {_LONGEST_DAYS} days or less")
 
     yield from throughout(inside(rotation, "rotationRules.automaticallyAfterDays"), judge)
