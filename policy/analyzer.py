@@ -16,6 +16,7 @@ from pulumi.runtime import proto
 from pulumi_policy.version import VERSION
 
 from policy.enforcement import DEFAULT, Level
+from policy.finding import together
 from policy.pack import CONFIGURATION, NAME, PROPERTIES, Pack, Reported
 from policy.registered import Resource, Stack
 from policy.rule import Rule, Severity
@@ -107,11 +108,15 @@ class Analyzer(proto.AnalyzerServicer):
 
     def _response(self, found: Iterable[Reported], *, with_urn: bool) -> Any:
         response = proto.AnalyzeResponse()
-        for each in found:
-            rule = each.finding.rule
-            diagnostic = self._diagnostic(rule.id, rule.title, each.finding.message, each.level)
+        reported = list(found)
+        levels = {id(each.finding): each.level for each in reported}
+        for finding in together(each.finding for each in reported):
+            rule = finding.rule
+            # What several rules leave undecided is advisory for each of them.
+            level = levels.get(id(finding), Level.ADVISORY)
+            diagnostic = self._diagnostic(rule.id, rule.title, finding.message, level)
             diagnostic.severity = _SEVERITIES[rule.severity]
-            diagnostic.urn = each.finding.resource.urn if with_urn else ""
+            diagnostic.urn = finding.resource.urn if with_urn else ""
             response.diagnostics.append(diagnostic)
         return response
 

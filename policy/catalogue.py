@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from policy.enforcement import DEFAULT
+from policy.left_out import LEFT_OUT
 from policy.pack import CONFIGURATION
 from policy.rule import Rule, Severity
 from policy.rules import RULES
@@ -22,7 +23,12 @@ Generated from `policy/rules/` by `python -m policy.catalogue`; change it there.
 `pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check what the program registers
 against {{count}} rules. Pass the pack to both: a value that is known only once resources exist is reported as
 **undecided** in the preview, which stops nothing, and is checked again in the update, before the resource is
-made. Rules about the stack see resources after they are made, so what they say in the preview counts.
+made. One unknown that several rules need is said once, with all of them. Rules about the stack see resources
+after they are made, so what they say in the preview counts.
+
+`make policy-pack` writes the pack to `dist/policy-pack`, a folder that needs nothing of the checkout, as
+`pulumi policy publish` takes it. `make preview` runs the pack without an account; with `--sarif FILE` and
+`--markdown FILE` its findings reach a pull request. `python -m policy.bench` says what the pack costs.
 
 ## Configuration
 
@@ -70,6 +76,8 @@ def catalogue(rules: tuple[Rule, ...] = RULES) -> str:
     lines += [f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {rule.title} |" for rule in rules]
     for rule in rules:
         lines += ["", *_section(rule)]
+    lines += ["", "## Left out", "", "Requirements of other rule sets that are no rules here, and why:", ""]
+    lines += [f"- {name}. {reason}" for name, reason in LEFT_OUT.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 from policy.policy_document import UnreadableError, statement_values
 from policy.registered import Resource
@@ -97,6 +98,21 @@ def grants(document: Value) -> Iterator[Grant]:
             undecided = undecided or error
     if undecided is not None:
         raise undecided
+
+
+@lru_cache(maxsize=4096)
+def known_grants(holder: Resource) -> tuple[tuple[Grant, ...], bool]:
+    """What a resource grants as far as it is known, and whether something in it is not known."""
+    found: list[Grant] = []
+    try:
+        for document in documents(holder):
+            # What comes before an unknown is kept: `grants` yields that last.
+            found.extend(grants(document))
+    except UndecidedError:
+        return tuple(found), True
+    except UnreadableError:
+        return tuple(found), False
+    return tuple(found), False
 
 
 def _of_statement(statement: Value) -> Iterator[Grant]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.connect_grants import HOLDERS, UnreadableError, documents, grants
+from policy.connect_grants import HOLDERS, known_grants
 from policy.registered import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds_servers import (
@@ -19,7 +19,7 @@ from policy.rules.rds_servers import (
     is_postgresql,
     major_of,
 )
-from policy.values import UndecidedError, Value
+from policy.values import Value
 
 AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 """Authorities of RDS that are not about to expire (RDS user guide, 2026)."""
@@ -112,18 +112,14 @@ def _iam_iff_granted(server: Resource, stack: Stack) -> Iterator[Outcome]:
 def _is_granted(server: Resource, stack: Stack) -> tuple[bool, list[str]]:
     """Whether somebody may log in to a server, and the resources whose documents are not known."""
     resource_id = server[RESOURCE_IDS[server.type]]
+    # Before the server exists, its id is in no document that is known.
+    unseen = not resource_id.is_known or not resource_id.given
     granted, hidden = False, []
     for holder in stack.of_types(HOLDERS):
-        try:
-            for document in documents(holder):
-                for grant in grants(document):
-                    # Before the server exists, its id is in no document that is known.
-                    unseen = not resource_id.is_known or not resource_id.given
-                    granted = granted or unseen or grant.covers(resource_id.text())
-        except UndecidedError:
+        found, is_hidden = known_grants(holder)
+        granted = granted or any(unseen or grant.covers(resource_id.text()) for grant in found)
+        if is_hidden:
             hidden.append(holder.name)
-        except UnreadableError:
-            continue  # that is N46
     return granted, hidden
 
 

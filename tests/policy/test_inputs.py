@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from policy.registered import Resource
-from policy.rule import Outcome
+from policy.rule import Outcome, Severity
 from policy.rules import RULES, permissions
 from policy.type_tokens import normalised
 from policy.values import UNKNOWN as DECODED_UNKNOWN
@@ -25,6 +26,7 @@ from tests.policy.examples import (
     Sent,
     Stub,
     a_pack,
+    analyze_request,
     connect_arn,
     diagnostics,
     document,
@@ -116,9 +118,22 @@ def test_an_unknown_is_undecided_and_never_passes(name: str) -> None:
     assert undecided - ABOUT_DOCUMENTS == expected
     assert ids(verdicts) == ids(verdicts, "crashed") == set()
     found = diagnostics(Stub(), resources)
-    assert {each.policyName.removeprefix("PGTLS-") for each in found} == undecided
+    assert {
+        rule for each in found for rule in re.findall(r"PGTLS-([NP][0-9]+) \[", each.message)
+    } == undecided
     assert {each.enforcementLevel for each in found} == {0}, "undecided is advisory"
     assert all(": undecided: " in each.message for each in found)
+
+
+def test_one_unknown_is_said_once_with_every_rule_that_needs_it_the_gravest_first() -> None:
+    [found] = Stub().Analyze(analyze_request(policy(UNKNOWN))).diagnostics
+    rules = re.findall(r"PGTLS-([NP][0-9]+) \[(\w+)\]", found.message)
+    assert {rule for rule, _ in rules} == {"N46"} | ABOUT_DOCUMENTS & {
+        rule.id.removeprefix("PGTLS-") for rule in RULES if rule.is_about("aws:iam/rolePolicy:RolePolicy")
+    }
+    gravity = [list(Severity).index(Severity(severity)) for _, severity in rules]
+    assert gravity == sorted(gravity)
+    assert found.message.count("policy is not known before the update") == 1
 
 
 @pytest.mark.parametrize("unknown", UNKNOWNS)

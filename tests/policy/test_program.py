@@ -171,6 +171,84 @@ def test_one_weakened_property_of_prod_is_refused_by_its_rule(
     assert violated(diagnostics(Stub(), resources)) == expected
 
 
+def file_is(name: str, old: str, new: str) -> tuple[str, Callable[[Properties], None]]:
+    """Another text of a file of the self-managed server, by the name of its object."""
+
+    def change(properties: Properties) -> None:
+        assert old in properties["content"]
+        properties["content"] = properties["content"].replace(old, new, 1)
+
+    return f"self-managed-state-{name}", change
+
+
+def metadata_is(**values: Any) -> Callable[[Properties], None]:
+    return lambda properties: properties["metadataOptions"].update(values)
+
+
+def first(token: str, changes: Callable[[Properties], None]) -> tuple[str, Callable[[Properties], None]]:
+    return token, changes
+
+
+HBA, CONF = "pg_hba.conf", "postgresql.conf"
+MACHINE = "aws:ec2/instance:Instance"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+LEAF = "tls:index/locallySignedCert:LocallySignedCert"
+KEY = "tls:index/privateKey:PrivateKey"
+SUBNET = "aws:ec2/subnet:Subnet"
+BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+ROLE = "aws:iam/role:Role"
+SELF_MANAGED: Mapping[str, tuple[tuple[str, Callable[[Properties], None]], set[str]]] = {
+    "a password from anywhere": (
+        file_is(HBA, "hostgssenc all all all reject", "host all all 0.0.0.0/0 md5"),
+        {"N02", "N04", "N08"},
+    ),
+    "without TLS": (
+        file_is(HBA, "hostnossl all all all reject", "hostnossl app app_user 10.0.0.0/24 scram-sha-256"),
+        {"N01", "N05"},
+    ),
+    "TLS off": (file_is(CONF, "ssl = 'on'", "ssl = 'off'"), {"N09"}),
+    "TLS 1.1": (file_is(CONF, "'TLSv1.3'", "'TLSv1.1'"), {"N09"}),
+    "md5 stored": (file_is(CONF, "scram-sha-256", "md5"), {"N13"}),
+    "a weak suite": (file_is(CONF, "ssl_ciphers = '", "ssl_ciphers = 'AES256-SHA:"), {"N12"}),
+    "IMDSv1": (first(MACHINE, metadata_is(httpTokens="optional")), {"P033"}),
+    "two hops": (first(MACHINE, metadata_is(httpPutResponseHopLimit=2)), {"P034"}),
+    "no role": (first(MACHINE, property_is_missing("iamInstanceProfile")), {"P037"}),
+    "a public address": (first(MACHINE, property_is("associatePublicIpAddress", True)), {"P032", "P049"}),
+    "a key in user data": (
+        first(MACHINE, property_is("userDataBase64", "LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCg==")),
+        {"P044"},
+    ),
+    "PostgreSQL in the internet": (first(INGRESS, property_is("cidrIpv4", "0.0.0.0/0")), {"P055"}),
+    "a client for a year": (first(LEAF, property_is("validityPeriodHours", 8760)), {"N20"}),
+    "never renewed": (first(LEAF, property_is_missing("earlyRenewalHours")), {"N21"}),
+    "a weak key": (first(KEY, property_is("ecdsaCurve", "P224")), {"N22"}),
+    "public addresses in a subnet": (first(SUBNET, property_is("mapPublicIpOnLaunch", True)), {"P078"}),
+    "a public bucket": (first(BLOCK, property_is("blockPublicPolicy", False)), {"P113"}),
+    "a bucket without TLS": (first(BUCKET_POLICY, property_is("policy", '{"Statement": []}')), {"P123"}),
+    "a role for everybody": (
+        first(
+            ROLE,
+            property_is(
+                "assumeRolePolicy", '{"Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}}]}'
+            ),
+        ),
+        {"P155"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SELF_MANAGED)
+def test_one_weakened_property_of_a_self_managed_server_is_refused_by_its_rule(
+    name: str, programs: dict[str, list[Sent]]
+) -> None:
+    (token, change), expected = SELF_MANAGED[name]
+    resources = copy.deepcopy(programs["dev"])
+    change(next(each for each in resources if token in (each["type"], each["name"]))["properties"])
+    assert ids(in_process(resources)) == expected
+    assert violated(diagnostics(Stub(), resources)) == expected
+
+
 def test_the_default_group_is_refused(programs: dict[str, list[Sent]]) -> None:
     resources = changed(programs["prod"], INSTANCE, property_is("parameterGroupName", "default.postgres17"))
     server = next(each for each in resources if each["type"] == INSTANCE)
