@@ -21,7 +21,6 @@ PACK = Path(__file__).resolve().parents[2] / "policy"
 
 SERVER = """
     import json
-import re
 
     import pulumi
     from pulumi_aws import iam, rds
