@@ -240,6 +240,7 @@ class MutualTlsListener(pulumi.ComponentResource):
                 ignore_client_certificate_expiry=False,
                 advertise_trust_store_ca_names="on",
             ),
+            routing_http_response_strict_transport_security_header_value="max-age=31536000",
             routing_http_request_x_amzn_mtls_clientcert_leaf_header_name=header("leaf"),
             routing_http_request_x_amzn_mtls_clientcert_serial_number_header_name=header("serial_number"),
             routing_http_request_x_amzn_mtls_clientcert_issuer_header_name=header("issuer"),

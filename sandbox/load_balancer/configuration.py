@@ -136,6 +136,8 @@ class ListenerConfiguration:
         advertise_ca_names: Tells clients the names of the authorities.
         header_names: Original name of a header that the listener adds, in any case, to what it is called
             instead. Those of the TLS version and cipher suite may be among them.
+        response_headers: Name and value of headers that every response has, whatever the target says of
+            them.
         target_group: Where `Forward` goes.
         default_action: What is done with requests.
         idle_timeout_seconds: Without a byte for that long, client or target has failed.
@@ -159,6 +161,7 @@ class ListenerConfiguration:
     ignore_expiry: bool = False
     advertise_ca_names: bool = False
     header_names: Mapping[str, str] = field(default_factory=dict, repr=False)
+    response_headers: Mapping[str, str] = field(default_factory=dict)
     target_group: TargetGroup = field(default_factory=TargetGroup)
     default_action: Action = field(default_factory=Forward)
     idle_timeout_seconds: float = 60.0

@@ -302,7 +302,8 @@ class ClientConnection:
         """Hands an answer on; whether it came to its end."""
         access = self._access
         access.status = access.target_status = response.status_code
-        headers = end_to_end([(bytes(name), bytes(value)) for name, value in response.headers.raw_items()])
+        raw = end_to_end([(bytes(name), bytes(value)) for name, value in response.headers.raw_items()])
+        headers = self._with_own(raw)
         await self._send(
             h11.Response(status_code=response.status_code, headers=headers, reason=bytes(response.reason))
         )
@@ -319,6 +320,15 @@ class ClientConnection:
             # Its beginning was sent; all that can be said now is that the connection is over.
             return False
 
+    def _with_own(self, headers: list[Header]) -> list[Header]:
+        """The headers of a response with those that the listener gives to every one."""
+        own = self._facts.configuration.response_headers
+        replaced = {name.lower().encode() for name in own}
+        return [
+            *((name, value) for name, value in headers if name.lower() not in replaced),
+            *((name.encode(), value.encode()) for name, value in own.items()),
+        ]
+
     async def _refuse(self, status: int, *, log: bool = True) -> None:
         """Answers with an error of our own, if the client can still be answered."""
         if self._access.status is None:
@@ -333,7 +343,8 @@ class ClientConnection:
 
     async def _respond(self, answer: Answer) -> None:
         self._access.status = answer.status
-        headers = [*answer.headers, ("Connection", "close")]
+        raw = [(name.encode(), value.encode()) for name, value in answer.headers]
+        headers = [*self._with_own(raw), (b"Connection", b"close")]
         await self._send(h11.Response(status_code=answer.status, headers=headers, reason=answer.reason))
         if answer.body and self._access.method != "HEAD":
             await self._send(h11.Data(data=answer.body))

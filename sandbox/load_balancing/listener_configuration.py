@@ -41,6 +41,7 @@ def listener_configuration(
         ignore_expiry=listener.ignore_expiry,
         advertise_ca_names=listener.advertise_ca_names,
         header_names=dict(listener.header_names),
+        response_headers=dict(listener.response_headers),
         target_group=RunningTargetGroup(
             targets=tuple(sorted(targets)),
             protocol="HTTPS",

@@ -64,6 +64,7 @@ class Listener(Kept):
         ignore_expiry: Whether expired certificates do.
         advertise_ca_names: Whether clients are told the authorities' names.
         header_names: Secret; the name in use by the name that AWS gives, both in lower case.
+        response_headers: Headers that every response has.
         target_group_arn: Where requests go.
     """
 
@@ -76,6 +77,7 @@ class Listener(Kept):
     ignore_expiry: bool = False
     advertise_ca_names: bool = False
     header_names: Mapping[str, str] = Field(default={}, repr=False)
+    response_headers: Mapping[str, str] = {}
     target_group_arn: str
 
 

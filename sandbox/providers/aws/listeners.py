@@ -45,6 +45,24 @@ HEADER_NAMES: Mapping[str, str] = MappingProxyType(
     }
 )
 """Property that renames a header, and the header's own name."""
+RESPONSE_HEADERS: Mapping[str, str] = MappingProxyType(
+    {
+        f"routingHttpResponse{''.join(part.title() for part in header.split('-'))}HeaderValue": header
+        for header in (
+            "strict-transport-security",
+            "content-security-policy",
+            "x-content-type-options",
+            "x-frame-options",
+            "access-control-allow-origin",
+            "access-control-allow-methods",
+            "access-control-allow-headers",
+            "access-control-allow-credentials",
+            "access-control-expose-headers",
+            "access-control-max-age",
+        )
+    }
+)
+"""Property that adds a header to every response, and the header's name."""
 _HEADER_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _CREATING = "creating ELBv2 Listener"
 
@@ -157,6 +175,9 @@ class Listener(AwsType):
                 original: str(inputs[name]).lower()
                 for name, original in HEADER_NAMES.items()
                 if inputs.get(name)
+            },
+            response_headers={
+                header: str(inputs[name]) for name, header in RESPONSE_HEADERS.items() if inputs.get(name)
             },
             target_group_arn=_target_group(inputs),
         )

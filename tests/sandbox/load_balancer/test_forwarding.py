@@ -64,6 +64,17 @@ def test_headers_are_called_what_the_listener_calls_them(sandbox: Any) -> None:
     assert answer.forwarded(SUBJECT) == ["CN=admin"]
 
 
+def test_headers_of_the_listeners_own_are_in_every_response_whatever_the_target_says(sandbox: Any) -> None:
+    own = {"content-type": "text/x-listener", "strict-transport-security": "max-age=31536000"}
+    group = sandbox.group(sandbox.target())
+    for action in (Forward(), FixedResponse(status=200, body="fixed")):
+        configuration = sandbox.configuration(target_group=group, response_headers=own, default_action=action)
+        client = sandbox.client(sandbox.listen(configuration), sandbox.context(sandbox.app))
+        answer = client.ask()
+        seen = [(name.lower(), value) for name, value in answer.headers if name.lower() in own]
+        assert sorted(seen) == sorted(own.items())
+
+
 def test_headers_that_a_client_forges_reach_the_target_beside_the_true_ones(sandbox: Any) -> None:
     listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
