@@ -293,7 +293,9 @@ class BucketLifecycleConfiguration(_BucketSetting):
             return
         ids = [str(rule["id"]) for rule in rules if isinstance(rule, Mapping) and known(rule.get("id"))]
         if len(set(ids)) != len(ids):
-            yield Failure("rules", f"InvalidArgument: Rule ID must be unique; there are {', '.join(ids)}")
+            yield Failure(
+                "rules", f"InvalidArgument: Rule ID must be unique; there are {', '.join(map(str, ids))}"
+            )
         for rule in rules:
             if isinstance(rule, Mapping):
                 yield from _lifecycle_problems(rule)
