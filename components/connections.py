@@ -148,6 +148,7 @@ class GatewayClientEntry:
     """How one client comes to the gateway; `secret_arn` is its identity secret's, where it has one."""
 
     role: str
+    common_name: str | None = None
     secret_arn: pulumi.Input[str] | None
     certificate_not_after: pulumi.Input[str] | None
 
@@ -162,6 +163,7 @@ def gateway_entry(
         clients={
             name: {
                 "role": client.role,
+                "common_name": client.common_name,
                 "secret_arn": client.secret_arn,
                 "certificate_not_after": client.certificate_not_after,
             }

@@ -266,6 +266,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
             clients={
                 each: GatewayClientEntry(
                     role=client.role,
+                    common_name=client.value if client.kind == "commonName" else None,
                     secret_arn=clients[each].secret_arn if each in clients else None,
                     certificate_not_after=clients[each].not_after if each in clients else None,
                 )

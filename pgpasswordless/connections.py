@@ -126,6 +126,9 @@ class GatewayClient(Document):
     """
 
     role: str = Field(min_length=1, description="database role that the gateway uses for it")
+    common_name: str | None = Field(
+        default=None, description="CN of its certificate, where that is not the client's name"
+    )
     secret_arn: str | None = Field(
         default=None, description="secret with the client's `certificate` and `privateKey`"
     )

@@ -25,7 +25,7 @@ class GatewayTarget:
 
     Attributes:
         url: address of the gateway, without a final slash.
-        client: name in the connections document, and the certificate's CN.
+        client: name in the connections document.
         role: database role that the gateway uses for it.
         root_certificate: file of the authorities that are trusted for the gateway; None for the machine's.
         files: the client's certificate and key.
@@ -92,7 +92,7 @@ def gateway_target(
             f"the certificate of client {client!r} is issued outside of stack {stack.name!r}, which has no "
             "key of it; call with the certificate that its issuer gave out"
         )
-    checked = identity.fetch(stack.aws, named.secret_arn, client, now=now)
+    checked = identity.fetch(stack.aws, named.secret_arn, named.common_name or client, now=now)
     place = directory.absolute() if directory else identity_directory(stack.name, GATEWAY, client)
     files = identity_files.write(place, checked, gateway.server_ca)
     return GatewayTarget(

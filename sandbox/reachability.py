@@ -10,15 +10,22 @@ import socket
 import ssl
 import struct
 import time
+from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 
 import psycopg
 
+from pgpasswordless.gateway_client import GatewayTarget
+from pgpasswordless.gateway_request import get
 from sandbox.errors import SandboxError
 
 LOGIN_SECONDS = 60.0
 RETURN_SECONDS = 30.0
 _POLL_SECONDS = 0.1
+# The alert of RFC 8446, 6.2, in OpenSSL's words.
+_REVOKED = "CERTIFICATE_REVOKED"
+_REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
@@ -67,6 +74,32 @@ def wait_for_tls(host: str, port: int, authorities: str) -> None:
             time.sleep(_POLL_SECONDS)
         else:
             return
+
+
+def wait_for_gateway(target: GatewayTarget) -> bool:
+    """Wait until the gateway answers a client of it; whether it lets that client in.
+
+    Raises:
+        SandboxError: it did not in 60 s; with the last answer.
+    """
+    deadline = time.monotonic() + LOGIN_SECONDS
+    while True:
+        try:
+            answer = get(f"{target.url}/whoami", root_certificate=target.root_certificate, files=target.files)
+            said = f"{answer.status}: {answer.body[:200]!r}"
+            # An application of the user's own has no /whoami, and says so itself.
+            if answer.status < HTTPStatus.INTERNAL_SERVER_ERROR and answer.status not in _REFUSED:
+                return True
+        except (OSError, HTTPException) as error:
+            said = repr(error)
+            if isinstance(error, ssl.SSLError) and _REVOKED in str(error):
+                return False
+        if time.monotonic() > deadline:
+            raise SandboxError(
+                f"The gateway does not answer {target.client} at {target.url} for {LOGIN_SECONDS:.0f} s now: "
+                f"{said}. Its log: `python -m sandbox logs gateway`."
+            )
+        time.sleep(_POLL_SECONDS)
 
 
 def wait_for_return(connections: Path) -> None:

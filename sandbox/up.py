@@ -8,8 +8,9 @@ from pathlib import Path
 
 from pgpasswordless.directories import identity_directory
 from pgpasswordless.errors import PgpasswordlessError
+from pgpasswordless.gateway_client import GATEWAY, curl_command, gateway_target
 from pgpasswordless.show import show
-from pgpasswordless.stack import load
+from pgpasswordless.stack import Stack, load
 from sandbox import (
     engine,
     postgresql_binaries,
@@ -94,4 +95,23 @@ def _reached(deployed: Deployed, order: list[str]) -> list[str]:
             else:
                 reachability.wait_for_login(shown.connection_string)
             lines.append(shown.psql)
+    return [*lines, *_gateway_reached(stack)]
+
+
+def _gateway_reached(stack: Stack) -> list[str]:
+    """How the gateway is called, with a curl line for the first client that is let in."""
+    gateway = stack.connections.gateway
+    if gateway is None:
+        return []
+    names = ", ".join(gateway.clients)
+    lines = ["", f"gateway: {gateway.url} asks for client certificates, clients {names}"]
+    for name in (name for name, client in gateway.clients.items() if client.secret_arn):
+        try:
+            directory = identity_directory(STACK, GATEWAY, name, stack_context.contexts_folder().parent)
+            target = gateway_target(stack, name, directory)
+        except PgpasswordlessError as error:
+            raise SandboxError(f"The gateway is deployed, but not for client {name}: {error}") from error
+        # One that is revoked shows nothing; the next one may.
+        if reachability.wait_for_gateway(target):
+            return [*lines, curl_command(target)]
     return lines

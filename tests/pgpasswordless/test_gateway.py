@@ -245,6 +245,16 @@ def test_a_gateway_that_is_not_there_fails(document, gateway) -> None:
     assert "https://localhost:1" in failed()["call"]
 
 
+def test_a_client_may_be_called_otherwise_than_its_certificate(document) -> None:
+    clients = document["gateway"]["clients"]
+    clients["invoices"] = clients.pop("billing")
+    save(document)
+    assert "CN must be this very name, and it is 'billing'" in run("show", "--client", "invoices")[1]
+    clients["invoices"]["commonName"] = "billing"
+    save(document)
+    assert run("show", "--client", "invoices")[0] == 0
+
+
 def test_a_client_whose_key_is_elsewhere_is_named(document) -> None:
     document["gateway"]["clients"]["partner"] = {"role": "reporting"}
     save(document)
