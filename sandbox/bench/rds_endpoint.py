@@ -1,12 +1,7 @@
-"""`make bench`: what things cost, as ratios to a floor that is measured in the same run.
-
-Absolute numbers are of this machine and this moment; the ratios are what to compare. The measurements
-use a running sandbox, leave nothing in it, and fail no test.
-"""
+"""What the sandbox's RDS endpoint costs: pgbench and logins through it, and without it."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import secrets
@@ -14,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +18,10 @@ from psycopg import sql
 
 from node.short_path import socket_directory
 from pgpasswordless.connections import Database
-from pgpasswordless.stack import Stack, load
+from pgpasswordless.stack import Stack
 from pgpasswordless.tokens import TokenSource
+from sandbox.bench.measurement import Measurement, said
 from sandbox.console import Progress
-from sandbox.deployment import STACK
 from sandbox.errors import SandboxError
 from sandbox.rds.configuration import SOCKET_PORT
 from sandbox.state import State, replace_file
@@ -39,49 +34,20 @@ _RATE = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 _FAILED = re.compile(r"^number of failed transactions: (\d+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """One thing beside its floor.
-
-    Attributes:
-        name: What was measured.
-        value: How much of it, in `unit`.
-        floor: How much of the floor.
-        floor_name: What the floor is.
-        unit: Such as transactions per second.
-        errors: Failures among what was measured.
-    """
-
-    name: str
-    value: float
-    floor: float
-    floor_name: str
-    unit: str
-    errors: int = 0
-
-    @property
-    def ratio(self) -> float:
-        """Share of the floor that is reached."""
-        return self.value / self.floor
-
-
-def bench(state: State, progress: Progress, seconds: int) -> list[Measurement]:
-    """Measure, and keep the result in the state folder as bench.json.
+def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -> Iterator[Measurement]:
+    """Throughput and logins of the RDS endpoint beside the server behind it.
 
     Args:
-        state: A sandbox that runs.
+        stack: The sandbox's.
+        state: The sandbox's.
         progress: Where to say what is being measured.
         seconds: How long the long measurements take; the short ones a quarter of it.
 
     Raises:
-        SandboxError: The sandbox has no RDS instance, or a program of PostgreSQL fails.
+        SandboxError: A program of PostgreSQL fails.
     """
-    stack = load(STACK)
-    if RDS not in stack.connections.databases:
-        raise SandboxError("The sandbox has no RDS instance to measure; deploy one with `make up`.")
     database = stack.database(RDS)
     (home,) = (state.root / "rds").glob("*/server")
-    measured = []
     bundle = state.root / "bench-root.crt"
     replace_file(bundle, database.server_ca.pem)
     with _bench_database(stack, database, bundle) as name:
@@ -94,39 +60,20 @@ def bench(state: State, progress: Progress, seconds: int) -> list[Measurement]:
                 run = [*options, "-c", str(CLIENTS), "-j", "2", "-T"]
                 value, errors = _rate(_pgbench(programs, through, *run, str(seconds)))
                 floor, _ = _rate(_pgbench(programs, direct, *run, str(max(seconds // 4, 1))))
-                measured.append(
-                    Measurement(
-                        name=f"pgbench {label}, {CLIENTS} clients through the RDS endpoint",
-                        value=value,
-                        floor=floor,
-                        floor_name="the server behind it, on its own socket",
-                        unit="transactions/s",
-                        errors=errors,
-                    )
+                measured = Measurement(
+                    name=f"pgbench {label}, {CLIENTS} clients through the RDS endpoint",
+                    value=value,
+                    floor=floor,
+                    floor_name="the server behind it, on its own socket",
+                    unit="transactions/s",
+                    errors=errors,
                 )
-                step.result = _said(measured[-1])
+                step.result = said(measured)
+            yield measured
         with progress.step("bench logins") as step:
-            measured.append(_logins(stack, database, through, direct, max(seconds // 4, 1)))
-            step.result = _said(measured[-1])
-    document = {
-        "schemaVersion": 1,
-        "measurements": [{**asdict(each), "ratio": round(each.ratio, 4)} for each in measured],
-    }
-    replace_file(state.root / "bench.json", json.dumps(document, indent=2) + "\n")
-    return measured
-
-
-def as_text(measured: list[Measurement]) -> list[str]:
-    """The measurements for people."""
-    return [f"{each.name}: {_said(each)}" for each in measured]
-
-
-def _said(measured: Measurement) -> str:
-    errors = f", {measured.errors} errors" if measured.errors else ", no error"
-    return (
-        f"{measured.ratio:.2f} of {measured.floor_name} "
-        f"({measured.value:.0f} to {measured.floor:.0f} {measured.unit}{errors})"
-    )
+            measured = _logins(stack, database, through, direct, max(seconds // 4, 1))
+            step.result = said(measured)
+        yield measured
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,276 @@
+"""What the gateway's application costs: one process of it, told headers as a load balancer tells them.
+
+It is the shipped artifact, with a client authority of its own, and reaches the sandbox's RDS as the role
+`ROLE` with the operator's credentials. The same query then goes over a bare pool in one process,
+and over a new connection with a new token each time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import secrets
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+from components.gateway_artifact import gateway_artifact
+from components.gateway_dependencies import this_platform
+from gateway.application import WHOAMI
+from gateway.document import GatewayDocument, Identity
+from gateway.header_names import SUFFIX_LENGTH, header_names
+from pgpasswordless.connections import Database
+from pgpasswordless.stack import Stack
+from sandbox.bench.load.told import Done
+from sandbox.bench.measurement import Measurement, said
+from sandbox.bench.rds_endpoint import RDS
+from sandbox.console import Progress
+from sandbox.errors import SandboxError
+from sandbox.load_balancer.forwarded_headers import verify_headers
+from sandbox.resident import operator_environment
+from sandbox.serve import read_addresses
+from sandbox.state import CHECKOUT, State
+
+ROLE = "app_user"
+CLIENTS = 16
+NAIVE_CLIENTS = 8
+POOL_SIZE = 10
+IDENTITY = "spiffe://bench.passwordless/client"
+_START_SECONDS = 30
+
+
+def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Iterator[Measurement]:
+    """Requests per second of the gateway's application, one process, beside two ways without it.
+
+    Args:
+        stack: The sandbox's; a stack without the role `ROLE` on RDS is not measured.
+        state: The sandbox's.
+        progress: Where to say what is being measured.
+        seconds: How long the long measurements take; the others half of it.
+
+    Raises:
+        SandboxError: A program that measures fails.
+    """
+    database = stack.database(RDS)
+    if ROLE not in database.roles:
+        return
+    with (
+        progress.step("bench gateway") as step,
+        tempfile.TemporaryDirectory(prefix="bench-gateway-", dir=state.root) as name,
+    ):
+        folder = Path(name)
+        environment = _operator(state)
+        root_certificate = folder / "root.crt"
+        root_certificate.write_text(database.server_ca.pem)
+        query = {
+            "query": WHOAMI,
+            "host": database.host,
+            "port": database.port,
+            "database": database.roles[ROLE].database,
+            "user": ROLE,
+            "region": database.region,
+            "root_certificate": str(root_certificate),
+        }
+        step.detail = "the application"
+        with _application(database, folder, environment) as (port, headers):
+            through = {"port": port, "path": "/whoami", "headers": headers, "clients": CLIENTS}
+            _run("requests", {**through, "seconds": 1}, environment)
+            served = _run("requests", {**through, "seconds": seconds}, environment)
+        step.detail = "a bare pool"
+        half = max(seconds / 2, 1)
+        pool = _run(
+            "pool", {**query, "clients": CLIENTS, "pool_size": POOL_SIZE, "seconds": half}, environment
+        )
+        step.detail = "a new connection each time"
+        naive = _run("connections", {**query, "clients": NAIVE_CLIENTS, "seconds": half}, environment)
+        found = [
+            Measurement(
+                name=f"gateway application, one process, {CLIENTS} connections over TLS",
+                value=served.rate,
+                floor=floor.rate,
+                floor_name=floor_name,
+                unit="requests/s",
+                errors=served.errors,
+            )
+            for floor, floor_name in (
+                (pool, "the same query on a bare psycopg pool in one process"),
+                (naive, "a new connection with a new token for each request"),
+            )
+        ]
+        step.result = "; ".join(said(each) for each in found)
+    yield from found
+
+
+@contextmanager
+def _application(
+    database: Database, folder: Path, environment: Mapping[str, str]
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The shipped artifact as a process; its port, and the headers of one caller."""
+    program = folder / "program"
+    with zipfile.ZipFile(gateway_artifact(this_platform()).path) as archive:
+        archive.extractall(program)
+    authority, leaf = _identities()
+    suffix = secrets.token_hex(SUFFIX_LENGTH // 2)
+    document = GatewayDocument(
+        database=database,
+        client_authorities=authority.public_bytes(Encoding.PEM).decode(),
+        header_suffixes=(suffix,),
+        identities=(Identity(kind="uri", value=IDENTITY, role=ROLE),),
+    )
+    file = folder / "document.json"
+    file.touch(mode=0o600)
+    file.write_text(document.to_json())
+    port, metrics_port = _free_ports(2)
+    with (folder / "gateway.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-P", "-m", "gateway", "--document", str(file)),
+                *("--port", str(port), "--metrics-port", str(metrics_port)),
+            ],
+            cwd=folder,
+            env={**environment, "PYTHONPATH": str(program), "PATH": os.environ["PATH"]},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_until_ready(process, port, folder / "gateway.log")
+        renamed = vars(header_names(suffix))
+        original = verify_headers(leaf)
+        yield port, {renamed[key]: original[name] for key, name in _ORIGINAL.items()}
+    finally:
+        process.terminate()
+        process.wait()
+
+
+_ORIGINAL = {
+    "leaf": "X-Amzn-Mtls-Clientcert-Leaf",
+    "serial_number": "X-Amzn-Mtls-Clientcert-Serial-Number",
+    "issuer": "X-Amzn-Mtls-Clientcert-Issuer",
+    "subject": "X-Amzn-Mtls-Clientcert-Subject",
+    "validity": "X-Amzn-Mtls-Clientcert-Validity",
+}
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        for attempt in Retrying(
+            retry=retry_if_exception_type(OSError),
+            stop=stop_after_delay(_START_SECONDS),
+            wait=wait_fixed(0.1),
+        ):
+            with attempt:
+                if process.poll() is not None:
+                    break
+                urlopen(f"https://127.0.0.1:{port}/healthz", context=context, timeout=5).close()
+                return
+    except RetryError:
+        pass
+    raise SandboxError(f"The gateway did not start: {log.read_text(errors='replace').strip()[-2000:]}")
+
+
+def _identities() -> tuple[x509.Certificate, x509.Certificate]:
+    """A client authority and a client of it; nobody needs the client's key, since headers hold none."""
+    now = datetime.datetime.now(datetime.UTC)
+    key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench clients")])
+
+    def builder(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+        return (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(issuer)
+            .public_key(public_key)
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(days=1))
+        )
+
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+    authority = (
+        builder(issuer, key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(usage, critical=True)
+        .add_extension(identifier, critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
+    leaf = (
+        builder(subject, leaf_key.public_key())
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(IDENTITY)]), critical=False
+        )
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    return authority, leaf
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+def _operator(state: State) -> dict[str, str]:
+    addresses = read_addresses(state)
+    if addresses is None:
+        raise SandboxError("The sandbox does not run; start it with `make up`.")
+    return operator_environment(state, addresses)
+
+
+def _run(program: str, document: dict[str, Any], environment: Mapping[str, str]) -> Done:
+    answer = subprocess.run(
+        [sys.executable, "-m", f"sandbox.bench.load.{program}"],
+        input=json.dumps(document),
+        cwd=CHECKOUT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if answer.returncode != 0:
+        raise SandboxError(f"The load program {program} failed: {answer.stderr.strip()[-2000:]}")
+    done = Done.model_validate_json(answer.stdout)
+    if not done.count:
+        raise SandboxError(f"The load program {program} did nothing in {done.seconds:.0f} s.")
+    return done

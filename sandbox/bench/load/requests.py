@@ -1,0 +1,54 @@
+"""HTTPS requests on connections that are kept; fails on any answer but 200."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+
+import uvloop
+
+from sandbox.bench.load.told import Done, HttpLoad, answer, told
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length:"
+
+
+async def _client(load: HttpLoad, request: bytes, until: float) -> tuple[int, int]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection("127.0.0.1", load.port, ssl=context)
+    good = bad = 0
+    try:
+        while time.monotonic() < until:
+            writer.write(request)
+            head = await reader.readuntil(_HEAD_END)
+            (length,) = (
+                int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if line.startswith(_LENGTH)
+            )
+            await reader.readexactly(length)
+            if head.startswith(b"HTTP/1.1 200"):
+                good += 1
+            else:
+                bad += 1
+    finally:
+        writer.close()
+    return good, bad
+
+
+async def _run(load: HttpLoad) -> Done:
+    lines = [f"GET {load.path} HTTP/1.1", "Host: localhost"]
+    lines += [f"{name}: {value}" for name, value in load.headers.items()]
+    request = "\r\n".join([*lines, "", ""]).encode("ascii")
+    start = time.monotonic()
+    found = await asyncio.gather(*(_client(load, request, start + load.seconds) for _ in range(load.clients)))
+    return Done(
+        count=sum(good for good, _ in found),
+        errors=sum(bad for _, bad in found),
+        seconds=time.monotonic() - start,
+    )
+
+
+if __name__ == "__main__":
+    answer(uvloop.run(_run(HttpLoad.model_validate(told()))))
