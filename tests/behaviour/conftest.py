@@ -25,6 +25,7 @@ from tests.behaviour.issuing import Authority, ClientFiles
 ROOT = Path(__file__).resolve().parents[2]
 DATABASE = "self-managed"
 SERVERS = ("selfManaged", "rds")
+SECTIONS = (*SERVERS, "gateway")
 
 
 @dataclass(kw_only=True)
@@ -261,12 +262,12 @@ def make_sandbox(major: int, *sections: str) -> RunningSandbox:
     programs.symlink_to(os.environ["PASSWORDLESS_POSTGRES_TEST_BINARIES"])
 
     document = yaml.safe_load(stack_file.read_text())
-    for section in SERVERS:
+    for section in SECTIONS:
         key = f"passwordless-postgres:{section}"
-        if section in (sections or ("selfManaged",)):
-            document["config"][key]["major"] = major
-        else:
+        if section not in (sections or ("selfManaged",)):
             del document["config"][key]
+        elif section in SERVERS:
+            document["config"][key]["major"] = major
     stack_file.write_text(yaml.safe_dump(document, sort_keys=False))
     return sandbox
 

@@ -1,4 +1,4 @@
-"""A component that stops forcing TLS does not get through a pull request: the preview of prod turns red."""
+"""A component that becomes weaker does not get through a pull request: the preview turns red."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,6 @@ import pytest
 from tests.behaviour.conftest import ROOT
 
 pytestmark = pytest.mark.sandbox
-
-FORCED = '        FORCE_SSL: "1",\n'
 
 
 def checkout_copy(folder: Path) -> Path:
@@ -29,9 +28,9 @@ def checkout_copy(folder: Path) -> Path:
     return copy
 
 
-def preview(checkout: Path) -> subprocess.CompletedProcess[str]:
+def preview(checkout: Path, stack: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sandbox", "preview", "--stack", "prod"],
+        [sys.executable, "-m", "sandbox", "preview", "--stack", stack],
         cwd=checkout,
         env={**os.environ, "NO_COLOR": "1"},
         text=True,
@@ -41,16 +40,57 @@ def preview(checkout: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_removing_force_ssl_from_the_component_turns_the_preview_of_prod_red(tmp_path: Path) -> None:
-    checkout = checkout_copy(tmp_path)
-    control = preview(checkout)
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """An edit of the program that a reviewer might miss, and the rules that do not."""
+
+    file: str
+    before: str
+    after: str
+    rules: tuple[str, ...]
+    # Production has no self-managed server.
+    stack: str = "prod"
+
+
+CHANGES = {
+    "RDS without rds.force_ssl": Change(
+        file="postgres/rds_parameters.py",
+        before='        FORCE_SSL: "1",\n',
+        after="",
+        rules=("PGTLS-N41",),
+    ),
+    "an old security policy of the listener": Change(
+        file="components/gateway_listener.py",
+        before="ssl_policy=args.ssl_policy,",
+        after='ssl_policy="ELBSecurityPolicy-2016-08",',
+        rules=("PGTLS-P099",),
+    ),
+    "a way in by password": Change(
+        file="components/server_files.py",
+        before='"pg_hba.conf": render_hba(rules, major),',
+        after='"pg_hba.conf": "host all all 0.0.0.0/0 md5\\n" + render_hba(rules, major),',
+        rules=("PGTLS-N04",),
+        stack="dev",
+    ),
+}
+
+
+@pytest.mark.parametrize("stack", ["prod", "dev"])
+def test_the_program_as_it_is_passes(stack: str, tmp_path: Path) -> None:
+    control = preview(checkout_copy(tmp_path), stack)
     assert control.returncode == 0, control.stdout
-    assert "PGTLS-" not in control.stdout
-    source = checkout / "postgres/rds_parameters.py"
-    assert FORCED in source.read_text()
-    source.write_text(source.read_text().replace(FORCED, ""))
-    red = preview(checkout)
+    assert "mandatory: " not in control.stdout
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_of_a_component_turns_the_preview_red(name: str, tmp_path: Path) -> None:
+    change = CHANGES[name]
+    checkout = checkout_copy(tmp_path)
+    source = checkout / change.file
+    assert change.before in source.read_text()
+    source.write_text(source.read_text().replace(change.before, change.after))
+    red = preview(checkout, change.stack)
     assert red.returncode == 1, red.stdout
-    assert "PGTLS-N41" in red.stdout
-    assert "rds.force_ssl" in red.stdout
+    for rule in change.rules:
+        assert f"mandatory: {rule}" in red.stdout
     assert "Traceback" not in red.stdout
