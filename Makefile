@@ -1,7 +1,7 @@
 # Every target does its own set-up: the first one run makes .venv, needing nothing but Python >= 3.11.
 
-# Python leaves no __pycache__ behind, so that `make clean` need not search for any.
-export PYTHONDONTWRITEBYTECODE := 1
+# What Python compiles lies in .venv: packages of this size take seconds of every command otherwise.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 
 PYTHON := .venv/bin/python
 STATE ?=

@@ -98,7 +98,7 @@ class EngineSession:
             # The event log is behind this switch; the Automation API uses both.
             "PULUMI_DEBUG_COMMANDS": "1",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in providers.items()),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            **_bytecode(),
         }
 
     @property
@@ -224,3 +224,8 @@ def _follow(
                 process.kill()
                 process.wait()
         raise
+
+
+def _bytecode() -> dict[str, str]:
+    """Compiled Python goes where `make` says, or else nowhere: never into the checkout."""
+    return {} if os.environ.get("PYTHONPYCACHEPREFIX") else {"PYTHONDONTWRITEBYTECODE": "1"}

@@ -4,6 +4,10 @@
 set -eu
 umask 022
 
+# Nothing of an interpreter that is only being looked for may lie in a .venv that is not made yet.
+unset PYTHONPYCACHEPREFIX
+export PYTHONDONTWRITEBYTECODE=1
+
 venv=.venv
 stamp=$venv/.passwordless-postgres
 incomplete=$venv/.incomplete
