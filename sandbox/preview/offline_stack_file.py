@@ -1,5 +1,7 @@
 """A stack file as a preview can use it that reaches neither key service nor Pulumi Cloud.
 
+Nor does a preview download the gateway's dependencies for another machine: its program is made for this one.
+
 The file is copied node by node: values stay as they are written, where reading and writing them would turn
 `01:00` into 60.
 """
@@ -18,6 +20,11 @@ from sandbox import stack_file
 _SECRETS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 _CLOUD = "environment"
 _TEXT = "tag:yaml.org,2002:str"
+_GATEWAY = f"{stack_file.PROJECT}:gateway"
+_PLATFORM = "platform"
+_THIS_MACHINE = "deploying"
+# Anything else is for settings to refuse.
+_DOWNLOADED = "debian-13"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +64,7 @@ def offline(path: Path, salt: str, encrypt: Callable[[str], str]) -> OfflineStac
                 secret.tag, secret.style = _TEXT, None
                 secret.value = encrypt(f"placeholder of {name}")
                 placeholders.append(name)
+            _make_for_this_machine(value)
     left_out = tuple(key.value for key, _ in root.value if key.value == _CLOUD)
     root.value = [pair for pair in root.value if pair[0].value not in (*_SECRETS, _CLOUD)]
     root.value.append((_scalar("encryptionsalt"), _scalar(salt)))
@@ -65,6 +73,23 @@ def offline(path: Path, salt: str, encrypt: Callable[[str], str]) -> OfflineStac
         placeholders=tuple(placeholders),
         left_out=left_out,
     )
+
+
+def _make_for_this_machine(config: yaml.Node) -> None:
+    sections = dict(_pairs(config))
+    gateway = sections.get(_GATEWAY)
+    if not isinstance(gateway, yaml.MappingNode):
+        return
+    platform = dict(_pairs(gateway)).get(_PLATFORM)
+    if platform is None:
+        gateway.value.append((_scalar(_PLATFORM), _scalar(_THIS_MACHINE)))
+    elif platform.value == _DOWNLOADED:
+        platform.value = _THIS_MACHINE
+
+
+def _pairs(node: yaml.Node) -> Iterator[tuple[str, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from ((str(key.value), value) for key, value in node.value)
 
 
 def _scalar(text: str) -> yaml.ScalarNode:

@@ -64,6 +64,22 @@ def test_values_stay_as_they_are_written(tmp_path: Path) -> None:
         assert line in lines
 
 
+@pytest.mark.parametrize(
+    ("written", "copy"),
+    [
+        ("{port: 443}", {"port": 443, "platform": "deploying"}),
+        ("{platform: debian-13}", {"platform": "deploying"}),
+        ("{platform: amiga}", {"platform": "amiga"}),
+        ("nonsense", "nonsense"),
+    ],
+)
+def test_the_gateways_program_is_made_for_this_machine_so_that_nothing_is_downloaded(
+    tmp_path: Path, written: str, copy: object
+) -> None:
+    text = copied(tmp_path, f"config:\n  passwordless-postgres:gateway: {written}\n").text
+    assert yaml.safe_load(text)["config"]["passwordless-postgres:gateway"] == copy
+
+
 def test_a_file_without_secrets_has_no_placeholders(tmp_path: Path) -> None:
     copy = copied(tmp_path, "config:\n  aws:region: eu-central-1\n  p:secure: {secure: {not: a secret}}\n")
     assert (copy.placeholders, copy.left_out) == ((), ())
