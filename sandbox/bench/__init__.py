@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
-from pgpasswordless.stack import load
+from pgpasswordless import stack as deployed
 from sandbox.bench.gateway import gateway
 from sandbox.bench.measurement import Measurement, said
 from sandbox.bench.rds_endpoint import RDS, rds_endpoint
@@ -32,7 +32,7 @@ def bench(state: State, progress: Progress, seconds: int) -> list[Measurement]:
     Raises:
         SandboxError: The sandbox has no RDS instance, or a program that measures fails.
     """
-    stack = load(STACK)
+    stack = deployed.load(STACK)
     if RDS not in stack.connections.databases:
         raise SandboxError("The sandbox has no RDS instance to measure; deploy one with `make up`.")
     measured = [
