@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import jsonschema
 import pytest
 from rich.console import Console
 
@@ -58,6 +59,17 @@ def preview() -> Preview:
         plan=plan,
         errors=(),
     )
+
+
+def test_it_is_what_the_schema_of_sarif_asks_for(preview: Preview) -> None:
+    """The schema is OASIS's, version 2.1.0-rtm.5, as code hosts check uploads by it."""
+    schema = json.loads((Path(__file__).parent / "sarif-2.1.0-rtm.5.json").read_text())
+    validator = jsonschema.Draft4Validator(schema)
+    for log in (sarif(preview), sarif(replace(preview, errors=("rds.name is empty",)))):
+        assert [error.message for error in validator.iter_errors(json.loads(json.dumps(log)))] == []
+    broken = json.loads(json.dumps(sarif(preview)))
+    broken["runs"][0]["results"][0]["level"] = "fatal"
+    assert not validator.is_valid(broken)
 
 
 def test_each_finding_is_a_result_of_its_rule_that_points_into_the_stack_file(preview: Preview) -> None:
