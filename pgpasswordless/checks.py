@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from pgpasswordless.connections import Authentication, Document
@@ -73,6 +74,15 @@ class Login(Document):
     session_user: str | None = None
     rule: RuleUsed | None = None
     rule_missing: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """What was found out about one database, or about the gateway."""
+
+    logins: tuple[Login, ...]
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...]
 
 
 class Verification(Document):

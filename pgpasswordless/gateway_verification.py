@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pgpasswordless import identity, identity_files
-from pgpasswordless.checks import Check, Login
+from pgpasswordless.checks import Check, Findings, Login
 from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, Alert, offer
 from pgpasswordless.errors import IdentityError
 from pgpasswordless.gateway_client import GATEWAY, GatewayTarget, gateway_of, gateway_target
@@ -29,15 +29,6 @@ _SPOOFED = {
     "X-Amzn-Mtls-Clientcert-Serial-Number": "01",
 }
 _REFUSED = (401, 403)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """What was found out about the gateway."""
-
-    logins: tuple[Login, ...]
-    checks: tuple[Check, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

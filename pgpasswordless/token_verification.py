@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 
 from pgpasswordless import parameter_state, token_refusals
-from pgpasswordless.checks import Check, Login
+from pgpasswordless.checks import Check, Findings, Login
 from pgpasswordless.connections import Database
 from pgpasswordless.errors import IdentityError, TokenError
 from pgpasswordless.libpq import TokenTarget
@@ -19,15 +19,6 @@ from pgpasswordless.tls_probe import Tls, handshake
 from pgpasswordless.token_login import token_source, token_target
 from pgpasswordless.token_refusals import LoggedIn
 from pgpasswordless.tokens import TokenSource
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """What was found out about one database."""
-
-    logins: tuple[Login, ...]
-    checks: tuple[Check, ...]
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from pgpasswordless import gateway_verification, identity, identity_files, refusals, token_verification
-from pgpasswordless.checks import Check, Login, RuleUsed, Verification
+from pgpasswordless.checks import Check, Findings, Login, RuleUsed, Verification
 from pgpasswordless.connections import Database
 from pgpasswordless.errors import IdentityError, StackError
 from pgpasswordless.gateway_client import GATEWAY
@@ -66,24 +66,14 @@ def verify(
     checks: list[Check] = []
     notes: list[str] = []
     for name in names:
-        if name == GATEWAY:
-            with tempfile.TemporaryDirectory(prefix="pgpasswordless-") as directory:
-                seen = gateway_verification.findings(stack, Path(directory))
-            logins += seen.logins
-            checks += seen.checks
-            notes += seen.notes
-            continue
-        server = stack.database(name)
-        if not server.roles:
-            checks.append(Check(name="roles", database=name, passed=False, detail="no role to log in as"))
-            continue
         with tempfile.TemporaryDirectory(prefix="pgpasswordless-") as directory:
-            if server.authentication == "iam":
-                found = token_verification.findings(stack, name, Path(directory))
+            found = _without_certificate_login(stack, name, Path(directory))
+            if found is not None:
                 logins += found.logins
                 checks += found.checks
                 notes += found.notes
                 continue
+            server = stack.database(name)
             trials = [
                 _try(stack, name, role, Path(directory, str(index)), now)
                 for index, role in enumerate(sorted(server.roles))
@@ -101,6 +91,19 @@ def verify(
     return Verification(
         stack=stack.name, passed=passed, logins=tuple(logins), checks=tuple(checks), notes=tuple(notes)
     )
+
+
+def _without_certificate_login(stack: Stack, name: str, folder: Path) -> Findings | None:
+    """What was found of something that is no database with login by certificate; None for one that is."""
+    if name == GATEWAY:
+        return gateway_verification.findings(stack, folder)
+    server = stack.database(name)
+    if not server.roles:
+        lacking = Check(name="roles", database=name, passed=False, detail="no role to log in as")
+        return Findings(logins=(), checks=(lacking,), notes=())
+    if server.authentication == "iam":
+        return token_verification.findings(stack, name, folder)
+    return None
 
 
 def _everything(stack: Stack) -> list[str]:

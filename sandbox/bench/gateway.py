@@ -7,11 +7,9 @@ and over a new connection with a new token each time.
 
 from __future__ import annotations
 
-import datetime
 import json
 import os
 import secrets
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +17,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -40,12 +39,13 @@ from pgpasswordless.stack import Stack
 from sandbox.bench.load.told import Done
 from sandbox.bench.measurement import Measurement, said
 from sandbox.bench.rds_endpoint import RDS
+from sandbox.certificate_building import builder, key_usage, signed
 from sandbox.console import Progress
 from sandbox.errors import SandboxError
 from sandbox.load_balancer.forwarded_headers import verify_headers
 from sandbox.resident import operator_environment
 from sandbox.serve import read_addresses
-from sandbox.state import CHECKOUT, State
+from sandbox.state import CHECKOUT, State, new_port
 
 ROLE = "app_user"
 CLIENTS = 16
@@ -136,7 +136,8 @@ def _application(
     file = folder / "document.json"
     file.touch(mode=0o600)
     file.write_text(document.to_json())
-    port, metrics_port = _free_ports(2)
+    port = new_port(set())
+    metrics_port = new_port({port})
     with (folder / "gateway.log").open("wb") as log:
         process = subprocess.Popen(
             [
@@ -190,65 +191,24 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 def _identities() -> tuple[x509.Certificate, x509.Certificate]:
     """A client authority and a client of it; nobody needs the client's key, since headers hold none."""
-    now = datetime.datetime.now(datetime.UTC)
+    now, life = datetime.now(UTC), timedelta(days=1)
     key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench clients")])
-
-    def builder(subject: x509.Name, public_key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-        return (
-            x509.CertificateBuilder()
-            .subject_name(subject)
-            .issuer_name(issuer)
-            .public_key(public_key)
-            .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(days=1))
-        )
-
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     authority = (
-        builder(issuer, key.public_key())
+        builder(issuer, issuer, key, now, life)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(identifier, critical=False)
-        .sign(key, hashes.SHA256())
+        .add_extension(key_usage(signs_certificates=True), critical=True)
     )
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
     leaf = (
-        builder(subject, leaf_key.public_key())
+        builder(subject, issuer, leaf_key, now, life)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
         .add_extension(
             x509.SubjectAlternativeName([x509.UniformResourceIdentifier(IDENTITY)]), critical=False
         )
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier), critical=False
-        )
-        .sign(key, hashes.SHA256())
     )
-    return authority, leaf
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
+    return signed(authority, key, hashes.SHA256()), signed(leaf, key, hashes.SHA256())
 
 
 def _operator(state: State) -> dict[str, str]:

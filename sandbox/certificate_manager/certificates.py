@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives import serialization
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
-from sandbox.certificate_manager.public_authority import PublicAuthority, new_key, pem_of_key, write_file
+from sandbox.certificate_building import pem_of_key
+from sandbox.certificate_manager.public_authority import PublicAuthority, new_key
 from sandbox.state import PUBLIC_CA_BUNDLE, replace_file
 
 HOST = "localhost"
@@ -127,9 +128,9 @@ class Certificates:
         chain = self._authority.issue(names, private, now)
         home = self._home(request.arn)
         # The key first: a kill in between leaves a pair that does not match, which is made anew.
-        write_file(home / "key.pem", pem_of_key(private), 0o600)
+        replace_file(home / "key.pem", pem_of_key(private), 0o600)
         pems = (certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
-        write_file(home / "chain.pem", b"".join(pems), 0o644)
+        replace_file(home / "chain.pem", b"".join(pems), 0o644)
         return Issued(
             chain_pem=(home / "chain.pem").read_text(), private_key_pem=(home / "key.pem").read_text()
         )

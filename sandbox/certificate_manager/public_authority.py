@@ -6,7 +6,6 @@ Layout below its folder:
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,13 +16,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from sandbox.certificate_building import ORGANISATION, PrivateKey, key_usage, pem_of_key, signed
+from sandbox.certificate_building import builder as new_builder
+from sandbox.state import replace_file
+
 LEAF_LIFE = timedelta(days=198)
 """Life of a certificate: what public authorities may give at most since March 2026, with a margin."""
 _AUTHORITY_LIFE = timedelta(days=3650)
-_BACKDATED = timedelta(hours=1)
-_ORGANISATION = "passwordless-postgres sandbox"
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
 def new_key(algorithm: str) -> PrivateKey:
@@ -61,7 +60,7 @@ class PublicAuthority:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             root = self._certificate("root")
             self._certificate("issuing")
-            write_file(self.bundle, root.public_bytes(serialization.Encoding.PEM), 0o644)
+            replace_file(self.bundle, root.public_bytes(serialization.Encoding.PEM), 0o644)
 
     def issue(
         self, names: Sequence[str], private: PrivateKey, now: datetime | None = None
@@ -79,15 +78,15 @@ class PublicAuthority:
             issuing, signer = self._certificate("issuing"), self._key("issuing")
         subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= 64 else []
         builder = (
-            _builder(x509.Name(subject), issuing.subject, private, now, LEAF_LIFE)
+            new_builder(x509.Name(subject), issuing.subject, private, now, LEAF_LIFE)
             .add_extension(
                 x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=not subject
             )
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(_usage(signs_certificates=False), critical=True)
+            .add_extension(key_usage(signs_certificates=False), critical=True)
         )
-        return _signed(builder, signer), issuing
+        return signed(builder, signer, hashes.SHA384()), issuing
 
     def _certificate(self, rank: str) -> x509.Certificate:
         path = self._folder / f"{rank}.pem"
@@ -95,82 +94,31 @@ class PublicAuthority:
             private, signer = self._key(rank), self._key("root")
             name, issuer = (_name(f"Public Stand-In {each.title()} CA") for each in (rank, "root"))
             builder = (
-                _builder(name, issuer, private, datetime.now(UTC), _AUTHORITY_LIFE)
+                new_builder(name, issuer, private, datetime.now(UTC), _AUTHORITY_LIFE)
                 .add_extension(
                     x509.BasicConstraints(ca=True, path_length=None if rank == "root" else 0), critical=True
                 )
-                .add_extension(_usage(signs_certificates=True), critical=True)
+                .add_extension(key_usage(signs_certificates=True), critical=True)
             )
-            write_file(path, _signed(builder, signer).public_bytes(serialization.Encoding.PEM), 0o644)
+            replace_file(
+                path, signed(builder, signer, hashes.SHA384()).public_bytes(serialization.Encoding.PEM), 0o644
+            )
         return x509.load_pem_x509_certificate(path.read_bytes())
 
     def _key(self, rank: str) -> PrivateKey:
         path = self._folder / f"{rank}.key"
         if not path.exists():
-            write_file(path, pem_of_key(new_key("EC_secp384r1")), 0o600)
+            replace_file(path, pem_of_key(new_key("EC_secp384r1")), 0o600)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, PrivateKey):
             raise TypeError(f"{path} holds no key of an authority; run `make clean`")
         return key
 
 
-def pem_of_key(private: PrivateKey) -> bytes:
-    """PKCS #8, without a passphrase."""
-    return private.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def write_file(path: Path, content: bytes, mode: int) -> None:
-    """Writes `path` so that it holds the old content or the new one at any moment."""
-    partial = path.with_name(f".{path.name}.partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.chmod(mode)
-    partial.replace(path)
-
-
-def _builder(
-    subject: x509.Name, issuer: x509.Name, private: PrivateKey, now: datetime, life: timedelta
-) -> x509.CertificateBuilder:
-    return (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(issuer)
-        .public_key(private.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - _BACKDATED)
-        .not_valid_after(now + life)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
-    )
-
-
-def _signed(builder: x509.CertificateBuilder, signer: PrivateKey) -> x509.Certificate:
-    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key())
-    return builder.add_extension(issuer, critical=False).sign(signer, hashes.SHA384())
-
-
-def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
-
-
 def _name(common_name: str) -> x509.Name:
     return x509.Name(
         [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ORGANISATION),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANISATION),
             x509.NameAttribute(NameOID.COMMON_NAME, common_name),
         ]
     )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from sandbox.event_loop import EventLoop
 from sandbox.load_balancer import forwarded_headers
 from sandbox.load_balancer.client_tls import ClientStream, ClientTls, HandshakeFailed, TlsStream
 from sandbox.load_balancer.client_verification import FailureCode
@@ -18,7 +19,6 @@ from sandbox.load_balancer.connection_log import Connection, connection_trace_id
 from sandbox.load_balancer.forwarded_request import Forwarding
 from sandbox.load_balancer.proxying import ClientConnection, Facts
 from sandbox.load_balancer.targets import Health, Targets
-from sandbox.rds.event_loop import EventLoop
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _BACKLOG = 1024
@@ -70,7 +70,7 @@ class Listener:
         Raises:
             PortTaken: Somebody else listens there.
         """
-        loop = EventLoop()
+        loop = EventLoop("load-balancer")
         loop.start()
         try:
             loop.run(self._open())

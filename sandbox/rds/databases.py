@@ -20,8 +20,8 @@ from node.server_user import ServerUser
 from postgres.rds_parameters import Parameter
 from sandbox.aws_endpoint import AwsEndpoint
 from sandbox.aws_endpoint.credentials import REGION
+from sandbox.event_loop import EventLoop
 from sandbox.rds.authority import Authority
-from sandbox.rds.event_loop import EventLoop
 from sandbox.rds.instance import FILE, Instance, read_instance
 from sandbox.rds.login_log import LoginLog
 from sandbox.rds.parameter_state import changed
@@ -65,7 +65,7 @@ class Databases:
         self._surroundings = Surroundings(
             aws=aws,
             authority=Authority(self._folder / "authority", self.bundle, REGION),
-            loop=EventLoop(),
+            loop=EventLoop("rds"),
             login_log=LoginLog(aws),
             binaries=dict(binaries),
             user=ServerUser.named(server_user),

@@ -12,9 +12,9 @@ import psutil
 
 from node.server_user import ServerUser
 from sandbox.aws_endpoint import AwsEndpoint
+from sandbox.event_loop import EventLoop
 from sandbox.rds.authority import HOST, Authority
 from sandbox.rds.endpoint import Endpoint, Rules
-from sandbox.rds.event_loop import EventLoop
 from sandbox.rds.iam_login import IamLogin
 from sandbox.rds.instance import Instance, Status, write_instance
 from sandbox.rds.login_log import LoginLog

@@ -22,8 +22,9 @@ from sandbox.auto_scaling.groups import Groups
 from sandbox.auto_scaling.resources import Group, LaunchTemplate, Subnet
 from sandbox.auto_scaling.running_group import RunningGroup
 from sandbox.aws_endpoint import AwsEndpoint
+from sandbox.certificate_building import pem_of_key
 from sandbox.certificate_manager.certificates import Certificates
-from sandbox.certificate_manager.public_authority import PublicAuthority, new_key, pem_of_key
+from sandbox.certificate_manager.public_authority import PublicAuthority, new_key
 from sandbox.load_balancing.load_balancers import LoadBalancers
 from sandbox.server_user import server_user
 

@@ -14,12 +14,16 @@ _OPEN_FILES = 65_536
 
 
 class EventLoop:
-    """Runs coroutines for other threads."""
+    """Runs coroutines for other threads.
 
-    def __init__(self) -> None:
+    Args:
+        name: Of its own thread.
+    """
+
+    def __init__(self, name: str) -> None:
         """See the class."""
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="rds", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
         """Begins; connections need two files each, of which a process may often have only 1024."""
