@@ -35,7 +35,7 @@ preview:
 		echo 'make preview: name the stack, as in make preview STACK=prod' >&2; exit 2; \
 	fi
 	@sh tools/environment.sh
-	@$(SANDBOX) preview --stack "$(STACK)"
+	@$(PYTHON) -m preview --stack "$(STACK)"
 
 verify: environment
 	@$(PYTHON) -m pgpasswordless verify --stack sandbox
@@ -70,14 +70,14 @@ lint: environment
 
 test: environment
 	@set -eu; \
-	engine=$$($(SANDBOX) engine); \
+	engine=$$($(PYTHON) -m engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
 		$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' $(PYTEST)
 
 test-long: environment
 	@set -eu; \
-	engine=$$($(SANDBOX) engine); \
+	engine=$$($(PYTHON) -m engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
 		$(PYTHON) -m pytest -p no:cacheprovider -m long $(PYTEST)

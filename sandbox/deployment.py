@@ -9,20 +9,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox import processes
-from sandbox.console import Progress, Step
-from sandbox.engine import Engine
-from sandbox.engine_events import Account
-from sandbox.engine_session import EngineCommandError, EngineSession
-from sandbox.errors import SandboxError
+from engine import processes
+from engine.errors import CommandError
+from engine.events import Account
+from engine.installation import Engine
+from engine.progress import Progress, Step
+from engine.project import CHECKOUT
+from engine.session import EngineCommandError, EngineSession
+from runtime.files import replace_file
 from sandbox.stack_file import StackFile
-from sandbox.state import CHECKOUT, State, replace_file
+from sandbox.state import State
 
 STACK = "sandbox"
 PART = "deployment"
 
 
-class DeploymentError(SandboxError):
+class DeploymentError(CommandError):
     """The engine did not bring the stack to what was asked; the text is in the engine's words."""
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import psycopg
 
+from engine.errors import CommandError
 from pgpasswordless.gateway_client import GatewayTarget
 from pgpasswordless.gateway_request import get
-from sandbox.errors import SandboxError
 
 LOGIN_SECONDS = 60.0
 RETURN_SECONDS = 30.0
@@ -33,7 +33,7 @@ def wait_for_login(connection_string: str) -> None:
     """Wait until a login succeeds.
 
     Raises:
-        SandboxError: none did in 60 s; with the last refusal.
+        CommandError: none did in 60 s; with the last refusal.
     """
     deadline = time.monotonic() + LOGIN_SECONDS
     while True:
@@ -41,7 +41,7 @@ def wait_for_login(connection_string: str) -> None:
             psycopg.connect(connection_string, connect_timeout=5).close()
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                raise SandboxError(
+                raise CommandError(
                     f"PostgreSQL refuses {connection_string!r} for {LOGIN_SECONDS:.0f} s now: {error}. "
                     "Its log: `python -m sandbox logs machines`."
                 ) from error
@@ -54,7 +54,7 @@ def wait_for_tls(host: str, port: int, authorities: str) -> None:
     """Wait until the port answers with a certificate of one of the authorities.
 
     Raises:
-        SandboxError: it did not in 60 s; with the last refusal.
+        CommandError: it did not in 60 s; with the last refusal.
     """
     context = ssl.create_default_context(cadata=authorities)
     deadline = time.monotonic() + LOGIN_SECONDS
@@ -67,7 +67,7 @@ def wait_for_tls(host: str, port: int, authorities: str) -> None:
                 context.wrap_socket(connection, server_hostname=host).close()
         except OSError as error:
             if time.monotonic() > deadline:
-                raise SandboxError(
+                raise CommandError(
                     f"RDS does not answer on {host}:{port} for {LOGIN_SECONDS:.0f} s now: {error}. "
                     "Its log: `python -m sandbox logs rds`."
                 ) from error
@@ -80,7 +80,7 @@ def wait_for_gateway(target: GatewayTarget) -> bool:
     """Wait until the gateway answers a client of it; whether it lets that client in.
 
     Raises:
-        SandboxError: it did not in 60 s; with the last answer.
+        CommandError: it did not in 60 s; with the last answer.
     """
     deadline = time.monotonic() + LOGIN_SECONDS
     while True:
@@ -95,7 +95,7 @@ def wait_for_gateway(target: GatewayTarget) -> bool:
             if isinstance(error, ssl.SSLError) and _REVOKED in str(error):
                 return False
         if time.monotonic() > deadline:
-            raise SandboxError(
+            raise CommandError(
                 f"The gateway does not answer {target.client} at {target.url} for {LOGIN_SECONDS:.0f} s now: "
                 f"{said}. Its log: `python -m sandbox logs gateway`."
             )

@@ -12,12 +12,13 @@ from http import HTTPStatus
 
 import grpc
 
-from sandbox import processes
-from sandbox.aws_endpoint.credentials import REGION, Credentials
-from sandbox.console import Progress
-from sandbox.errors import SandboxError
+from emulator.core.credentials import REGION, Credentials
+from engine import processes
+from engine.errors import CommandError
+from engine.progress import Progress
+from engine.project import CHECKOUT
 from sandbox.serve import HAND_OVER, PORT_NAMES, Addresses, code_fingerprint, log_tail, read_addresses
-from sandbox.state import CHECKOUT, State
+from sandbox.state import State
 
 PART = "serve"
 STARTING_SECONDS = 60.0
@@ -26,7 +27,7 @@ STOPPING_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
 
-class ResidentError(SandboxError):
+class ResidentError(CommandError):
     """The resident process does not start; the text has the end of its log."""
 
 

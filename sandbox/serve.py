@@ -21,16 +21,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from engine import processes
+from engine.processes import Identity, identity_of
+from engine.project import CHECKOUT
 from postgres.versions import SUPPORTED_MAJORS
-from sandbox import processes
-from sandbox.processes import Identity, identity_of
-from sandbox.state import CHECKOUT, State, replace_file
+from runtime.files import replace_file
+from sandbox.state import State
 
 PORT_NAMES = ("aws", "metadata", "provider-aws", "provider-tls", "provider-postgresql")
 HAND_OVER = signal.SIGHUP
 STILL_WANTED_SECONDS = 1.0
 # What the resident process loads; when it changes on disk, `up` starts a new one.
-CODE = ("sandbox", "postgres", "gateway", "pgpasswordless")
+CODE = ("sandbox", "emulator", "engine", "runtime", "postgres", "gateway", "pgpasswordless")
 
 _log = logging.getLogger("sandbox.serve")
 
@@ -107,19 +109,19 @@ def _services(
     At the end PostgreSQL is stopped too, unless a successor takes over.
     """
     # Slow to import, and only this process needs them.
-    from sandbox.auto_scaling.groups import Groups
-    from sandbox.aws_endpoint import AwsEndpoint
-    from sandbox.certificate_manager.certificates import Certificates
-    from sandbox.functions import Functions
-    from sandbox.functions import api as lambda_api
-    from sandbox.load_balancing.load_balancers import LoadBalancers
-    from sandbox.machines import Machines
-    from sandbox.providers.aws import AwsProvider
-    from sandbox.providers.postgresql import PostgresqlProvider
-    from sandbox.providers.servicer import ProviderServer
-    from sandbox.providers.tls import TlsProvider
-    from sandbox.rds import api as rds_api
-    from sandbox.rds.databases import Databases
+    from emulator.acm.certificates import Certificates
+    from emulator.autoscaling.groups import Groups
+    from emulator.aws import AwsProvider
+    from emulator.core.endpoint import AwsEndpoint
+    from emulator.core.servicer import ProviderServer
+    from emulator.ec2.machines import Machines
+    from emulator.elb.service import LoadBalancers
+    from emulator.lambda_ import api as lambda_api
+    from emulator.lambda_.functions import Functions
+    from emulator.postgresql import PostgresqlProvider
+    from emulator.rds import api as rds_api
+    from emulator.rds.databases import Databases
+    from emulator.tls.provider import TlsProvider
 
     with contextlib.ExitStack() as stack:
         endpoint = AwsEndpoint(state.root, ports["aws"], ports["metadata"])

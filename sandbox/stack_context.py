@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from engine.project import CHECKOUT
 from pgpasswordless.directories import FOLDER, context_file
 from pgpasswordless.stack import CONTEXTS_VARIABLE
-from sandbox.state import CHECKOUT, State, replace_file
+from runtime.files import replace_file
+from sandbox.state import State
 
 
 def contexts_folder() -> Path:

@@ -9,10 +9,9 @@ from typing import Any
 
 import yaml
 
-from sandbox.errors import SandboxError
-from sandbox.state import CHECKOUT
+from engine.project import CHECKOUT, PROJECT
+from engine.stack_file import read_document
 
-PROJECT = "passwordless-postgres"
 SELF_MANAGED = f"{PROJECT}:selfManaged"
 RDS = f"{PROJECT}:rds"
 GATEWAY = f"{PROJECT}:gateway"
@@ -77,16 +76,6 @@ def read(path: Path) -> StackFile:
     """Read a stack file.
 
     Raises:
-        SandboxError: there is none, or it is not YAML with a section `config`.
+        CommandError: there is none, or it is not YAML with a section `config`.
     """
-    try:
-        document = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise SandboxError(f"The stack file {path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise SandboxError(f"The stack file {path} is not text in UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise SandboxError(f"The stack file {path} is not YAML: {error}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("config"), dict):
-        raise SandboxError(f"The stack file {path} has no section `config` with the stack's settings.")
-    return StackFile(path=path, document=document)
+    return StackFile(path=path, document=read_document(path))

@@ -6,29 +6,24 @@ import fcntl
 import hashlib
 import json
 import os
-import random
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.core.ports import new_port, port_is_free
+from emulator.core.state_layout import AUTO_SCALING, LOAD_BALANCING, PUBLIC_CA_BUNDLE, RDS, RDS_CA_BUNDLE
+from emulator.postgresql_server.postmasters import remove_sockets
+from emulator.postgresql_server.server_user import ServerUser, server_user
+from engine.errors import CommandError
+from engine.project import CHECKOUT
 from node.short_path import remove_stand_in
-from sandbox.errors import SandboxError
-from sandbox.postmasters import remove_sockets
-from sandbox.server_user import ServerUser, server_user
+from runtime.files import replace_file
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_NAME = ".sandbox"
 ELSEWHERE = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - the folders made there are exclusively ours
 ELSEWHERE_NAME = "passwordless-postgres"
-FIRST_PORT = 20_000
-RDS = "rds"
-RDS_CA_BUNDLE = "rds-ca-bundle.pem"
-PUBLIC_CA_BUNDLE = "public-ca-bundle.pem"
-LOAD_BALANCING = "load-balancing"
-AUTO_SCALING = "auto-scaling"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,7 +133,7 @@ class State:
         """Hold the folder for one command; it is released when the process ends, however it ends.
 
         Raises:
-            SandboxError: another command holds it.
+            CommandError: another command holds it.
         """
         lock = self.root / "command.lock"
         with lock.open("a+") as handle:
@@ -146,7 +141,7 @@ class State:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 handle.seek(0)
-                raise SandboxError(
+                raise CommandError(
                     f"The sandbox in {self.root} is in use by `{handle.read().strip()}`. "
                     "Wait until that has ended, or end it, then run this again."
                 ) from None
@@ -154,52 +149,6 @@ class State:
             handle.write(f"python -m sandbox {purpose} (process {os.getpid()})\n")
             handle.flush()
             yield
-
-
-def replace_file(path: Path, content: str | bytes, mode: int = 0o600) -> None:
-    """Write `path` so that it holds the old content or the new one at any moment."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as handle:
-        handle.write(content.encode() if isinstance(content, str) else content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    partial.chmod(mode)
-    partial.replace(path)
-
-
-def port_is_free(port: int) -> bool:
-    """Whether nothing listens on the port of loopback, IPv4 or IPv6."""
-    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-        try:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((address, port))
-        except OSError as error:
-            # A machine without IPv6 cannot bind ::1, and nothing can be listening there.
-            if family == socket.AF_INET or error.errno in (13, 98):
-                return False
-    return True
-
-
-def new_port(taken: set[int]) -> int:
-    """A free TCP port of loopback, none of `taken`.
-
-    Raises:
-        SandboxError: there is none.
-    """
-    # Below the range from which the kernel takes ports for outgoing connections: one of those could
-    # hold the port at the moment when a server starts again.
-    try:
-        first_ephemeral = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    except (OSError, ValueError, IndexError):
-        first_ephemeral = 32_768
-    candidates = list(range(FIRST_PORT, max(first_ephemeral, FIRST_PORT + 1000)))
-    random.shuffle(candidates)
-    for port in candidates:
-        if port not in taken and port_is_free(port):
-            return port
-    raise SandboxError(f"No free TCP port between {FIRST_PORT} and {first_ephemeral} on loopback.")
 
 
 def default_folder() -> Path:
@@ -220,7 +169,7 @@ def open_state(requested: Path | None, say: Callable[[str], None]) -> State:
         say: told where it lies when that is elsewhere than asked.
 
     Raises:
-        SandboxError: it belongs to another user or cannot be made.
+        CommandError: it belongs to another user or cannot be made.
     """
     nominal = _absolute(requested) if requested else default_folder()
     user = server_user()
@@ -228,12 +177,12 @@ def open_state(requested: Path | None, say: Callable[[str], None]) -> State:
         root = _place(nominal, user)
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise SandboxError(
+        raise CommandError(
             f"The state folder {nominal} cannot be made: {error}. Name another one with --state."
         ) from error
     owner = root.stat().st_uid
     if owner != os.geteuid():
-        raise SandboxError(
+        raise CommandError(
             f"The state folder {root} belongs to user {owner}, this is user {os.geteuid()}. "
             "Use it as that user, remove it as that user with `make clean`, or name another one with --state."
         )
@@ -257,7 +206,7 @@ def _place(nominal: Path, user: ServerUser) -> Path:
     if user.can_enter(nominal.parent):
         return nominal
     if nominal.is_dir():
-        raise SandboxError(
+        raise CommandError(
             f"User {user.name}, who runs the servers, cannot enter {nominal}. "
             "Run `make clean` as the user who made it, then this again."
         )
@@ -274,7 +223,7 @@ def _place(nominal: Path, user: ServerUser) -> Path:
         target.mkdir(exist_ok=True)
         nominal.symlink_to(target)
         return target
-    raise SandboxError(
+    raise CommandError(
         f"User {user.name}, who runs the servers, cannot enter {nominal.parent}, and none of "
         f"{', '.join(map(str, ELSEWHERE))} can be used instead. Name a folder it can enter with --state."
     )

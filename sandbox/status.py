@@ -9,12 +9,13 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox import processes, resident
-from sandbox.checkpoint import Checkpoint
+from engine import processes
+from engine.checkpoint import Checkpoint
+from engine.processes import Identity
+from engine.project import PROJECT
+from sandbox import resident
 from sandbox.deployment import STACK
-from sandbox.processes import Identity
 from sandbox.serve import Addresses
-from sandbox.stack_file import PROJECT
 from sandbox.state import State
 
 REPORT_TYPE = ":NodeReport"

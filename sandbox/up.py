@@ -6,24 +6,20 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
+from emulator.postgresql_server import binaries as postgresql_binaries
+from engine import installation as engine
+from engine import processes
+from engine.errors import CommandError
+from engine.progress import Progress
 from pgpasswordless.directories import identity_directory
 from pgpasswordless.errors import PgpasswordlessError
 from pgpasswordless.gateway_client import GATEWAY, curl_command, gateway_target
 from pgpasswordless.show import show
 from pgpasswordless.stack import Stack, load
-from sandbox import (
-    engine,
-    postgresql_binaries,
-    processes,
-    reachability,
-    resident,
-    stack_context,
-    stack_file,
-)
-from sandbox.console import Progress
+from runtime.files import replace_file
+from sandbox import reachability, resident, stack_context, stack_file
 from sandbox.deployment import STACK, Deployed, Deployment, DeploymentError
-from sandbox.errors import SandboxError
-from sandbox.state import State, replace_file
+from sandbox.state import State
 
 PORTS = (stack_file.SELF_MANAGED_PORT, stack_file.RDS_PORT, stack_file.GATEWAY_PORT)
 
@@ -32,7 +28,7 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     """Deploy the stack file; the lines that tell how PostgreSQL is reached.
 
     Raises:
-        SandboxError: a part of it failed; everything that served before goes on serving.
+        CommandError: a part of it failed; everything that served before goes on serving.
     """
     wanted = stack_file.read(file)
     found = engine.ensure(progress)
@@ -88,7 +84,7 @@ def _reached(deployed: Deployed, order: list[str]) -> list[str]:
                 directory = identity_directory(STACK, name, role, stack_context.contexts_folder().parent)
                 shown = show(stack, database=name, role=role, directory=directory)
             except PgpasswordlessError as error:
-                raise SandboxError(f"{name} is deployed, but role {role} cannot be shown: {error}") from error
+                raise CommandError(f"{name} is deployed, but role {role} cannot be shown: {error}") from error
             if database.authentication == "iam":
                 # A login needs a token, and proves no more here than that the endpoint speaks TLS.
                 reachability.wait_for_tls(database.host, database.port, database.server_ca.pem)
@@ -110,7 +106,7 @@ def _gateway_reached(stack: Stack) -> list[str]:
             directory = identity_directory(STACK, GATEWAY, name, stack_context.contexts_folder().parent)
             target = gateway_target(stack, name, directory)
         except PgpasswordlessError as error:
-            raise SandboxError(f"The gateway is deployed, but not for client {name}: {error}") from error
+            raise CommandError(f"The gateway is deployed, but not for client {name}: {error}") from error
         # One that is revoked shows nothing; the next one may.
         if reachability.wait_for_gateway(target):
             return [*lines, curl_command(target)]

@@ -7,10 +7,13 @@ from pathlib import Path
 import pulumi
 
 import settings
-from components import certificates, client_authority, gateway, machine, rds
-from components.gateway_artifact import ApplicationSourceError, GatewayArtifact, gateway_artifact
-from components.gateway_dependencies import DEBIAN_13, DependenciesError, this_platform
-from configuration.aws import architecture_of
+from components.gateway import client_authority, gateway
+from components.gateway.artifact import ApplicationSourceError, GatewayArtifact, gateway_artifact
+from components.gateway.dependencies import DEBIAN_13, DependenciesError, this_platform
+from components.pki import certificates
+from components.rds import instance as rds
+from components.self_managed import machine
+from settings.aws import architecture_of
 from stacks.stack import Stack
 
 NAME = "gateway"

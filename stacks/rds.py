@@ -8,8 +8,11 @@ import pulumi
 import pulumi_postgresql as postgresql
 
 import settings
-from components import database_roles, rds, rds_authorities, rds_choices
-from configuration.rds import MASTER
+from components import database_roles
+from components.rds import authorities as rds_authorities
+from components.rds import choices as rds_choices
+from components.rds import instance as rds
+from settings.rds import MASTER
 from stacks.stack import Stack
 
 NAME = "rds"

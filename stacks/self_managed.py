@@ -6,8 +6,10 @@ import pulumi
 import pulumi_postgresql as postgresql
 
 import settings
-from components import database_roles, machine, node_artifact, self_managed
-from components.server_files import Login
+from components import database_roles
+from components.self_managed import machine, node_artifact
+from components.self_managed import server as self_managed
+from components.self_managed.server_files import Login
 from stacks.stack import Stack
 
 NAME = "self-managed"

@@ -10,7 +10,8 @@ from typing import Any
 import pulumi
 
 import settings
-from components import account, certificates, connections, network
+from components import account, connections, network
+from components.pki import certificates
 
 
 @dataclass(frozen=True, kw_only=True)

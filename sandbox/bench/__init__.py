@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 
+from engine.errors import CommandError
+from engine.progress import Progress
 from pgpasswordless import stack as deployed
+from runtime.files import replace_file
 from sandbox.bench.gateway import gateway
 from sandbox.bench.measurement import Measurement, said
 from sandbox.bench.rds_endpoint import RDS, rds_endpoint
-from sandbox.console import Progress
 from sandbox.deployment import STACK
-from sandbox.errors import SandboxError
-from sandbox.state import State, replace_file
+from sandbox.state import State
 
 __all__ = ["as_text", "bench"]
 
@@ -30,11 +31,11 @@ def bench(state: State, progress: Progress, seconds: int) -> list[Measurement]:
         seconds: How long the long measurements take; the short ones a quarter of it.
 
     Raises:
-        SandboxError: The sandbox has no RDS instance, or a program that measures fails.
+        CommandError: The sandbox has no RDS instance, or a program that measures fails.
     """
     stack = deployed.load(STACK)
     if RDS not in stack.connections.databases:
-        raise SandboxError("The sandbox has no RDS instance to measure; deploy one with `make up`.")
+        raise CommandError("The sandbox has no RDS instance to measure; deploy one with `make up`.")
     measured = [
         *rds_endpoint(stack, state, progress, seconds),
         *gateway(stack, state, progress, seconds),

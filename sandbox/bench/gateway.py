@@ -29,8 +29,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from components.gateway_artifact import gateway_artifact
-from components.gateway_dependencies import this_platform
+from components.gateway.artifact import gateway_artifact
+from components.gateway.dependencies import this_platform
+from emulator.core.certificate_building import builder, key_usage, signed
+from emulator.core.ports import new_port
+from emulator.elb.data_plane.forwarded_headers import verify_headers
+from engine.errors import CommandError
+from engine.progress import Progress
+from engine.project import CHECKOUT
 from gateway.application import WHOAMI
 from gateway.document import GatewayDocument, Identity
 from gateway.header_names import SUFFIX_LENGTH, header_names
@@ -39,13 +45,9 @@ from pgpasswordless.stack import Stack
 from sandbox.bench.load.told import Done
 from sandbox.bench.measurement import Measurement, said
 from sandbox.bench.rds_endpoint import RDS
-from sandbox.certificate_building import builder, key_usage, signed
-from sandbox.console import Progress
-from sandbox.errors import SandboxError
-from sandbox.load_balancer.forwarded_headers import verify_headers
 from sandbox.resident import operator_environment
 from sandbox.serve import read_addresses
-from sandbox.state import CHECKOUT, State, new_port
+from sandbox.state import State
 
 ROLE = "app_user"
 CLIENTS = 16
@@ -65,7 +67,7 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
         seconds: How long the long measurements take; the others half of it.
 
     Raises:
-        SandboxError: A program that measures fails.
+        CommandError: A program that measures fails.
     """
     database = stack.database(RDS)
     if ROLE not in database.roles:
@@ -186,7 +188,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
                 return
     except RetryError:
         pass
-    raise SandboxError(f"The gateway did not start: {log.read_text(errors='replace').strip()[-2000:]}")
+    raise CommandError(f"The gateway did not start: {log.read_text(errors='replace').strip()[-2000:]}")
 
 
 def _identities() -> tuple[x509.Certificate, x509.Certificate]:
@@ -214,7 +216,7 @@ def _identities() -> tuple[x509.Certificate, x509.Certificate]:
 def _operator(state: State) -> dict[str, str]:
     addresses = read_addresses(state)
     if addresses is None:
-        raise SandboxError("The sandbox does not run; start it with `make up`.")
+        raise CommandError("The sandbox does not run; start it with `make up`.")
     return operator_environment(state, addresses)
 
 
@@ -229,8 +231,8 @@ def _run(program: str, document: dict[str, Any], environment: Mapping[str, str])
         check=False,
     )
     if answer.returncode != 0:
-        raise SandboxError(f"The load program {program} failed: {answer.stderr.strip()[-2000:]}")
+        raise CommandError(f"The load program {program} failed: {answer.stderr.strip()[-2000:]}")
     done = Done.model_validate_json(answer.stdout)
     if not done.count:
-        raise SandboxError(f"The load program {program} did nothing in {done.seconds:.0f} s.")
+        raise CommandError(f"The load program {program} did nothing in {done.seconds:.0f} s.")
     return done

@@ -16,15 +16,16 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from emulator.rds.configuration import SOCKET_PORT
+from engine.errors import CommandError
+from engine.progress import Progress
 from node.short_path import socket_directory
 from pgpasswordless.connections import Database
 from pgpasswordless.stack import Stack
 from pgpasswordless.tokens import TokenSource
+from runtime.files import replace_file
 from sandbox.bench.measurement import Measurement, said
-from sandbox.console import Progress
-from sandbox.errors import SandboxError
-from sandbox.rds.configuration import SOCKET_PORT
-from sandbox.state import State, replace_file
+from sandbox.state import State
 
 RDS = "rds"
 ADMINISTRATOR = "pgpl_admin"
@@ -44,7 +45,7 @@ def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -
         seconds: How long the long measurements take; the short ones a quarter of it.
 
     Raises:
-        SandboxError: A program of PostgreSQL fails.
+        CommandError: A program of PostgreSQL fails.
     """
     database = stack.database(RDS)
     (home,) = (state.root / "rds").glob("*/server")
@@ -120,7 +121,7 @@ def _direct(home: Path) -> dict[str, str]:
 
 def _programs(stack: Stack) -> Path:
     if stack.psql is None:
-        raise SandboxError("The stack's context names no psql, beside which pgbench would be; run `make up`.")
+        raise CommandError("The stack's context names no psql, beside which pgbench would be; run `make up`.")
     return Path(stack.psql).parent
 
 
@@ -168,14 +169,14 @@ def _pgbench(programs: Path, way: _Way, *arguments: str) -> str:
         check=False,
     )
     if answer.returncode != 0:
-        raise SandboxError(f"pgbench ended with status {answer.returncode}: {answer.stderr.strip()[-2000:]}")
+        raise CommandError(f"pgbench ended with status {answer.returncode}: {answer.stderr.strip()[-2000:]}")
     return answer.stdout
 
 
 def _rate(output: str) -> tuple[float, int]:
     rate, failed = _RATE.search(output), _FAILED.search(output)
     if rate is None:
-        raise SandboxError(f"pgbench printed no rate: {output.strip()[-500:]}")
+        raise CommandError(f"pgbench printed no rate: {output.strip()[-500:]}")
     return float(rate[1]), int(failed[1]) if failed else 0
 
 

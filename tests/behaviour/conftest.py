@@ -48,9 +48,10 @@ class RunningSandbox:
         self.environment = {**os.environ, "NO_COLOR": "1", "PGPASSWORDLESS_CONTEXTS": str(self.contexts)}
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of `python -m sandbox` for this state folder, of which `engine` has none."""
-        state = [] if arguments == ("engine",) else ["--state", str(self.state)]
-        return [sys.executable, "-m", "sandbox", *arguments, *state]
+        """The command line of `python -m sandbox` for this state folder; `engine` is one of its own."""
+        if arguments == ("engine",):
+            return [sys.executable, "-m", *arguments]
+        return [sys.executable, "-m", "sandbox", *arguments, "--state", str(self.state)]
 
     def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
         """Run a command of the sandbox to its end, whatever its exit status."""

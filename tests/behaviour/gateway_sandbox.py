@@ -19,13 +19,13 @@ from typing import Any
 import psutil
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from emulator.elb.data_plane.connection_log import fields
+from emulator.elb.data_plane.forwarded_headers import verify_headers
 from gateway.document import GatewayDocument, Pointer
 from gateway.header_names import header_names
 from pgpasswordless.connections import Connections, Gateway
 from pgpasswordless.gateway_request import Answer, address, get
 from pgpasswordless.identity_files import IdentityFiles
-from sandbox.load_balancer.connection_log import fields
-from sandbox.load_balancer.forwarded_headers import verify_headers
 from tests.behaviour.conftest import ROOT, RunningSandbox
 from tests.behaviour.iam_tokens import client
 from tests.behaviour.issuing import Authority

@@ -30,7 +30,7 @@ def checkout_copy(folder: Path) -> Path:
 
 def preview(checkout: Path, stack: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "sandbox", "preview", "--stack", stack],
+        [sys.executable, "-m", "preview", "--stack", stack],
         cwd=checkout,
         env={**os.environ, "NO_COLOR": "1"},
         text=True,

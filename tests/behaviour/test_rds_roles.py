@@ -11,9 +11,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from emulator.rds.configuration import SOCKET_PORT
+from emulator.rds.instance import ADMINISTRATOR
 from node.short_path import socket_directory
-from sandbox.rds.configuration import SOCKET_PORT
-from sandbox.rds.instance import ADMINISTRATOR
 from tests.behaviour.conftest import ROOT, RunningSandbox, discard, make_sandbox
 from tests.behaviour.rds_sandbox import RdsServer
 from tests.behaviour.test_database_roles import CATALOGUE

@@ -10,7 +10,25 @@ from typing import Any
 import pulumi
 
 from components.account import Account
-from components.certificates import (
+from components.connections import ConnectionsDocument, ConnectionsDocumentArgs
+from components.database_roles import DatabaseRoles, DatabaseRolesArgs
+from components.gateway.alarms import GatewayAlarms, GatewayAlarmsArgs
+from components.gateway.artifact import GatewayArtifact
+from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
+from components.gateway.document import (
+    AllowedIdentity,
+    PublishedGatewayDocument,
+    PublishedGatewayDocumentArgs,
+)
+from components.gateway.gateway import GatewayClient, MutualTlsGateway, MutualTlsGatewayArgs
+from components.gateway.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
+from components.gateway.listener import MutualTlsListener, MutualTlsListenerArgs
+from components.gateway.machines import GatewayMachines, GatewayMachinesArgs
+from components.gateway.security_groups import GatewayFirewall, GatewayFirewallArgs
+from components.gateway.server_certificate import ServerCertificate, ServerCertificateArgs
+from components.gateway.trust_store import TrustStore, TrustStoreArgs
+from components.network import ExistingNetwork, Network, NetworkArgs, NewNetwork, PrivateSubnet
+from components.pki.certificates import (
     CertificateAuthority,
     CertificateAuthorityArgs,
     Generation,
@@ -18,37 +36,19 @@ from components.certificates import (
     LeafCertificateArgs,
     Purpose,
 )
-from components.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
-from components.connections import ConnectionsDocument, ConnectionsDocumentArgs
-from components.database_roles import DatabaseRoles, DatabaseRolesArgs
-from components.desired_state import FILES, DesiredState, DesiredStateArgs
-from components.function_artifact import FunctionArtifact
-from components.gateway import GatewayClient, MutualTlsGateway, MutualTlsGatewayArgs
-from components.gateway_alarms import GatewayAlarms, GatewayAlarmsArgs
-from components.gateway_artifact import GatewayArtifact
-from components.gateway_document import (
-    AllowedIdentity,
-    PublishedGatewayDocument,
-    PublishedGatewayDocumentArgs,
-)
-from components.gateway_firewall import GatewayFirewall, GatewayFirewallArgs
-from components.gateway_listener import MutualTlsListener, MutualTlsListenerArgs
-from components.gateway_machines import GatewayMachines, GatewayMachinesArgs
-from components.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
-from components.identity import Identity, IdentityArgs
-from components.identity_secret import IdentitySecret, IdentitySecretArgs
-from components.machine import DatabaseMachine, DatabaseMachineArgs
-from components.network import ExistingNetwork, Network, NetworkArgs, NewNetwork, PrivateSubnet
-from components.node_artifact import NodeArtifact
+from components.pki.identity import Identity, IdentityArgs
+from components.pki.identity_secret import IdentitySecret, IdentitySecretArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from components.rds import RdsPostgres, RdsPostgresArgs
-from components.rds_alarms import RdsAlarms, RdsAlarmsArgs
-from components.roles_function import RolesFunction, RolesFunctionArgs
-from components.self_managed import SelfManagedPostgres, SelfManagedPostgresArgs
-from components.server_certificate import ServerCertificate, ServerCertificateArgs
-from components.server_files import Login
-from components.server_firewall import ServerFirewall, ServerFirewallArgs
-from components.trust_store import TrustStore, TrustStoreArgs
+from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
+from components.rds.function_artifact import FunctionArtifact
+from components.rds.instance import RdsPostgres, RdsPostgresArgs
+from components.rds.roles_function import RolesFunction, RolesFunctionArgs
+from components.self_managed.desired_state import FILES, DesiredState, DesiredStateArgs
+from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
+from components.self_managed.node_artifact import NodeArtifact
+from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
+from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
+from components.self_managed.server_files import Login
 from postgres.declaration import Database, Declaration, Grant, Role
 
 OPERATOR = "arn:aws:iam::123456789012:user/operator"

@@ -21,8 +21,8 @@ TOKEN = "passwordless-postgres:index:"
 
 
 def component_classes() -> Iterator[type[pulumi.ComponentResource]]:
-    for module_info in pkgutil.iter_modules(components.__path__):
-        module = importlib.import_module(f"components.{module_info.name}")
+    for module_info in pkgutil.walk_packages(components.__path__, "components."):
+        module = importlib.import_module(module_info.name)
         for _, member in inspect.getmembers(module, inspect.isclass):
             if issubclass(member, pulumi.ComponentResource) and member.__module__ == module.__name__:
                 yield member

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from components import iam_documents
-from components.desired_state import readable_keys
+from components.self_managed.desired_state import readable_keys
 
 HERE = {"partition": "aws", "region": "eu-central-1", "account_id": "123456789012"}
 

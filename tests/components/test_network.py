@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.network import ExistingNetwork, NetworkArgs
-from components.server_firewall import ServerFirewallArgs
+from components.self_managed.security_group import ServerFirewallArgs
 from components.subnets import plan_subnets
 from tests.components.examples import ACCOUNT, existing_network, firewall, network
 from tests.recording_monitor import ABSENT, Recording, plain, record

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.emulator.rds.conftest import Cloud
 from tests.gateway.certificates import Authority
 from tests.gateway.running_database import RunningDatabase
-from tests.sandbox.rds.conftest import Cloud
 
 
 @pytest.fixture(scope="session")

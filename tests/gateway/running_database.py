@@ -10,11 +10,11 @@ from typing import Any
 import boto3
 from psycopg import sql
 
+from emulator.rds.instance import Instance
 from gateway.caller import Caller
 from pgpasswordless.connections import CertificateBundle, Database, RoleConnection
-from sandbox.rds.instance import Instance
+from tests.emulator.rds.conftest import REGION, Cloud, connect_arn
 from tests.gateway.certificates import NOW
-from tests.sandbox.rds.conftest import REGION, Cloud, connect_arn
 
 
 @dataclass(frozen=True, kw_only=True)

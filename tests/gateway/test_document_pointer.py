@@ -11,9 +11,9 @@ from typing import Any
 import boto3
 import pytest
 
+from emulator.core.endpoint import AwsEndpoint
 from gateway.document_pointer import DocumentPointer
 from gateway.errors import DocumentError
-from sandbox.aws_endpoint import AwsEndpoint
 
 REGION = "eu-central-1"
 BUCKET = "gateway-documents"

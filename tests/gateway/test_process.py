@@ -25,10 +25,10 @@ from gateway import structured_log
 from gateway.__main__ import main
 from gateway.document import GatewayDocument, Identity, Pointer
 from gateway.machine import Artifact, Machine
+from tests.emulator.rds.conftest import REGION, eventually, free_port
 from tests.gateway.certificates import Authority
 from tests.gateway.forwarding import URI, Headers, document, forwarded, values
 from tests.gateway.running_database import RunningDatabase
-from tests.sandbox.rds.conftest import REGION, eventually, free_port
 
 ROOT = Path(__file__).parents[2]
 NOW = datetime.now(UTC).replace(microsecond=0)

@@ -25,14 +25,14 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 import pgpasswordless
+from emulator.rds.instance import Instance
 from pgpasswordless.__main__ import app
 from pgpasswordless.directories import context_file
 from pgpasswordless.token_login import token_source
 from pgpasswordless.tokens import LIFE_SECONDS
 from postgres.rds_parameters import Parameter
-from sandbox.rds.instance import Instance
+from tests.emulator.rds.conftest import REGION, Cloud, connect_arn, eventually
 from tests.pgpasswordless.conftest import ODD_DATABASE, ODD_ROLE
-from tests.sandbox.rds.conftest import REGION, Cloud, connect_arn, eventually
 
 ROLES = {"app_user": "app", "reporting": "app", ODD_ROLE: ODD_DATABASE}
 SESSION_USER = "SELECT session_user"

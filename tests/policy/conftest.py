@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.sandbox.providers.conftest import pulumi, serve, stack
+from tests.emulator.conftest import pulumi, serve, stack
 
 __all__ = ["pulumi", "serve", "stack"]

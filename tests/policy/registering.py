@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
-from sandbox.providers.properties import UNKNOWN
-from sandbox.providers.servicer import Call, Provider, ProviderServer, ResourceType
+from emulator.core.properties import UNKNOWN
+from emulator.core.servicer import Call, Provider, ProviderServer, ResourceType
 from tests.policy.examples import Sent
 
 _PROGRAM = """

@@ -10,8 +10,8 @@ from typing import Any, ClassVar
 
 import pytest
 
+from emulator.core.servicer import Provider, ProviderServer
 from policy.rules import RULES, iam, permissions, rds, rds_parameter_groups
-from sandbox.providers.servicer import Provider, ProviderServer
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
 from tests.policy.fixtures import account, certificates, gateway, server_files
 from tests.policy.registering import Echo, program, stand_ins

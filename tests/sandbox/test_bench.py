@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from engine.errors import CommandError
 from pgpasswordless import stack
 from pgpasswordless.connections import Connections
 from sandbox.bench import bench
-from sandbox.errors import SandboxError
 
 
 def test_a_sandbox_without_rds_says_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     empty = stack.Stack(name="sandbox", connections=Connections(stack="sandbox"))
     monkeypatch.setattr(stack, "load", lambda _: empty)
     nothing: Any = None
-    with pytest.raises(SandboxError, match="no RDS instance to measure; deploy one with `make up`"):
+    with pytest.raises(CommandError, match="no RDS instance to measure; deploy one with `make up`"):
         bench(nothing, nothing, 4)

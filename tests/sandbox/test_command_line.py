@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from engine.project import CHECKOUT
 from sandbox.__main__ import app
-from sandbox.state import CHECKOUT
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -36,9 +36,17 @@ def state(tmp_path: Path) -> Iterator[str]:
 
 def test_the_commands_are_listed_and_the_resident_one_is_not() -> None:
     text = CliRunner().invoke(app, ["--help"], env={"NO_COLOR": "1", "COLUMNS": "120"}).stdout
-    for command in ("up", "preview", "status", "down", "logs", "clean", "engine", "postgresql"):
+    for command in ("up", "status", "down", "logs", "clean", "postgresql", "bench"):
         assert f" {command} " in text
     assert " serve " not in text
+
+
+@pytest.mark.parametrize("package", ["engine", "preview"])
+def test_the_engine_and_the_preview_are_commands_of_their_own(package: str) -> None:
+    command = [sys.executable, "-m", package, "--help"]
+    answer = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0
+    assert f"python -m {package}" in answer.stdout
 
 
 @pytest.mark.parametrize("command", ["status", "logs"])

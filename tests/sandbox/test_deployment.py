@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from emulator.postgresql_server.server_user import server_user
+from engine import processes
+from engine.installation import ENGINE_VARIABLE, Engine, examine
+from engine.progress import Progress
 from sandbox import deployment as deployment_module
-from sandbox import processes
-from sandbox.console import Progress
 from sandbox.deployment import Deployment, DeploymentError
-from sandbox.engine import ENGINE_VARIABLE, Engine, examine
-from sandbox.server_user import server_user
 from sandbox.stack_file import StackFile
 from sandbox.state import State
 
@@ -117,9 +117,9 @@ KILLED = """
 import sys
 from pathlib import Path
 from sandbox import deployment
-from sandbox.console import Progress
-from sandbox.engine import examine
-from sandbox.server_user import server_user
+from engine.progress import Progress
+from engine.installation import examine
+from emulator.postgresql_server.server_user import server_user
 from sandbox.stack_file import StackFile
 from sandbox.state import State
 project, root, engine = map(Path, sys.argv[1:])

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.state import CHECKOUT
+from engine.project import CHECKOUT
 
 PYTHON_STUB = """#!/bin/sh
 case "$*" in

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sandbox import processes, resident
-from sandbox.console import Progress
+from emulator.postgresql_server.server_user import server_user
+from engine import processes
+from engine.progress import Progress
+from sandbox import resident
 from sandbox.serve import read_addresses
-from sandbox.server_user import server_user
 from sandbox.state import State
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from engine.errors import CommandError
 from sandbox import stack_file
-from sandbox.errors import SandboxError
 
 
 def write(folder: Path, text: str) -> Path:
@@ -89,12 +89,12 @@ def test_roles_are_those_of_both_databases_in_the_order_of_the_file(tmp_path: Pa
     [("config: [", "is not YAML"), ("a: 1", "has no section"), ("config: 1", "has no section")],
 )
 def test_what_is_no_stack_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
-    with pytest.raises(SandboxError, match=message):
+    with pytest.raises(CommandError, match=message):
         stack_file.read(write(tmp_path, text))
 
 
 def test_a_missing_stack_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SandboxError, match=r"none\.yaml cannot be read"):
+    with pytest.raises(CommandError, match=r"none\.yaml cannot be read"):
         stack_file.read(tmp_path / "none.yaml")
 
 

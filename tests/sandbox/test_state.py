@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from emulator.core.ports import port_is_free
+from emulator.postgresql_server.server_user import ServerUser, server_user
+from engine.errors import CommandError
+from runtime.files import replace_file
 from sandbox import state as state_module
-from sandbox.errors import SandboxError
-from sandbox.server_user import ServerUser, server_user
-from sandbox.state import existing_state, open_state, port_is_free, remove_state, replace_file
+from sandbox.state import existing_state, open_state, remove_state
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path, said, monkeypatch) 
     uid = os.geteuid()
     monkeypatch.setattr(state_module, "server_user", server_user)
     monkeypatch.setattr(os, "geteuid", lambda: uid + 1)
-    with pytest.raises(SandboxError, match=f"belongs to user {uid}"):
+    with pytest.raises(CommandError, match=f"belongs to user {uid}"):
         open_state(tmp_path / "state", said.append)
 
 
@@ -115,7 +117,7 @@ def test_two_commands_exclude_each_other(tmp_path: Path, said) -> None:
     state = open_state(server_enterable(tmp_path) / "state", said.append)
     with (
         state.exclusive("up"),
-        pytest.raises(SandboxError, match="in use by `python -m sandbox up"),
+        pytest.raises(CommandError, match="in use by `python -m sandbox up"),
         state.exclusive("down"),
     ):
         pass

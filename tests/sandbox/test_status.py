@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from sandbox import processes
-from sandbox.auto_scaling.resources import Group, Instance, LaunchTemplate, Process, Subnet
-from sandbox.load_balancing.resources import Listener
-from sandbox.server_user import server_user
+from emulator.autoscaling.resources import Group, Instance, LaunchTemplate, Process, Subnet
+from emulator.elb.resources import Listener
+from emulator.postgresql_server.server_user import server_user
+from engine import processes
 from sandbox.state import State
 from sandbox.status import as_text, status
 

@@ -9,8 +9,8 @@ import jsonschema
 import pytest
 import yaml
 
-from configuration.__main__ import main
-from configuration.reference import REPOSITORY, SCHEMA_FILE, documents, reference, stack_schema
+from settings.__main__ import main
+from settings.reference import REPOSITORY, SCHEMA_FILE, documents, reference, stack_schema
 
 STACKS = sorted((REPOSITORY / "stacks").glob("Pulumi.*.yaml"))
 SCHEMA: dict[str, Any] = json.loads(stack_schema())

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from configuration import client_identity
-from configuration.gateway import BUILT_IN_APPLICATION
 from gateway.machine import APPLICATION
+from settings import client_identity
+from settings.gateway import BUILT_IN_APPLICATION
 
 REMOVED: Any = object()
 BILLING = "gateway.clients.billing"

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import settings
-from configuration.aws import architecture_of, gp3_problems, vpc_cidr_problems
 from postgres.versions import MINIMUM_MINORS
+from settings.aws import architecture_of, gp3_problems, vpc_cidr_problems
 
 DNS = {"privateDns": {"zone": "db.internal"}}
 

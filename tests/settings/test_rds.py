@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from configuration import aws_rds
 from postgres.declaration import Declaration
+from settings import aws_rds
 
 ROLE = "rds.roles.app_user"
 REMOVED: Any = object()

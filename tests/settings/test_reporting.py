@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import settings
-from configuration.problems import Problem, SettingsError, written
+from settings.problems import Problem, SettingsError, written
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49\n-----END PRIVATE KEY-----\n"
 

@@ -1,0 +1,144 @@
+"""What a machine of the gateway is told at birth: cloud-init's user-data. Pure; it holds no secret.
+
+A changed byte is a new version of the launch template and replaces every machine. So the text names
+the program and where the document is found, never what is in the document.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+
+from components.self_managed.user_data import MAX_BYTES, gzip_stored
+from gateway.machine import MACHINE_FILE, Machine
+
+PROGRAMS = "/opt/passwordless-postgres-gateway"
+LAUNCHER_PATH = f"{PROGRAMS}/launcher.py"
+SERVICE = "passwordless-postgres-gateway.service"
+LOG_SERVICE = "passwordless-postgres-gateway-log.service"
+
+_INSTANCE_ID = "/var/lib/cloud/data/instance-id"
+_LOG_STATE = "passwordless-postgres-gateway-log"
+
+# Only the launcher, with its plus sign, is root and writes; the gateway itself is a user without a name
+# who sees its own program, writes nothing but private temporary files, and takes no privileges.
+_HARDENED = """\
+UMask=0077
+LimitCORE=0
+CapabilityBoundingSet=
+AmbientCapabilities=
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+NoNewPrivileges=yes
+PrivateDevices=yes
+PrivateTmp=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHome=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+ProtectSystem=strict
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallFilter=~@privileged @resources
+SystemCallErrorNumber=EPERM
+"""
+
+SERVICE_UNIT = f"""\
+[Unit]
+Description=Validate client certificates and reach PostgreSQL by IAM
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+DynamicUser=yes
+Environment=PYTHONPATH={PROGRAMS}/current PYTHONDONTWRITEBYTECODE=1 HOME=/nonexistent
+ExecStartPre=+/usr/bin/python3 -I {LAUNCHER_PATH}
+ExecStart=/usr/bin/python3 -P -m gateway --machine {MACHINE_FILE}
+Restart=always
+RestartSec=5
+TimeoutStartSec=300
+TimeoutStopSec=60
+LimitNOFILE=65536
+PrivateUsers=yes
+ProcSubset=pid
+{_HARDENED}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def log_unit(region: str, log_group: str) -> str:
+    """The unit that ships the service's log to a log group."""
+    return f"""\
+[Unit]
+Description=Ship the gateway's log to CloudWatch
+Wants=network-online.target
+After=network-online.target {SERVICE}
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+DynamicUser=yes
+SupplementaryGroups=systemd-journal
+StateDirectory={_LOG_STATE}
+Environment=PYTHONPATH={PROGRAMS}/current PYTHONDONTWRITEBYTECODE=1 HOME=/nonexistent
+ExecStart=/usr/bin/python3 -P -m gateway.log_shipper --unit {SERVICE} --region {region} \
+--log-group {log_group} --stream-file {_INSTANCE_ID} --position %S/{_LOG_STATE}/position
+Restart=always
+RestartSec=10
+{_HARDENED}
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def cloud_config(launcher: str, machine: Machine, log_group: str) -> str:
+    """The cloud-config that installs the launcher and starts the service.
+
+    The document after the first line is JSON, which is YAML without its quoting rules.
+
+    Args:
+        launcher: Text of `gateway/launcher.py`.
+        machine: What the machine is told.
+        log_group: Name of the log group for the service's log.
+    """
+    units = {SERVICE: SERVICE_UNIT, LOG_SERVICE: log_unit(machine.region, log_group)}
+    return "#cloud-config\n" + json.dumps(
+        {
+            "write_files": [
+                {"path": LAUNCHER_PATH, "permissions": "0644", "content": launcher},
+                {"path": MACHINE_FILE, "permissions": "0644", "content": machine.to_json()},
+                *(
+                    {"path": f"/etc/systemd/system/{name}", "permissions": "0644", "content": text}
+                    for name, text in units.items()
+                ),
+            ],
+            "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", *units]],
+        },
+        separators=(",", ":"),
+    )
+
+
+def user_data_base64(launcher: str, machine: Machine, log_group: str) -> str:
+    """User-data as a launch template takes it.
+
+    Raises:
+        ValueError: It is larger than EC2 takes.
+    """
+    data = gzip_stored(cloud_config(launcher, machine, log_group).encode())
+    if len(data) > MAX_BYTES:
+        raise ValueError(
+            f"user-data has {len(data)} bytes; EC2 takes {MAX_BYTES}; make gateway/launcher.py smaller"
+        )
+    return base64.b64encode(data).decode()

@@ -1,0 +1,227 @@
+"""The function's answer to an event, as a resource that `pulumi up` waits for."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import json
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pulumi
+from pulumi import dynamic
+
+from components.self_managed.report_wait import SIGN_OF_LIFE_SECONDS
+
+SCHEMA_VERSION = 1
+FUNCTION_SECONDS = 300
+
+_CONNECT_SECONDS = 10
+# The function is ended by Lambda; its answer needs a moment more.
+_READ_SECONDS = FUNCTION_SECONDS + 30
+_WAITED_FOR = ("region", "function", "server", "logGroup", "artifactSha256", "resourceId", "event")
+
+Outcome = Literal["applied", "refused", "failed", "no-answer"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionRunArgs:
+    """Arguments of `FunctionRun`.
+
+    Attributes:
+        region: Region of the function.
+        function: Name of the function.
+        server: Name of the server that it works on, for messages.
+        log_group: Where the function's log is, for messages.
+        artifact_sha256: What the function is; another one is run again.
+        resource_id: The instance; another one with the same name, as after a restore, is run again.
+        event: What it is asked, as JSON.
+    """
+
+    region: pulumi.Input[str]
+    function: pulumi.Input[str]
+    server: str
+    log_group: str
+    artifact_sha256: str
+    resource_id: pulumi.Input[str]
+    event: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """How a run ended, in words for people."""
+
+    outcome: Outcome
+    message: str
+
+
+class NoAnswer(Exception):
+    """Lambda has not run the function; the text is that of AWS."""
+
+
+def run_function(
+    server: str,
+    log_group: str,
+    *,
+    invoke: Callable[[], Mapping[str, Any]],
+    clock: Callable[[], float],
+    say: Callable[[str], None],
+    sign_of_life_seconds: float = SIGN_OF_LIFE_SECONDS,
+) -> Verdict:
+    """Invoke a function, and show that it is waited for.
+
+    Args:
+        server: Name of the server, for messages.
+        log_group: The function's log group, for messages.
+        invoke: Lambda's answer, with `FunctionError` where it has one and the `Payload` as bytes; raises
+            `NoAnswer`.
+        clock: Seconds of a monotonic clock.
+        say: Shows one line of progress.
+        sign_of_life_seconds: How often.
+    """
+    say(f"{server}: its roles function is at work")
+    start = clock()
+    with concurrent.futures.ThreadPoolExecutor(1) as threads:
+        answer = threads.submit(invoke)
+        while not concurrent.futures.wait([answer], timeout=sign_of_life_seconds).done:
+            say(f"{server}: its roles function is at work ({clock() - start:.0f} s)")
+        try:
+            return verdict(server, log_group, answer.result())
+        except NoAnswer as error:
+            return Verdict(outcome="no-answer", message=f"{server}: its roles function did not run: {error}")
+
+
+def verdict(server: str, log_group: str, answer: Mapping[str, Any]) -> Verdict:
+    """What an answer of Lambda means."""
+    log = f"its log is in {log_group}"
+    try:
+        payload = json.loads(answer["Payload"])
+    except ValueError:
+        payload = None
+    said = payload if isinstance(payload, dict) else {}
+    if answer.get("FunctionError"):
+        words = f"{said.get('errorType', answer['FunctionError'])}: {said.get('errorMessage', 'no message')}"
+        return Verdict(outcome="failed", message=f"{server}: its roles function broke down: {words} ({log})")
+    outcome, message = said.get("outcome"), str(said.get("message"))
+    if said.get("schemaVersion") == SCHEMA_VERSION:
+        if outcome == "applied":
+            return Verdict(outcome="applied", message=message)
+        if outcome == "refused":
+            return Verdict(
+                outcome="refused", message=f"{server}: its roles function refused: {message} ({log})"
+            )
+        if outcome == "failed":
+            return Verdict(
+                outcome="failed", message=f"{server}: its roles function failed: {message} ({log})"
+            )
+    return Verdict(
+        outcome="failed", message=f"{server}: its roles function answers something else: {payload!r} ({log})"
+    )
+
+
+class FunctionRunProvider(dynamic.ResourceProvider):
+    """Runs a function; never raises for a refusal.
+
+    What a dynamic provider raises is shown with the SDK's traceback, and a refused run would be
+    forgotten: the outcome is an output instead, `FunctionRun.applied` makes it an error of the program,
+    and as long as it is not `applied` the next `up` runs the function again.
+    """
+
+    serialize_as_secret_always = False
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
+        """A change of what is asked, or a last answer that was none to be content with."""
+        changed = any(_olds.get(key) != _news.get(key) for key in _WAITED_FOR)
+        return dynamic.DiffResult(changes=changed or _olds.get("outcome") != "applied")
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Run it for the first time."""
+        return dynamic.CreateResult(f"{props['function']}/{props['server']}", self._run(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Run it again."""
+        return dynamic.UpdateResult(self._run(_news))
+
+    def _run(self, props: dict[str, Any]) -> dict[str, Any]:
+        import boto3
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        def invoke() -> Mapping[str, Any]:
+            try:
+                client = boto3.client(
+                    "lambda",
+                    region_name=props["region"],
+                    config=Config(
+                        connect_timeout=_CONNECT_SECONDS,
+                        read_timeout=_READ_SECONDS,
+                        # A second invocation beside one that is still at work would help nobody.
+                        retries={"total_max_attempts": 1, "mode": "standard"},
+                        tcp_keepalive=True,
+                    ),
+                )
+                answer = client.invoke(FunctionName=props["function"], Payload=props["event"].encode())
+                return {"FunctionError": answer.get("FunctionError"), "Payload": answer["Payload"].read()}
+            except (BotoCoreError, ClientError) as error:
+                raise NoAnswer(str(error)) from error
+
+        found = run_function(
+            props["server"],
+            props["logGroup"],
+            invoke=invoke,
+            clock=time.monotonic,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        return {
+            **{key: props[key] for key in _WAITED_FOR},
+            "outcome": found.outcome,
+            "message": found.message,
+        }
+
+
+class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="FunctionRun"):
+    """What one function said about one event."""
+
+    outcome: pulumi.Output[str]
+    message: pulumi.Output[str]
+
+    def __init__(self, name: str, args: FunctionRunArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Run the function."""
+        super().__init__(
+            FunctionRunProvider(),
+            name,
+            {
+                "region": args.region,
+                "function": args.function,
+                "server": args.server,
+                "logGroup": args.log_group,
+                "artifactSha256": args.artifact_sha256,
+                "resourceId": args.resource_id,
+                "event": args.event,
+                "outcome": None,
+                "message": None,
+            },
+            opts,
+        )
+
+    def applied(self, value: pulumi.Input[Any]) -> pulumi.Output[Any]:
+        """`value`, once the function has brought about what it was asked.
+
+        Resolving it raises `pulumi.RunError` with the function's own words if it has not.
+        """
+        return pulumi.Output.all(value=value, outcome=self.outcome, message=self.message).apply(
+            lambda values: applied_value(**values)
+        )
+
+
+def applied_value(value: Any, outcome: str | None, message: str | None) -> Any:
+    """`value`, unless the outcome is a bad one.
+
+    Raises:
+        pulumi.RunError: The function has not brought it about; the text is the message.
+    """
+    if outcome != "applied" and not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(message or f"no answer: outcome {outcome!r}")
+    return value

@@ -1,0 +1,327 @@
+"""The function in the VPC that makes the administrator, the databases and the roles of an RDS instance."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import pulumi
+from pulumi_aws import cloudwatch, ec2, iam, lambda_, s3, vpc
+
+from components import iam_documents
+from components.account import Account
+from components.names import stack_path
+from components.network import PrivateSubnet
+from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.rds.function_artifact import HANDLER, FunctionArtifact, function_artifact
+from components.rds.function_run import FUNCTION_SECONDS, SCHEMA_VERSION, FunctionRun, FunctionRunArgs
+from postgres.declaration import Declaration, declaration_problems
+
+ARTIFACT_KEY = "roles-function.zip"
+
+_MEMORY_MIB = 256
+_HTTPS = 443
+# Secrets Manager's addresses are AWS's and change, so the network cannot be narrowed.
+_ANYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolesFunctionArgs:
+    """Arguments of `RolesFunction`.
+
+    Attributes:
+        stack: Name of the stack.
+        account: Where it is.
+        vpc_id: The instance's VPC.
+        subnets: Private subnets with a way out to Secrets Manager.
+        server_security_group: Security group of the instance; it gets a rule that lets the function in.
+        port: TCP port of the instance.
+        host: Its name, as in its certificate.
+        major: Its major release of PostgreSQL.
+        region: Region that tokens are signed for.
+        resource_id: Its `DbiResourceId`.
+        master_secret_arn: Secret in which RDS keeps the master's password.
+        master_secret_key_arn: Key that encrypts it; None for the account's own.
+        administrator: Role that owns the databases.
+        server_ca_pem: What the function trusts for this instance.
+        declaration: What shall exist; None for the administrator alone.
+        administrators: ARNs of the roles and users that may write what the function runs; whoever runs
+            `pulumi up` must be among them.
+        artifact: What the function runs; None to make it from what is installed.
+        log_retention_days: How long CloudWatch keeps the function's log.
+        serve_after: What must be there before the function can do its work, such as the way out.
+        tags: Tags of every child.
+
+    Raises:
+        ValueError: The declaration has problems, or is for another administrator.
+    """
+
+    stack: str
+    account: Account
+    vpc_id: pulumi.Input[str]
+    subnets: Sequence[PrivateSubnet]
+    server_security_group: pulumi.Input[str]
+    port: int
+    host: pulumi.Input[str]
+    major: int
+    region: pulumi.Input[str]
+    resource_id: pulumi.Input[str]
+    master_secret_arn: pulumi.Input[str]
+    master_secret_key_arn: pulumi.Input[str] | None = None
+    administrator: str
+    server_ca_pem: pulumi.Input[str]
+    declaration: Declaration | None
+    administrators: Sequence[str]
+    artifact: FunctionArtifact | None = None
+    log_retention_days: int = 90
+    serve_after: Sequence[pulumi.Resource] = ()
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is registered."""
+        declaration = self.declaration or Declaration(administrator=self.administrator)
+        problems = declaration_problems(declaration, self.major, "rds")
+        if declaration.administrator != self.administrator:
+            problems.append(f"its administrator is {declaration.administrator!r}, not {self.administrator!r}")
+        if problems:
+            raise ValueError("declaration: " + "; ".join(problems))
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class RolesFunctionResources:
+    """Children of `RolesFunction`; `egress` by what is reached."""
+
+    bucket: PrivateBucket
+    artifact: s3.BucketObjectv2
+    role: iam.Role
+    policy: iam.RolePolicy
+    group: ec2.SecurityGroup
+    egress: dict[str, vpc.SecurityGroupEgressRule]
+    ingress: vpc.SecurityGroupIngressRule
+    log_group: cloudwatch.LogGroup
+    function: lambda_.Function
+    run: FunctionRun
+
+
+class RolesFunction(pulumi.ComponentResource):
+    """`passwordless-postgres:index:RolesFunction`: databases and roles on RDS, from inside the VPC.
+
+    Makes a `PrivateBucket` with the function's program, an IAM role of the function's own, a security
+    group that reaches the instance and AWS, a rule in the instance's group, a log group and the
+    `lambda.Function`, and runs it: a `FunctionRun` per change. Only the function ever reads the master's
+    password.
+
+    Attributes:
+        outcome: How the last run ended.
+        resources: The children.
+    """
+
+    outcome: pulumi.Output[str]
+    resources: RolesFunctionResources
+
+    def __init__(
+        self, name: str, args: RolesFunctionArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Make the function and run it."""
+        super().__init__("passwordless-postgres:index:RolesFunction", name, {}, opts)
+        self._name, self._args = name, args
+        artifact = args.artifact or function_artifact()
+        log_group_name = stack_path(args.stack, name)
+        log_group = cloudwatch.LogGroup(
+            f"{name}-log",
+            name=log_group_name,
+            retention_in_days=args.log_retention_days,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        bucket, item = self._program(artifact)
+        role, policy = self._role(log_group)
+        group, egress, ingress = self._firewall()
+        function = lambda_.Function(
+            f"{name}-function",
+            description=f"Makes databases and roles of {name} in stack {args.stack}",
+            runtime=lambda_.Runtime.PYTHON3D13,
+            architectures=["arm64"],
+            handler=HANDLER,
+            role=role.arn,
+            s3_bucket=bucket.id,
+            s3_key=item.key,
+            s3_object_version=item.version_id,
+            source_code_hash=artifact.source_code_hash,
+            timeout=FUNCTION_SECONDS,
+            memory_size=_MEMORY_MIB,
+            vpc_config=lambda_.FunctionVpcConfigArgs(
+                subnet_ids=[subnet.id for subnet in args.subnets], security_group_ids=[group.id]
+            ),
+            logging_config=lambda_.FunctionLoggingConfigArgs(log_format="JSON", log_group=log_group.name),
+            tags=args.tags,
+            # Lambda asks for what the policy allows when it connects the function to the VPC.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+        )
+        run = FunctionRun(
+            f"{name}-run",
+            FunctionRunArgs(
+                region=args.account.region,
+                function=function.name,
+                server=name,
+                log_group=log_group_name,
+                artifact_sha256=artifact.sha256,
+                resource_id=args.resource_id,
+                event=self._event(),
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[function, policy, ingress, *egress.values(), *args.serve_after]
+            ),
+        )
+        self.resources = RolesFunctionResources(
+            bucket=bucket,
+            artifact=item,
+            role=role,
+            policy=policy,
+            group=group,
+            egress=egress,
+            ingress=ingress,
+            log_group=log_group,
+            function=function,
+            run=run,
+        )
+        self.outcome = run.outcome
+        self.register_outputs({"outcome": self.outcome})
+
+    def applied(self, value: pulumi.Input[Any]) -> pulumi.Output[Any]:
+        """`value`, once the instance has what is declared.
+
+        Resolving it raises `pulumi.RunError` with the function's own words if it has not.
+        """
+        return self.resources.run.applied(value)
+
+    def _program(self, artifact: FunctionArtifact) -> tuple[PrivateBucket, s3.BucketObjectv2]:
+        bucket = PrivateBucket(
+            f"{self._name}-program",
+            PrivateBucketArgs(writers={ARTIFACT_KEY: self._args.administrators}, tags=self._args.tags),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        item = s3.BucketObjectv2(
+            f"{self._name}-program",
+            bucket=bucket.id,
+            key=ARTIFACT_KEY,
+            content_base64=base64.b64encode(artifact.content).decode(),
+            content_type="application/zip",
+            tags=self._args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket], hide_diffs=["contentBase64"]),
+        )
+        return bucket, item
+
+    def _role(self, log_group: cloudwatch.LogGroup) -> tuple[iam.Role, iam.RolePolicy]:
+        args = self._args
+        role = iam.Role(
+            f"{self._name}-function",
+            description=f"The function that makes databases and roles of {self._name}",
+            assume_role_policy=pulumi.Output.from_input(args.account.partition).apply(
+                iam_documents.function_trust
+            ),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        administrator = pulumi.Output.all(
+            partition=args.account.partition,
+            region=args.region,
+            account_id=args.account.account_id,
+            resource_id=args.resource_id,
+            user=args.administrator,
+        ).apply(lambda values: iam_documents.connect_arn(**values))
+        policy = iam.RolePolicy(
+            f"{self._name}-function",
+            role=role.id,
+            policy=pulumi.Output.all(
+                master_secret=args.master_secret_arn,
+                key=args.master_secret_key_arn,
+                administrator=administrator,
+                log_group=log_group.arn,
+            ).apply(lambda values: iam_documents.roles_function(**values)),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return role, policy
+
+    def _firewall(
+        self,
+    ) -> tuple[ec2.SecurityGroup, dict[str, vpc.SecurityGroupEgressRule], vpc.SecurityGroupIngressRule]:
+        args = self._args
+        group = ec2.SecurityGroup(
+            f"{self._name}-function",
+            description="Reaches PostgreSQL and Secrets Manager; nothing reaches it",
+            vpc_id=args.vpc_id,
+            tags={**args.tags, "Name": f"{self._name}-function"},
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+        def egress(what: str, port: int, **to: pulumi.Input[str]) -> vpc.SecurityGroupEgressRule:
+            return vpc.SecurityGroupEgressRule(
+                f"{self._name}-to-{what}",
+                security_group_id=group.id,
+                description=f"To {what}",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                tags=args.tags,
+                opts=pulumi.ResourceOptions(parent=self),
+                **to,
+            )
+
+        ways_out = {
+            "server": egress("server", args.port, referenced_security_group_id=args.server_security_group),
+            "aws": egress("aws", _HTTPS, cidr_ipv4=_ANYWHERE),
+        }
+        way_in = vpc.SecurityGroupIngressRule(
+            f"{self._name}-from-function",
+            security_group_id=args.server_security_group,
+            description=f"PostgreSQL from the function {self._name}",
+            ip_protocol="tcp",
+            from_port=args.port,
+            to_port=args.port,
+            referenced_security_group_id=group.id,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return group, ways_out, way_in
+
+    def _event(self) -> pulumi.Output[str]:
+        args = self._args
+        return pulumi.Output.all(
+            host=args.host,
+            region=args.region,
+            master_secret_arn=args.master_secret_arn,
+            server_ca_pem=args.server_ca_pem,
+        ).apply(
+            lambda values: event_json(
+                values,
+                port=args.port,
+                major=args.major,
+                administrator=args.administrator,
+                declaration=args.declaration,
+            )
+        )
+
+
+def event_json(
+    values: Mapping[str, str], *, port: int, major: int, administrator: str, declaration: Declaration | None
+) -> str:
+    """What the function is asked: one instance, its administrator, and what shall exist on it."""
+    return json.dumps(
+        {
+            "schemaVersion": SCHEMA_VERSION,
+            "host": values["host"],
+            "port": port,
+            "region": values["region"],
+            "major": major,
+            "administrator": administrator,
+            "masterSecretArn": values["master_secret_arn"],
+            "serverCaPem": values["server_ca_pem"],
+            "declaration": None if declaration is None else json.loads(declaration.to_json()),
+        },
+        sort_keys=True,
+    )

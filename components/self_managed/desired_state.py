@@ -1,0 +1,232 @@
+"""What a machine shall be: files, manifest and pointer, where the machine finds them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, final
+
+import pulumi
+from pulumi_aws import s3, ssm
+
+from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.self_managed.node_artifact import NodeArtifact
+from node.desired_state import Manifest, ObjectVersion, Pointer, RestartPolicy, SecretVersion
+
+FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
+MANIFEST_KEY = "manifest.json"
+NODE_KEY = "node/node.zip"
+REPORT_KEY = "report.json"
+
+
+def file_key(name: str) -> str:
+    """Key of one file's object."""
+    return f"files/{name}"
+
+
+def readable_keys() -> dict[str, str]:
+    """Keys that a machine reads, each with an id for its IAM statement."""
+    files = {file_key(name): "".join(part.title() for part in _words(name)) for name in FILES}
+    keys = {MANIFEST_KEY: "Manifest", NODE_KEY: "Node", **files}
+    return {key: f"Read{what}" for key, what in keys.items()}
+
+
+def _words(name: str) -> list[str]:
+    return name.replace("-", ".").replace("_", ".").split(".")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesiredStateArgs:
+    """Arguments of `DesiredState`.
+
+    Attributes:
+        server: Name of the server.
+        pointer_name: Name of the SSM parameter that names the manifest.
+        major: Major release of PostgreSQL.
+        minor_floor: Oldest minor release that may run.
+        files: Text per name in `FILES`. One that holds no other resource's value is readable by
+            policies in a preview.
+        node: The program that the machine runs.
+        identity_arn: ARN of the server's identity secret.
+        identity_version: Id of its version.
+        identity_sha256: SHA-256 of that version.
+        restart: Whether the machine restarts the server for settings that need it.
+        writers: ARNs of the roles and users that may write the desired state.
+        machine_role: ARN of the machine's role, which alone may write the report.
+        tags: Tags of every child.
+
+    Raises:
+        ValueError: Files are missing, or there are more.
+    """
+
+    server: str
+    pointer_name: str
+    major: int
+    minor_floor: int
+    files: Mapping[str, pulumi.Input[str]]
+    node: NodeArtifact
+    identity_arn: pulumi.Input[str]
+    identity_version: pulumi.Input[str]
+    identity_sha256: pulumi.Input[str]
+    restart: RestartPolicy = "pending"
+    writers: Sequence[str]
+    machine_role: pulumi.Input[str]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is registered."""
+        if set(self.files) != set(FILES):
+            raise ValueError(f"files: {sorted(self.files)}; must be exactly {sorted(FILES)}")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class DesiredStateResources:
+    """Children of `DesiredState`; `files` by name."""
+
+    bucket: PrivateBucket
+    files: dict[str, s3.BucketObjectv2]
+    node: s3.BucketObjectv2
+    manifest: s3.BucketObjectv2
+    pointer: ssm.Parameter
+
+
+class DesiredState(pulumi.ComponentResource):
+    """`passwordless-postgres:index:DesiredState`: one server's desired state in S3, and the pointer to it.
+
+    Makes a `PrivateBucket`, an object per file, one with the node, the manifest that names versions
+    and SHA-256 of them all, and the SSM parameter whose version is the serial. Going back to an old
+    text is a new version of everything, so it has a new serial.
+
+    Attributes:
+        bucket_id: Name of the bucket.
+        bucket_arn: Its ARN.
+        serial: Serial of the desired state.
+        manifest_sha256: SHA-256 of the manifest.
+        resources: The children.
+    """
+
+    bucket_id: pulumi.Output[str]
+    bucket_arn: pulumi.Output[str]
+    serial: pulumi.Output[int]
+    manifest_sha256: pulumi.Output[str]
+    resources: DesiredStateResources
+
+    def __init__(self, name: str, args: DesiredStateArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Put the desired state."""
+        super().__init__("passwordless-postgres:index:DesiredState", name, {}, opts)
+        bucket = PrivateBucket(
+            name,
+            PrivateBucketArgs(
+                writers={
+                    "files/*": args.writers,
+                    "node/*": args.writers,
+                    MANIFEST_KEY: args.writers,
+                    REPORT_KEY: [args.machine_role],
+                },
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        files = {
+            file: s3.BucketObjectv2(
+                f"{name}-{file}",
+                bucket=bucket.id,
+                key=file_key(file),
+                content=args.files[file],
+                content_type="application/json" if file.endswith(".json") else "text/plain; charset=utf-8",
+                tags=args.tags,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
+            )
+            for file in FILES
+        }
+        node = s3.BucketObjectv2(
+            f"{name}-node",
+            bucket=bucket.id,
+            key=NODE_KEY,
+            content_base64=base64.b64encode(args.node.content).decode(),
+            content_type="application/zip",
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket], hide_diffs=["contentBase64"]),
+        )
+        manifest_text = pulumi.Output.all(
+            server=args.server,
+            major=args.major,
+            minor_floor=args.minor_floor,
+            node=_object_version(node, args.node.sha256),
+            files={file: _object_version(files[file], _sha256(args.files[file])) for file in FILES},
+            server_identity={
+                "arn": args.identity_arn,
+                "version": args.identity_version,
+                "sha256": args.identity_sha256,
+            },
+            restart=args.restart,
+        ).apply(lambda values: manifest_json(**values))
+        manifest = s3.BucketObjectv2(
+            f"{name}-manifest",
+            bucket=bucket.id,
+            key=MANIFEST_KEY,
+            content=manifest_text,
+            content_type="application/json",
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
+        )
+        self.manifest_sha256 = _sha256(manifest_text)
+        pointer = ssm.Parameter(
+            f"{name}-pointer",
+            name=args.pointer_name,
+            description=f"Names the desired state of {args.server}; its version is the serial",
+            type=ssm.ParameterType.STRING,
+            insecure_value=pulumi.Output.all(version=manifest.version_id, sha256=self.manifest_sha256).apply(
+                lambda values: pointer_json(**values)
+            ),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.resources = DesiredStateResources(
+            bucket=bucket, files=files, node=node, manifest=manifest, pointer=pointer
+        )
+        self.bucket_id = bucket.id
+        self.bucket_arn = bucket.arn
+        self.serial = pointer.version
+        self.register_outputs(
+            {"bucketId": self.bucket_id, "serial": self.serial, "manifestSha256": self.manifest_sha256}
+        )
+
+
+def _object_version(item: s3.BucketObjectv2, sha256: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    return {"key": item.key, "version": item.version_id, "sha256": sha256}
+
+
+def _sha256(text: pulumi.Input[str]) -> pulumi.Output[str]:
+    return pulumi.Output.from_input(text).apply(lambda value: hashlib.sha256(value.encode()).hexdigest())
+
+
+def manifest_json(
+    *,
+    server: str,
+    major: int,
+    minor_floor: int,
+    node: Mapping[str, str],
+    files: Mapping[str, Mapping[str, str]],
+    server_identity: Mapping[str, str],
+    restart: RestartPolicy,
+) -> str:
+    """The manifest as the machine reads it."""
+    return Manifest(
+        server=server,
+        major=major,
+        minor_floor=minor_floor,
+        node=ObjectVersion(**node),
+        files={name: ObjectVersion(**version) for name, version in files.items()},
+        server_identity=SecretVersion(**server_identity),
+        restart=restart,
+    ).to_json()
+
+
+def pointer_json(version: str, sha256: str) -> str:
+    """The pointer as the machine reads it."""
+    manifest: dict[str, Any] = {"key": MANIFEST_KEY, "version": version, "sha256": sha256}
+    return Pointer(manifest=ObjectVersion(**manifest)).to_json()

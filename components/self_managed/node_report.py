@@ -1,0 +1,169 @@
+"""The machine's answer to its desired state, as a resource that `pulumi up` waits for."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from pulumi import dynamic
+
+from components.self_managed.report_wait import Expected, UnreadableError, Verdict, wait_for_report
+from node.desired_state import Report
+
+_WAITED_FOR = ("region", "bucket", "key", "server", "serial", "manifestSha256", "instance")
+_ABSENT = ("NoSuchKey", "404")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeReportArgs:
+    """Arguments of `NodeReport`.
+
+    Attributes:
+        region: Region of the bucket.
+        bucket: Name of the desired-state bucket.
+        key: Key of the report in it.
+        server: Name of the server, for messages.
+        serial: Serial of the desired state: the version of the pointer.
+        manifest_sha256: SHA-256 of its manifest.
+        instance: Id of the EC2 instance that must answer.
+        deadline_seconds: How long to wait. Not waited for again when only this changes.
+    """
+
+    region: pulumi.Input[str]
+    bucket: pulumi.Input[str]
+    key: str
+    server: str
+    serial: pulumi.Input[int]
+    manifest_sha256: pulumi.Input[str]
+    instance: pulumi.Input[str]
+    deadline_seconds: int
+
+
+class NodeReportProvider(dynamic.ResourceProvider):
+    """Waits for a report; never raises for a refusal.
+
+    What a dynamic provider raises is shown with the SDK's traceback, and a refused update would be
+    forgotten: the outcome is an output instead, `NodeReport.applied` makes it an error of the program,
+    and as long as it is not `applied` the next `up` asks again.
+    """
+
+    serialize_as_secret_always = False
+
+    def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
+        """A change of what is waited for, or a last answer that was none to be content with."""
+        changed = any(_olds.get(key) != _news.get(key) for key in _WAITED_FOR)
+        return dynamic.DiffResult(changes=changed or _olds.get("outcome") != "applied")
+
+    def create(self, props: dict[str, Any]) -> dynamic.CreateResult:
+        """Wait for the first report."""
+        return dynamic.CreateResult(f"{props['bucket']}/{props['key']}", self._wait(props))
+
+    def update(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.UpdateResult:
+        """Wait for the next report."""
+        return dynamic.UpdateResult(self._wait(_news))
+
+    def _wait(self, props: dict[str, Any]) -> dict[str, Any]:
+        import boto3
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        s3 = boto3.client("s3", region_name=props["region"])
+
+        def fetch() -> Report | None:
+            try:
+                answer = s3.get_object(Bucket=props["bucket"], Key=props["key"])
+                return Report.model_validate_json(answer["Body"].read())
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _ABSENT:
+                    return None
+                raise UnreadableError(str(error)) from error
+            except (BotoCoreError, ValueError) as error:
+                raise UnreadableError(f"{type(error).__name__}: {error}") from error
+
+        expected = Expected(
+            server=props["server"],
+            serial=int(props["serial"]),
+            manifest_sha256=props["manifestSha256"],
+            instance=props["instance"],
+        )
+        verdict = wait_for_report(
+            expected,
+            deadline_seconds=float(props["deadlineSeconds"]),
+            fetch=fetch,
+            clock=time.monotonic,
+            sleep=time.sleep,
+            say=lambda line: print(line, file=sys.stderr, flush=True),
+        )
+        return {**{key: props[key] for key in (*_WAITED_FOR, "deadlineSeconds")}, **report_outputs(verdict)}
+
+
+def report_outputs(verdict: Verdict) -> dict[str, Any]:
+    """What the resource says about a verdict."""
+    report = verdict.report
+    return {
+        "outcome": verdict.outcome,
+        "message": verdict.message,
+        "serverVersion": report.server_version if report else None,
+        "pendingRestart": list(report.pending_restart) if report else [],
+    }
+
+
+class NodeReport(dynamic.Resource, module="passwordless-postgres", name="NodeReport"):
+    """What one instance said about one desired state."""
+
+    outcome: pulumi.Output[str]
+    message: pulumi.Output[str]
+
+    def __init__(self, name: str, args: NodeReportArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        """Wait for the report."""
+        super().__init__(
+            NodeReportProvider(),
+            name,
+            {
+                "region": args.region,
+                "bucket": args.bucket,
+                "key": args.key,
+                "server": args.server,
+                "serial": args.serial,
+                "manifestSha256": args.manifest_sha256,
+                "instance": args.instance,
+                "deadlineSeconds": args.deadline_seconds,
+                "outcome": None,
+                "message": None,
+                "serverVersion": None,
+                "pendingRestart": None,
+            },
+            opts,
+        )
+
+    def applied(self, value: pulumi.Input[Any]) -> pulumi.Output[Any]:
+        """`value`, once the machine has applied its desired state.
+
+        Resolving it raises `pulumi.RunError` with the machine's own words if it has not.
+        """
+        return pulumi.Output.all(value=value, outcome=self.outcome, message=self.message).apply(
+            lambda values: applied_value(**values)
+        )
+
+    @property
+    def pending_restart(self) -> pulumi.Output[list[str]]:
+        """Settings that wait for a restart of the server."""
+        return pulumi.Output.from_input(pulumi.get(self, "pendingRestart")).apply(lambda names: names or [])
+
+    @property
+    def server_version(self) -> pulumi.Output[str | None]:
+        """Version of PostgreSQL that the server says it is."""
+        return pulumi.get(self, "serverVersion")
+
+
+def applied_value(value: Any, outcome: str | None, message: str | None) -> Any:
+    """`value`, unless the outcome is a bad one.
+
+    Raises:
+        pulumi.RunError: The machine has not applied its desired state; the text is the message.
+    """
+    if outcome != "applied" and not pulumi.runtime.is_dry_run():
+        raise pulumi.RunError(message or f"no report: outcome {outcome!r}")
+    return value

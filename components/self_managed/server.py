@@ -1,0 +1,402 @@
+"""PostgreSQL on an EC2 instance that lets nobody in without a certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, final
+
+import pulumi
+from pulumi_aws import cloudwatch, iam, route53
+
+from components import iam_documents
+from components.account import Account
+from components.connections import CertificateRole, certificate_database
+from components.names import slug, stack_path
+from components.network import Network
+from components.pinned_image import Architecture
+from components.pki.certificates import CertificateAuthority, LeafCertificate, LeafCertificateArgs
+from components.pki.identity import Identity, IdentityArgs
+from components.self_managed.desired_state import REPORT_KEY, DesiredState, DesiredStateArgs, readable_keys
+from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs, DataVolume, DebianImage
+from components.self_managed.node_artifact import NodeArtifact
+from components.self_managed.node_report import NodeReport, NodeReportArgs
+from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
+from components.self_managed.server_files import Login, server_files
+from node.desired_state import RestartPolicy
+from pgpasswordless.connections import Protocol
+from postgres.access import MAINTENANCE_DATABASE
+from postgres.roles import Declaration
+
+_RECORD_SECONDS = 60
+
+Executor = Literal["node", "provider"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SelfManagedPostgresArgs:
+    """Arguments of `SelfManagedPostgres`.
+
+    Attributes:
+        stack: Name of the stack.
+        account: Where it is.
+        network: The network; the server is in its first private subnet.
+        server_authority: Signs the server.
+        client_authority: Signs the roles of this server, and of no other.
+        administrators: ARNs of the roles and users that may write the desired state and manage the
+            identity secrets; whoever runs `pulumi up` must be among them.
+        node: The program that configures the server.
+        launcher: Text of the program that fetches `node`; part of user-data.
+        major: Major release of PostgreSQL.
+        minor_floor: Oldest minor release that may run.
+        instance_type: EC2 instance type.
+        architecture: Its processor architecture.
+        image: Which Debian 13, or the id of an image.
+        volume: The volume of the databases.
+        zone: Private hosted zone to make.
+        host: Name of the server, in the zone or the zone itself.
+        port: TCP port.
+        minimum_protocol: Lowest TLS version.
+        allowed_networks: Networks that reach the port.
+        allowed_security_groups: Security groups that reach the port.
+        declaration: Administrator, databases, roles and grants.
+        executor: Who brings databases and roles about: the node, or pulumi-postgresql.
+        logins: Networks and secret readers of each role in the declaration.
+        administrator_networks: Networks from which pulumi-postgresql comes.
+        server_settings: Further settings of postgresql.conf.
+        restart: What happens when a setting needs a restart.
+        report_deadline_seconds: How long to wait for the node.
+        log_retention_days: How long CloudWatch keeps the server's log.
+        tags: Tags of every child.
+
+    Raises:
+        ValueError: Roles and logins do not match, the host is not in the zone, or the authorities are
+            not for their purpose.
+    """
+
+    stack: str
+    account: Account
+    network: Network
+    server_authority: CertificateAuthority
+    client_authority: CertificateAuthority
+    administrators: Sequence[str]
+    node: NodeArtifact
+    launcher: str = field(repr=False)
+    major: int
+    minor_floor: int
+    instance_type: str
+    architecture: Architecture
+    image: DebianImage | str = field(default_factory=DebianImage)
+    volume: DataVolume = field(default_factory=DataVolume)
+    zone: str
+    host: str
+    port: int = 5432
+    minimum_protocol: Protocol = "TLSv1.3"
+    allowed_networks: Sequence[str] = ()
+    allowed_security_groups: Sequence[str] = ()
+    declaration: Declaration
+    executor: Executor = "node"
+    logins: Mapping[str, Login]
+    administrator_networks: Sequence[str] = ()
+    server_settings: Mapping[str, str] = field(default_factory=dict)
+    restart: RestartPolicy = "pending"
+    report_deadline_seconds: int = 900
+    log_retention_days: int = 90
+    tags: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked before anything is registered."""
+        declared = {role.name for role in self.declaration.roles}
+        if declared != set(self.logins):
+            raise ValueError(
+                f"logins: for {sorted(self.logins)}; must be for exactly the roles {sorted(declared)}"
+            )
+        if self.host != self.zone and not self.host.endswith(f".{self.zone}"):
+            raise ValueError(
+                f"host: {self.host!r}; must be {self.zone!r} or a name that ends in '.{self.zone}'"
+            )
+        for purpose, authority in (("server", self.server_authority), ("client", self.client_authority)):
+            if authority.issuer.purpose != purpose:
+                raise ValueError(
+                    f"{purpose}_authority: its purpose is {authority.issuer.purpose!r}; must be {purpose!r}"
+                )
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class SelfManagedPostgresResources:
+    """Children of `SelfManagedPostgres`; `role_identities` by role.
+
+    There is an `administrator_certificate` only where pulumi-postgresql logs in with it.
+    """
+
+    log_group: cloudwatch.LogGroup
+    server_identity: Identity
+    role_identities: dict[str, Identity]
+    administrator_certificate: LeafCertificate | None
+    role: iam.Role
+    desired_state: DesiredState
+    firewall: ServerFirewall
+    machine: DatabaseMachine
+    zone: route53.Zone
+    record: route53.Record
+    report: NodeReport
+
+
+class SelfManagedPostgres(pulumi.ComponentResource):
+    """`passwordless-postgres:index:SelfManagedPostgres`: one PostgreSQL server on EC2.
+
+    Makes an `Identity` for the server and for each role, the `DesiredState`, a `ServerFirewall`, the
+    machine's own IAM role, a `DatabaseMachine`, a private zone with the server's record and a log
+    group, and waits for the `NodeReport` of the instance.
+
+    Attributes:
+        host: Name of the server; known once it serves what this deployment asks for.
+        connection: Its entry in the connections document, without secrets; known at the same time.
+        server_ca_pem: What clients trust for this server.
+        pending_restart: Settings that wait for a restart.
+        resources: The children.
+    """
+
+    host: pulumi.Output[str]
+    connection: pulumi.Output[dict[str, Any]]
+    server_ca_pem: pulumi.Output[str]
+    pending_restart: pulumi.Output[list[str]]
+    resources: SelfManagedPostgresResources
+
+    def __init__(
+        self, name: str, args: SelfManagedPostgresArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Make the server."""
+        super().__init__("passwordless-postgres:index:SelfManagedPostgres", name, {}, opts)
+        log_group_name = stack_path(args.stack, name, "postgresql")
+        log_group = cloudwatch.LogGroup(
+            f"{name}-log",
+            name=log_group_name,
+            retention_in_days=args.log_retention_days,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        role = iam.Role(
+            f"{name}-machine",
+            description=f"The machine of the PostgreSQL server {name}",
+            assume_role_policy=pulumi.Output.from_input(args.account.partition).apply(
+                iam_documents.instance_trust
+            ),
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        server_identity = Identity(
+            f"{name}-server",
+            IdentityArgs(
+                issuer=args.server_authority.issuer,
+                purpose="server",
+                common_name=args.host,
+                description=f"Certificate and key of the PostgreSQL server {name} in stack {args.stack}",
+                readers=[role.arn],
+                administrators=args.administrators,
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        role_identities = self._role_identities(name, args)
+        desired_state = self._desired_state(name, args, role, server_identity)
+        firewall = ServerFirewall(
+            f"{name}-server",
+            ServerFirewallArgs(
+                vpc_id=args.network.vpc_id,
+                port=args.port,
+                networks=args.allowed_networks,
+                security_groups=args.allowed_security_groups,
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        policy = iam.RolePolicy(
+            f"{name}-machine",
+            role=role.id,
+            policy=pulumi.Output.all(
+                pointer=desired_state.resources.pointer.arn,
+                bucket=desired_state.bucket_arn,
+                readable=readable_keys(),
+                report_key=REPORT_KEY,
+                server_identity=server_identity.secret_arn,
+                log_group=log_group.arn,
+            ).apply(lambda values: iam_documents.machine(**values)),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        profile = iam.InstanceProfile(
+            f"{name}-machine", role=role.name, tags=args.tags, opts=pulumi.ResourceOptions(parent=self)
+        )
+        machine = DatabaseMachine(
+            f"{name}-machine",
+            DatabaseMachineArgs(
+                region=args.account.region,
+                subnet=args.network.private_subnets[0],
+                security_group=firewall.id,
+                instance_profile=profile.name,
+                instance_type=args.instance_type,
+                architecture=args.architecture,
+                image=args.image,
+                volume=args.volume,
+                launcher=args.launcher,
+                bucket=desired_state.bucket_id,
+                pointer=pointer_name(args.stack, name),
+                report_key=REPORT_KEY,
+                log_group=log_group_name,
+                boot_needs=[args.network, firewall, policy, log_group],
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        zone = route53.Zone(
+            f"{name}-zone",
+            name=args.zone,
+            comment=f"Names of {name} in stack {args.stack}",
+            vpcs=[route53.ZoneVpcArgs(vpc_id=args.network.vpc_id)],
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        record = route53.Record(
+            f"{name}-host",
+            zone_id=zone.zone_id,
+            name=args.host,
+            type=route53.RecordType.A,
+            ttl=_RECORD_SECONDS,
+            records=[machine.private_ip],
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        report = NodeReport(
+            f"{name}-report",
+            NodeReportArgs(
+                region=args.account.region,
+                bucket=desired_state.bucket_id,
+                key=REPORT_KEY,
+                server=name,
+                serial=desired_state.serial,
+                manifest_sha256=desired_state.manifest_sha256,
+                instance=machine.instance_id,
+                deadline_seconds=args.report_deadline_seconds,
+            ),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[machine, desired_state, server_identity, record]
+            ),
+        )
+        self.resources = SelfManagedPostgresResources(
+            log_group=log_group,
+            server_identity=server_identity,
+            role_identities=role_identities,
+            administrator_certificate=self._administrator_certificate(name, args),
+            role=role,
+            desired_state=desired_state,
+            firewall=firewall,
+            machine=machine,
+            zone=zone,
+            record=record,
+            report=report,
+        )
+        self.host = report.applied(args.host)
+        self.connection = report.applied(_connection(args, log_group_name, role_identities))
+        self.server_ca_pem = args.server_authority.bundle_pem
+        self.pending_restart = report.pending_restart
+        self.register_outputs(
+            {
+                "host": self.host,
+                "port": args.port,
+                "connection": self.connection,
+                "pendingRestart": self.pending_restart,
+            }
+        )
+
+    def _role_identities(self, name: str, args: SelfManagedPostgresArgs) -> dict[str, Identity]:
+        return {
+            role.name: Identity(
+                f"{name}-role-{slug(role.name)}",
+                IdentityArgs(
+                    issuer=args.client_authority.issuer,
+                    purpose="client",
+                    common_name=role.name,
+                    description=f"Certificate and key of role {role.name} on {name} in stack {args.stack}",
+                    readers=args.logins[role.name].secret_readers,
+                    administrators=args.administrators,
+                    tags=args.tags,
+                ),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for role in args.declaration.roles
+        }
+
+    def _administrator_certificate(self, name: str, args: SelfManagedPostgresArgs) -> LeafCertificate | None:
+        if args.executor != "provider":
+            return None
+        return LeafCertificate(
+            f"{name}-administrator",
+            LeafCertificateArgs(
+                issuer=args.client_authority.issuer,
+                purpose="client",
+                common_name=args.declaration.administrator,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+    def _desired_state(
+        self, name: str, args: SelfManagedPostgresArgs, role: iam.Role, identity: Identity
+    ) -> DesiredState:
+        texts = server_files(
+            major=args.major,
+            port=args.port,
+            minimum_protocol=args.minimum_protocol,
+            extra_settings=args.server_settings,
+            declaration=args.declaration,
+            node_declares=args.executor == "node",
+            logins=args.logins,
+            administrator_networks=args.administrator_networks,
+        )
+        return DesiredState(
+            f"{name}-state",
+            DesiredStateArgs(
+                server=name,
+                pointer_name=pointer_name(args.stack, name),
+                major=args.major,
+                minor_floor=args.minor_floor,
+                files={**texts, "client-ca.crt": args.client_authority.bundle_pem},
+                node=args.node,
+                identity_arn=identity.secret_arn,
+                identity_version=identity.secret_version,
+                identity_sha256=identity.secret_sha256,
+                restart=args.restart,
+                writers=args.administrators,
+                machine_role=role.arn,
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+
+
+def pointer_name(stack: str, server: str) -> str:
+    """Name of the SSM parameter that names a server's desired state."""
+    return stack_path(stack, server, "desired-state")
+
+
+def _connection(
+    args: SelfManagedPostgresArgs, log_group: str, identities: Mapping[str, Identity]
+) -> pulumi.Output[dict[str, Any]]:
+    databases = [database.name for database in args.declaration.databases]
+    return certificate_database(
+        host=args.host,
+        port=args.port,
+        database=databases[0] if databases else MAINTENANCE_DATABASE,
+        server_ca_pem=args.server_authority.bundle_pem,
+        minimum_protocol=args.minimum_protocol,
+        region=args.account.region,
+        log_group=log_group,
+        roles={
+            role.name: CertificateRole(
+                database=role.databases[0],
+                secret_arn=identities[role.name].secret_arn,
+                certificate_not_after=identities[role.name].not_after,
+                connection_limit=role.connection_limit,
+            )
+            for role in args.declaration.roles
+        },
+    )

@@ -1,0 +1,333 @@
+"""One instance of a group: what its user-data installs, and the gateway that runs from that.
+
+Layout below the instance's folder:
+    instance.json   what it is; mode 0600
+    root/           the file system, as far as user-data writes to it
+    gateway.log     what the gateway prints, and what the sandbox says of it
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import os
+import select
+import shutil
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pydantic import ValidationError
+
+from emulator.autoscaling.artifacts import ArtifactError, Artifacts
+from emulator.autoscaling.resources import Instance, Lifecycle, Process
+from emulator.core import as_user
+from emulator.ec2.cloud_init import UserDataError, lay_down, written_files
+from emulator.ec2.metadata import InstanceFacts, MetadataService
+from emulator.postgresql_server.server_user import ServerUser
+from engine import processes
+from engine.processes import MACHINE_ROOT, Identity
+from gateway.machine import MACHINE_FILE, Machine
+from runtime.files import replace_file
+
+FILE = "instance.json"
+LOG = "gateway.log"
+HOST = "127.0.0.1"
+_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
+_PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+# A gateway that lived for so long begins with the shortest pause again.
+_STEADY_SECONDS = 60.0
+_ENDING_SECONDS = 30.0
+_ANSWER_SECONDS = 2.0
+_LOG_BYTES = 5_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What all instances share.
+
+    Attributes:
+        endpoint_url: The AWS endpoint.
+        metadata: Where their metadata services are.
+        artifacts: What they run.
+        user: Who runs it.
+    """
+
+    endpoint_url: str
+    metadata: MetadataService
+    artifacts: Artifacts
+    user: ServerUser
+
+
+class RunningInstance:
+    """An instance while the sandbox runs. Its gateway is started again whenever it ends, as systemd does.
+
+    Args:
+        folder: Its own.
+        instance: What it is.
+        surroundings: What it shares with others.
+    """
+
+    def __init__(self, folder: Path, instance: Instance, surroundings: Surroundings) -> None:
+        """See the class."""
+        self.instance = instance
+        self._folder = folder
+        self._root = folder / "root"
+        self._surroundings = surroundings
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._parting = threading.Event()
+        self._parted = os.eventfd(0)
+        self._thread = threading.Thread(
+            target=self._supervise, name=f"instance-{instance.instance_id}", daemon=True
+        )
+
+    def start(self) -> None:
+        """Boots it, or takes over what runs on it."""
+        self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+        self._folder.chmod(0o711)
+        self._change()
+        self._metadata = self._surroundings.metadata.register(self._facts(), self.instance.metadata_path)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Watches over it no more; the gateway goes on, for a successor to take over."""
+        if self._parting.is_set():
+            return
+        self._parting.set()
+        os.eventfd_write(self._parted, 1)
+        if self._thread.is_alive():
+            self._thread.join()
+        os.close(self._parted)
+
+    def halt(self) -> None:
+        """Ends the gateway, which may end its requests first; `start` of another object boots it again."""
+        self.close()
+        identity = self.process
+        if identity is not None:
+            processes.end([identity], _ENDING_SECONDS)
+        self._reap()
+        self._change(process=None)
+
+    def terminate(self) -> None:
+        """Ends the instance for good."""
+        self.halt()
+        self._surroundings.metadata.forget(self.instance.instance_id)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def enter(self, lifecycle: Lifecycle) -> None:
+        """Goes on to another part of its life."""
+        if lifecycle != self.instance.lifecycle:
+            self._change(lifecycle=lifecycle)
+
+    @property
+    def process(self) -> Identity | None:
+        """What runs on it, None while nothing does."""
+        kept = self.instance.process
+        identity = Identity(pid=kept.pid, started=kept.started) if kept else None
+        return identity if identity is not None and identity.is_alive else None
+
+    @property
+    def artifact(self) -> str | None:
+        """SHA-256 of what it runs; None while that is not known."""
+        with contextlib.suppress(OSError, ValidationError):
+            return self._machine().artifact.sha256
+        return None
+
+    @property
+    def log(self) -> Path:
+        """What the gateway prints."""
+        return self._folder / LOG
+
+    def serves(self, path: str) -> bool:
+        """Whether the gateway itself answers a path with 200."""
+        if self.process is None:
+            return False
+        # As a load balancer does, which does not look at a target's certificate either.
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        connection = http.client.HTTPSConnection(
+            HOST, self.instance.port, timeout=_ANSWER_SECONDS, context=context
+        )
+        try:
+            connection.request("GET", path)
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _supervise(self) -> None:
+        failures = 0
+        while not self._parting.is_set():
+            began = time.monotonic()
+            identity = self.process
+            if identity is None:
+                try:
+                    identity = self._launch()
+                except (ArtifactError, UserDataError, ValidationError, OSError) as error:
+                    self._say(f"does not start: {error}")
+            if identity is not None:
+                if not self._outlives(identity):
+                    return
+                status = self._reap()
+                if self._parting.is_set():
+                    return
+                self._say(f"the gateway has ended{'' if status is None else f' with status {status}'}")
+            if time.monotonic() - began > _STEADY_SECONDS:
+                failures = 0
+            pause = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)]
+            failures += 1
+            self._parting.wait(pause)
+
+    def _outlives(self, identity: Identity) -> bool:
+        """Waits for the end of the gateway; False when this object is asked to part before."""
+        try:
+            descriptor = os.pidfd_open(identity.pid)
+        except ProcessLookupError:
+            return True
+        try:
+            if not identity.is_alive:
+                return True
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            poll.register(self._parted, select.POLLIN)
+            return any(number == descriptor for number, _ in poll.poll())
+        finally:
+            os.close(descriptor)
+
+    def _launch(self) -> Identity | None:
+        """Starts the gateway; None when user-data installs none."""
+        self._boot()
+        if not self._machine_file.exists():
+            self._say(f"user-data writes no {MACHINE_FILE}: this instance does nothing")
+            self._parting.wait()
+            return None
+        machine = self._machine()
+        code = self._surroundings.artifacts.ensure(machine.artifact, machine.region, self._metadata)
+        if self._parting.is_set():
+            return None
+        with self._open_log() as log:
+            child = subprocess.Popen(
+                self._command(),
+                cwd="/",
+                env=self._environment(code),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._child = child
+        identity = processes.identity_of(child.pid)
+        if identity is not None:
+            self._change(process=Process(pid=identity.pid, started=identity.started))
+        return identity
+
+    def _boot(self) -> None:
+        booted = self._folder / "booted"
+        if booted.exists():
+            return
+        self._root.mkdir(mode=0o755, exist_ok=True)
+        lay_down(written_files(base64.b64decode(self.instance.template.user_data)), self._root)
+        self._root.chmod(0o755)
+        if self._machine_file.exists() and self._surroundings.user.switched:
+            os.chown(self._machine_file, self._surroundings.user.uid, self._surroundings.user.gid)
+        booted.touch()
+
+    def _command(self) -> list[str]:
+        # Not the environment's own interpreter: that would find the checkout's packages.
+        interpreter = Path(sys.executable).resolve()
+        uid, gid = self._surroundings.user.uid, self._surroundings.user.gid
+        if self._surroundings.user.switched and not _may_run(uid, gid, interpreter):
+            name = self._surroundings.user.name
+            self._say(f"user {name} cannot run {interpreter}, so the gateway runs as this process's user")
+            uid, gid = os.geteuid(), os.getegid()
+        return [
+            *_become(uid, gid),
+            *(str(interpreter), "-P", "-s", "-m", "gateway"),
+            *("--machine", str(self._machine_file)),
+            *("--port", str(self.instance.port)),
+            *("--metrics-port", str(self.instance.metrics_port)),
+            *("--address", HOST),
+        ]
+
+    def _environment(self, code: Path) -> dict[str, str]:
+        return {
+            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
+            "HOME": str(self._root),
+            "PYTHONPATH": str(code),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            MACHINE_ROOT: str(self._root),
+            "AWS_ENDPOINT_URL": self._surroundings.endpoint_url,
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self._metadata,
+            "AWS_REGION": self.instance.region,
+            "AWS_DEFAULT_REGION": self.instance.region,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "NO_PROXY": "localhost,127.0.0.1,::1",
+        }
+
+    def _reap(self) -> int | None:
+        """The status of a gateway that this process started, and that has ended."""
+        child, self._child = self._child, None
+        return None if child is None else child.wait()
+
+    def _facts(self) -> InstanceFacts:
+        instance = self.instance
+        return InstanceFacts(
+            instance_id=instance.instance_id,
+            image_id=instance.template.image_id,
+            instance_type=instance.template.instance_type,
+            architecture=instance.template.architecture,
+            private_ip=instance.private_ip,
+            availability_zone=instance.subnet.availability_zone,
+            region=instance.region,
+            instance_profile=instance.template.instance_profile,
+            vpc_id=instance.subnet.vpc_id,
+        )
+
+    @property
+    def _machine_file(self) -> Path:
+        return self._root / MACHINE_FILE.lstrip("/")
+
+    def _machine(self) -> Machine:
+        return Machine.model_validate_json(self._machine_file.read_text())
+
+    def _change(self, **values: Any) -> None:
+        with self._lock:
+            self.instance = self.instance.model_copy(update=values)
+            text = self.instance.model_dump_json(by_alias=True, indent=2) + "\n"
+            with contextlib.suppress(FileNotFoundError):  # terminated in the meantime
+                replace_file(self._folder / FILE, text)
+
+    def _say(self, text: str) -> None:
+        with self._open_log() as log:
+            log.write(f"sandbox: {text}\n".encode())
+
+    def _open_log(self) -> BinaryIO:
+        path = self.log
+        if path.exists() and path.stat().st_size > _LOG_BYTES:
+            path.rename(path.with_suffix(".log.1"))
+        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+
+
+def _become(uid: int, gid: int) -> list[str]:
+    return [sys.executable, "-I", "-S", as_user.__file__, str(uid), str(gid)]
+
+
+def _may_run(uid: int, gid: int, interpreter: Path) -> bool:
+    """Whether a user can start an interpreter, which may lie in a folder of somebody else."""
+    command = [*_become(uid, gid), str(interpreter), "-I", "-S", "-c", ""]
+    return (
+        subprocess.run(
+            command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False
+        ).returncode
+        == 0
+    )

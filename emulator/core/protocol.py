@@ -1,0 +1,309 @@
+"""The gRPC protocol between engine and providers.
+
+Source: `proto/pulumi/provider.proto` of pulumi/pulumi.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+from emulator.core.autonaming import Autonaming, AutonamingMode
+from emulator.core.properties import decode, encode, mark_secrets, reveal
+from emulator.core.provider import Provider
+from emulator.core.resource_type import Call, Diff, Failure, PartlyCreated, Properties, Refused, changed
+
+# The engine opens a connection per provider instance and closes it when a run ends: old ones can go.
+_REMEMBERED_CONNECTIONS = 4096
+_AUTONAMING_MODES = {0: AutonamingMode.PROPOSE, 1: AutonamingMode.ENFORCE, 2: AutonamingMode.DISABLE}
+_log = logging.getLogger(__name__)
+
+
+class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
+    """The protocol. One servicer serves all instances of a package, told apart by connection."""
+
+    def __init__(self, provider: Provider) -> None:
+        """Speaks for a provider."""
+        self._provider = provider
+        self._configurations: OrderedDict[str, Properties] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def Handshake(
+        self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ProviderHandshakeResponse:
+        """First call of a connection."""
+        del request
+        self._forget(context.peer())
+        return provider_pb2.ProviderHandshakeResponse(
+            accept_secrets=True, supports_autonaming_configuration=True
+        )
+
+    def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """The engine says that it uses a provider which already runs."""
+        del request, context
+        return empty_pb2.Empty()
+
+    def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
+        """Version of the installed SDK: the engine warns when they differ."""
+        del request, context
+        return plugin_pb2.PluginInfo(version=self._provider.version)
+
+    def GetSchema(
+        self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.GetSchemaResponse:
+        """Name and version only; nothing in the sandbox generates code from it."""
+        del request, context
+        schema = {"name": self._provider.package, "version": self._provider.version}
+        return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
+
+    def CheckConfig(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
+        """Arguments of a provider instance."""
+        news = decode(request.news)
+        with _refusals(context):
+            return _check_response(news, self._provider.check_configuration(self._parsed(news)))
+
+    def DiffConfig(
+        self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.DiffResponse:
+        """A changed argument updates the provider in place, as the real ones do."""
+        del context
+        olds = decode(request.old_inputs) or decode(request.olds)
+        return _diff_response(Diff(changes=changed(reveal(olds), reveal(decode(request.news)))))
+
+    def Configure(
+        self, request: provider_pb2.ConfigureRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ConfigureResponse:
+        """Keeps the configuration of this connection's provider instance."""
+        with _refusals(context):
+            configuration = self._provider.configure(self._parsed(decode(request.args)))
+        with self._lock:
+            self._configurations[context.peer()] = configuration
+            while len(self._configurations) > _REMEMBERED_CONNECTIONS:
+                self._configurations.popitem(last=False)
+        return provider_pb2.ConfigureResponse(
+            acceptSecrets=True, supportsPreview=True, supports_autonaming_configuration=True
+        )
+
+    def Check(
+        self, request: provider_pb2.CheckRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CheckResponse:
+        """Validates and completes inputs."""
+        news = decode(request.news)
+        autonaming = None
+        if request.HasField("autonaming"):
+            mode = _AUTONAMING_MODES[request.autonaming.mode]
+            autonaming = Autonaming(proposed_name=request.autonaming.proposed_name, mode=mode)
+        with _refusals(context):
+            call = self._call(context, request.urn, random_seed=request.randomSeed, autonaming=autonaming)
+            handler = self._provider.type_for(call.type_token)
+            inputs, failures = handler.check(call, reveal(news), reveal(decode(request.olds)))
+            return _check_response(mark_secrets(inputs, news), failures)
+
+    def Diff(
+        self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.DiffResponse:
+        """Compares what exists with what is wanted."""
+        with _refusals(context):
+            call = self._call(context, request.urn)
+            difference = self._provider.type_for(call.type_token).diff(
+                call,
+                request.id,
+                reveal(decode(request.old_inputs)),
+                reveal(decode(request.olds)),
+                reveal(decode(request.news)),
+            )
+            return _diff_response(difference)
+
+    def Create(
+        self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.CreateResponse:
+        """Creates, or says in a preview what creation would give."""
+        inputs = decode(request.properties)
+        with _refusals(context, inputs):
+            call = self._call(context, request.urn, preview=request.preview)
+            handler = self._provider.type_for(call.type_token)
+            resource_id, outputs = handler.create(call, reveal(inputs))
+            if not resource_id and not request.preview:
+                raise Refused(
+                    f"the stand-in of {call.type_token} gave no id; this is an error of the sandbox"
+                )
+            marked = mark_secrets(outputs, inputs, handler.secret_outputs)
+            return provider_pb2.CreateResponse(id=resource_id, properties=encode(marked))
+
+    def Read(
+        self, request: provider_pb2.ReadRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.ReadResponse:
+        """What exists now; an empty answer when it is gone."""
+        inputs, outputs = decode(request.inputs), decode(request.properties)
+        with _refusals(context):
+            call = self._call(context, request.urn)
+            handler = self._provider.type_for(call.type_token)
+            found = handler.read(call, request.id, reveal(inputs), reveal(outputs))
+            if found is None:
+                return provider_pb2.ReadResponse()
+            return provider_pb2.ReadResponse(
+                id=found.id,
+                inputs=encode(mark_secrets(found.inputs, inputs)),
+                properties=encode(mark_secrets(found.outputs, {**outputs, **inputs}, handler.secret_outputs)),
+            )
+
+    def Update(
+        self, request: provider_pb2.UpdateRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.UpdateResponse:
+        """Changes in place."""
+        inputs = decode(request.news)
+        with _refusals(context, inputs):
+            call = self._call(context, request.urn, preview=request.preview)
+            handler = self._provider.type_for(call.type_token)
+            outputs = handler.update(
+                call,
+                request.id,
+                reveal(decode(request.old_inputs)),
+                reveal(decode(request.olds)),
+                reveal(inputs),
+            )
+            marked = mark_secrets(outputs, inputs, handler.secret_outputs)
+            return provider_pb2.UpdateResponse(properties=encode(marked))
+
+    def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """Deletes."""
+        with _refusals(context):
+            call = self._call(context, request.urn)
+            handler = self._provider.type_for(call.type_token)
+            handler.delete(
+                call, request.id, reveal(decode(request.old_inputs)), reveal(decode(request.properties))
+            )
+        return empty_pb2.Empty()
+
+    def Invoke(
+        self, request: provider_pb2.InvokeRequest, context: grpc.ServicerContext
+    ) -> provider_pb2.InvokeResponse:
+        """Calls a function."""
+        with _refusals(context):
+            call = Call(
+                type_token=request.tok,
+                configuration=self._configuration(context.peer()),
+                preview=request.preview,
+            )
+            result = self._provider.function_for(request.tok)(call, reveal(decode(request.args)))
+            response = provider_pb2.InvokeResponse()
+            getattr(response, "return").CopyFrom(encode(result))
+            return response
+
+    def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
+        """The user interrupted: running calls are short, so they end by themselves."""
+        del request, context
+        return empty_pb2.Empty()
+
+    def _call(
+        self,
+        context: grpc.ServicerContext,
+        urn: str,
+        *,
+        preview: bool = False,
+        random_seed: bytes = b"",
+        autonaming: Autonaming | None = None,
+    ) -> Call:
+        # urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>; names may hold "::" themselves.
+        _, _, types, name = urn.split("::", 3)
+        return Call(
+            urn=urn,
+            type_token=types.rsplit("$", 1)[-1],
+            name=name,
+            configuration=self._configuration(context.peer()),
+            preview=preview,
+            random_seed=random_seed,
+            autonaming=autonaming,
+        )
+
+    def _parsed(self, arguments: Properties) -> dict[str, Any]:
+        return {
+            name: value if name in self._provider.text_arguments else _parsed(value)
+            for name, value in reveal(arguments).items()
+        }
+
+    def _configuration(self, peer: str) -> Properties:
+        with self._lock:
+            configuration = self._configurations.get(peer)
+        if configuration is None:
+            raise Refused(
+                f"the {self._provider.package} stand-in got a call on a connection that was not configured "
+                f"({peer}); run the deployment again"
+            )
+        return configuration
+
+    def _forget(self, peer: str) -> None:
+        with self._lock:
+            self._configurations.pop(peer, None)
+
+
+class _refusals:  # noqa: N801
+    """Turns exceptions of handlers into errors of the protocol; partly created resources keep their state."""
+
+    def __init__(self, context: grpc.ServicerContext, inputs: Properties | None = None) -> None:
+        self._context = context
+        self._inputs = inputs or {}
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception):
+            return
+        match error:
+            case PartlyCreated():
+                self._abort_with_state(error)
+            case Refused():
+                self._context.abort(grpc.StatusCode.UNKNOWN, str(error))
+            case _:
+                _log.error("unexpected error in a stand-in", exc_info=error)
+                self._context.abort(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
+
+    def _abort_with_state(self, error: PartlyCreated) -> NoReturn:
+        state = provider_pb2.ErrorResourceInitFailed(
+            id=error.resource_id,
+            properties=encode(mark_secrets(error.outputs, self._inputs)),
+            reasons=[str(error)],
+            inputs=encode(self._inputs),
+        )
+        status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+        status.details.add().Pack(state)
+        self._context.set_trailing_metadata((("grpc-status-details-bin", status.SerializeToString()),))
+        self._context.abort(grpc.StatusCode.UNKNOWN, str(error))
+
+
+def _parsed(value: Any) -> Any:
+    """An argument of a provider: the engine sends everything but text as JSON in a string."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return value
+    return value if isinstance(parsed, str) else parsed
+
+
+def _check_response(inputs: Properties, failures: Sequence[Failure]) -> provider_pb2.CheckResponse:
+    refused = [provider_pb2.CheckFailure(property=item.property, reason=item.reason) for item in failures]
+    return provider_pb2.CheckResponse(inputs=encode(inputs), failures=refused)
+
+
+def _diff_response(difference: Diff) -> provider_pb2.DiffResponse:
+    return provider_pb2.DiffResponse(
+        changes=provider_pb2.DiffResponse.DIFF_SOME
+        if difference.changes
+        else provider_pb2.DiffResponse.DIFF_NONE,
+        diffs=list(difference.changes),
+        replaces=list(difference.replaces),
+        deleteBeforeReplace=difference.delete_before_replace,
+    )

@@ -1,0 +1,90 @@
+"""A package of Pulumi and what stands in for its types and functions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from emulator.core.resource_type import Call, Failure, Properties, Refused, ResourceType
+
+Function = Callable[[Call, Properties], Properties]
+
+
+class Provider:
+    """A package and what stands in for its types and functions.
+
+    Attributes:
+        text_arguments: Arguments of a provider instance that are text, whatever they look like. The engine
+            sends all arguments as text, those of other kinds as JSON, so "5432" is read as a number.
+
+    Args:
+        package: Name of the Pulumi package, such as `aws`.
+        types: Handlers; each serves its `token`.
+        functions: Invokes by token, such as `aws:index/getRegion:getRegion`; called with the call and the
+            arguments, they return the result or raise `Refused`.
+        distribution: Name of the Python distribution whose version is announced; default `pulumi-<package>`.
+
+    Raises:
+        ValueError: Two handlers have the same token.
+        importlib.metadata.PackageNotFoundError: The SDK is not installed.
+    """
+
+    text_arguments: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self,
+        package: str,
+        types: Iterable[ResourceType] = (),
+        functions: Mapping[str, Function] | None = None,
+        distribution: str | None = None,
+    ) -> None:
+        """See the class."""
+        self.package = package
+        self.version = importlib.metadata.version(distribution or f"pulumi-{package}")
+        self.functions: dict[str, Function] = dict(functions or {})
+        self.types: dict[str, ResourceType] = {}
+        for handler in types:
+            if handler.token in self.types:
+                raise ValueError(f"two stand-ins for the type {handler.token}; register one")
+            self.types[handler.token] = handler
+
+    def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
+        """Validates the arguments of a provider instance, in previews too. They may hold `UNKNOWN`."""
+        del configuration
+        return ()
+
+    def configure(self, configuration: Properties) -> Properties:
+        """Called once per provider instance with its arguments as Python values, known, secrets revealed.
+
+        What it returns is `Call.configuration` of all calls of that instance.
+        """
+        return configuration
+
+    def type_for(self, token: str) -> ResourceType:
+        """The handler of a type.
+
+        Raises:
+            Refused: There is none.
+        """
+        handler = self.types.get(token)
+        if handler is None:
+            raise Refused(
+                f"resource type {token} has no stand-in in the sandbox's {self.package} provider; "
+                f"it has {', '.join(sorted(self.types)) or 'none'}"
+            )
+        return handler
+
+    def function_for(self, token: str) -> Function:
+        """The function of an invoke.
+
+        Raises:
+            Refused: There is none.
+        """
+        function = self.functions.get(token)
+        if function is None:
+            raise Refused(
+                f"function {token} has no stand-in in the sandbox's {self.package} provider; "
+                f"it has {', '.join(sorted(self.functions)) or 'none'}"
+            )
+        return function

@@ -1,0 +1,33 @@
+"""Errors of the endpoint, as the provider shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import ClientError
+
+from emulator.core.resource_type import Refused
+
+
+def error_code(error: ClientError) -> str:
+    """The service's code, such as `NoSuchBucket`."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def service_call(doing: str, *, accept: Collection[str] = ()) -> Iterator[None]:
+    """Turns an error of a service into a refusal that says what was being done; codes in `accept` are passed
+    over.
+
+    Raises:
+        Refused: The service refused.
+    """
+    try:
+        yield
+    except ClientError as error:
+        if error_code(error) not in accept:
+            message = error.response.get("Error", {}).get("Message", "")
+            raise Refused(
+                f"{doing}: operation error {error.operation_name}, api error {error_code(error)}: {message}"
+            ) from error

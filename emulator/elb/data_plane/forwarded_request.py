@@ -1,0 +1,134 @@
+"""The headers of a request as a load balancer forwards it. Pure.
+
+Nothing that a client sent is removed except what belongs to one connection and what the listener is told to
+remove. AWS documents for no `X-Amzn-Mtls-*` header, original or renamed, that one sent by a client is
+removed, and neither for `X-Forwarded-Proto` and `-Port`; so they stay, before those that are added, and a
+target has to stand both.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from emulator.elb.data_plane.configuration import ForwardedForMode
+
+Header = tuple[bytes, bytes]
+
+MOST_FORWARDED_ADDRESSES = 30
+
+_VALID_NAME = re.compile(rb"[A-Za-z0-9-]+")
+_HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+_TRACE, _FORWARDED_FOR = b"x-amzn-trace-id", b"x-forwarded-for"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forwarding:
+    """What is added to each request of a connection.
+
+    Attributes:
+        client_ip: For `X-Forwarded-For`.
+        client_port: Likewise, if `with_client_port`.
+        with_client_port: See there.
+        forwarded_for_mode: See the listener's configuration.
+        protocol: `https` or `http`.
+        port: The listener's.
+        added: Headers about the client's certificate and TLS, as they are called in the end.
+        drop_invalid: Whether names that are no letters, digits and hyphens are removed.
+    """
+
+    client_ip: str
+    client_port: int
+    with_client_port: bool
+    forwarded_for_mode: ForwardedForMode
+    protocol: str
+    port: int
+    added: tuple[tuple[str, str], ...]
+    drop_invalid: bool
+
+
+def end_to_end(headers: Sequence[Header]) -> list[Header]:
+    """Without what belongs to one connection: RFC 9110, section 7.6.1, and what `Connection` lists."""
+    listed = {
+        name.strip().lower()
+        for key, value in headers
+        if key.lower() == b"connection"
+        for name in value.split(b",")
+    }
+    gone = _HOP_BY_HOP | listed
+    return [(name, value) for name, value in headers if name.lower() not in gone]
+
+
+def forwarded(
+    headers: Sequence[Header], forwarding: Forwarding, *, chunked: bool, trace: str
+) -> list[Header]:
+    """What the target gets.
+
+    Args:
+        headers: As the client sent them, names as it spelt them.
+        forwarding: See there.
+        chunked: Whether the body goes on in chunks.
+        trace: A new field of `X-Amzn-Trace-Id`, as by `new_trace`.
+    """
+    kept = end_to_end(headers)
+    if forwarding.drop_invalid:
+        kept = [(name, value) for name, value in kept if _VALID_NAME.fullmatch(name)]
+    if chunked:
+        kept = [(name, value) for name, value in kept if name.lower() != b"content-length"]
+        kept.append((b"Transfer-Encoding", b"chunked"))
+    kept = _with_address(kept, forwarding)
+    kept = _with_trace(kept, trace)
+    kept.append((b"X-Forwarded-Proto", forwarding.protocol.encode()))
+    kept.append((b"X-Forwarded-Port", str(forwarding.port).encode()))
+    kept.extend((name.encode(), value.encode()) for name, value in forwarding.added)
+    return kept
+
+
+def forwarded_addresses(headers: Sequence[Header]) -> int:
+    """How many addresses `X-Forwarded-For` names already."""
+    values = b",".join(value for name, value in headers if name.lower() == _FORWARDED_FOR)
+    return len([address for address in values.split(b",") if address.strip()])
+
+
+def new_trace(seconds: int) -> str:
+    """`1-` with the time and 96 random bits.
+
+    Args:
+        seconds: Since the epoch.
+    """
+    return f"1-{seconds:08x}-{secrets.token_hex(12)}"
+
+
+def _with_address(headers: list[Header], forwarding: Forwarding) -> list[Header]:
+    if forwarding.forwarded_for_mode == "preserve":
+        return headers
+    others = [(name, value) for name, value in headers if name.lower() != _FORWARDED_FOR]
+    if forwarding.forwarded_for_mode == "remove":
+        return others
+    address = forwarding.client_ip
+    if forwarding.with_client_port:
+        address = f"[{address}]" if ":" in address else address
+        address = f"{address}:{forwarding.client_port}"
+    before = [value for name, value in headers if name.lower() == _FORWARDED_FOR]
+    return [*others, (b"X-Forwarded-For", b", ".join([*before, address.encode()]))]
+
+
+def _with_trace(headers: list[Header], trace: str) -> list[Header]:
+    others = [(name, value) for name, value in headers if name.lower() != _TRACE]
+    before = b";".join(value for name, value in headers if name.lower() == _TRACE)
+    fields = [field for field in before.split(b";") if field and not field.lower().startswith(b"self=")]
+    rooted = any(field.lower().startswith(b"root=") for field in fields)
+    own = f"{'Self' if rooted else 'Root'}={trace}".encode()
+    return [*others, (b"X-Amzn-Trace-Id", b";".join([own, *fields]))]

@@ -1,0 +1,429 @@
+"""HTTP between a client and the targets: one connection of a client, request after request.
+
+Statuses are those of Elastic Load Balancing, "Troubleshoot your Application Load Balancers": 400 for a
+malformed request or headers beyond the limits, 405 for TRACE, 408 for a client that is too slow, 414 for a
+request line beyond its limit, 463 for too many forwarded addresses, 502 for a target that fails, 503 when
+there is no target, 504 for a target that is too slow. There is no HTTP/2 and no WebSocket. Our own
+answers end the connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import h11
+
+from emulator.elb.data_plane import actions
+from emulator.elb.data_plane.access_log import Access
+from emulator.elb.data_plane.actions import Answer
+from emulator.elb.data_plane.client_tls import ClientStream
+from emulator.elb.data_plane.configuration import FixedResponse, ListenerConfiguration, Redirect
+from emulator.elb.data_plane.desync import classify, handling
+from emulator.elb.data_plane.forwarded_request import (
+    MOST_FORWARDED_ADDRESSES,
+    Forwarding,
+    Header,
+    end_to_end,
+    forwarded,
+    forwarded_addresses,
+    new_trace,
+)
+from emulator.elb.data_plane.targets import Member, Targets
+from emulator.elb.data_plane.upstream import Upstream, UpstreamFailed
+
+LONGEST_REQUEST_LINE = 16 * 1024
+LONGEST_HEADER = 16 * 1024
+LONGEST_HEAD = 64 * 1024
+_VERSION = b"1.1"
+_SEPARATORS = len(b": \r\n")
+
+
+class ClientFailed(Exception):
+    """The client went away, was too slow or broke the grammar of HTTP.
+
+    Attributes:
+        status: What it is told if it still listens, and what the log says.
+    """
+
+    def __init__(self, status: int) -> None:
+        """See the class."""
+        super().__init__(status)
+        self.status = status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What holds for a client's connection from its handshake on.
+
+    Attributes:
+        configuration: The one it was made under.
+        forwarding: What its requests get.
+        trace_id: Of the connection log.
+        protocol: Of TLS.
+        cipher: Of TLS.
+        port: The listener's.
+    """
+
+    configuration: ListenerConfiguration
+    forwarding: Forwarding
+    trace_id: str
+    protocol: str | None
+    cipher: str | None
+    port: int
+
+
+class ClientConnection:
+    """A client's connection after its handshake.
+
+    Args:
+        stream: To the client.
+        facts: See there.
+        targets: Where requests go; the present ones, whatever the connection began with.
+        log: Takes lines of the access log.
+    """
+
+    def __init__(
+        self, stream: ClientStream, facts: Facts, targets: Targets, log: Callable[[str], None]
+    ) -> None:
+        """See the class."""
+        self._stream = stream
+        self._facts = facts
+        self._targets = targets
+        self._log = log
+        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
+        self._access = self._new_access()
+
+    async def serve(self) -> None:
+        """Answers until either side ends the connection."""
+        configuration = self._facts.configuration
+        ends = time.monotonic() + configuration.client_keep_alive_seconds
+        while await self._serve_one() and time.monotonic() < ends:
+            self._http.start_next_cycle()
+
+    async def _serve_one(self) -> bool:
+        """One request; whether another may follow."""
+        self._access = self._new_access()
+        try:
+            request = await self._next_request()
+        except ClientFailed as failed:
+            if failed.status:
+                await self._refuse(failed.status)
+            return False
+        if request is None:
+            return False
+        try:
+            goes_on = await self._answer(request)
+        except ClientFailed as failed:
+            await self._refuse(failed.status)
+            goes_on = False
+        except OSError:
+            # The client is gone in the middle of the answer.
+            self._access.status = self._access.status or 460
+            self._write_log()
+            return False
+        else:
+            self._write_log()
+        states = (self._http.our_state, self._http.their_state)
+        return goes_on and states == (h11.DONE, h11.DONE)
+
+    async def _next_request(self) -> h11.Request | None:
+        try:
+            event = await self._receive()
+        except ClientFailed as failed:
+            # A connection that merely rested is closed without a word.
+            begun = bool(self._http.trailing_data[0])
+            raise ClientFailed(failed.status if begun or failed.status not in {408, 460} else 0) from None
+        return event if isinstance(event, h11.Request) else None
+
+    async def _receive(self) -> h11.Event | type[h11.PAUSED]:
+        try:
+            while (event := self._http.next_event()) is h11.NEED_DATA:
+                if self._http.they_are_waiting_for_100_continue:
+                    await self._send(
+                        h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
+                    )
+                async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                    data = await self._stream.read()
+                self._access.received_bytes += len(data)
+                self._http.receive_data(data)
+        except h11.RemoteProtocolError as error:
+            raise ClientFailed(
+                400 if error.error_status_hint in {400, 431} else error.error_status_hint
+            ) from None
+        except TimeoutError:
+            raise ClientFailed(408) from None
+        except OSError:
+            raise ClientFailed(460) from None
+        return event  # pyright: ignore[reportReturnType] - NEED_DATA never gets here
+
+    async def _answer(self, request: h11.Request) -> bool:
+        """Answers a request that was read; whether the connection may go on."""
+        configuration, access = self._facts.configuration, self._access
+        access.created = datetime.now(UTC)
+        access.verdict = classify(request.method, request.http_version, list(request.headers))
+        self._describe(request)
+        handled = handling(access.verdict, configuration.desync_mode)
+        refusal = 400 if handled == "block" else _refusal(request)
+        if refusal is not None:
+            await self._refuse(refusal, log=False)
+            return False
+        action = configuration.default_action
+        if isinstance(action, FixedResponse):
+            access.action = "fixed-response"
+            await self._respond(actions.fixed(action))
+            return False
+        if isinstance(action, Redirect):
+            return await self._redirect(action, request)
+        access.action = "forward"
+        access.target_group_arn = self._targets.arn
+        goes_on = await self._forward(request)
+        return goes_on and handled == "route"
+
+    async def _redirect(self, action: Redirect, request: h11.Request) -> bool:
+        try:
+            location = actions.redirect_location(
+                action,
+                protocol=self._facts.forwarding.protocol,
+                host=_header(request, b"host"),
+                port=self._facts.port,
+                target=request.target.decode("latin-1"),
+            )
+        except ValueError:
+            await self._refuse(400, log=False)
+            return False
+        self._access.action, self._access.redirect_url = "redirect", location
+        await self._respond(actions.redirect(action, location))
+        return False
+
+    async def _forward(self, request: h11.Request) -> bool:
+        began = time.monotonic()
+        found = await self._connect()
+        if isinstance(found, int):
+            await self._refuse(found, log=False)
+            return False
+        member, upstream = found
+        self._access.target = str(member.target)
+        try:
+            return await self._exchange(request, upstream, began)
+        finally:
+            self._targets.release(member, upstream)
+
+    async def _connect(self) -> tuple[Member, Upstream] | int:
+        """A connection for a request of which nothing was sent yet, or the status when there is none."""
+        tried: list[Member] = []
+        status = 503
+        idle_seconds = self._facts.configuration.idle_timeout_seconds
+        while (member := self._targets.choose(tried)) is not None:
+            try:
+                return member, await self._targets.connect(member, idle_seconds)
+            except TimeoutError:
+                status = 504
+            except OSError:
+                status = 502
+            tried.append(member)
+        return status
+
+    async def _exchange(self, request: h11.Request, upstream: Upstream, began: float) -> bool:
+        """Sends the request, with its body while it comes, and hands the answer on while it comes."""
+        pump = asyncio.create_task(self._send_request(request, upstream))
+        head = asyncio.create_task(_response_head(upstream))
+        try:
+            response = await self._await_head(pump, head, began)
+        except TimeoutError:
+            await self._refuse(504, log=False)
+            return False
+        except (UpstreamFailed, OSError):
+            await self._refuse(502, log=False)
+            return False
+        else:
+            whole = await self._relay(response, upstream)
+            # An answer may be complete before the request is; the rest of that is of no use to anybody.
+            return whole and pump.done() and pump.exception() is None
+        finally:
+            await _end(head)
+            await _end(pump)
+
+    async def _await_head(
+        self, pump: asyncio.Task[None], head: asyncio.Task[h11.Response], began: float
+    ) -> h11.Response:
+        sent = began
+        await asyncio.wait((pump, head), return_when=asyncio.FIRST_COMPLETED)
+        if not head.done():
+            pump.result()
+            sent = time.monotonic()
+            # A target has its time from when it knows the whole request.
+            await asyncio.wait((head,), timeout=self._facts.configuration.idle_timeout_seconds)
+            if not head.done():
+                raise TimeoutError
+        response = head.result()
+        self._access.request_seconds = sent - began
+        self._access.target_seconds = time.monotonic() - sent
+        self._access.response_seconds = 0.0
+        return response
+
+    async def _send_request(self, request: h11.Request, upstream: Upstream) -> None:
+        """Sends the head and then the body; a target that stops reading may have answered already.
+
+        Raises:
+            ClientFailed: The client did not send its request to the end.
+        """
+        raw: list[Header] = [(bytes(name), bytes(value)) for name, value in request.headers.raw_items()]
+        chunked = any(name.lower() == b"transfer-encoding" for name, _ in raw)
+        trace = new_trace(int(time.time()))
+        if not _value(raw, b"host"):
+            # HTTP/1.0 knows requests without.
+            raw.append((b"Host", (self._access.target or "").encode()))
+        headers = forwarded(raw, self._facts.forwarding, chunked=chunked, trace=trace)
+        self._access.trace_id = _value(headers, b"x-amzn-trace-id")
+        sending = True
+        event: h11.Event | type[h11.PAUSED] = h11.Request(
+            method=request.method, target=request.target, headers=headers, http_version=_VERSION
+        )
+        while True:
+            try:
+                if sending and isinstance(event, h11.Request | h11.Data | h11.EndOfMessage):
+                    async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                        await upstream.send(event)
+            except (OSError, h11.LocalProtocolError):
+                sending = False
+            if isinstance(event, h11.EndOfMessage):
+                return
+            event = await self._receive()
+            if not isinstance(event, h11.Data | h11.EndOfMessage):
+                raise ClientFailed(400)
+
+    async def _relay(self, response: h11.Response, upstream: Upstream) -> bool:
+        """Hands an answer on; whether it came to its end."""
+        access = self._access
+        access.status = access.target_status = response.status_code
+        raw = end_to_end([(bytes(name), bytes(value)) for name, value in response.headers.raw_items()])
+        headers = self._with_own(raw)
+        await self._send(
+            h11.Response(status_code=response.status_code, headers=headers, reason=bytes(response.reason))
+        )
+        try:
+            while True:
+                async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                    event = await upstream.receive()
+                if isinstance(event, h11.EndOfMessage):
+                    await self._send(h11.EndOfMessage())
+                    return True
+                if isinstance(event, h11.Data):
+                    await self._send(h11.Data(data=event.data))
+        except (UpstreamFailed, h11.LocalProtocolError, TimeoutError):
+            # Its beginning was sent; all that can be said now is that the connection is over.
+            return False
+
+    def _with_own(self, headers: list[Header]) -> list[Header]:
+        """The headers of a response with those that the listener gives to every one."""
+        own = self._facts.configuration.response_headers
+        replaced = {name.lower().encode() for name in own}
+        return [
+            *((name, value) for name, value in headers if name.lower() not in replaced),
+            *((name.encode(), value.encode()) for name, value in own.items()),
+        ]
+
+    async def _refuse(self, status: int, *, log: bool = True) -> None:
+        """Answers with an error of our own, if the client can still be answered."""
+        if self._access.status is None:
+            self._access.status = status
+            answerable = status != 460 and self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
+            if answerable:
+                # Nobody may be there to be told.
+                with contextlib.suppress(OSError):
+                    await self._respond(actions.error(status))
+        if log:
+            self._write_log()
+
+    async def _respond(self, answer: Answer) -> None:
+        self._access.status = answer.status
+        raw = [(name.encode(), value.encode()) for name, value in answer.headers]
+        headers = [*self._with_own(raw), (b"Connection", b"close")]
+        await self._send(h11.Response(status_code=answer.status, headers=headers, reason=answer.reason))
+        if answer.body and self._access.method != "HEAD":
+            await self._send(h11.Data(data=answer.body))
+        await self._send(h11.EndOfMessage())
+
+    async def _send(self, event: h11.Event) -> None:
+        data = self._http.send(event)
+        if data:
+            self._access.sent_bytes += len(data)
+            async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                await self._stream.write(data)
+
+    def _new_access(self) -> Access:
+        facts = self._facts
+        forwarding = facts.forwarding
+        address = f"[{forwarding.client_ip}]" if ":" in forwarding.client_ip else forwarding.client_ip
+        return Access(
+            kind=forwarding.protocol,
+            load_balancer=facts.configuration.load_balancer,
+            client=f"{address}:{forwarding.client_port}",
+            created=datetime.now(UTC),
+            connection_trace_id=facts.trace_id,
+            certificate_arn=facts.configuration.certificate_arn,
+            cipher=facts.cipher,
+            protocol=facts.protocol,
+        )
+
+    def _describe(self, request: h11.Request) -> None:
+        access = self._access
+        host = _header(request, b"host")
+        target = request.target.decode("latin-1")
+        access.method = request.method.decode("latin-1")
+        access.version = f"HTTP/{request.http_version.decode('latin-1')}"
+        access.user_agent = _header(request, b"user-agent") or "-"
+        access.host = host.rpartition(":")[0] or host or "-"
+        authority = host if ":" in host else f"{host}:{self._facts.port}"
+        absolute = not target.startswith("/")
+        access.url = target if absolute else f"{self._facts.forwarding.protocol}://{authority}{target}"
+
+    def _write_log(self) -> None:
+        self._access.finished = datetime.now(UTC)
+        self._log(self._access.line())
+
+
+def _refusal(request: h11.Request) -> int | None:
+    """The status for a request beyond the limits."""
+    if request.method in {b"TRACE", b"CONNECT"}:
+        return 405
+    line = len(request.method) + len(request.target) + len(b"  HTTP/1.1")
+    sizes = [len(name) + len(value) + _SEPARATORS for name, value in request.headers]
+    if line > LONGEST_REQUEST_LINE:
+        return 414
+    if max(sizes, default=0) > LONGEST_HEADER or line + sum(sizes) > LONGEST_HEAD:
+        return 400
+    if forwarded_addresses(list(request.headers)) > MOST_FORWARDED_ADDRESSES:
+        return 463
+    return None
+
+
+async def _response_head(upstream: Upstream) -> h11.Response:
+    while True:
+        event = await upstream.receive()
+        if isinstance(event, h11.Response):
+            return event
+        if not isinstance(event, h11.InformationalResponse):
+            raise UpstreamFailed("a body without a head")
+
+
+def _header(request: h11.Request, wanted: bytes) -> str:
+    return _value(list(request.headers), wanted)
+
+
+def _value(headers: list[Header], wanted: bytes) -> str:
+    return next((value.decode("latin-1") for name, value in headers if name.lower() == wanted), "")
+
+
+async def _end(task: asyncio.Task[Any]) -> None:
+    task.cancel()
+    await asyncio.wait((task,))
+    if not task.cancelled():
+        # Looked at, so that asyncio does not complain that nobody did.
+        task.exception()

@@ -1,0 +1,112 @@
+"""The API of Lambda as far as something calls it at run time: calling a function, and asking about one.
+
+Source: Lambda API reference, Invoke and GetFunctionConfiguration.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from emulator.core.credentials import ACCOUNT
+from emulator.core.exchange import HttpResponse
+from emulator.core.front_door import ServiceCall
+from emulator.core.refusals import Kind, Refusal
+from emulator.lambda_.function import RUNTIME, Function
+from emulator.lambda_.functions import Functions, RoleRefusal, UnknownFunction
+
+SERVICE = "lambda"
+_LARGEST_EVENT_BYTES = 6 * 1024 * 1024
+
+
+class LambdaApi:
+    """Answers authorised calls, for `AwsEndpoint.serve`.
+
+    Args:
+        functions: The functions.
+    """
+
+    def __init__(self, functions: Functions) -> None:
+        """See the class."""
+        self._functions = functions
+
+    def __call__(self, call: ServiceCall) -> HttpResponse:
+        """Answers one call.
+
+        Raises:
+            Refusal: No such function, an event that is none, or an operation without stand-in.
+        """
+        name = str(call.operation.parameters.get("FunctionName", ""))
+        if qualifier := call.operation.parameters.get("Qualifier"):
+            name = f"{name}:{qualifier}"
+        try:
+            match call.operation.name:
+                case "Invoke":
+                    return self._invoke(name, call)
+                case "GetFunctionConfiguration":
+                    return _json(described(self._functions.named(name)))
+                case other:
+                    raise Refusal(
+                        Kind.UNKNOWN_OPERATION,
+                        f"lambda:{other} has no stand-in in the sandbox; it has Invoke and "
+                        "GetFunctionConfiguration",
+                    )
+        except UnknownFunction:
+            own = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
+            arn = name if name.startswith("arn:") else own
+            raise Refusal(Kind.INVALID, f"Function not found: {arn}", "ResourceNotFoundException") from None
+        except RoleRefusal as refusal:
+            raise Refusal(Kind.INVALID, str(refusal), "InvalidParameterValueException") from None
+
+    def _invoke(self, name: str, call: ServiceCall) -> HttpResponse:
+        event = call.request.body or b"null"
+        if call.request.header("X-Amz-Invocation-Type") not in (None, "RequestResponse"):
+            raise Refusal(
+                Kind.INVALID,
+                "only RequestResponse has a stand-in in the sandbox",
+                "InvalidParameterValueException",
+            )
+        if len(event) > _LARGEST_EVENT_BYTES:
+            raise Refusal(
+                Kind.INVALID,
+                f"Request must be smaller than {_LARGEST_EVENT_BYTES} bytes for the InvokeFunction operation",
+                "RequestTooLargeException",
+            )
+        try:
+            json.loads(event)
+        except ValueError as error:
+            raise Refusal(
+                Kind.INVALID,
+                f"Could not parse request body into json: {error}",
+                "InvalidRequestContentException",
+            ) from None
+        result = self._functions.invoke(name, event)
+        headers = {"X-Amz-Executed-Version": "$LATEST"}
+        return _json(
+            result.payload, {**headers, **({"X-Amz-Function-Error": "Unhandled"} if result.failed else {})}
+        )
+
+
+def described(function: Function) -> dict[str, Any]:
+    """The members of a FunctionConfiguration that the sandbox has something to say about."""
+    return {
+        "FunctionName": function.name,
+        "FunctionArn": function.arn,
+        "Runtime": RUNTIME,
+        "Role": function.role_arn,
+        "Handler": function.handler,
+        "Timeout": function.timeout,
+        "MemorySize": function.memory_size,
+        "CodeSha256": function.code_sha256,
+        "State": "Active",
+        "LastUpdateStatus": "Successful",
+        "Version": "$LATEST",
+    }
+
+
+def _json(document: Any, headers: dict[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(
+        status=200,
+        headers={"Content-Type": "application/json", **(headers or {})},
+        body=json.dumps(document).encode(),
+    )

@@ -1,0 +1,112 @@
+"""Comparison of state with configuration, as bridged Terraform providers do it.
+
+They compare the outputs of the last deployment or refresh with the new inputs, not the old inputs: so what a
+refresh found different is changed back by the next update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from emulator.core.properties import UNKNOWN, contains_unknown
+from emulator.core.resource_type import Call, Diff, Failure, Properties, ResourceType
+from emulator.postgresql.connection import Server
+
+
+@dataclass(frozen=True, kw_only=True)
+class Argument:
+    """One argument of a resource.
+
+    Attributes:
+        default: Value when it is not given.
+        computed: Whether the server decides when it is not given; then its absence is no difference.
+        replaces: Whether a change replaces the resource.
+        unordered: Whether it is a set.
+        minimum: Least number allowed.
+        allowed: Texts allowed.
+    """
+
+    default: Any = None
+    computed: bool = False
+    replaces: bool = False
+    unordered: bool = False
+    minimum: int | None = None
+    allowed: tuple[str, ...] = ()
+
+
+class PostgresqlType(ResourceType):
+    """A resource with declared arguments. `autonamed` ones get a name when they have none."""
+
+    arguments: ClassVar[Mapping[str, Argument]]
+    autonamed: ClassVar[bool] = False
+
+    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+        """Names the resource, and refuses arguments that do not exist or are out of range."""
+        failures = []
+        for name, value in inputs.items():
+            if name.startswith("__") or value is UNKNOWN:
+                continue
+            argument = self.arguments.get(name)
+            if argument is None:
+                failures.append(
+                    Failure(name, f"not in this sandbox yet; it has {', '.join(sorted(self.arguments))}")
+                )
+            elif argument.allowed and value not in argument.allowed:
+                failures.append(
+                    Failure(name, f"expected {name} to be one of {list(argument.allowed)}, got {value!r}")
+                )
+            elif argument.minimum is not None and value < argument.minimum:
+                failures.append(
+                    Failure(name, f"expected {name} to be at least ({argument.minimum}), got {value}")
+                )
+        return (call.autoname(inputs, olds) if self.autonamed else inputs), failures
+
+    def diff(
+        self,
+        call: Call,
+        resource_id: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        inputs: Properties,
+    ) -> Diff:
+        """Compares old outputs with new inputs."""
+        del call, resource_id, old_inputs
+        changes = [
+            name
+            for name, argument in self.arguments.items()
+            if self._differs(argument, old_outputs.get(name), inputs.get(name))
+        ]
+        return Diff(
+            changes=changes,
+            replaces=[name for name in changes if self.arguments[name].replaces],
+            delete_before_replace=self.delete_before_replace,
+        )
+
+    def _differs(self, argument: Argument, old: Any, new: Any) -> bool:
+        if new is None and argument.computed:
+            return False
+        wanted = argument.default if new is None else new
+        if contains_unknown(wanted):
+            return True
+        if argument.unordered:
+            return set(old or ()) != set(wanted or ())
+        # Terraform's zero values: an absent text or list and an empty one are the same.
+        return (old or None) != (wanted or None)
+
+    def planned(self, inputs: Properties) -> dict[str, Any]:
+        """All arguments with their defaults; what the server decides is `UNKNOWN`."""
+        return {
+            name: inputs.get(name, UNKNOWN if argument.computed else argument.default)
+            for name, argument in self.arguments.items()
+        }
+
+    def given(self, inputs: Properties) -> dict[str, Any]:
+        """All arguments with their defaults; what the server decides is None."""
+        return {name: inputs.get(name, argument.default) for name, argument in self.arguments.items()}
+
+
+def server_of(call: Call) -> Server:
+    """The server of the provider instance that a call belongs to."""
+    return call.configuration["server"]

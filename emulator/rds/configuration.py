@@ -1,0 +1,95 @@
+"""The files by which an instance's PostgreSQL does what its parameter group says. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import ceil
+from pathlib import Path
+
+from emulator.rds.instance import ADMINISTRATOR, IAM_ROLE, Instance
+from postgres.authentication_file import quote, quote_where_needed
+from postgres.identifiers import quote_literal
+
+SOCKET_PORT = 5432
+_MAP = "rds"
+_OF_ENDPOINT = ("rds.", "ssl_")
+_LIBRARIES = "shared_preload_libraries"
+# Words that pg_hba.conf or libpq's list format would take apart do not occur in RDS's values.
+_OWN = {
+    "listen_addresses": "",
+    "port": str(SOCKET_PORT),
+    "unix_socket_permissions": "0700",
+    "ssl": "off",
+    "logging_collector": "on",
+    "log_filename": "postgresql-%a.log",
+    "log_rotation_age": "1d",
+    "log_rotation_size": "0",
+    "log_truncate_on_rotation": "on",
+    "log_file_mode": "0600",
+    "log_line_prefix": "%t:%r:%u@%d:[%p]:",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+    "huge_pages": "off",
+}
+# RDS derives these from the instance's memory; nothing here has that much.
+_SMALL = {"shared_buffers": "32MB", "max_connections": "200"}
+
+
+def postgresql_conf(
+    instance: Instance, socket: Path, log: Path, authentication_seconds: float, libraries: Iterable[str]
+) -> str:
+    """`postgresql.conf`.
+
+    Args:
+        instance: The instance, with the parameters in effect.
+        socket: Folder of the socket.
+        log: Folder of the log.
+        authentication_seconds: How long a login may take.
+        libraries: What can be preloaded; others are left out.
+    """
+    applied = instance.parameters.applied
+    settings = {
+        **_SMALL,
+        **{name: value for name, value in applied.items() if not name.startswith(_OF_ENDPOINT)},
+        **_OWN,
+        "unix_socket_directories": str(socket),
+        "log_directory": str(log),
+        "cluster_name": instance.identifier,
+        "authentication_timeout": f"{max(1, ceil(authentication_seconds))}s",
+    }
+    if applied.get("rds.logical_replication") == "1":
+        settings["wal_level"] = "logical"
+    if _LIBRARIES in settings:
+        kept = [name for name in settings[_LIBRARIES].split(",") if name in set(libraries)]
+        settings[_LIBRARIES] = ",".join(kept)
+    return "".join(f"{name} = {quote_literal(value)}\n" for name, value in sorted(settings.items()))
+
+
+def missing_libraries(applied: Mapping[str, str], libraries: Iterable[str]) -> list[str]:
+    """Libraries that the group preloads and that these programs do not have, such as pgaudit."""
+    return [name for name in applied.get(_LIBRARIES, "").split(",") if name and name not in set(libraries)]
+
+
+def pg_hba_conf(instance: Instance) -> str:
+    """`pg_hba.conf`, for the private socket at which only the endpoint arrives.
+
+    Members of rds_iam come in without another proof: the endpoint has verified their token. The master's
+    line stands before, since it is one by its right to grant the role, and logs in by password.
+    """
+    password = (
+        "scram-sha-256"
+        if instance.parameters.applied.get("rds.accepted_password_auth_method") == "scram"
+        else "md5"
+    )
+    return (
+        f"local all {ADMINISTRATOR} peer map={_MAP}\n"
+        f"local {ADMINISTRATOR} all reject\n"
+        f"local all {quote(instance.master)} {password}\n"
+        f"local all +{IAM_ROLE} trust\n"
+        f"local all all {password}\n"
+    )
+
+
+def pg_ident_conf(users: Iterable[str]) -> str:
+    """`pg_ident.conf`: users of the operating system that act as RDS itself."""
+    return "".join(f"{_MAP} {quote_where_needed(user)} {ADMINISTRATOR}\n" for user in users)

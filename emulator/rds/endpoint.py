@@ -1,0 +1,312 @@
+"""The port of an instance: TLS, who may log in and how, then bytes for PostgreSQL and back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from emulator.rds import messages
+from emulator.rds.channel import Channel, Closed
+from emulator.rds.configuration import SOCKET_PORT
+from emulator.rds.iam_login import IamLogin, LoginRefused
+from emulator.rds.instance import ADMINISTRATOR, Instance
+from emulator.rds.membership import Membership
+from emulator.rds.messages import UnexpectedMessage, fatal
+from emulator.rds.relay import relay
+from emulator.rds.startup import (
+    LENGTH_BYTES,
+    TLS_HANDSHAKE,
+    CancelRequest,
+    GssEncRequest,
+    MalformedPacket,
+    Packet,
+    SslRequest,
+    StartupMessage,
+    packet_length,
+    parse_packet,
+)
+from emulator.rds.tls_settings import ALPN, DIRECT_TLS_SINCE
+
+ADDRESSES = ("127.0.0.1", "::1")
+MOST_LOGGING_IN = 500
+PARTING_SECONDS = 5.0
+_BACKLOG = 1024
+_AUTHORIZATION, _TIMED_OUT, _PROTOCOL = "28000", "57014", "08P01"
+
+_log = logging.getLogger("emulator.rds")
+
+
+class Refused(Exception):
+    """What the client is told before the connection ends."""
+
+    def __init__(self, code: str, message: str) -> None:
+        """See the class."""
+        super().__init__(message)
+        self.answer = fatal(code, message)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """What holds for new connections.
+
+    Attributes:
+        instance: With the parameters in effect.
+        context: For TLS.
+        login: Decides about tokens.
+        socket: Folder of the server's socket.
+        authentication_seconds: How long a login may take.
+        note: Writes a line about a refused login by token.
+    """
+
+    instance: Instance
+    context: ssl.SSLContext
+    login: IamLogin
+    socket: Path
+    authentication_seconds: float
+    note: Callable[[str], object]
+
+
+class Endpoint:
+    """One instance's port on loopback. All of it runs in one event loop.
+
+    Args:
+        membership: Tells who logs in by token.
+        rules: What holds; replace `rules` to change it for new connections.
+    """
+
+    def __init__(self, membership: Membership, rules: Rules) -> None:
+        """See the class."""
+        self.rules = rules
+        self._membership = membership
+        self._server: asyncio.Server | None = None
+        self._sessions: set[asyncio.Task[None]] = set()
+        # In the order of their arrival: the ones that hang longest go first when there are too many.
+        self._logging_in: dict[asyncio.Task[None], None] = {}
+
+    async def open(self) -> None:
+        """Listens.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        addresses = [address for address in ADDRESSES if await _can_bind(address)]
+        loop = asyncio.get_running_loop()
+        port = self.rules.instance.port
+        self._server = await loop.create_server(
+            lambda: _Accepted(self._begin), addresses, port, backlog=_BACKLOG, reuse_address=True
+        )
+
+    async def close(self) -> None:
+        """Listens no more and ends all connections."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        sessions = list(self._sessions)
+        for session in sessions:
+            session.cancel()
+        await asyncio.gather(*sessions, return_exceptions=True)
+        await self._membership.close()
+
+    def _begin(self, client: Channel) -> None:
+        if len(self._logging_in) >= MOST_LOGGING_IN:
+            next(iter(self._logging_in)).cancel()
+        session = asyncio.get_running_loop().create_task(self._serve(client, self.rules))
+        self._sessions.add(session)
+        self._logging_in[session] = None
+        session.add_done_callback(lambda ended: self._ended(ended, client))
+
+    def _ended(self, session: asyncio.Task[None], client: Channel) -> None:
+        # A session that is cancelled before its first step closes nothing itself.
+        client.abort()
+        self._sessions.discard(session)
+        self._logging_in.pop(session, None)
+        if not session.cancelled() and (error := session.exception()) is not None:
+            _log.error("a connection ended with an error", exc_info=error)
+
+    async def _serve(self, client: Channel, rules: Rules) -> None:
+        server = Channel()
+        try:
+            try:
+                async with asyncio.timeout(rules.authentication_seconds):
+                    logged_in = await self._log_in(client, server, rules)
+                self._logging_in.pop(_this_task(), None)
+                if logged_in:
+                    await relay(client, server)
+            except Refused as refusal:
+                client.write(refusal.answer)
+            except TimeoutError:
+                if client.established:
+                    client.write(fatal(_TIMED_OUT, "canceling authentication due to timeout"))
+            except Closed:
+                # Either side is gone; there is nobody to tell, or nothing to tell.
+                pass
+            server.close()
+            await client.wind_down(PARTING_SECONDS)
+        except asyncio.CancelledError:
+            server.abort()
+            raise
+        finally:
+            client.abort()
+
+    async def _log_in(self, client: Channel, server: Channel, rules: Rules) -> bool:
+        """Up to where the server and the client understand each other; False when nothing is to follow."""
+        try:
+            packet = await _first_packet(client, rules)
+            if isinstance(packet, CancelRequest):
+                await _cancel(server, packet, rules)
+                return False
+            if not isinstance(packet, StartupMessage):
+                return False
+            by_token = await self._admit(client, packet, rules)
+            await _connect(server, rules)
+            server.write(packet.packet)
+            client.write(await _first_answer(server, packet, rules, by_token=by_token))
+        except MalformedPacket as error:
+            if not error.message:
+                return False
+            raise Refused(error.code, error.message) from None
+        except UnexpectedMessage as error:
+            raise Refused(_PROTOCOL, str(error)) from None
+        return True
+
+    async def _admit(self, client: Channel, startup: StartupMessage, rules: Rules) -> bool:
+        """What RDS decides before PostgreSQL is asked; whether a token was verified."""
+        rejects = f"pg_hba.conf rejects connection for {_described(client, startup)}"
+        if ADMINISTRATOR in (startup.user, startup.database):
+            raise Refused(_AUTHORIZATION, rejects)
+        if rules.instance.force_ssl and not client.established:
+            raise Refused(_AUTHORIZATION, f"no pg_hba.conf entry for {_described(client, startup)}")
+        try:
+            by_token = await self._membership.logs_in_by_token(startup.user)
+        except psycopg.Error:
+            # The server will say itself why it does not answer, and lets nobody in without a proof.
+            return False
+        if not by_token:
+            return False
+        if not client.established:
+            raise Refused(_AUTHORIZATION, rejects)
+        await _verify(client, startup, rules)
+        return True
+
+
+class _Accepted(Channel):
+    """A client's connection, announced when it is there."""
+
+    def __init__(self, begin: Callable[[Channel], None]) -> None:
+        super().__init__()
+        self._begin = begin
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The connection is there."""
+        super().connection_made(transport)
+        self._begin(self)
+
+
+async def _first_packet(client: Channel, rules: Rules) -> Packet:
+    """The first packet that is no question about encryption; TLS is in place if it was asked for."""
+    if rules.instance.major >= DIRECT_TLS_SINCE and await client.peek() == TLS_HANDSHAKE:
+        session = await client.start_tls(rules.context)
+        if session.protocol_of_application != ALPN:
+            raise MalformedPacket
+    asked: set[type[Packet]] = set()
+    while True:
+        prefix = await client.read_exactly(LENGTH_BYTES)
+        packet = parse_packet(prefix + await client.read_exactly(packet_length(prefix) - LENGTH_BYTES))
+        if not isinstance(packet, SslRequest | GssEncRequest):
+            return packet
+        if client.established or type(packet) in asked:
+            code = 5679 if isinstance(packet, SslRequest) else 5680
+            raise MalformedPacket(f"unsupported frontend protocol 1234.{code}: server supports 3", "0A000")
+        if client.has_unread:
+            # Whoever sits in between could have put it there to be taken for what TLS protects.
+            what = "SSL" if isinstance(packet, SslRequest) else "GSSAPI encryption"
+            raise MalformedPacket(f"received unencrypted data after {what} request")
+        asked.add(type(packet))
+        if isinstance(packet, GssEncRequest):
+            client.write(b"N")
+        else:
+            client.write(b"S")
+            await client.start_tls(rules.context)
+
+
+async def _verify(client: Channel, startup: StartupMessage, rules: Rules) -> None:
+    client.write(messages.ASK_FOR_PASSWORD)
+    header = await client.read_exactly(messages.HEADER_BYTES)
+    if header[:1] != messages.PASSWORD_MESSAGE:
+        raise UnexpectedMessage("expected password response")
+    length = messages.body_length(header, messages.LONGEST_PASSWORD)
+    password = messages.password_of(await client.read_exactly(length))
+    refused = Refused(_AUTHORIZATION, f'PAM authentication failed for user "{startup.user}"')
+    failed = f"Failed to authenticate the connection request for user {startup.user} because"
+    if not rules.instance.iam_authentication or "replication" in startup.parameters:
+        why = "of replication" if rules.instance.iam_authentication else "IAM authentication is not enabled"
+        rules.note(f"{failed} {why}. (Status Code: 400, Error Code: InvalidRequest)")
+        raise refused
+    try:
+        # The policies are behind a lock that other calls to AWS hold for a while.
+        await asyncio.to_thread(rules.login.check, startup.user, password)
+    except LoginRefused as error:
+        rules.note(error.line)
+        raise refused from None
+
+
+async def _first_answer(server: Channel, startup: StartupMessage, rules: Rules, *, by_token: bool) -> bytes:
+    """The server's messages up to the one that decides: it lets in exactly those whose token was verified."""
+    collected = b""
+    while True:
+        header = await server.read_exactly(messages.HEADER_BYTES)
+        length = messages.body_length(header, messages.LONGEST_ANSWER)
+        body = await server.read_exactly(length)
+        collected += header + body
+        kind = header[:1]
+        if kind == messages.ERROR:
+            return collected
+        if kind == messages.AUTHENTICATION:
+            break
+    if messages.lets_in(kind, body) != by_token:
+        rules.note(f"rds_iam was granted or revoked while {startup.user} logged in")
+        raise Refused(_AUTHORIZATION, f'PAM authentication failed for user "{startup.user}"')
+    return collected
+
+
+async def _cancel(server: Channel, packet: CancelRequest, rules: Rules) -> None:
+    await _connect(server, rules)
+    server.write(packet.packet)
+    # PostgreSQL closes the connection when it has done it, and clients wait for that.
+    while await server.read():
+        continue
+
+
+async def _connect(server: Channel, rules: Rules) -> None:
+    path = rules.socket / f".s.PGSQL.{SOCKET_PORT}"
+    try:
+        await asyncio.get_running_loop().create_unix_connection(lambda: server, str(path))
+    except OSError as error:
+        raise Closed(f"PostgreSQL is not there: {error}") from error
+
+
+async def _can_bind(address: str) -> bool:
+    try:
+        probe = await asyncio.get_running_loop().create_server(asyncio.Protocol, address, 0)
+    except OSError:
+        return False
+    probe.close()
+    return True
+
+
+def _described(client: Channel, startup: StartupMessage) -> str:
+    encryption = "SSL encryption" if client.established else "no encryption"
+    return f'host "{client.peer}", user "{startup.user}", database "{startup.database}", {encryption}'
+
+
+def _this_task() -> asyncio.Task[None]:
+    task = asyncio.current_task()
+    if task is None:
+        raise RuntimeError("not in a task")
+    return task

@@ -1,0 +1,212 @@
+"""What AWS refuses of an RDS instance. Values are known; the words are AWS's where they are known."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+
+from botocore.exceptions import ClientError
+
+from emulator.core.aws_type import given
+from emulator.core.endpoint import AwsEndpoint
+from emulator.core.registry import Registry
+from emulator.core.resource_type import Properties
+from emulator.ec2.network import SECURITY_GROUP
+from emulator.iam.authoriser import trusts_service
+from emulator.kms.keys import KEY
+from emulator.postgresql_server.binaries import pin_for
+from emulator.rds.authority import KINDS
+from emulator.rds.groups import FAMILIES, PARAMETER_GROUP, SUBNET_GROUP
+from emulator.rds.instance import IAM_ERROR_LOG, POSTGRESQL_LOG
+
+DEFAULT_PORT = 5432
+LOGS = (IAM_ERROR_LOG, POSTGRESQL_LOG, "upgrade")
+_LOWEST_PORT, _HIGHEST_PORT = 1150, 65535
+_STRIPED_GIB = 400
+_RESERVED = frozenset({"admin", "rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
+_PASSWORD = re.compile(r"[!#-.0-?A-~]*")
+
+Rule = Callable[[Properties, Registry, AwsEndpoint], Iterable[tuple[str, str]]]
+
+
+def version(inputs: Properties) -> tuple[int, str] | None:
+    """Major release and the version that runs here, or None when RDS has no such version."""
+    found = re.fullmatch(
+        r"(\d{1,2})(?:\.(\d{1,3}))?", str(given(inputs, "engineVersion", max(FAMILIES.values())))
+    )
+    if found is None or int(found[1]) not in FAMILIES.values():
+        return None
+    actual = pin_for(int(found[1])).version.removesuffix(".0")
+    # A later minor release than the one that runs here does not exist for all that is known here.
+    if found[2] is not None and int(found[2]) > int(actual.split(".")[1]):
+        return None
+    return int(found[1]), actual
+
+
+def default_group(major: int) -> str:
+    """Name of the group that RDS takes when none is given."""
+    return f"default.postgres{major}"
+
+
+def refusals(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    """Error codes and messages."""
+    for rule in (_engine, _size, _master, _keys, _network, _group, _operations):
+        yield from rule(inputs, registry, endpoint)
+
+
+def _engine(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del registry, endpoint
+    if inputs.get("engine") != "postgres":
+        yield "InvalidParameterValue", f"Invalid DB engine: {inputs.get('engine')} (the sandbox has postgres)"
+    elif version(inputs) is None:
+        yield "InvalidParameterCombination", f"Cannot find version {inputs.get('engineVersion')} for postgres"
+    if not re.fullmatch(r"db\.[a-z0-9-]+\.[0-9a-z-]+", inputs["instanceClass"]):
+        yield "InvalidParameterValue", f"Invalid DB Instance class: {inputs['instanceClass']}"
+
+
+def _size(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del registry, endpoint
+    size, kind = int(inputs["allocatedStorage"]), given(inputs, "storageType", "gp2")
+    lowest = {"standard": 5, "io1": 100, "io2": 100}.get(kind, 20)
+    if not lowest <= size <= 65536:
+        yield (
+            "InvalidParameterValue",
+            f"Invalid storage size for engine name postgres and storage type {kind}: {size}",
+        )
+    most = given(inputs, "maxAllocatedStorage", 0)
+    if most and int(most) <= size:
+        yield "InvalidParameterCombination", "Max storage size must be greater than storage size"
+    chosen = inputs.get("iops") is not None or inputs.get("storageThroughput") is not None
+    if chosen and kind == "gp3" and size < _STRIPED_GIB:
+        words = (
+            "You can't specify IOPS or storage throughput for engine postgres and a storage size less than "
+            f"{_STRIPED_GIB}."
+        )
+        yield "InvalidParameterCombination", words
+
+
+def _master(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del registry, endpoint
+    user = inputs["username"]
+    if not re.fullmatch(r"(?!pg_)[A-Za-z][A-Za-z0-9_]{0,62}", user):
+        yield "InvalidParameterValue", f"MasterUsername {user} is not valid"
+    if user.lower() in _RESERVED:
+        words = f"MasterUsername {user} cannot be used as it is a reserved word used by the engine"
+        yield "InvalidParameterValue", words
+    if inputs.get("manageMasterUserPassword"):
+        return
+    if inputs.get("masterUserSecretKmsKeyId") is not None:
+        words = "You can't specify MasterUserSecretKmsKeyId unless ManageMasterUserPassword is true."
+        yield "InvalidParameterCombination", words
+    password = str(given(inputs, "password", ""))
+    if not password:
+        words = "The parameter MasterUserPassword must be provided and must not be blank."
+        yield "InvalidParameterValue", words
+    elif not 8 <= len(password) <= 128 or not _PASSWORD.fullmatch(password):
+        words = (
+            "The parameter MasterUserPassword is not a valid password. It has 8 to 128 characters; only "
+            "printable ASCII characters besides '/', '@', '\"', ' ' may be used."
+        )
+        yield "InvalidParameterValue", words
+
+
+def _keys(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del endpoint
+    if inputs.get("kmsKeyId") is not None and not inputs.get("storageEncrypted"):
+        words = "You can't specify KmsKeyId when StorageEncrypted is false."
+        yield "InvalidParameterCombination", words
+    for name in ("kmsKeyId", "masterUserSecretKmsKeyId", "performanceInsightsKmsKeyId"):
+        key = inputs.get(name)
+        if key is not None and registry.get(KEY, str(key).rpartition("/")[2]) is None:
+            words = (
+                f"The specified KMS key [{key}] does not exist, is not enabled or you do not have "
+                "permissions to access it."
+            )
+            yield "KMSKeyNotAccessibleFault", words
+
+
+def _network(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del endpoint
+    name = given(inputs, "dbSubnetGroupName", "default")
+    group = registry.get(SUBNET_GROUP, name)
+    if group is None:
+        yield "DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist."
+    for identifier in inputs.get("vpcSecurityGroupIds") or ():
+        found = registry.get(SECURITY_GROUP, identifier)
+        if found is None:
+            words = f"Invalid security group , groupId= {identifier}, groupName=."
+            yield "InvalidParameterValue", words
+        elif group is not None and found.inputs.get("vpcId") != group.outputs.get("vpcId"):
+            words = (
+                "The DB instance and EC2 security group are in different VPCs. The DB instance is in "
+                f"{group.outputs.get('vpcId')} and the EC2 security group is in {found.inputs.get('vpcId')}"
+            )
+            yield "InvalidParameterCombination", words
+    port = int(given(inputs, "port", DEFAULT_PORT))
+    if not _LOWEST_PORT <= port <= _HIGHEST_PORT:
+        words = f"Invalid database port: {port}. It must be between {_LOWEST_PORT} and {_HIGHEST_PORT}."
+        yield "InvalidParameterValue", words
+
+
+def _group(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del endpoint
+    found = version(inputs)
+    if found is None:
+        return
+    wanted = f"postgres{found[0]}"
+    name = given(inputs, "parameterGroupName", default_group(found[0]))
+    if name == default_group(found[0]):
+        return
+    group = registry.get(PARAMETER_GROUP, name)
+    if group is None:
+        yield "DBParameterGroupNotFound", f"DBParameterGroup not found: {name}"
+    elif group.inputs["family"] != wanted:
+        words = (
+            f"The Parameter Group {name} with DBParameterGroupFamily {group.inputs['family']} can't be used "
+            f"for this instance. Please use a Parameter Group with DBParameterGroupFamily {wanted}"
+        )
+        yield "InvalidParameterCombination", words
+
+
+def _operations(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    del registry
+    retention = int(given(inputs, "backupRetentionPeriod", 1))
+    if not 0 <= retention <= 35:
+        words = f"Invalid backup retention period: {retention}. Must be between 0 and 35"
+        yield "InvalidParameterValue", words
+    authority = given(inputs, "caCertIdentifier", next(iter(KINDS)))
+    if authority not in KINDS:
+        yield "CertificateNotFound", f"CA certificate {authority} not found (RDS has {', '.join(KINDS)})"
+    for log in inputs.get("enabledCloudwatchLogsExports") or ():
+        if log not in LOGS:
+            words = f"You cannot use the log types '{log}' with engine version postgres."
+            yield "InvalidParameterCombination", words
+    if int(given(inputs, "monitoringInterval", 0)):
+        yield from _monitoring(inputs, endpoint)
+
+
+def _monitoring(inputs: Properties, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+    role = inputs.get("monitoringRoleArn")
+    if role is None:
+        yield (
+            "InvalidParameterCombination",
+            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
+        )
+        return
+    try:
+        found = endpoint.client("iam").get_role(RoleName=str(role).rpartition("/")[2])["Role"]
+        trusted = trusts_service(_document(found["AssumeRolePolicyDocument"]), "monitoring.rds.amazonaws.com")
+    except ClientError:
+        trusted = False
+    if not trusted:
+        words = (
+            "IAM role ARN value is invalid or does not include the required permissions for: "
+            "ENHANCED_MONITORING"
+        )
+        yield "InvalidParameterValue", words
+
+
+def _document(document: object) -> str:
+    # boto3 decodes what IAM sends percent-encoded.
+    return document if isinstance(document, str) else json.dumps(document)

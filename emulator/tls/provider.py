@@ -1,0 +1,382 @@
+"""Stand-in for pulumi-tls: keys, requests and certificates, with its defaults, refusals and renewal.
+
+Measured with the provider of SDK 5.6.2. What that does not emit is not emitted here, and what it checks
+late is checked late here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from emulator.core.properties import UNKNOWN
+from emulator.core.provider import Provider
+from emulator.core.resource_type import (
+    Call,
+    Diff,
+    Failure,
+    Properties,
+    ResourceType,
+    State,
+)
+from emulator.tls.certificates import (
+    ALLOWED_USES,
+    CertificateRequest,
+    alternative_names,
+    create_request,
+    issued,
+    parse_authority,
+    parse_request,
+    self_signed,
+    subject_name,
+)
+from emulator.tls.keys import (
+    ALGORITHMS,
+    CURVES,
+    algorithm_of,
+    generate_private_key,
+    openssh_forms,
+    parse_private_key,
+    private_pem,
+    private_pem_pkcs8,
+    public_pem,
+)
+
+Clock = Callable[[], datetime]
+
+
+def current_time() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+class TlsProvider(Provider):
+    """All resource types of pulumi-tls.
+
+    Args:
+        clock: Source of the time for validity and renewal.
+    """
+
+    def __init__(self, clock: Clock = current_time) -> None:
+        """See the class."""
+        super().__init__(
+            "tls",
+            [PrivateKeyType(), CertRequestType(), SelfSignedCertType(clock), LocallySignedCertType(clock)],
+        )
+
+
+class PrivateKeyType(ResourceType):
+    """`tls.PrivateKey`: every change makes a new key."""
+
+    token = "tls:index/privateKey:PrivateKey"
+    replace_on = frozenset({"algorithm", "ecdsaCurve", "rsaBits"})
+    secret_outputs = frozenset({"privateKeyPem", "privateKeyPemPkcs8", "privateKeyOpenssh"})
+
+    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+        """Algorithm and curve must be known ones."""
+        del call, olds
+        return inputs, [
+            *_one_of("algorithm", inputs.get("algorithm"), ALGORITHMS),
+            *_one_of("ecdsaCurve", inputs.get("ecdsaCurve", "P224"), tuple(CURVES)),
+        ]
+
+    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+        """Generates; in a preview all but the arguments is unknown."""
+        given = {
+            "algorithm": inputs["algorithm"],
+            "ecdsaCurve": inputs.get("ecdsaCurve", "P224"),
+            "rsaBits": inputs.get("rsaBits", 2048),
+        }
+        if call.preview:
+            computed = (
+                "publicKeyPem",
+                "publicKeyOpenssh",
+                "publicKeyFingerprintMd5",
+                "publicKeyFingerprintSha256",
+                *self.secret_outputs,
+            )
+            return "", {**given, **dict.fromkeys(computed, UNKNOWN)}
+        key = generate_private_key(given["algorithm"], curve=given["ecdsaCurve"], bits=given["rsaBits"])
+        public = public_pem(key)
+        return _identifier(public), {
+            **given,
+            "privateKeyPem": private_pem(key),
+            "privateKeyPemPkcs8": private_pem_pkcs8(key),
+            "publicKeyPem": public,
+            **openssh_forms(key),
+        }
+
+
+class _SignedByKey(ResourceType):
+    """What is signed with a key that is given either plainly or write-only with a version."""
+
+    key_property = "privateKeyPem"
+
+    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+        """Exactly one of the two forms of the key, and a version with the write-only one."""
+        del call, olds
+        name, write_only, version = self._key_names()
+        failures = []
+        if (name in inputs) == (write_only in inputs):
+            failures.append(
+                Failure(
+                    name, f"Invalid Attribute Combination: exactly one of {name} and {write_only} must be set"
+                )
+            )
+        if write_only in inputs and version not in inputs:
+            failures.append(
+                Failure(version, f"Invalid Attribute Combination: {write_only} requires {version}")
+            )
+        return inputs, failures
+
+    def diff(
+        self,
+        call: Call,
+        resource_id: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        inputs: Properties,
+    ) -> Diff:
+        """As by default, but a changed write-only key does not count: only its version does."""
+        write_only = self._key_names()[1]
+        difference = super().diff(call, resource_id, old_inputs, old_outputs, inputs)
+        if write_only in old_inputs and write_only in inputs:
+            return Diff(
+                changes=[name for name in difference.changes if name != write_only],
+                replaces=difference.replaces,
+            )
+        return difference
+
+    def _key_names(self) -> tuple[str, str, str]:
+        return self.key_property, f"{self.key_property}Wo", f"{self.key_property}WoVersion"
+
+    def _key_text(self, inputs: Properties) -> str:
+        name, write_only, _ = self._key_names()
+        return inputs.get(name) or inputs[write_only]
+
+    def _outputs(self, inputs: Properties) -> dict[str, Any]:
+        write_only = self._key_names()[1]
+        return {name: value for name, value in inputs.items() if name != write_only}
+
+
+class CertRequestType(_SignedByKey):
+    """`tls.CertRequest`: every change makes a new request."""
+
+    token = "tls:index/certRequest:CertRequest"
+    replace_on = frozenset(
+        {"dnsNames", "ipAddresses", "uris", "subject", "privateKeyPem", "privateKeyPemWoVersion"}
+    )
+    secret_outputs = frozenset({"privateKeyPem"})
+
+    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+        """Signs the request."""
+        if call.preview:
+            return "", {**self._outputs(inputs), "certRequestPem": UNKNOWN, "keyAlgorithm": UNKNOWN}
+        key = parse_private_key(self._key_text(inputs))
+        pem = create_request(subject_name(inputs.get("subject") or {}), _names(inputs), key)
+        return _identifier(pem), {
+            **self._outputs(inputs),
+            "certRequestPem": pem,
+            "keyAlgorithm": algorithm_of(key),
+        }
+
+
+class _CertificateType(_SignedByKey):
+    """Validity, uses and renewal, which both kinds of certificates share."""
+
+    algorithm_property = "keyAlgorithm"
+    defaults: Mapping[str, Any] = {
+        "earlyRenewalHours": 0,
+        "isCaCertificate": False,
+        "setSubjectKeyId": False,
+    }
+
+    def __init__(self, clock: Clock) -> None:
+        """See the class."""
+        self._clock = clock
+
+    @abstractmethod
+    def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
+        """The certificate and the algorithm of the key that signed it."""
+
+    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+        """Uses must be known ones and numbers in range; the rest shows at creation."""
+        checked, failures = super().check(call, inputs, olds)
+        uses = inputs.get("allowedUses")
+        unknown = [
+            failure
+            for index, use in enumerate(uses if isinstance(uses, list) else [])
+            for failure in _one_of(f"allowedUses[{index}]", use, ALLOWED_USES)
+        ]
+        least = {"validityPeriodHours": 0, "earlyRenewalHours": 0, "maxPathLength": -1}
+        small = [
+            Failure(name, f"Invalid Attribute Value: must be at least {minimum}, got: {inputs[name]}")
+            for name, minimum in least.items()
+            if isinstance(inputs.get(name), int) and inputs[name] < minimum
+        ]
+        return checked, [*failures, *unknown, *small]
+
+    def diff(
+        self,
+        call: Call,
+        resource_id: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        inputs: Properties,
+    ) -> Diff:
+        """Replaces inside the window of early renewal too, without a refresh."""
+        difference = super().diff(call, resource_id, old_inputs, old_outputs, inputs)
+        early = inputs.get("earlyRenewalHours", 0)
+        if early is UNKNOWN or not self._ready(old_outputs, early):
+            return difference
+        return Diff(
+            changes=sorted({*difference.changes, "readyForRenewal"}),
+            replaces=sorted({*difference.replaces, "readyForRenewal"}),
+        )
+
+    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+        """Signs; id is the serial number in decimal."""
+        outputs = {**self.defaults, **self._outputs(inputs), "readyForRenewal": False}
+        if call.preview:
+            computed = ("certPem", "validityStartTime", "validityEndTime", self.algorithm_property)
+            return "", {**outputs, **dict.fromkeys(computed, UNKNOWN)}
+        certificate, algorithm = self.sign(inputs, self._clock())
+        return str(certificate.serial_number), {
+            **outputs,
+            "certPem": certificate.public_bytes(Encoding.PEM).decode(),
+            "validityStartTime": _rfc3339(certificate.not_valid_before_utc),
+            "validityEndTime": _rfc3339(certificate.not_valid_after_utc),
+            self.algorithm_property: algorithm,
+        }
+
+    def update(
+        self,
+        call: Call,
+        resource_id: str,
+        old_inputs: Properties,
+        old_outputs: Properties,
+        inputs: Properties,
+    ) -> Properties:
+        """Takes the new settings over; the certificate stays, whatever `maxPathLength` says now."""
+        del call, resource_id, old_inputs
+        return {**old_outputs, **self.defaults, **self._outputs(inputs)}
+
+    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+        """State, with `readyForRenewal` set inside the window."""
+        del call
+        ready = self._ready(outputs, outputs.get("earlyRenewalHours", 0)) or outputs.get(
+            "readyForRenewal", False
+        )
+        return State(id=resource_id, inputs=inputs, outputs={**outputs, "readyForRenewal": ready})
+
+    def _ready(self, outputs: Properties, early_renewal_hours: int) -> bool:
+        end = outputs.get("validityEndTime")
+        if not isinstance(end, str):
+            return False
+        return self._clock() >= datetime.fromisoformat(end) - timedelta(hours=early_renewal_hours)
+
+
+class SelfSignedCertType(_CertificateType):
+    """`tls.SelfSignedCert`."""
+
+    token = "tls:index/selfSignedCert:SelfSignedCert"
+    replace_on = frozenset(
+        {
+            "allowedUses",
+            "dnsNames",
+            "ipAddresses",
+            "uris",
+            "isCaCertificate",
+            "privateKeyPem",
+            "privateKeyPemWoVersion",
+            "setAuthorityKeyId",
+            "setSubjectKeyId",
+            "subject",
+            "validityPeriodHours",
+        }
+    )
+    secret_outputs = frozenset({"privateKeyPem"})
+    defaults: Mapping[str, Any] = {**_CertificateType.defaults, "setAuthorityKeyId": False}
+
+    def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
+        """Signs with its own key."""
+        key = parse_private_key(self._key_text(inputs))
+        request = CertificateRequest(
+            subject=subject_name(inputs.get("subject") or {}),
+            alternative_names=_names(inputs),
+            public_key=key.public_key(),
+            **_common(inputs, now),
+        )
+        with_authority_key_id = inputs.get("setAuthorityKeyId", False)
+        return self_signed(request, key, with_authority_key_id=with_authority_key_id), algorithm_of(key)
+
+
+class LocallySignedCertType(_CertificateType):
+    """`tls.LocallySignedCert`: subject and names come from the request."""
+
+    token = "tls:index/locallySignedCert:LocallySignedCert"
+    key_property = "caPrivateKeyPem"
+    algorithm_property = "caKeyAlgorithm"
+    replace_on = frozenset(
+        {
+            "allowedUses",
+            "caCertPem",
+            "caPrivateKeyPem",
+            "caPrivateKeyPemWoVersion",
+            "certRequestPem",
+            "isCaCertificate",
+            "setSubjectKeyId",
+            "validityPeriodHours",
+        }
+    )
+    secret_outputs = frozenset({"caPrivateKeyPem"})
+
+    def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
+        """Signs with the authority's key."""
+        subject, names, public_key = parse_request(inputs["certRequestPem"])
+        key = parse_private_key(self._key_text(inputs), whose="CA private key")
+        authority = parse_authority(inputs["caCertPem"])
+        request = CertificateRequest(
+            subject=subject, alternative_names=names, public_key=public_key, **_common(inputs, now)
+        )
+        return issued(request, authority, key), algorithm_of(key)
+
+
+def _common(inputs: Properties, now: datetime) -> dict[str, Any]:
+    begin = now.replace(microsecond=0)
+    return {
+        "uses": inputs.get("allowedUses") or [],
+        "authority": inputs.get("isCaCertificate", False),
+        "path_length": inputs.get("maxPathLength", -1),
+        "with_subject_key_id": inputs.get("setSubjectKeyId", False),
+        "not_before": begin,
+        "not_after": begin + timedelta(hours=inputs["validityPeriodHours"]),
+    }
+
+
+def _names(inputs: Properties) -> list[x509.GeneralName]:
+    return alternative_names(
+        inputs.get("dnsNames") or [], inputs.get("ipAddresses") or [], inputs.get("uris") or []
+    )
+
+
+def _one_of(name: str, value: Any, allowed: Sequence[str]) -> list[Failure]:
+    if value is UNKNOWN or value in allowed:
+        return []
+    return [
+        Failure(name, f"Invalid Attribute Value Match: must be one of: {', '.join(allowed)}; got: {value!r}")
+    ]
+
+
+def _identifier(text: str) -> str:
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

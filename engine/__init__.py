@@ -1,0 +1,1 @@
+"""The Pulumi engine: getting it, caching it and running it."""

@@ -1,0 +1,22 @@
+"""`python -m engine`: make sure that there is an engine, and print the folder of its programs."""
+
+from __future__ import annotations
+
+import typer
+
+from engine.errors import expected_errors
+from engine.installation import ensure
+from engine.progress import Progress
+
+app = typer.Typer(name="engine", add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def engine() -> None:
+    """Make sure that there is an engine, and print the folder of its programs."""
+    with expected_errors():
+        typer.echo(ensure(Progress()).folder)
+
+
+if __name__ == "__main__":
+    app()

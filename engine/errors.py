@@ -1,0 +1,30 @@
+"""Errors that a command shows without a traceback."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+
+class CommandError(Exception):
+    """Something outside the code is wrong; the text says what, where, and what to do."""
+
+
+@contextmanager
+def expected_errors() -> Iterator[None]:
+    """End a command with the text of its `CommandError` and status 1, without a traceback."""
+    try:
+        yield
+    except CommandError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except BrokenPipeError:
+        # Whoever read our output has enough of it; Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(0) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

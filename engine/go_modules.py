@@ -1,0 +1,185 @@
+"""The engine built from Go modules, pinned in `tools/pulumi`, where nothing else can be had.
+
+Two programs and two scripts. Everything Go writes (modules, build cache, settings, temporary
+files) stays below the target while the build runs, so that a build that was interrupted goes on
+where it stopped, and nothing of it is left elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from engine.progress import Step
+
+MODULES = Path(__file__).parent.parent / "tools" / "pulumi"
+MINIMUM_GO = (1, 25, 11)
+MINIMUM_GO_TEXT = "1.25.11"
+# Modules 1.7 GB, build cache 1.8 GB, programs 0.2 GB.
+NEEDED_BYTES = 4_000_000_000
+ENGINE_PACKAGE = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
+LANGUAGE_PACKAGE = "github.com/pulumi/pulumi/sdk/python/cmd/pulumi-language-python/v3"
+SDK_MODULE = "github.com/pulumi/pulumi/sdk/v3"
+VERSION_VARIABLE = f"{SDK_MODULE}/go/common/version.Version"
+SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resource-pulumi-python")
+
+
+class BuildError(Exception):
+    """Go is missing, too old, or failed; the text says which and how."""
+
+
+def go_environment(target: Path, inherited: dict[str, str]) -> dict[str, str]:
+    """The environment of Go's commands: caches below `target`, the user's proxies as they are."""
+    configuration = Path(inherited.get("XDG_CONFIG_HOME") or Path(inherited.get("HOME", "/")) / ".config")
+    return {
+        **inherited,
+        # Settings made with `go env -w` hold, while Go's telemetry goes where it is removed again.
+        "GOENV": inherited.get("GOENV") or str(configuration / "go" / "env"),
+        "XDG_CONFIG_HOME": str(target / "configuration"),
+        "GOPATH": str(target / "path"),
+        "GOMODCACHE": str(target / "modules"),
+        "GOCACHE": str(target / "build"),
+        "GOTMPDIR": str(target / "temporary"),
+        # A toolchain that is fetched in passing, a vendor folder or a workspace would not be what is pinned.
+        "GOTOOLCHAIN": "local",
+        "GOFLAGS": "-modcacherw",
+        "GOWORK": "off",
+        "GO111MODULE": "on",
+    }
+
+
+def go_problem(version_line: str) -> str | None:
+    """What is wrong with the Go that answered `go version` like this; None when it will do."""
+    match = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", version_line)
+    if match is None:
+        return f"`go version` answers {version_line.strip()!r}, which names no release"
+    if (int(match[1]), int(match[2]), int(match[3] or 0)) < MINIMUM_GO:
+        return f"Go {match[0][2:]} is too old: >= {MINIMUM_GO_TEXT} is needed"
+    return None
+
+
+def _progress(line: str) -> str | None:
+    """What a line of Go's output says is going on; None for anything else."""
+    match = re.match(r"go: downloading (\S+) (\S+)", line)
+    if match:
+        return f"downloading {match[1]} {match[2]}"
+    if re.fullmatch(r"[\w./~+-]+", line):
+        return f"compiling {line}"
+    return None
+
+
+def _run(arguments: list[str], folder: Path, environment: dict[str, str], step: Step) -> None:
+    """Run Go, showing what it is at.
+
+    Raises:
+        BuildError: it failed; the text has its own last words.
+    """
+    complaints: list[str] = []
+    process = subprocess.Popen(
+        arguments,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    with process:
+        for line in process.stderr or ():
+            detail = _progress(line.strip())
+            if detail:
+                step.detail = detail
+            else:
+                complaints.append(line.rstrip())
+    if process.returncode != 0:
+        raise BuildError(
+            f"`{' '.join(arguments[:2])}` in {folder} ended with status {process.returncode}: "
+            + " / ".join(complaints[-5:])
+        )
+
+
+def _module_folder(go: str, folder: Path, environment: dict[str, str]) -> Path:
+    answer = subprocess.run(
+        [go, "mod", "download", "-json", SDK_MODULE],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    try:
+        return Path(json.loads(answer.stdout)["Dir"])
+    except (ValueError, KeyError) as error:
+        raise BuildError(f"{SDK_MODULE} cannot be had: {answer.stderr.strip() or answer.stdout}") from error
+
+
+def _remove_caches(target: Path) -> Iterator[None]:
+    for name in ("modules", "build", "path", "temporary", "configuration"):
+        shutil.rmtree(target / name, ignore_errors=True)
+        yield
+
+
+def build(target: Path, version: str, step: Step) -> None:
+    """Build engine `version` and its Python language host to `target`/bin.
+
+    Raises:
+        BuildError: see the class.
+        OSError: `target` cannot be written.
+    """
+    go = shutil.which("go")
+    if go is None:
+        raise BuildError("there is no `go` on PATH")
+    environment = go_environment(target, dict(os.environ))
+    for name in ("bin", "temporary", "configuration"):
+        (target / name).mkdir(parents=True, exist_ok=True)
+    try:
+        answer = subprocess.run(
+            [go, "version"],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise BuildError(f"`{go} version` fails: {error}") from error
+    problem = go_problem(answer.stdout)
+    if problem:
+        raise BuildError(f"{problem} ({go})")
+    missing = NEEDED_BYTES - shutil.disk_usage(target).free
+    if missing > 0 and not (target / "build").exists():
+        raise BuildError(
+            f"{target} needs {NEEDED_BYTES >> 30} GiB while it builds; {missing >> 20} MiB more must be free"
+        )
+    step.say(
+        "engine: building from Go modules, about 5 minutes on 2 cores the first time "
+        "(needs 4 GB while it runs, keeps 0.2 GB)"
+    )
+    programs = (
+        ("engine", ENGINE_PACKAGE, "pulumi", f"-s -w -X {VERSION_VARIABLE}=v{version}"),
+        ("language", LANGUAGE_PACKAGE, "pulumi-language-python", "-s -w"),
+    )
+    for module, package, name, flags in programs:
+        step.detail = f"reading the modules of {name}"
+        output = str(target / "bin" / name)
+        _run(
+            [go, "build", "-mod=readonly", "-v", "-ldflags", flags, "-o", output, package],
+            MODULES / module,
+            environment,
+            step,
+        )
+    sources = _module_folder(go, MODULES / "engine", environment)
+    for script in SCRIPTS:
+        copy = target / "bin" / Path(script).name
+        shutil.copyfile(sources / script, copy)
+        copy.chmod(0o755)
+    # The caches are ten times the size of what was made; nothing needs them again.
+    for _ in _remove_caches(target):
+        step.detail = "removing Go's caches"

@@ -1,0 +1,231 @@
+"""One stack in the engine, with everything the engine keeps of its own in one folder."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine import processes
+from engine.checkpoint import Checkpoint
+from engine.errors import CommandError
+from engine.events import Account, EventLog, plain
+from engine.installation import Engine
+from engine.project import PROJECT
+from runtime.files import replace_file
+
+POLL_SECONDS = 0.1
+STOPPING_SECONDS = 60
+# Credentials and endpoints of the user's own AWS must not reach a program that runs on loopback.
+FOREIGN = ("AWS_", "PULUMI_")
+
+
+class EngineCommandError(CommandError):
+    """A short command of the engine failed; the text has its own words."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How a run of the engine ended.
+
+    Attributes:
+        status: Its exit status, negative for a signal.
+        causes: Why, where it is not 0.
+    """
+
+    status: int
+    causes: Sequence[str] = ()
+
+    def words(self) -> str:
+        """The causes, one per line."""
+        return "\n".join(f"error: {cause.removeprefix('error: ')}" for cause in self.causes)
+
+
+class EngineSession:
+    """Runs the engine on one stack.
+
+    Args:
+        engine: The engine.
+        stack: Name of the stack.
+        project: Folder of the program.
+        root: What marks processes as ours, see `processes`.
+        part: The same.
+        folder: Where home, backend and passphrase lie.
+        log: What the engine prints goes here.
+        providers: Port of the stand-in for each package.
+        aws: Environment of the operator on the sandbox's AWS.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        stack: str,
+        project: Path,
+        root: Path,
+        part: str,
+        folder: Path,
+        log: Path,
+        providers: Mapping[str, int],
+        aws: Mapping[str, str],
+    ) -> None:
+        """See the class."""
+        self._engine = engine
+        self._project = project
+        self._log = log
+        self.stack = stack
+        self.folder = folder
+        self.checkpoint = Checkpoint(backend=folder / "backend", project=PROJECT, stack=stack)
+        own = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        self._environment = {
+            **processes.marked_environment(root, part, own),
+            **aws,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "PATH": engine.search_path(os.environ.get("PATH", os.defpath)),
+            "PULUMI_HOME": str(folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
+            "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
+            "PULUMI_SKIP_UPDATE_CHECK": "1",
+            # Every provider is attached; without this the engine looks for plugins to download.
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # The event log is behind this switch; the Automation API uses both.
+            "PULUMI_DEBUG_COMMANDS": "1",
+            "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in providers.items()),
+            **_bytecode(),
+        }
+
+    @property
+    def passphrase_file(self) -> Path:
+        """The passphrase of the stack's secrets."""
+        return self.folder / "passphrase"
+
+    def prepare(self) -> None:
+        """Make the folders and the passphrase, where there are none."""
+        for folder in (self.folder, self.folder / "backend"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        if not self.passphrase_file.exists():
+            replace_file(self.passphrase_file, secrets.token_urlsafe(32) + "\n")
+
+    def make_stack(self) -> str | None:
+        """Make the stack if there is none; the salt that its stack file must carry, None where it has none.
+
+        Raises:
+            EngineCommandError: the engine does not make it.
+        """
+        if not self.checkpoint.exists():
+            # `stack init` rewrites the stack file that it finds, so it gets a project without one.
+            folder = self.folder / "project"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            (folder / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
+            self.command("stack", "init", self.stack, folder=folder)
+        return self.checkpoint.salt()
+
+    def command(self, *arguments: str, folder: Path | None = None) -> str:
+        """Run a short command of the engine; what it prints.
+
+        Raises:
+            EngineCommandError: it fails.
+        """
+        answer = subprocess.run(
+            [self._engine.command, *arguments, "--non-interactive", "--color", "never"],
+            cwd=folder or self._project,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        if answer.returncode != 0:
+            raise EngineCommandError(
+                f"`pulumi {' '.join(arguments[:2])}` ended with status {answer.returncode}: "
+                f"{plain(answer.stderr) or plain(answer.stdout)}"
+            )
+        return answer.stdout
+
+    def run(
+        self, *arguments: str, configuration: Path, account: Account, interrupted: Callable[[], None]
+    ) -> Ended:
+        """Run the program, and show what the engine is at.
+
+        Args:
+            arguments: The command, such as `up`, and its options.
+            configuration: The stack file.
+            account: Takes in what happens.
+            interrupted: Called on Ctrl-C, before the engine's end is waited for.
+        """
+        events = self.folder / "events"
+        events.unlink(missing_ok=True)
+        account.step.detail = "the engine and the program are starting"
+        log = EventLog(events)
+        with self._log.open("a") as output:
+            self._log.chmod(0o600)
+            output.write(f"\n{time.strftime('%Y-%m-%dT%H:%M:%S%z')} pulumi {arguments[0]}\n")
+            output.flush()
+            start = self._log.stat().st_size
+            process = subprocess.Popen(
+                [
+                    *(self._engine.command, *arguments, "--non-interactive", "--stack", self.stack),
+                    *("--config-file", str(configuration), "--event-log", str(events)),
+                    *("--suppress-outputs", "--color", "never"),
+                ],
+                cwd=self._project,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+            try:
+                _follow(process, log, account, interrupted)
+            finally:
+                events.unlink(missing_ok=True)
+        return Ended(
+            status=process.returncode,
+            causes=self._causes(process.returncode, account, start) if process.returncode else (),
+        )
+
+    def _causes(self, status: int, account: Account, start: int) -> list[str]:
+        causes = account.causes()
+        if not causes:
+            with self._log.open("rb") as log:
+                log.seek(start)
+                said = log.read().decode(errors="replace").strip().splitlines()
+            causes = [line for line in said if line.startswith("error:")] or said[-5:]
+        if status < 0:
+            causes = [*causes, f"the engine was ended by signal {-status}"]
+        return causes
+
+
+def _follow(
+    process: subprocess.Popen[bytes], log: EventLog, account: Account, interrupted: Callable[[], None]
+) -> None:
+    """Show the engine's events until it ends; on Ctrl-C give it the time to end in order."""
+    try:
+        while process.poll() is None:
+            for event in log.read():
+                account.take(event)
+            time.sleep(POLL_SECONDS)
+        for event in log.read():
+            account.take(event)
+    except KeyboardInterrupt:
+        # The terminal has sent the interrupt to the engine as well.
+        interrupted()
+        try:
+            process.wait(STOPPING_SECONDS)
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        raise
+
+
+def _bytecode() -> dict[str, str]:
+    """Compiled Python goes where `make` says, or else nowhere: never into the checkout."""
+    return {} if os.environ.get("PYTHONPYCACHEPREFIX") else {"PYTHONDONTWRITEBYTECODE": "1"}

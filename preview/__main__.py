@@ -1,0 +1,67 @@
+"""`python -m preview`: what a stack file would deploy, and what the policies say of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from engine.errors import CommandError, expected_errors
+from engine.installation import ensure
+from engine.progress import Progress
+from preview.markdown import markdown
+from preview.preview import default_policy_pack, preview, stack_file_of
+from preview.report import as_document, show
+from preview.sarif import sarif
+
+app = typer.Typer(name="preview", add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def preview_command(
+    *,
+    stack: Annotated[str, typer.Option("--stack", help="Name of the stack.", metavar="NAME")],
+    stack_file: Annotated[
+        Path | None,
+        typer.Option("--stack-file", help="Stack file instead of stacks/Pulumi.NAME.yaml.", metavar="FILE"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    policy_pack: Annotated[
+        Path | None,
+        typer.Option("--policy-pack", help="Policies instead of those in policy/.", metavar="DIRECTORY"),
+    ] = None,
+    no_policy: Annotated[bool, typer.Option("--no-policy", help="Run no policies.")] = False,
+    sarif_file: Annotated[
+        Path | None,
+        typer.Option("--sarif", help="Write the findings as SARIF 2.1.0, too.", metavar="FILE"),
+    ] = None,
+    markdown_file: Annotated[
+        Path | None,
+        typer.Option("--markdown", help="Add a summary in Markdown to a file, too.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Show what would be deployed of a stack file, without AWS; status 1 when it or a policy forbids that."""
+    with expected_errors():
+        file = stack_file_of(stack, stack_file)
+        pack = None if no_policy else policy_pack or default_policy_pack()
+        progress = Progress()
+        found = preview(stack, file, pack, ensure(progress), progress)
+        if sarif_file is not None:
+            sarif_file.write_text(json.dumps(sarif(found), indent=2) + "\n", encoding="utf-8")
+        if markdown_file is not None:
+            # A workflow's summary takes what each stack adds to it.
+            with markdown_file.open("a", encoding="utf-8") as summary:
+                summary.write(markdown(found))
+        if as_json:
+            typer.echo(json.dumps(as_document(found), indent=2))
+        else:
+            show(found, Console(highlight=False, soft_wrap=True))
+        if problems := found.problems():
+            raise CommandError("\nerror: ".join(["The preview failed.", *problems]))
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,1 @@
+"""What the programs that we ship to AWS share. Standard library only."""

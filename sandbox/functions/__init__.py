@@ -1,5 +1,0 @@
-"""Stand-ins for Lambda functions: each call runs the shipped artifact in a process of its own."""
-
-from sandbox.functions.functions import Functions
-
-__all__ = ["Functions"]

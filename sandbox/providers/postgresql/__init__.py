@@ -1,5 +1,0 @@
-"""Stand-in for pulumi-postgresql: the same resources by psycopg on the real server."""
-
-from sandbox.providers.postgresql.provider import PostgresqlProvider
-
-__all__ = ["PostgresqlProvider"]

@@ -1,0 +1,158 @@
+"""The gateway's artifact: one file per platform, the same bytes from the same input, and it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from components.gateway import artifact as artifacts
+from components.gateway import dependencies
+from components.gateway.artifact import ApplicationSourceError, gateway_artifact
+from components.gateway.dependencies import DEBIAN_13, DependenciesError, Platform, this_platform
+
+PROJECT = Path(__file__).resolve().parents[3]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("artifacts")
+
+
+@pytest.fixture(scope="module")
+def artifact(cache) -> artifacts.GatewayArtifact:
+    return gateway_artifact(this_platform(), cache=cache)
+
+
+def test_the_file_has_the_sha256_that_is_said(artifact) -> None:
+    assert hashlib.sha256(artifact.path.read_bytes()).hexdigest() == artifact.sha256
+
+
+def test_the_same_input_gives_the_same_bytes(artifact, tmp_path) -> None:
+    again = gateway_artifact(this_platform(), cache=tmp_path)
+    assert again.path.read_bytes() == artifact.path.read_bytes()
+
+
+def test_what_is_made_already_is_not_made_again(artifact, cache, monkeypatch) -> None:
+    def fail(*_: object) -> dict[str, bytes]:
+        raise AssertionError("dependencies were gathered again")
+
+    monkeypatch.setattr(artifacts, "dependency_files", fail)
+    assert gateway_artifact(this_platform(), cache=cache) == artifact
+
+
+def test_it_needs_nothing_that_is_not_in_it(artifact, tmp_path) -> None:
+    with zipfile.ZipFile(artifact.path) as archive:
+        archive.extractall(tmp_path)
+    modules = (
+        "gateway.document, gateway.machine, pgpasswordless.tokens, psycopg, psycopg_pool, uvicorn, uvloop"
+    )
+    script = (
+        f"import {modules}, httptools, starlette, prometheus_client, boto3, sys\n"
+        "boto3.Session().client('rds', region_name='eu-central-1')\n"
+        "print({module.__file__.startswith(sys.argv[1]) for module in (gateway, psycopg, uvloop, boto3)})"
+    )
+    # -S: without this, what is installed beside the interpreter would help out.
+    said = subprocess.run(
+        [sys.executable, "-S", "-P", "-c", script, str(tmp_path)],
+        env={"PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (said.stdout.strip(), said.stderr) == ("{True}", "")
+
+
+def test_it_holds_nothing_that_depends_on_the_installer(artifact) -> None:
+    names = zipfile.ZipFile(artifact.path).namelist()
+    assert not [name for name in names if name.endswith((".pyc", "RECORD", "INSTALLER", "direct_url.json"))]
+    assert not [name for name in names if name.startswith(("bin/", "../", "/"))]
+    assert "gateway/document.py" in names
+    assert not [name for name in names if name.startswith(("components/", "sandbox/", "postgres/"))]
+
+
+def test_its_versions_are_those_that_the_tests_run_with() -> None:
+    ours = dependencies.pinned((PROJECT / "requirements-gateway.txt").read_text())
+    tested = dependencies.pinned((PROJECT / "requirements-dev.txt").read_text())
+    assert ours == {name: tested[name] for name in ours}
+    assert {"psycopg", "psycopg-binary", "psycopg-pool", "uvloop", "starlette", "cryptography"} <= ours.keys()
+    assert "tzdata" not in ours
+
+
+def test_another_version_than_the_locks_is_refused(tmp_path) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text("starlette==0.0.1 \\\n    --hash=sha256:00\n")
+    with pytest.raises(DependenciesError, match=r"starlette .* is installed, and .* asks for 0\.0\.1"):
+        dependencies.dependency_files(this_platform(), tmp_path, lock)
+
+
+def test_wheels_that_cannot_be_had_are_an_error_in_pips_words(tmp_path) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text("not a requirement at all\n")
+    other = Platform(python="3.12" if this_platform().python != "3.12" else "3.13", machine="aarch64")
+    with pytest.raises(DependenciesError, match=f"for {other} cannot be fetched: .*nvalid requirement"):
+        dependencies.dependency_files(other, tmp_path, lock)
+    assert not list(tmp_path.glob("wheels/cpython*"))
+
+
+def test_debian_13_has_its_own_interpreter_on_both_processors() -> None:
+    assert [str(platform) for platform in DEBIAN_13.values()] == [
+        "cpython-3.13-x86_64",
+        "cpython-3.13-aarch64",
+    ]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("architecture", sorted(DEBIAN_13))
+def test_debians_artifacts_hold_code_for_its_processor(architecture, tmp_path) -> None:
+    platform = DEBIAN_13[architecture]
+    made = gateway_artifact(platform, cache=tmp_path)
+    names = zipfile.ZipFile(made.path).namelist()
+    compiled = [name for name in names if name.endswith(f"-{platform.machine}-linux-gnu.so")]
+    assert {name.split("/")[0] for name in compiled} >= {"uvloop", "httptools", "psycopg_binary"}
+    other = "x86_64" if platform.machine == "aarch64" else "aarch64"
+    assert not [name for name in names if other in name and name.endswith(".so")]
+    assert gateway_artifact(platform, cache=tmp_path / "again").sha256 == made.sha256
+
+
+class TestApplicationOfTheUsersOwn:
+    def test_it_lies_beside_ours(self, tmp_path, cache) -> None:
+        source = tmp_path / "source"
+        (source / "shop" / "__pycache__").mkdir(parents=True)
+        (source / "shop" / "web.py").write_text("application = None\n")
+        (source / "shop" / "__pycache__" / "web.pyc").write_bytes(b"x")
+        (source / ".env").write_text("x")
+        made = gateway_artifact(this_platform(), application_source=source, cache=cache)
+        names = zipfile.ZipFile(made.path).namelist()
+        assert "shop/web.py" in names
+        assert not [name for name in names if ".env" in name or "__pycache__" in name]
+        assert any(name.startswith("botocore/data/dynamodb/") for name in names)
+
+    @pytest.mark.parametrize("name", ["gateway", "psycopg", "pgpasswordless"])
+    def test_a_package_of_a_name_that_is_taken_is_refused(self, tmp_path, cache, name) -> None:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own.py").write_text("")
+        with pytest.raises(ApplicationSourceError, match=f"holds {name}, and so does the gateway itself"):
+            gateway_artifact(this_platform(), application_source=tmp_path, cache=cache)
+
+    def test_a_folder_that_is_not_there_or_empty_is_refused(self, tmp_path, cache) -> None:
+        for folder, words in ((tmp_path / "none", "is no folder"), (tmp_path, "is empty")):
+            with pytest.raises(ApplicationSourceError, match=words):
+                gateway_artifact(this_platform(), application_source=folder, cache=cache)
+
+
+def test_old_artifacts_make_room(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(artifacts, "dependency_files", lambda *_: {"a.py": b""})
+    made = []
+    for number in range(6):
+        source = tmp_path / "source"
+        source.mkdir(exist_ok=True)
+        (source / "own.py").write_text(f"NUMBER = {number}\n")
+        made.append(gateway_artifact(this_platform(), application_source=source, cache=tmp_path / "cache"))
+    kept = set((tmp_path / "cache").glob("*.zip"))
+    assert len(kept) == 4
+    assert made[-1].path in kept

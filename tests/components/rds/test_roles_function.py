@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from components.rds.function_artifact import function_artifact
+from functions.roles.event import Event
+from postgres.declaration import Database
+from tests.components.examples import DECLARATION, FUNCTION, OPERATOR, roles_function
+from tests.recording_monitor import ABSENT, Recording, plain, record
+
+FUNCTION_TYPE = "aws:lambda/function:Function"
+RUN = "pulumi-python:dynamic/passwordless-postgres:FunctionRun"
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
+INGRESS = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
+EGRESS = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
+
+
+@functools.cache
+def usual() -> Recording:
+    return record(roles_function)
+
+
+def test_the_function() -> None:
+    recording = usual()
+    made = recording.has_properties(
+        FUNCTION_TYPE,
+        runtime="python3.13",
+        handler="functions.roles.handler.handle",
+        architectures=["arm64"],
+        timeout=300,
+        memorySize=256,
+        s3Key="roles-function.zip",
+        s3ObjectVersion="version-main-roles-program",
+        sourceCodeHash=FUNCTION.source_code_hash,
+        environment=ABSENT,
+        loggingConfig={"logFormat": "JSON", "logGroup": "/passwordless-postgres/test/main-roles"},
+        vpcConfig={
+            "subnetIds": ["subnet-eu-central-1a", "subnet-eu-central-1b"],
+            "securityGroupIds": ["main-roles-function-id"],
+        },
+    )
+    policy = recording.one("aws:iam/rolePolicy:RolePolicy")
+    assert policy.urn in made.request.dependencies
+    recording.has_properties("aws:cloudwatch/logGroup:LogGroup", retentionInDays=90)
+
+
+def test_what_it_runs_is_written_by_the_operator_alone() -> None:
+    item = usual().has_properties(
+        "aws:s3/bucketObjectv2:BucketObjectv2", key="roles-function.zip", contentBase64="YSBmdW5jdGlvbg=="
+    )
+    assert list(item.request.hideDiffs) == ["contentBase64"]
+    policy = json.loads(plain(usual().one("aws:s3/bucketPolicy:BucketPolicy").inputs)["policy"])
+    (guard,) = [each for each in policy["Statement"] if each["Sid"].startswith("NamedWriters")]
+    assert guard["Resource"].endswith("/roles-function.zip")
+    assert guard["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [OPERATOR]}}
+
+
+def test_what_it_may_do() -> None:
+    def allowed(recording: Recording) -> dict[str, Any]:
+        policy = json.loads(plain(recording.one("aws:iam/rolePolicy:RolePolicy").inputs)["policy"])
+        return {each["Sid"]: each["Resource"] for each in policy["Statement"]}
+
+    secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf"
+    user = "dbuser:db-ABCDEFGHIJKLMNOPQRSTUVWXYZ/pgpl_admin"
+    log_group = "arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/test/main-roles:*"
+    usually = {
+        "ReadMasterSecret": secret,
+        "ConnectAsAdministrator": f"arn:aws:rds-db:eu-central-1:123456789012:{user}",
+        "WriteLog": log_group,
+        "LambdaConnectsToVpc": "*",
+    }
+    assert allowed(usual()) == usually
+    key = "arn:aws:kms:eu-central-1:123456789012:key/1"
+    with_key = record(lambda: roles_function(master_secret_key_arn=key))
+    assert allowed(with_key) == {**usually, "DecryptMasterSecret": key}
+
+
+def test_it_reaches_the_server_and_aws_and_nobody_reaches_it() -> None:
+    recording = usual()
+    recording.one(GROUP)
+    recording.has_properties(
+        INGRESS,
+        securityGroupId="sg-server",
+        referencedSecurityGroupId="main-roles-function-id",
+        fromPort=5432,
+        toPort=5432,
+        ipProtocol="tcp",
+    )
+    recording.has_properties(
+        EGRESS,
+        "main-roles-to-server",
+        securityGroupId="main-roles-function-id",
+        referencedSecurityGroupId="sg-server",
+        fromPort=5432,
+        toPort=5432,
+        cidrIpv4=ABSENT,
+    )
+    recording.has_properties(EGRESS, "main-roles-to-aws", cidrIpv4="0.0.0.0/0", fromPort=443, toPort=443)
+    assert len(recording.of_type(EGRESS)) == 2
+
+
+def test_it_is_asked_what_it_understands() -> None:
+    run = usual().has_properties(
+        RUN,
+        server="main-roles",
+        function="main-roles-function-physical",
+        logGroup="/passwordless-postgres/test/main-roles",
+        artifactSha256="8" * 64,
+        resourceId="db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    )
+    event = Event.from_json(json.loads(plain(run.inputs)["event"]))
+    assert event.declaration == DECLARATION
+    assert (event.server, event.administrator) == (
+        "main.abc.eu-central-1.rds.amazonaws.com:5432",
+        "pgpl_admin",
+    )
+    alone = record(lambda: roles_function(declaration=None)).one(RUN)
+    assert Event.from_json(json.loads(plain(alone.inputs)["event"])).declaration is None
+    needed = {usual().one(token).urn for token in (FUNCTION_TYPE, INGRESS)}
+    assert needed <= set(run.request.dependencies)
+
+
+def test_without_an_artifact_it_runs_what_is_installed() -> None:
+    recording = record(lambda: roles_function(artifact=None))
+    recording.has_properties(RUN, artifactSha256=function_artifact().sha256)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"administrator": "other"}, "its administrator is 'pgpl_admin', not 'other'"),
+        ({"declaration": replace(DECLARATION, databases=())}, "database 'app' is not declared"),
+        (
+            {"declaration": replace(DECLARATION, databases=(Database(name="app", extensions=("pgaudit",)),))},
+            "only a superuser can create extension 'pgaudit', and RDS has none",
+        ),
+    ],
+)
+def test_refused_arguments(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        record(lambda: roles_function(**changes))

@@ -1,0 +1,329 @@
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.self_managed.machine import DataVolume, DebianImage
+from components.self_managed.node_artifact import NodeArtifact
+from components.self_managed.server_files import Login
+from postgres.declaration import Declaration
+from tests.components.examples import APPLICATION, DECLARATION, LOGINS, authority, machine, self_managed
+from tests.recording_monitor import ABSENT, Recording, plain, record, texts_outside_secrets
+
+INSTANCE = "aws:ec2/instance:Instance"
+IMAGE = "pulumi-python:dynamic/passwordless-postgres:KeptImage"
+REPORT = "pulumi-python:dynamic/passwordless-postgres:NodeReport"
+OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
+
+
+@functools.cache
+def usual_server() -> Recording:
+    return record(self_managed)
+
+
+@functools.cache
+def usual_machine() -> Recording:
+    return record(machine)
+
+
+def files(recording: Recording) -> dict[str, str]:
+    return {
+        each.inputs["key"].removeprefix("files/"): each.inputs["content"]
+        for each in recording.of_type(OBJECT)
+        if each.inputs["key"].startswith("files/")
+    }
+
+
+def test_the_instance() -> None:
+    recording = usual_machine()
+    instance = recording.has_properties(
+        INSTANCE,
+        ami="ami-0123456789abcdef0",
+        instanceType="m7g.large",
+        iamInstanceProfile="profile",
+        primaryNetworkInterface={"networkInterfaceId": "machine-address-id"},
+        metadataOptions={
+            "httpEndpoint": "enabled",
+            "httpTokens": "required",
+            "httpPutResponseHopLimit": 1,
+            "instanceMetadataTags": "disabled",
+        },
+        disableApiTermination=True,
+        userDataReplaceOnChange=True,
+        keyName=ABSENT,
+        associatePublicIpAddress=ABSENT,
+        subnetId=ABSENT,
+        userData=ABSENT,
+        ebsBlockDevices=ABSENT,
+    )
+    root = instance.inputs["rootBlockDevice"]
+    assert (root["encrypted"], root["volumeType"]) == (True, "gp3")
+    recording.has_properties(
+        "aws:ec2/networkInterface:NetworkInterface", subnetId="subnet-1", securityGroups=["sg-1"]
+    )
+
+
+def test_data_lives_on_a_volume_of_its_own() -> None:
+    recording = usual_machine()
+    volume = recording.has_properties(
+        "aws:ebs/volume:Volume",
+        type="gp3",
+        encrypted=True,
+        availabilityZone="eu-central-1a",
+        kmsKeyId=ABSENT,
+        size=100,
+        iops=3000,
+        throughput=125,
+        finalSnapshot=True,
+    )
+    assert volume.request.protect is True
+    recording.has_properties(
+        "aws:ec2/volumeAttachment:VolumeAttachment",
+        volumeId="machine-data-id",
+        instanceId="machine-instance-id",
+        stopInstanceBeforeDetaching=True,
+    )
+
+
+def test_protection_is_a_setting() -> None:
+    recording = record(
+        lambda: machine(volume=DataVolume(deletion_protection=False, kms_key_arn="arn:aws:kms:key"))
+    )
+    volume = recording.has_properties(
+        "aws:ebs/volume:Volume", kmsKeyId="arn:aws:kms:key", finalSnapshot=False
+    )
+    assert volume.request.protect is False
+    recording.has_properties(INSTANCE, disableApiTermination=False)
+
+
+def test_a_replacement_deletes_first() -> None:
+    recording = usual_machine()
+    for token in (INSTANCE, "aws:ec2/volumeAttachment:VolumeAttachment"):
+        assert recording.one(token).request.deleteBeforeReplace is True
+    for token in ("aws:ec2/networkInterface:NetworkInterface", "aws:ebs/volume:Volume"):
+        assert recording.one(token).request.deleteBeforeReplace is False
+
+
+def instance_inputs(recording: Recording) -> Mapping[str, Any]:
+    return recording.one(INSTANCE).inputs
+
+
+def test_a_newer_image_and_a_newer_node_change_no_instance() -> None:
+    """KeptImage answers as before (its diff is tested by itself), and user-data names no node."""
+    before = usual_server()
+    newer = NodeArtifact(content=b"a newer node", sha256="8" * 64)
+    after = record(lambda: self_managed(node=newer))
+    assert instance_inputs(before) == instance_inputs(after)
+    image = {key: value for key, value in before.one(IMAGE).inputs.items() if key != "__provider"}
+    assert image == {
+        "region": "eu-central-1",
+        "release": "debian-13",
+        "architecture": "arm64",
+        "revision": 1,
+    }
+
+
+def test_nothing_of_a_server_s_life_changes_the_instance() -> None:
+    before = usual_server()
+    after = record(
+        lambda: self_managed(
+            allowed_networks=["10.31.0.0/16"],
+            declaration=Declaration(administrator="pgpl_admin"),
+            logins={},
+            server_settings={"work_mem": "8MB"},
+            minor_floor=12,
+            minimum_protocol="TLSv1.2",
+            restart="automatic",
+            major=16,
+        )
+    )
+    assert instance_inputs(before) == instance_inputs(after)
+
+
+def test_an_image_of_one_s_own_is_not_looked_up() -> None:
+    recording = record(lambda: machine(image="ami-0fedcba9876543210"))
+    assert recording.of_type(IMAGE) == []
+    recording.has_properties(INSTANCE, ami="ami-0fedcba9876543210")
+
+
+def test_another_revision_asks_again() -> None:
+    recording = record(lambda: machine(image=DebianImage(revision=2)))
+    assert recording.one(IMAGE).inputs["revision"] == 2
+
+
+def test_the_first_boot_finds_its_permissions_and_its_way_out() -> None:
+    recording = usual_server()
+    needed = set(recording.one(INSTANCE).request.dependencies)
+    for token, name in (
+        ("aws:iam/rolePolicy:RolePolicy", "main-machine"),
+        ("aws:ec2/route:Route", "net-private-1-nat"),
+        ("aws:ec2/vpcEndpoint:VpcEndpoint", "net-s3"),
+        ("aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule", "main-server-https"),
+        ("aws:cloudwatch/logGroup:LogGroup", "main-log"),
+    ):
+        assert recording.one(token, name).urn in needed, name
+
+
+def test_the_server_has_a_private_name_that_its_certificate_carries() -> None:
+    recording = usual_server()
+    zone = recording.has_properties("aws:route53/zone:Zone", name="db.internal")
+    assert [each["vpcId"] for each in zone.inputs["vpcs"]] == ["net-id"]
+    recording.has_properties(
+        "aws:route53/record:Record", name="postgres.db.internal", type="A", records=["10.20.0.10"]
+    )
+    recording.has_properties(
+        "tls:index/certRequest:CertRequest", "main-server-request", dnsNames=["postgres.db.internal"]
+    )
+
+
+def test_there_is_no_way_in_but_to_postgresql() -> None:
+    recording = usual_server()
+    for each in recording.registrations:
+        text = json.dumps(plain(each.inputs))
+        assert "associatePublicIpAddress" not in text
+        assert "keyName" not in text
+        if "IngressRule" in each.type:
+            assert "0.0.0.0/0" not in text
+            assert "::/0" not in text
+            assert each.inputs["fromPort"] == each.inputs["toPort"] == 5432
+    for token in ("aws:ec2/keyPair:KeyPair", "aws:ec2/eipAssociation:EipAssociation"):
+        assert recording.of_type(token) == []
+
+
+def test_the_files_are_those_of_the_postgres_package() -> None:
+    texts = files(record(lambda: self_managed(server_settings={"work_mem": "8MB"})))
+    assert set(texts) == {"postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt"}
+    assert Declaration.from_json(texts["roles.json"]) == DECLARATION
+    assert "work_mem" in texts["postgresql.conf"]
+    lines = [line.split() for line in texts["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
+    assert [line[-2:] for line in lines[:2]] == [["peer", "map=machine"]] * 2
+    assert any(line[0] == "hostssl" and "app_user" in line[2] and line[3] == "10.30.0.0/24" for line in lines)
+    assert not any("pgpl_admin" in line[2] for line in lines if line[0] != "local")
+    assert texts["client-ca.crt"].count("BEGIN CERTIFICATE") == 3
+
+
+def test_pulumi_postgresql_gets_in_where_it_is_the_executor() -> None:
+    recording = record(lambda: self_managed(executor="provider", administrator_networks=["10.40.0.0/24"]))
+    texts = files(recording)
+    assert Declaration.from_json(texts["roles.json"]) == Declaration(administrator="pgpl_admin")
+    lines = [line.split() for line in texts["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
+    remote = [line for line in lines if line[0] == "hostssl" and "pgpl_admin" in line[2]]
+    assert [(line[3], line[4]) for line in remote] == [("10.40.0.0/24", "cert")]
+    recording.has_properties(
+        "tls:index/certRequest:CertRequest",
+        "main-administrator-request",
+        subject={"commonName": "pgpl_admin"},
+    )
+
+
+def test_each_identity_has_its_own_readers() -> None:
+    recording = usual_server()
+    readers: dict[str, list[str]] = {}
+    for each in recording.of_type("aws:secretsmanager/secretPolicy:SecretPolicy"):
+        statements = json.loads(each.inputs["policy"])["Statement"]
+        allowed = [s for s in statements if s["Effect"] == "Allow"]
+        readers[each.name] = [arn for s in allowed for arn in s["Principal"]["AWS"]]
+    assert readers == {
+        "main-role-app_user-policy": [APPLICATION],
+        "main-role-reporting-policy": [],
+        "main-server-policy": ["arn:aws:iam::123456789012:role/main-machine-physical"],
+    }
+    policy = json.loads(recording.one("aws:iam/rolePolicy:RolePolicy", "main-machine").inputs["policy"])
+    secrets = [s["Resource"] for s in policy["Statement"] if s["Action"] == "secretsmanager:GetSecretValue"]
+    assert secrets == ["arn:aws:secretsmanager:eu-central-1:123456789012:secret:main-server-AbCdEf"]
+
+
+def test_the_report_waits_for_everything_the_machine_needs() -> None:
+    recording = usual_server()
+    report = recording.has_properties(
+        REPORT,
+        bucket="main-state-id",
+        key="report.json",
+        server="main",
+        serial=7,
+        instance="main-machine-instance-id",
+        deadlineSeconds=900,
+        region="eu-central-1",
+    )
+    for token, name in (
+        ("aws:ec2/volumeAttachment:VolumeAttachment", "main-machine-data"),
+        ("aws:ssm/parameter:Parameter", "main-state-pointer"),
+        ("aws:secretsmanager/secretPolicy:SecretPolicy", "main-server-policy"),
+        ("aws:route53/record:Record", "main-host"),
+    ):
+        assert recording.one(token, name).urn in report.request.dependencies
+
+
+def exported(**changes: Any) -> Recording:
+    def program() -> None:
+        made = self_managed(**changes)
+        pulumi.export("host", made.host)
+        pulumi.export("connection", made.connection)
+
+    overrides = {REPORT: changes.pop("report")} if "report" in changes else None
+    return record(program, overrides=overrides)
+
+
+def test_a_refused_desired_state_ends_the_program_with_the_machine_s_words() -> None:
+    words = "main refused desired state 7: pg_hba.conf line 9: trust (it goes on serving desired state 6)"
+    with pytest.raises(pulumi.RunError, match="line 9: trust"):
+        exported(report={"outcome": "refused", "message": words})
+
+
+def test_the_connection_is_plain() -> None:
+    recording = exported()
+    connection = recording.exports["connection"]
+    assert connection.secret is False
+    assert recording.exports["host"].value == "postgres.db.internal"
+    assert "PRIVATE-KEY-MARKER" not in json.dumps(connection.value)
+    role = connection.value["roles"]["reporting"]
+    assert (role["database"], role["connectionLimit"]) == ("app", -1)
+    assert role["secretArn"].endswith(":secret:main-role-reporting-AbCdEf")
+    assert connection.value["logGroup"] == "/passwordless-postgres/test/main/postgresql"
+
+
+def test_user_data_holds_no_secret() -> None:
+    for each in usual_server().registrations:
+        if each.type == INSTANCE:
+            assert isinstance(each.inputs["userDataBase64"], str)
+            assert not any("MARKER" in text for text in texts_outside_secrets(each.inputs))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"logins": {}}, r"logins: for \[\]; must be for exactly the roles \['app_user', 'reporting'\]"),
+        ({"host": "postgres.example.org"}, "host: .* must be 'db.internal' or a name that ends in"),
+        ({"logins": {**LOGINS, "reporting": Login(networks=())}}, "reporting.*no networks"),
+        ({"administrators": []}, "administrators: empty"),
+        ({"server_settings": {"fsync": "off"}}, "fsync"),
+    ],
+)
+def test_refused_arguments(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        record(lambda: self_managed(**changes))
+
+
+def test_authorities_have_their_purposes() -> None:
+    def program() -> None:
+        client = authority("client")
+        self_managed(server_authority=client, client_authority=client)
+
+    with pytest.raises(ValueError, match="server_authority: its purpose is 'client'; must be 'server'"):
+        record(program)
+
+
+def test_a_role_name_of_any_spelling_makes_names_that_aws_takes() -> None:
+    role = replace(DECLARATION.roles[0], name="crème brûlée", grants=())
+    declaration = replace(DECLARATION, roles=(role,))
+    recording = record(
+        lambda: self_managed(declaration=declaration, logins={role.name: Login(networks=("10.0.0.0/8",))})
+    )
+    secrets = [each.name for each in recording.of_type("aws:secretsmanager/secret:Secret")]
+    assert all(name.isascii() and " " not in name for name in secrets)
