@@ -65,6 +65,8 @@ def up_command(
         progress = Progress()
         folder = open_state(state, progress.say)
         with folder.exclusive("up"):
+            folder.check_format()
+            folder.record_format()
             for line in up(folder, stack_file or DEFAULT_FILE, progress):
                 typer.echo(line)
 
@@ -79,7 +81,9 @@ def status_command(
     from sandbox.status import as_text, status
 
     with expected_errors():
-        document = status(_existing(state))
+        found = _existing(state)
+        found.check_format()
+        document = status(found)
         typer.echo(json.dumps(document, indent=2) if as_json else as_text(document))
         if not document["running"]:
             raise typer.Exit(1)
@@ -179,6 +183,7 @@ def bench_command(
         from sandbox.bench import as_text, bench
 
         found = _existing(state)
+        found.check_format()
         measured = bench(found, Progress(), seconds)
         if as_json:
             typer.echo((found.root / "bench.json").read_text(), nl=False)

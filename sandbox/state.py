@@ -24,6 +24,8 @@ from runtime.files import replace_file
 DEFAULT_NAME = ".sandbox"
 ELSEWHERE = (Path("/var/lib"), Path("/var/tmp"))  # noqa: S108 - the folders made there are exclusively ours
 ELSEWHERE_NAME = "passwordless-postgres"
+FORMAT = 2
+"""Format of everything in the state folder. Increment it when older files cannot be read any more."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,42 @@ class State:
     def auto_scaling(self) -> Path:
         """The auto scaling groups, with their instances."""
         return self.root / AUTO_SCALING
+
+    def check_format(self) -> None:
+        """Refuse a sandbox whose saved state this version cannot read.
+
+        Raises:
+            CommandError: another version of this checkout deployed it; nothing was changed.
+        """
+        found = self._recorded_format()
+        if found not in (None, FORMAT):
+            raise CommandError(
+                f"The sandbox in {self.root} was deployed by another version of this checkout: its state has "
+                f"format {found}, this version needs format {FORMAT}. Nothing was changed. Run `make clean`, "
+                "which removes the sandbox and its data, then `make up`; or go back to the version that "
+                "deployed it."
+            )
+
+    def record_format(self) -> None:
+        """Record the format of what is about to be deployed."""
+        if self._recorded_format() is None:
+            replace_file(self._format_file, json.dumps({"format": FORMAT}) + "\n")
+
+    @property
+    def _format_file(self) -> Path:
+        return self.root / "format.json"
+
+    def _recorded_format(self) -> int | str | None:
+        """The format of what was deployed; None when nothing was."""
+        try:
+            document = json.loads(self._format_file.read_text())
+        except FileNotFoundError:
+            # Format 1 recorded no format. Every resident process leaves its lock.
+            return 1 if self.serve_lock.exists() else None
+        except ValueError:
+            return "unknown"
+        found = document.get("format") if isinstance(document, dict) else None
+        return found if isinstance(found, int) else "unknown"
 
     def ports(self, names: tuple[str, ...], is_ours: Callable[[int], bool]) -> dict[str, int]:
         """A free TCP port for each name, the same one on every call.

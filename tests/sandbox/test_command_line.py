@@ -75,6 +75,17 @@ def test_a_missing_stack_file_stops_up_before_anything_is_set_up(tmp_path: Path,
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.parametrize("command", ["up", "status", "bench"])
+def test_a_sandbox_that_an_older_version_deployed_is_refused(command: str, state: str) -> None:
+    assert run("up", "--state", state, "--stack-file", "none.yaml").returncode == 1
+    (Path(state) / "format.json").unlink()
+    (Path(state) / "serve.lock").touch()
+    answer = run(command, "--state", state)
+    assert answer.returncode == 1
+    assert "error: The sandbox in " in answer.stderr
+    assert "Run `make clean`" in answer.stderr
+
+
 def test_an_unknown_release_is_refused(state: str) -> None:
     answer = run("postgresql", "--major", "9", "--state", state)
     assert answer.returncode == 1

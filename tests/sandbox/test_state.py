@@ -92,6 +92,39 @@ def test_a_folder_of_another_user_is_refused(tmp_path: Path, said, monkeypatch) 
         open_state(tmp_path / "state", said.append)
 
 
+def test_a_new_folder_records_the_format_once(tmp_path: Path, said) -> None:
+    state = open_state(server_enterable(tmp_path) / "state", said.append)
+    state.check_format()
+    state.record_format()
+    state.serve_lock.touch()
+    state.check_format()
+    assert json.loads((state.root / "format.json").read_text()) == {"format": state_module.FORMAT}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "found"),
+    [
+        (None, "format 1,"),
+        ('{"format": 999}', "format 999,"),
+        ("{}", "format unknown,"),
+        ("[", "format unknown,"),
+    ],
+)
+def test_a_sandbox_in_another_format_is_refused_and_left_alone(
+    tmp_path: Path, said, recorded: str | None, found: str
+) -> None:
+    state = open_state(server_enterable(tmp_path) / "state", said.append)
+    state.serve_lock.touch()
+    if recorded is not None:
+        (state.root / "format.json").write_text(recorded)
+    state.record_format()
+    before = {file: file.read_bytes() for file in state.root.iterdir()}
+    with pytest.raises(CommandError, match=found) as refused:
+        state.check_format()
+    assert "Run `make clean`" in str(refused.value)
+    assert {file: file.read_bytes() for file in state.root.iterdir()} == before
+
+
 def test_ports_are_kept(tmp_path: Path, said) -> None:
     state = open_state(server_enterable(tmp_path) / "state", said.append)
     first = state.ports(("aws", "postgresql"), is_ours=lambda _: False)
