@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from node import files, log_positions, pointer, server_process
-from node.errors import FailedError
 from node.layout import Layout
-from node.signed_request import Credentials, SignedRequests
 from node.state import Applied, Judged, State
+from runtime.errors import FailedError
+from runtime.signed_requests import Credentials, SignedRequests
 
 DONE = 0
 REFUSED = 65

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from node import files, openpgp
 from node.commands import Commands
-from node.errors import FailedError
 from node.layout import Layout
+from runtime.errors import FailedError
 
 NATIVE_MAJOR = 17
 PROJECT_ARCHIVE = "https://apt.postgresql.org/pub/repos/apt"

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 from node import files
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime.errors import FailedError, RefusedError
 
 SUPERUSER = "postgres"
 
@@ -22,13 +22,9 @@ def refuse_other_major(layout: Layout, major: int) -> None:
     present = layout.initialised_majors()
     if present and major not in present:
         raise RefusedError(
-            [
-                (
-                    f"major: {major} is asked for, but the data volume holds PostgreSQL {present[-1]}. "
-                    f"Changing the major needs pg_upgrade or a dump and restore, which the node does not do: "
-                    f"keep major {present[-1]}, or give the new major a server of its own and move the data"
-                )
-            ]
+            f"major: {major} is asked for, but the data volume holds PostgreSQL {present[-1]}. "
+            f"Changing the major needs pg_upgrade or a dump and restore, which the node does not do: "
+            f"keep major {present[-1]}, or give the new major a server of its own and move the data"
         )
 
 

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from typing import Protocol
 
-from node.errors import FailedError
+from runtime.errors import FailedError
 
 # A first installation downloads some tens of megabytes.
 TIMEOUT_SECONDS = 900

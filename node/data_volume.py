@@ -7,8 +7,8 @@ from pathlib import Path
 
 from node import files
 from node.commands import Commands
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
+from runtime.errors import FailedError, RefusedError
 
 MOUNT_UNIT = "var-lib-postgresql.mount"
 NOTHING_FOUND = 2  # exit status of blkid
@@ -59,7 +59,7 @@ class DataVolume:
         if found.get("TYPE") != "ext4":
             what = found.get("TYPE") or found.get("PTTYPE") or "nothing that blkid knows"
             raise RefusedError(
-                [f"volume: {self.volume} holds {what}; only ext4 is mounted, and only blank is formatted"]
+                f"volume: {self.volume} holds {what}; only ext4 is mounted, and only blank is formatted"
             )
         return found["UUID"]
 

@@ -11,10 +11,10 @@ from node import files, server_log, server_process
 from node.apt import Apt
 from node.commands import Commands, run
 from node.data_volume import DataVolume
-from node.errors import FailedError
-from node.instance_metadata import InstanceMetadata
 from node.layout import CLUSTER, Layout
 from node.server_user import ServerUser
+from runtime.errors import FailedError
+from runtime.instance_metadata import InstanceMetadata
 
 START_SECONDS = 60
 UMASK_DROP_IN = "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"

@@ -18,9 +18,7 @@ from pydantic import ValidationError
 from node import cluster, generation, machine_file, server_process
 from node.certificate import ServerIdentity
 from node.desired_state import Machine, Manifest, Outcome, Pointer, Report
-from node.errors import FailedError, RefusedError
 from node.fetch import Store
-from node.instance_metadata import InstanceMetadata
 from node.layout import Layout
 from node.machine_platform import Platform, of
 from node.pointer import PointerVersion
@@ -31,6 +29,8 @@ from node.state import Applied, Judged, State
 from node.switch import Expected, Switch
 from node.validation import DesiredState, validated
 from postgres.roles import Declaration
+from runtime.errors import FailedError, RefusedError
+from runtime.instance_metadata import InstanceMetadata
 
 
 class OtherNodeError(Exception):
@@ -59,7 +59,7 @@ def deploy(
         platform=of(layout),
         store=store,
         reporter=Reporter(layout=layout, store=store, key=described.report_key),
-        instance=InstanceMetadata().get("instance-id").strip(),
+        instance=InstanceMetadata().instance_id(),
     )
     return deployment.run()
 
@@ -201,7 +201,7 @@ class Deployment:
             switch.verify(expected)
         except FailedError as error:
             # Trying again would end all sessions once more, with the same result.
-            raise RefusedError([f"restart for {', '.join(pending)}: {error}"]) from error
+            raise RefusedError(f"restart for {', '.join(pending)}: {error}") from error
         return self._pending(switch, manifest)
 
     def _pending(self, switch: Switch, manifest: Manifest) -> tuple[str, ...]:
@@ -272,31 +272,27 @@ class Deployment:
             return
         if (self.newest.serial, self.newest.manifest) != (applied.serial, applied.manifest):
             raise RefusedError(
-                [
-                    (
-                        f"serial {self.newest.serial} with manifest {self.newest.manifest[:8]} is not newer "
-                        f"than the applied one, {applied.serial} with manifest {applied.manifest[:8]}: "
-                        "a revert is a new version of the pointer"
-                    )
-                ]
+                f"serial {self.newest.serial} with manifest {self.newest.manifest[:8]} is not newer "
+                f"than the applied one, {applied.serial} with manifest {applied.manifest[:8]}: "
+                "a revert is a new version of the pointer"
             )
 
     def _manifest(self) -> Manifest:
         try:
             text = self.store.object(Pointer.model_validate_json(self.newest.text).manifest)
         except ValidationError as error:
-            raise RefusedError([f"pointer {self.machine.pointer}: {_wrong(error)}"]) from error
+            raise RefusedError(f"pointer {self.machine.pointer}: {_wrong(error)}") from error
         # A newer manifest may have fields that only the node it names knows.
         try:
             named = json.loads(text)["node"]["sha256"]
         except (ValueError, KeyError, TypeError) as error:
-            raise RefusedError(["manifest: it names no node"]) from error
+            raise RefusedError("manifest: it names no node") from error
         if self.question.node is not None and named != self.question.node:
             raise OtherNodeError
         try:
             return Manifest.model_validate_json(text)
         except ValidationError as error:
-            raise RefusedError([f"manifest: {_wrong(error)}"]) from error
+            raise RefusedError(f"manifest: {_wrong(error)}") from error
 
     def _report(self, outcome: Outcome, message: str) -> Report:
         applied = self.state.applied

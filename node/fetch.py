@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from node.desired_state import ObjectVersion, SecretVersion
-from node.errors import FailedError, RefusedError
+from runtime.errors import FailedError, RefusedError
 
 _LIMITS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
 
@@ -81,4 +81,4 @@ class Store:
 def _check(what: str, data: bytes, sha256: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise RefusedError([f"{what} has SHA-256 {found}, but {sha256} is asked for: somebody changed it"])
+        raise RefusedError(f"{what} has SHA-256 {found}, but {sha256} is asked for: somebody changed it")

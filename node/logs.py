@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from node import log_positions
-from node.instance_metadata import InstanceMetadata
 from node.layout import Layout
-from node.signed_request import AwsError, SignedRequests
+from runtime.instance_metadata import InstanceMetadata
+from runtime.signed_requests import AwsError, SignedRequests
 
 # https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
 BATCH_BYTES = 1_048_576
@@ -65,7 +65,7 @@ class LogShipper:
         for _, batch in zip(
             range(BATCHES_PER_RUN), batches(unshipped(self.layout.logs, positions)), strict=False
         ):
-            stream = stream or InstanceMetadata().get("instance-id").strip()
+            stream = stream or InstanceMetadata().instance_id()
             self._put(stream, batch)
             for event in batch:
                 positions[event.file] = event.position

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Protocol
 
 from node import files
-from node.errors import FailedError
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime.errors import FailedError
 
 
 class Platform(Protocol):

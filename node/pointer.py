@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from node.errors import FailedError
-from node.signed_request import SignedRequests
+from runtime.errors import FailedError
+from runtime.signed_requests import SignedRequests
 
 
 @dataclass(frozen=True, kw_only=True)

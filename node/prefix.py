@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from node import server_log, server_process, short_path
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime.errors import FailedError, RefusedError
 
 START_SECONDS = 60
 ORPHAN_SECONDS = 15
@@ -52,7 +52,7 @@ class Prefix:
             return self.programs[major]
         except KeyError:
             raise RefusedError(
-                [f"major: this machine has no PostgreSQL {major}, only {sorted(self.programs)}"]
+                f"major: this machine has no PostgreSQL {major}, only {sorted(self.programs)}"
             ) from None
 
     def install(self, major: int, minor_floor: int) -> None:
@@ -63,7 +63,7 @@ class Prefix:
             raise FailedError(f"{self.binaries(major) / 'postgres'}: {answer.stderr.strip() or 'no version'}")
         if (int(found[1]), int(found[2])) < (major, minor_floor):
             raise RefusedError(
-                [f"minorFloor: this machine has {found[1]}.{found[2]}, below {major}.{minor_floor}"]
+                f"minorFloor: this machine has {found[1]}.{found[2]}, below {major}.{minor_floor}"
             )
 
     def prepare(self, major: int, volume: str | None) -> None:  # noqa: ARG002 - the root folder is the volume

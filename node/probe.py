@@ -9,7 +9,7 @@ import ssl
 import struct
 from dataclasses import dataclass
 
-from node.errors import FailedError
+from runtime.errors import FailedError
 
 SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 PROTOCOL_3_0 = 196608

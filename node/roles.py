@@ -9,11 +9,11 @@ from pathlib import Path
 
 from node import files
 from node.cluster import SUPERUSER
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.sql import Sql, SqlError
 from postgres.roles import Declaration, Step, statements
 from postgres.traces import DamagedRecord, apply_after_traces, traces_from_json, traces_to_json
+from runtime.errors import FailedError, RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class Roles:
             try:
                 return statements(desired, previous, self.major)
             except ValueError as error:
-                raise RefusedError([f"roles.json: {error}"]) from error
+                raise RefusedError(f"roles.json: {error}") from error
 
         apply_after_traces(
             desired,
@@ -75,7 +75,7 @@ class Roles:
             text = f"roles.json: {purpose} (database {database}, as {role}): {error}"
             if error.passing:
                 raise FailedError(text) from error
-            raise RefusedError([text]) from error
+            raise RefusedError(text) from error
 
     def _exists(self, database: str) -> bool:
         return [database] in self.sql.run("SELECT datname FROM pg_database;")

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node import cluster, files, machine_file, server_process, short_path
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
 from postgres.server_settings import parse_postgresql_conf
+from runtime.errors import FailedError, RefusedError
 
 START_SECONDS = 60
 SURROUNDINGS = ("No space left on device", "Cannot allocate memory", "could not create shared memory segment")
@@ -114,7 +114,7 @@ class ScratchServer:
         with self._running() as sql:
             faults = [row[0] for row in sql.run(_FAULTS)]
         if faults:
-            raise RefusedError(faults)
+            raise RefusedError(*faults)
 
     def _configure(self, generation: Path) -> None:
         user = self.platform.user
@@ -142,7 +142,7 @@ class ScratchServer:
             for name, value in settings.items()
         )
         faults = [line for one in alone if one.returncode != 0 for line in _told(one.stderr)]
-        raise RefusedError(faults or _told(answer.stderr))
+        raise RefusedError(*(faults or _told(answer.stderr)))
 
     @contextmanager
     def _running(self) -> Iterator[Sql]:
@@ -163,7 +163,7 @@ class ScratchServer:
                 said = log.read_text(errors="replace") if log.exists() else answer.stderr
                 if any(sign in said for sign in SURROUNDINGS):
                     raise FailedError(f"scratch server: {said.strip()}")
-                raise RefusedError(_told(said))
+                raise RefusedError(*_told(said))
             yield Sql(
                 binaries=self.platform.binaries(self.major),
                 user=user,

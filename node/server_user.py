@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node import files
-from node.errors import FailedError
+from runtime.errors import FailedError
 
 
 @dataclass(frozen=True, kw_only=True)

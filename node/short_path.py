@@ -6,8 +6,8 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from node.errors import FailedError
 from node.server_user import ServerUser
+from runtime.errors import FailedError
 
 # `.s.PGSQL.65535.lock` is the longest name that PostgreSQL puts into the folder.
 # Not $TMPDIR: whoever starts the server and whoever removes the folder may have different ones, and the

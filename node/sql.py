@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node.cluster import SUPERUSER
-from node.errors import FailedError
 from node.server_user import ServerUser
 from postgres.sqlstate import is_passing
+from runtime.errors import FailedError
 
 SCRIPT_ERROR = 3  # psql's exit status when ON_ERROR_STOP ended a script
 _ERROR = re.compile(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from node import files, probe, server_log, server_process
 from node.cluster import SUPERUSER
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
 from postgres.server_settings import MACHINE_SETTINGS, required_settings
+from runtime.errors import FailedError, RefusedError
 
 RELOAD_SECONDS = 30
 
@@ -77,7 +77,7 @@ class Switch:
             self.verify(expected)
         except RefusedError as error:
             said = [f"PostgreSQL: {line}" for line in server_log.messages(self.layout.logs, mark)]
-            raise RefusedError([*error.problems, *said]) from error
+            raise RefusedError(*error.problems, *said) from error
 
     def reload(self) -> None:
         """Reload and wait until the server has read its files.
@@ -97,7 +97,7 @@ class Switch:
         while sql.value(query) == before:
             if time.monotonic() > deadline:
                 said = server_log.messages(self.layout.logs, mark)
-                raise RefusedError(["PostgreSQL did not take its configuration file at the reload", *said])
+                raise RefusedError("PostgreSQL did not take its configuration file at the reload", *said)
             time.sleep(0.02)
 
     def verify(self, expected: Expected) -> None:
@@ -129,7 +129,7 @@ class Switch:
             for name in self._overridden(sql)
         ]
         if problems:
-            raise RefusedError(problems)
+            raise RefusedError(*problems)
 
     def pending_restart(self) -> tuple[str, ...]:
         """Names of the settings that wait for a restart."""

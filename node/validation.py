@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from node import certificate
 from node.cluster import SUPERUSER
 from node.desired_state import Manifest
-from node.errors import RefusedError
 from postgres.access import MACHINE_MAP
 from postgres.hba import HbaSyntaxError, analyse_hba, parse_hba
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident, render_ident
@@ -20,6 +19,7 @@ from postgres.server_settings import (
     parse_postgresql_conf,
 )
 from postgres.versions import SUPPORTED_MAJORS
+from runtime.errors import RefusedError
 
 FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
 
@@ -69,13 +69,15 @@ def validated(
         RefusedError: with every problem, none of which quotes the secret.
     """
     if manifest.major not in SUPPORTED_MAJORS:
-        raise RefusedError([f"major: {manifest.major} is not supported; choose one of {SUPPORTED_MAJORS}"])
+        raise RefusedError(f"major: {manifest.major} is not supported; choose one of {SUPPORTED_MAJORS}")
     lacking = sorted(set(FILES) - set(contents))
     unknown = sorted(set(contents) - set(FILES))
     if lacking or unknown:
         raise RefusedError(
-            [f"manifest: the file {name} is missing" for name in lacking]
-            + [f"manifest: the file {name} is unknown; allowed: {', '.join(FILES)}" for name in unknown]
+            *(
+                [f"manifest: the file {name} is missing" for name in lacking]
+                + [f"manifest: the file {name} is unknown; allowed: {', '.join(FILES)}" for name in unknown]
+            )
         )
     problems: list[str] = []
     texts: dict[str, str] = {}
@@ -85,7 +87,7 @@ def validated(
         except UnicodeDecodeError:
             problems.append(f"{name} is not UTF-8")
     if problems:
-        raise RefusedError(problems)
+        raise RefusedError(*problems)
     problems += _settings_problems(texts["postgresql.conf"], manifest.major)
     problems += _hba_problems(texts["pg_hba.conf"], manifest.major)
     problems += _ident_problems(texts["pg_ident.conf"], manifest.major)
@@ -95,7 +97,7 @@ def validated(
     problems += found
     problems += certificate.authorities_problems(contents["client-ca.crt"], now)
     if problems or declaration is None or parsed is None:
-        raise RefusedError(problems)
+        raise RefusedError(*problems)
     return DesiredState(manifest=manifest, declaration=declaration, identity=parsed, contents=dict(contents))
 
 

@@ -1,1 +1,1 @@
-"""What the programs that we ship to AWS share. Standard library only."""
+"""What the programs that we ship to AWS share: node, the functions, the gateway. Standard library only."""

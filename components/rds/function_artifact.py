@@ -19,7 +19,7 @@ HANDLER = "functions.roles.handler.handle"
 # boto3 comes with Lambda's runtime.
 DISTRIBUTIONS = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 
-_PACKAGES = ("functions", "postgres")
+_PACKAGES = ("functions", "postgres", "runtime")
 _COMPILED_FOR_A_MACHINE = (".so", ".pyd", ".dylib", ".dll")
 _LEFT_BY_INSTALLERS = (".pyc", ".pyo")
 
@@ -51,7 +51,7 @@ def function_artifact(
     distributions: Sequence[str] = DISTRIBUTIONS,
     find: Callable[[str], metadata.Distribution] = metadata.distribution,
 ) -> FunctionArtifact:
-    """The artifact made of the packages `functions` and `postgres` below `root`, with a driver.
+    """The artifact made of the packages `functions`, `postgres` and `runtime` below `root`, with a driver.
 
     Raises:
         ArtifactError: a distribution is not installed, or not pure Python.

@@ -31,9 +31,9 @@ from emulator.rds.configuration import (
 )
 from emulator.rds.instance import ADMINISTRATOR, IAM_ROLE, Instance
 from node import files
-from node.errors import FailedError
 from node.server_user import ServerUser
 from node.short_path import make_socket_directory, remove_stand_in, socket_directory
+from runtime.errors import FailedError
 
 START_SECONDS = 60
 RELOAD_SECONDS = 10.0

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from functions.roles.event import Event
 from functions.roles.master_secret import SecretNotReadableYet, read_master
-from functions.roles.outcome import RefusedError
 from functions.roles.patience import Patience
 from functions.roles.progress import Progress
 from functions.roles.record import may_make_record_step
 from functions.roles.session import LoginRefused, Server, Session
 from functions.roles.tokens import login_token
 from postgres.administrator import administrator_deviations, administrator_steps
+from runtime.errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,12 @@ from typing import Any
 
 from functions.roles.administrator import Administrator
 from functions.roles.event import Event, EventError
-from functions.roles.outcome import FailedError, Outcome, RefusedError
+from functions.roles.outcome import Outcome
 from functions.roles.patience import Patience
 from functions.roles.progress import Progress
 from functions.roles.roles import Roles
 from functions.roles.session import SqlError
+from runtime.errors import FailedError, RefusedError
 
 # Lambda has given the root logger a handler, and a level that hides what is said here.
 _log = logging.getLogger("functions.roles")

@@ -9,7 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from functions.roles.outcome import FailedError
+from runtime.errors import FailedError
 
 # A VPC without a way to Secrets Manager is to be told within the time that the function has.
 _CONFIG = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 3, "mode": "standard"})

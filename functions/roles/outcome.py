@@ -8,14 +8,6 @@ from typing import Any, Literal
 SCHEMA_VERSION = 1
 
 
-class RefusedError(Exception):
-    """Something is wrong that trying it again will not mend; the text says what."""
-
-
-class FailedError(Exception):
-    """The surroundings stand in the way (network, IAM, locks): the next run may do better."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
     """How a run ended. `steps` is how many statements it ran, none of them when all was done already."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
-from functions.roles.outcome import FailedError, RefusedError
 from functions.roles.session import Session, SqlError
 from postgres.steps import Step
+from runtime.errors import FailedError, RefusedError
 
 _log = logging.getLogger(__name__)
 

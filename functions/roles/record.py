@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from functions.roles.outcome import FailedError, RefusedError
 from functions.roles.progress import run_step
 from functions.roles.session import Session
 from postgres.declaration import Declaration
 from postgres.identifiers import quote_identifier, quote_literal
 from postgres.steps import MAINTENANCE_DATABASE, Executor, Step, row
 from postgres.traces import DamagedRecord, traces_from_json, traces_to_json
+from runtime.errors import FailedError, RefusedError
 
 SCHEMA = "pgpasswordless"
 

@@ -7,13 +7,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from functions.roles.administrator import Administrator
-from functions.roles.outcome import RefusedError
 from functions.roles.progress import Progress
 from functions.roles.record import Record
 from functions.roles.session import NoSuchDatabase, Session
 from postgres.roles import Declaration, Step, statements
 from postgres.steps import MAINTENANCE_DATABASE
 from postgres.traces import apply_after_traces
+from runtime.errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ import socket
 import ssl
 import struct
 
-from functions.roles.outcome import FailedError, RefusedError
+from runtime.errors import FailedError, RefusedError
 
 CONNECT_SECONDS = 10.0
 

@@ -10,10 +10,10 @@ from typing import Any
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from functions.roles.outcome import FailedError, RefusedError
 from functions.roles.secure_socket import secure_socket
 from postgres.sqlstate import is_passing
 from postgres.steps import MAINTENANCE_DATABASE
+from runtime.errors import FailedError, RefusedError
 
 STATEMENT_SECONDS = 120
 LOCK_SECONDS = 30

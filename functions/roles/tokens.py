@@ -5,7 +5,7 @@ from __future__ import annotations
 import boto3
 from botocore.exceptions import BotoCoreError
 
-from functions.roles.outcome import FailedError
+from runtime.errors import FailedError
 
 
 def login_token(*, host: str, port: int, user: str, region: str) -> str:

@@ -10,14 +10,12 @@ import socket
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import boto3
 import psycopg
 import pytest
-from moto.server import ThreadedMotoServer
 
 from node import cluster, prefix, server_process
 from node.apply import apply
@@ -30,70 +28,14 @@ from postgres.roles import Database, Declaration, Grant, Role
 from postgres.server_settings import render_postgresql_conf, server_settings
 from postgres.versions import MINIMUM_MINORS
 from tests.node.certificates import Authority, Leaf
+from tests.runtime.instance import REGION, aws_url, environment, metadata_endpoint
 
-REGION = "eu-central-1"
-INSTANCE = "i-0123456789abcdef0"
+__all__ = ["aws_url", "environment", "metadata_endpoint"]
+
 NODE = "0" * 64
 POINTER = "/passwordless-postgres/test/main/desired-state"
 LOG_GROUP = "/passwordless-postgres/test/main/postgresql"
 SERVER_USER = "postgres" if os.geteuid() == 0 else None
-
-
-class _Metadata(BaseHTTPRequestHandler):
-    """IMDSv2: a token first, then values."""
-
-    values: ClassVar[dict[str, str]] = {
-        "instance-id": INSTANCE,
-        "local-ipv4": "127.0.0.1",
-        "iam/security-credentials/": "machine",
-        "iam/security-credentials/machine": json.dumps(
-            {
-                "Code": "Success",
-                "Type": "AWS-HMAC",
-                "AccessKeyId": "ASIAMACHINE",
-                "SecretAccessKey": "machine-secret-key",
-                "Token": "machine-session-token",
-                "LastUpdated": "2026-11-23T00:00:00Z",
-                "Expiration": "2099-01-01T00:00:00Z",
-            }
-        ),
-    }
-
-    def do_PUT(self) -> None:
-        self._answer("token")
-
-    def do_GET(self) -> None:
-        value = self.values.get(self.path.removeprefix("/latest/meta-data/"))
-        if self.headers.get("X-aws-ec2-metadata-token") != "token" or value is None:
-            self.send_error(401)
-            return
-        self._answer(value)
-
-    def _answer(self, text: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text.encode())
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of the protocol
-        pass
-
-
-@pytest.fixture(scope="session")
-def metadata_endpoint() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Metadata)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-@pytest.fixture(scope="session")
-def aws_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 def free_port() -> int:
@@ -321,17 +263,12 @@ def fresh_data(postgresql_binaries: Callable[[int], Path]) -> Iterator[Callable[
     shutil.rmtree(root)
 
 
-@pytest.fixture(scope="session")
-def environment(aws_url: str, metadata_endpoint: str) -> Iterator[None]:
-    """The environment in which the sandbox runs a machine: no keys but those of its role."""
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_endpoint)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(prefix, "ORPHAN_SECONDS", 30)
-    yield
-    monkeypatch.undo()
+@pytest.fixture(scope="session", autouse=True)
+def orphans_may_take_long() -> Iterator[None]:
+    """The test machine is busy, so backends of a killed server leave late."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(prefix, "ORPHAN_SECONDS", 30)
+        yield
 
 
 @pytest.fixture(scope="session")

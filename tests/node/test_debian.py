@@ -11,8 +11,8 @@ import pytest
 from node import apt, debian, openpgp
 from node.apt import PROJECT_KEY, Apt
 from node.data_volume import DataVolume
-from node.errors import FailedError, RefusedError
 from node.layout import Layout
+from runtime.errors import FailedError, RefusedError
 
 Answer = tuple[int, str]
 

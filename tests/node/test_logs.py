@@ -10,11 +10,11 @@ import boto3
 import pytest
 
 from node import logs as shipping
-from node.errors import FailedError
 from node.layout import Layout
 from node.log_positions import behind, load
 from node.logs import LogShipper, batches, unshipped
-from node.signed_request import Credentials, SignedRequests
+from runtime.errors import FailedError
+from runtime.signed_requests import Credentials, SignedRequests
 
 REGION = "eu-central-1"
 

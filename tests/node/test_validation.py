@@ -14,8 +14,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from node.certificate import authorities_problems, identity_problems, parse_identity
 from node.desired_state import Manifest
-from node.errors import RefusedError
 from node.validation import validated
+from runtime.errors import RefusedError
 
 NOW = datetime.datetime.now(datetime.UTC)
 

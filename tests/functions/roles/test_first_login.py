@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 import functions.roles.administrator
 import functions.roles.master_secret
-from functions.roles.outcome import FailedError
+from runtime.errors import FailedError
 from tests.functions.roles.conftest import (
     ADMINISTRATOR,
     HBA,

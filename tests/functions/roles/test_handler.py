@@ -13,8 +13,8 @@ import pytest
 
 from functions.roles.event import Event, EventError
 from functions.roles.handler import handle
-from functions.roles.outcome import FailedError
 from functions.roles.tokens import login_token
+from runtime.errors import FailedError
 from tests.functions.roles.conftest import DECLARATION, certificate
 
 EVENT: dict[str, Any] = {

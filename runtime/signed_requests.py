@@ -1,9 +1,11 @@
-"""Calls to AWS's JSON services (Systems Manager, CloudWatch Logs), signed with the standard library.
+"""Requests to AWS signed with the standard library (Signature Version 4).
 
-The timer runs the node every few seconds and nearly always there is nothing to do. Importing the SDK
-and its service models takes about a second of CPU each time; this takes a few milliseconds. What
-happens only when there is something to do goes through the SDK (fetch.py, report.py).
-Signature Version 4: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+Importing the SDK and its service models takes about a second of CPU; this takes a few milliseconds.
+node's timer runs every few seconds and usually has nothing to do, so it reads the pointer this way.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
+
+gateway/launcher.py signs its one request with a copy of this: it is user-data and runs before any file
+of ours is on the machine. A test holds both to the same signature.
 """
 
 from __future__ import annotations
@@ -14,12 +16,13 @@ import hmac
 import http.client
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from node.errors import FailedError
-from node.instance_metadata import InstanceMetadata
+from runtime.errors import FailedError
+from runtime.instance_metadata import InstanceMetadata
 
 TIMEOUT_SECONDS = 10
 
@@ -35,7 +38,7 @@ class AwsError(FailedError):
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """Temporary or static keys; never shown."""
+    """Temporary or static keys; `repr` shows no secret."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -43,7 +46,7 @@ class Credentials:
 
     @classmethod
     def find(cls) -> Credentials:
-        """From the environment, else those of the instance's role.
+        """From the environment, or else those of the instance's role.
 
         Raises:
             FailedError: neither has any.
@@ -74,21 +77,37 @@ def endpoint(service: str, region: str) -> str:
     return (named or f"https://{service}.{region}.{suffix}").rstrip("/")
 
 
-def signature_headers(
-    *, service: str, region: str, host: str, target: str, body: bytes, credentials: Credentials, now: str
+def signed_headers(
+    headers: Mapping[str, str],
+    *,
+    method: str,
+    path: str,
+    query: str = "",
+    body: bytes,
+    service: str,
+    region: str,
+    credentials: Credentials,
+    now: str,
 ) -> dict[str, str]:
-    """The headers of a POST to `/`, with its signature; `now` as 20261123T120000Z."""
-    headers = {
-        "content-type": "application/x-amz-json-1.1",
-        "host": host,
-        "x-amz-date": now,
-        "x-amz-target": target,
-    }
+    """The headers of a request with its date, session token and signature added.
+
+    Args:
+        headers: every header to be signed, `host` among them, by its lower-case name.
+        method: for example POST.
+        path: already quoted.
+        query: already quoted, its parameters in the order of their names.
+        body: what is sent.
+        service: as the signature names it, for example `logs`.
+        region: of the service.
+        credentials: whose signature it is.
+        now: for example 20261123T120000Z.
+    """
+    whole = {**headers, "x-amz-date": now}
     if credentials.token:
-        headers["x-amz-security-token"] = credentials.token
-    signed = ";".join(sorted(headers))
-    canonical_headers = "".join(f"{name}:{headers[name]}\n" for name in sorted(headers))
-    canonical = f"POST\n/\n\n{canonical_headers}\n{signed}\n{hashlib.sha256(body).hexdigest()}"
+        whole["x-amz-security-token"] = credentials.token
+    names = ";".join(sorted(whole))
+    lines = "".join(f"{name}:{whole[name]}\n" for name in sorted(whole))
+    canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
     scope = f"{now[:8]}/{region}/{service}/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     key = f"AWS4{credentials.secret_key}".encode()
@@ -96,14 +115,14 @@ def signature_headers(
         key = hmac.digest(key, part.encode(), "sha256")
     authorization = (
         f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={signed}, Signature={key.hex()}"
+        f"SignedHeaders={names}, Signature={key.hex()}"
     )
-    return {**headers, "authorization": authorization}
+    return {**whole, "authorization": authorization}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignedRequests:
-    """Calls to one region with one set of credentials."""
+    """Calls to the JSON services of one region (Systems Manager, CloudWatch Logs) with one identity."""
 
     region: str
     credentials: Credentials
@@ -117,12 +136,17 @@ class SignedRequests:
         """
         url = urlsplit(endpoint(service, self.region))
         body = json.dumps(payload).encode()
-        headers = signature_headers(
+        headers = signed_headers(
+            {
+                "content-type": "application/x-amz-json-1.1",
+                "host": url.netloc,
+                "x-amz-target": target,
+            },
+            method="POST",
+            path="/",
+            body=body,
             service=service,
             region=self.region,
-            host=url.netloc,
-            target=target,
-            body=body,
             credentials=self.credentials,
             now=datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ"),
         )

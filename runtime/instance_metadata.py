@@ -1,4 +1,4 @@
-"""The instance metadata service (IMDSv2), with nothing but the standard library."""
+"""The instance metadata service, version 2 (IMDSv2)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import http.client
 import os
 from urllib.parse import urlsplit
 
-from node.errors import FailedError
+from runtime.errors import FailedError
 
 DEFAULT_ENDPOINT = "http://169.254.169.254"
 TOKEN_SECONDS = 60
@@ -16,7 +16,7 @@ class InstanceMetadata:
     """One session with the service that $AWS_EC2_METADATA_SERVICE_ENDPOINT names, by default AWS's own."""
 
     def __init__(self) -> None:
-        """Nothing is asked before the first value."""
+        """Choose the endpoint; the first `get` asks for the session's token."""
         endpoint = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or DEFAULT_ENDPOINT
         self._endpoint = endpoint.rstrip("/")
         self._token: str | None = None
@@ -31,6 +31,14 @@ class InstanceMetadata:
             lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
             self._token = self._request("PUT", "/latest/api/token", lifetime)
         return self._request("GET", f"/latest/meta-data/{path}", {"X-aws-ec2-metadata-token": self._token})
+
+    def instance_id(self) -> str:
+        """The id of this instance, `i-…`.
+
+        Raises:
+            FailedError: the service does not answer.
+        """
+        return self.get("instance-id").strip()
 
     def _request(self, method: str, path: str, headers: dict[str, str]) -> str:
         parts = urlsplit(self._endpoint)

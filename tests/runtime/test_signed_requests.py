@@ -7,8 +7,9 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SdkCredentials
 
-from node.errors import FailedError
-from node.signed_request import AwsError, Credentials, SignedRequests, endpoint, signature_headers
+from gateway import launcher
+from runtime.errors import FailedError
+from runtime.signed_requests import AwsError, Credentials, SignedRequests, endpoint, signed_headers
 
 
 @pytest.mark.parametrize("token", [None, "session+token/="])
@@ -16,12 +17,17 @@ from node.signed_request import AwsError, Credentials, SignedRequests, endpoint,
 def test_signature_is_the_sdks_own(token: str | None, service: str, monkeypatch: pytest.MonkeyPatch) -> None:
     body = '{"Name": "/päth", "n": 1}'.encode()
     host = f"{service}.eu-central-1.amazonaws.com"
-    ours = signature_headers(
+    ours = signed_headers(
+        {
+            "content-type": "application/x-amz-json-1.1",
+            "host": host,
+            "x-amz-target": "AmazonSSM.GetParameter",
+        },
+        method="POST",
+        path="/",
+        body=body,
         service=service,
         region="eu-central-1",
-        host=host,
-        target="AmazonSSM.GetParameter",
-        body=body,
         credentials=Credentials(access_key="AKIDEXAMPLE", secret_key="wJalrXUtnFEMI/K7MDENG", token=token),
         now="20261123T120000Z",
     )
@@ -40,6 +46,30 @@ def test_signature_is_the_sdks_own(token: str | None, service: str, monkeypatch:
     signature = auth.signature(auth.string_to_sign(request, canonical), request)
     assert ours["authorization"].endswith(f"Signature={signature}")
     assert f"SignedHeaders={auth.signed_headers(auth.headers_to_sign(request))}," in ours["authorization"]
+
+
+def test_the_gateways_launcher_signs_the_same() -> None:
+    host, path, query = (
+        "program.s3.eu-central-1.amazonaws.com",
+        "/a%20b/gateway.zip",
+        "versionId=a%2Bb%2Fc%3D",
+    )
+    moment = "20261123T120000Z"
+    keys = {"AccessKeyId": "ASIAEXAMPLE", "SecretAccessKey": "a secret key", "Token": "session+token/="}
+    ours = signed_headers(
+        {"host": host, "x-amz-content-sha256": launcher.EMPTY},
+        method="GET",
+        path=path,
+        query=query,
+        body=b"",
+        service="s3",
+        region="eu-central-1",
+        credentials=Credentials(
+            access_key=keys["AccessKeyId"], secret_key=keys["SecretAccessKey"], token=keys["Token"]
+        ),
+        now=moment,
+    )
+    assert launcher.signed(f"https://{host}{path}?{query}", "eu-central-1", keys, moment) == ours
 
 
 def test_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
