@@ -11,7 +11,7 @@ from emulator.acm.certificates import Certificates
 from emulator.autoscaling import types as auto_scaling
 from emulator.autoscaling.groups import Groups
 from emulator.cloudwatch import monitoring
-from emulator.core.aws_type import AwsType, Surroundings
+from emulator.core.aws_type import AwsType, Backends
 from emulator.core.credentials import ACCOUNT
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.provider import Provider
@@ -121,9 +121,8 @@ class AwsProvider(Provider):
         balancers: LoadBalancers | None = None,
         groups: Groups | None = None,
     ) -> None:
-        """See the class."""
         self.registry = Registry((state_dir or endpoint.state_dir) / "aws" / "resources.sqlite")
-        surroundings = Surroundings(
+        backends = Backends(
             endpoint,
             machines,
             self.registry,
@@ -133,7 +132,7 @@ class AwsProvider(Provider):
             balancers,
             groups,
         )
-        super().__init__("aws", [kind(surroundings) for kind in TYPES], functions(endpoint))
+        super().__init__("aws", [kind(backends) for kind in TYPES], functions(endpoint))
         endpoint.on_write(machines.notice)
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:

@@ -8,7 +8,8 @@ from typing import Any
 from emulator.core.credentials import REGION
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.provider import Function
-from emulator.core.resource_type import Call, Properties, Refused
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, Refused
 from emulator.ec2.zones import zone_id, zone_names
 
 _REGIONS = {
@@ -27,8 +28,7 @@ _ZONE_FILTERS: Mapping[str, str] = {
 def functions(endpoint: AwsEndpoint) -> dict[str, Function]:
     """The invokes by token."""
 
-    def caller_identity(call: Call, arguments: Properties) -> Properties:
-        del call, arguments
+    def caller_identity(request: Request) -> Properties:
         found = endpoint.client("sts").get_caller_identity()
         return {
             "accountId": found["Account"],
@@ -45,12 +45,16 @@ def functions(endpoint: AwsEndpoint) -> dict[str, Function]:
     }
 
 
-def _wanted_region(call: Call, arguments: Properties) -> str:
-    return arguments.get("region") or arguments.get("name") or call.configuration.get("region") or REGION
+def _wanted_region(request: Request) -> str:
+    return (
+        request.inputs.get("region")
+        or request.inputs.get("name")
+        or request.configuration.get("region")
+        or REGION
+    )
 
 
-def _partition(call: Call, arguments: Properties) -> Properties:
-    del call, arguments
+def _partition(request: Request) -> Properties:
     return {
         "dnsSuffix": "amazonaws.com",
         "id": "aws",
@@ -59,8 +63,8 @@ def _partition(call: Call, arguments: Properties) -> Properties:
     }
 
 
-def _region(call: Call, arguments: Properties) -> Properties:
-    region = _wanted_region(call, arguments)
+def _region(request: Request) -> Properties:
+    region = _wanted_region(request)
     return {
         "description": _REGIONS.get(region, region),
         "endpoint": f"ec2.{region}.amazonaws.com",
@@ -70,10 +74,10 @@ def _region(call: Call, arguments: Properties) -> Properties:
     }
 
 
-def _availability_zones(call: Call, arguments: Properties) -> Properties:
-    region = _wanted_region(call, arguments)
+def _availability_zones(request: Request) -> Properties:
+    region = _wanted_region(request)
     names: list[Any] = list(zone_names(region))
-    for item in arguments.get("filters") or ():
+    for item in request.inputs.get("filters") or ():
         wanted = _ZONE_FILTERS.get(item["name"])
         if wanted is None:
             raise Refused(
@@ -82,12 +86,12 @@ def _availability_zones(call: Call, arguments: Properties) -> Properties:
             )
         if wanted not in item["values"]:
             names = []
-    excluded = {*(arguments.get("excludeNames") or ()), *(arguments.get("excludeZoneIds") or ())}
+    excluded = {*(request.inputs.get("excludeNames") or ()), *(request.inputs.get("excludeZoneIds") or ())}
     names = [name for name in names if name not in excluded and zone_id(name) not in excluded]
-    if arguments.get("state") not in (None, "available"):
+    if request.inputs.get("state") not in (None, "available"):
         names = []
     return {
-        **arguments,
+        **request.inputs,
         "groupNames": [f"{region}-zg-1"] if names else [],
         "id": region,
         "names": names,

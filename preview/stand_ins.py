@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from emulator.aws import AwsProvider
-from emulator.core.aws_type import Resource, Surroundings
+from emulator.core.aws_type import Backends
 from emulator.core.endpoint import AwsEndpoint
-from emulator.core.resource_type import Call, Failure, Properties, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Failure, Properties, State
 from emulator.core.servicer import ProviderServer
 from emulator.ec2.machines import Machines
 from emulator.ec2.network import Subnet
@@ -46,33 +47,29 @@ class ExistingNetwork:
 class SubnetElsewhere(Subnet):
     """`ec2.Subnet` that also finds those of an existing network: in its VPC, one zone after the other."""
 
-    def __init__(self, surroundings: Surroundings, network: ExistingNetwork) -> None:
-        """See the class."""
-        super().__init__(surroundings)
+    def __init__(self, backends: Backends, network: ExistingNetwork) -> None:
+        super().__init__(backends)
         self._network = network
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """The subnet, None when the stack file names no such one."""
-        del inputs, outputs
-        if resource_id not in self._network.subnet_ids:
+        if request.id not in self._network.subnet_ids:
             return None
-        resource = self._resource(call, {}, 0)
-        zones = zone_names(resource.region)
-        position = self._network.subnet_ids.index(resource_id)
+        zones = zone_names(self.request(request, 0).region)
+        position = self._network.subnet_ids.index(request.id)
         known = {"vpcId": self._network.vpc_id, "availabilityZone": zones[position % len(zones)]}
-        return State(id=resource_id, inputs=known, outputs=self._found(resource, resource_id, known))
-
-    def _found(self, resource: Resource, resource_id: str, known: Properties) -> Properties:
-        return {**known, "region": resource.region, **self.computed(resource, resource_id, known)}
+        found = self.request(replace(request, inputs=known), 0)
+        return State(
+            id=request.id, inputs=known, outputs={**known, "region": found.region, **self.computed(found)}
+        )
 
 
 class PreviewedAws(AwsProvider):
     """The aws types, in whatever account the stack file wants to be."""
 
     def __init__(self, endpoint: AwsEndpoint, machines: Machines, network: ExistingNetwork) -> None:
-        """See the class."""
         super().__init__(endpoint, machines)
-        subnet = SubnetElsewhere(Surroundings(endpoint, machines, self.registry), network)
+        subnet = SubnetElsewhere(Backends(endpoint, machines, self.registry), network)
         self.types[subnet.token] = subnet
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:

@@ -74,7 +74,6 @@ class Certificates:
     """
 
     def __init__(self, state_dir: Path) -> None:
-        """See the class."""
         self._folder = state_dir / "certificate-manager"
         self._authority = PublicAuthority(self._folder / "authority", state_dir / PUBLIC_CA_BUNDLE)
         self._lock = threading.RLock()

@@ -49,7 +49,6 @@ class PublicAuthority:
     """
 
     def __init__(self, folder: Path, bundle: Path) -> None:
-        """See the class."""
         self._folder = folder
         self._lock = threading.RLock()
         self.bundle = bundle

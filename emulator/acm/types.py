@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from emulator.acm.certificates import Certificates, NotIssued
 from emulator.core.aws_type import (
+    AwsRequest,
     AwsType,
-    Resource,
     choice_problem,
     given,
     known,
@@ -18,7 +18,6 @@ from emulator.core.aws_type import (
     text,
 )
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.elb.names import LISTENER
 from emulator.route53.zones import RECORD
@@ -49,11 +48,10 @@ class Certificate(AwsType):
         "deleting ACM Certificate ({id}): api error ResourceInUseException: Certificate {id} is in use"
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The ARN."""
-        del inputs
-        identity = uuid.UUID(resource.digest("certificate")[:32], version=4)
-        return resource.arn("acm", f"certificate/{identity}")
+        identity = uuid.UUID(request.digest("certificate")[:32], version=4)
+        return request.arn("acm", f"certificate/{identity}")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Names that are domains, a method, what has no stand-in."""
@@ -77,25 +75,25 @@ class Certificate(AwsType):
         elif method == "EMAIL":
             yield Failure("validationMethod", "EMAIL has no stand-in in the sandbox; it has DNS")
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """What must be in the zone, and what is left at its default."""
-        names = _names(inputs)
+        names = _names(request.inputs)
         options: Any = UNKNOWN
         if names is not None:
             options = [
                 {
                     "domainName": name,
-                    "resourceRecordName": f"_{resource.digest(bare)[:32]}.{bare}.",
+                    "resourceRecordName": f"_{request.digest(bare)[:32]}.{bare}.",
                     "resourceRecordType": "CNAME",
-                    "resourceRecordValue": f"_{resource.digest(f'{bare} value')[:32]}.acm-validations.aws.",
+                    "resourceRecordValue": f"_{request.digest(f'{bare} value')[:32]}.acm-validations.aws.",
                 }
                 # A wildcard is validated by its domain's record.
                 for name, bare in ((name, name.removeprefix("*.")) for name in names)
             ]
         return {
-            "arn": resource_id,
+            "arn": request.id,
             "domainValidationOptions": options,
-            "keyAlgorithm": given(inputs, "keyAlgorithm", "RSA_2048"),
+            "keyAlgorithm": given(request.inputs, "keyAlgorithm", "RSA_2048"),
             "pendingRenewal": False,
             "renewalEligibility": "INELIGIBLE",
             "status": "PENDING_VALIDATION",
@@ -106,18 +104,17 @@ class Certificate(AwsType):
             "notBefore": "",
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Keeps the request."""
-        outputs = self.computed(resource, resource_id, inputs)
+        outputs = self.computed(request)
         certificates = _running(self.certificates)
-        certificates.request(resource_id, outputs["subjectAlternativeNames"], outputs["keyAlgorithm"])
+        certificates.request(request.id, outputs["subjectAlternativeNames"], outputs["keyAlgorithm"])
         return {}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is issued, and until when."""
-        del record
         try:
-            leaf = _running(self.certificates).issued(resource_id).leaf
+            leaf = _running(self.certificates).issued(request.id).leaf
         except NotIssued:
             return {}
         return {
@@ -127,10 +124,9 @@ class Certificate(AwsType):
             "notBefore": _moment(leaf.not_valid_before_utc),
         }
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del inputs, outputs
-        _running(self.certificates).delete(resource_id)
+        _running(self.certificates).delete(request.id)
 
 
 class CertificateValidation(AwsType):
@@ -142,14 +138,13 @@ class CertificateValidation(AwsType):
     defaults: ClassVar[Mapping[str, Any]] = {}
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """When the certificate was issued; here the ARN and that moment of the plan, which stay the same."""
-        return text(inputs["certificateArn"], "#", resource.digest("validation")[:8])
+        return text(request.inputs["certificateArn"], "#", request.digest("validation")[:8])
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """An unknown certificate; a record that is not in a zone, or says something else."""
-        del resource, resource_id
-        arn = inputs["certificateArn"]
+        arn = request.inputs["certificateArn"]
         verb = f"waiting for ACM Certificate ({arn}) to be issued:"
         certificate = self.existing(
             CERTIFICATE, arn, f"{verb} api error ResourceNotFoundException: Could not find certificate {{id}}"
@@ -171,7 +166,7 @@ class CertificateValidation(AwsType):
                     f"'PENDING_VALIDATION'): no zone has the CNAME record {name} with the value "
                     f"{option['resourceRecordValue']}"
                 )
-        wanted = given(inputs, "validationRecordFqdns", [])
+        wanted = given(request.inputs, "validationRecordFqdns", [])
         expected = {
             option["resourceRecordName"].rstrip(".")
             for option in certificate.outputs["domainValidationOptions"]
@@ -180,10 +175,9 @@ class CertificateValidation(AwsType):
             missing = sorted(expected - {str(name).rstrip(".") for name in wanted})
             raise Refused(f"{verb} missing ACM Certificate validation records: {', '.join(missing)}")
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Issues the certificate."""
-        del resource, resource_id
-        _running(self.certificates).issue(inputs["certificateArn"])
+        _running(self.certificates).issue(request.inputs["certificateArn"])
         return {}
 
 

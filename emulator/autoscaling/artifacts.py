@@ -36,7 +36,6 @@ class Artifacts:
     """
 
     def __init__(self, folder: Path, endpoint_url: str) -> None:
-        """See the class."""
         self._folder = folder
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()

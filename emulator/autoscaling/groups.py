@@ -46,7 +46,6 @@ class Groups:
     def __init__(
         self, state_dir: Path, endpoint: AwsEndpoint, load_balancers: LoadBalancers, user: ServerUser
     ) -> None:
-        """See the class."""
         self._folder = state_dir / AUTO_SCALING
         self._load_balancers = load_balancers
         self._artifacts = Artifacts(self._folder / "artifacts", endpoint.url)

@@ -51,7 +51,6 @@ class RunningGroup:
         load_balancers: LoadBalancers,
         changed: Callable[[], None],
     ) -> None:
-        """See the class."""
         self.group = group
         self._folder = folder
         self._surroundings = surroundings

@@ -75,7 +75,6 @@ class RunningInstance:
     """
 
     def __init__(self, folder: Path, instance: Instance, surroundings: Surroundings) -> None:
-        """See the class."""
         self.instance = instance
         self._folder = folder
         self._root = folder / "root"

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 from emulator.autoscaling.groups import Groups, UnknownGroup, UnknownVersion
 from emulator.autoscaling.resources import Group as DeclaredGroup
 from emulator.autoscaling.resources import LaunchTemplate, Subnet
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known, text
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known, text
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.launch_templates import LAUNCH_TEMPLATE
 from emulator.ec2.network import SUBNET
@@ -52,11 +51,11 @@ class Group(AwsType):
     replace_on = frozenset({"name", "namePrefix", "placementGroup", "region"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        if inputs.get("name") is not None:
-            return inputs["name"]
-        return text(inputs["namePrefix"], resource.digest("name")[:26])
+        if request.inputs.get("name") is not None:
+            return request.inputs["name"]
+        return text(request.inputs["namePrefix"], request.digest("name")[:26])
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Sizes in order, one source of instances, a place, known words, what has no stand-in."""
@@ -93,18 +92,18 @@ class Group(AwsType):
         if known(timeout) and timeout != "0" and not (str(timeout) and _DURATION.fullmatch(str(timeout))):
             yield Failure("waitForCapacityTimeout", f'"{timeout}" cannot be parsed as a duration')
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, unknown parts."""
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating Auto Scaling Group ({resource_id}): api error AlreadyExists: AutoScalingGroup by "
+                f"creating Auto Scaling Group ({request.id}): api error AlreadyExists: AutoScalingGroup by "
                 "this name already exists"
             )
-        self._declared(resource, resource_id, inputs)
+        self._declared(request, request.id, request.inputs)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and what AWS adds."""
-        subnets = inputs.get("vpcZoneIdentifiers")
+        subnets = request.inputs.get("vpcZoneIdentifiers")
         records = (
             [self.registry.get(SUBNET, subnet) for subnet in subnets] if isinstance(subnets, list) else []
         )
@@ -114,17 +113,17 @@ class Group(AwsType):
                 {str(record.outputs.get("availabilityZone")) for record in records if record is not None}
             )
         arn = text(
-            f"autoScalingGroup:{resource.digest('group')[:8]}-0000-4000-8000-{resource.digest('group')[8:20]}"
+            f"autoScalingGroup:{request.digest('group')[:8]}-0000-4000-8000-{request.digest('group')[8:20]}"
             ":autoScalingGroupName/",
-            resource_id,
+            request.id,
         )
         return {
-            "arn": resource.arn("autoscaling", arn),
+            "arn": request.arn("autoscaling", arn),
             "availabilityZones": zones,
-            "defaultCooldown": given(inputs, "defaultCooldown", 300),
-            "desiredCapacity": given(inputs, "desiredCapacity", inputs["minSize"]),
-            "healthCheckType": given(inputs, "healthCheckType", "EC2"),
-            "name": resource_id,
+            "defaultCooldown": given(request.inputs, "defaultCooldown", 300),
+            "desiredCapacity": given(request.inputs, "desiredCapacity", request.inputs["minSize"]),
+            "healthCheckType": given(request.inputs, "healthCheckType", "EC2"),
+            "name": request.id,
             "predictedCapacity": 0,
             "serviceLinkedRoleArn": (
                 "arn:aws:iam::123456789012:role/aws-service-role/autoscaling.amazonaws.com/"
@@ -133,66 +132,56 @@ class Group(AwsType):
             "warmPoolSize": 0,
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Launches the instances and waits until they serve."""
         groups = self._groups()
-        declared = self._declared(resource, resource_id, inputs)
+        declared = self._declared(request, request.id, request.inputs)
         groups.put(declared)
-        seconds = min(_seconds(inputs["waitForCapacityTimeout"]), LONGEST_WAIT_SECONDS)
-        running = groups.named(resource_id)
+        seconds = min(_seconds(request.inputs["waitForCapacityTimeout"]), LONGEST_WAIT_SECONDS)
+        running = groups.named(request.id)
         if seconds and not running.steady_within(seconds):
             lines = running.last_lines(_LOG_LINES)
-            groups.delete(resource_id)
+            groups.delete(request.id)
             raise Refused(
-                f"waiting for Auto Scaling Group ({resource_id}) capacity satisfied: want {declared.desired} "
+                f"waiting for Auto Scaling Group ({request.id}) capacity satisfied: want {declared.desired} "
                 f"healthy instance(s), and after {seconds:.0f} s they do not serve. The "
                 f"end of the log of one:\n{lines}"
             )
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes it. As with AWS, an instance refresh goes on by itself."""
-        del old_inputs
         groups = self._groups()
-        declared = self._declared(resource, resource_id, inputs)
+        declared = self._declared(request, request.id, request.inputs)
         desired = declared.desired
-        if inputs.get("desiredCapacity") is None and "desiredCapacity" in outputs:
+        if request.inputs.get("desiredCapacity") is None and "desiredCapacity" in request.outputs:
             # Without a wish the capacity stays as it is, within the new bounds.
-            desired = min(max(int(outputs["desiredCapacity"]), declared.minimum), declared.maximum)
+            desired = min(max(int(request.outputs["desiredCapacity"]), declared.minimum), declared.maximum)
             declared = declared.model_copy(update={"desired": desired})
         groups.put(declared)
-        resized = desired != int(outputs.get("desiredCapacity", desired))
-        seconds = min(_seconds(inputs["waitForCapacityTimeout"]), LONGEST_WAIT_SECONDS)
-        if resized and seconds and not groups.named(resource_id).steady_within(seconds):
+        resized = desired != int(request.outputs.get("desiredCapacity", desired))
+        seconds = min(_seconds(request.inputs["waitForCapacityTimeout"]), LONGEST_WAIT_SECONDS)
+        if resized and seconds and not groups.named(request.id).steady_within(seconds):
             raise Refused(
-                f"waiting for Auto Scaling Group ({resource_id}) capacity satisfied: want {desired} healthy "
+                f"waiting for Auto Scaling Group ({request.id}) capacity satisfied: want {desired} healthy "
                 f"instance(s), and after {seconds:.0f} s they do not serve. The end of the log of one:\n"
-                f"{groups.named(resource_id).last_lines(_LOG_LINES)}"
+                f"{groups.named(request.id).last_lines(_LOG_LINES)}"
             )
         return {"desiredCapacity": desired}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Its capacity."""
-        del record
         try:
-            group = self._groups().named(resource_id).group
+            group = self._groups().named(request.id).group
         except UnknownGroup:
             return None
         return {"desiredCapacity": group.desired}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Terminates the instances."""
-        del inputs, outputs
-        self._groups().delete(resource_id)
+        self._groups().delete(request.id)
 
-    def _declared(self, resource: Resource, resource_id: str, inputs: Properties) -> DeclaredGroup:
+    def _declared(self, resource: AwsRequest, resource_id: str, inputs: Properties) -> DeclaredGroup:
         verb = f"creating Auto Scaling Group ({resource_id}): api error ValidationError:"
         subnets = []
         for subnet_id in inputs["vpcZoneIdentifiers"]:
@@ -285,10 +274,9 @@ class Policy(AwsType):
     replace_on = frozenset({"autoscalingGroupName", "name", "policyType", "region"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        del resource
-        return inputs["name"]
+        return request.inputs["name"]
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """What each kind of policy needs."""
@@ -337,22 +325,20 @@ class Policy(AwsType):
                         f"resource_label {label!r}: app/<load balancer>/<id>/targetgroup/<target group>/<id>",
                     )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """An unknown group."""
-        del resource
         refusal = (
-            f"putting Auto Scaling Policy ({resource_id}): api error ValidationError: Group {{id}} not found"
+            f"putting Auto Scaling Policy ({request.id}): api error ValidationError: Group {{id}} not found"
         )
-        self.existing(GROUP, inputs["autoscalingGroupName"], refusal)
+        self.existing(GROUP, request.inputs["autoscalingGroupName"], refusal)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN."""
-        del inputs
-        digits = resource.digest("policy")
+        digits = request.digest("policy")
         return {
-            "arn": resource.arn(
+            "arn": request.arn(
                 "autoscaling",
-                text(f"scalingPolicy:{digits[:8]}-0000-4000-8000-{digits[8:20]}:policyName/", resource_id),
+                text(f"scalingPolicy:{digits[:8]}-0000-4000-8000-{digits[8:20]}:policyName/", request.id),
             ),
             "metricAggregationType": "",
         }

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, pattern_problem, text
-from emulator.core.registry import Record
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, pattern_problem, text
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 
@@ -34,11 +33,11 @@ class LogGroup(AwsType):
     name_maximum = 512
     replace_on = frozenset({"name", "namePrefix", "logGroupClass", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        if inputs.get("name") is not None:
-            return inputs["name"]
-        return text(inputs["namePrefix"], resource.digest("name")[:26])
+        if request.inputs.get("name") is not None:
+            return request.inputs["name"]
+        return text(request.inputs["namePrefix"], request.digest("name")[:26])
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name, retention periods that CloudWatch knows."""
@@ -47,44 +46,35 @@ class LogGroup(AwsType):
         words = "a-zA-Z0-9_-/.# are allowed"
         yield from pattern_problem(inputs, "name", r"(?!aws/)[.\-_/#A-Za-z0-9]{1,512}", words)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken."""
-        del inputs
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating CloudWatch Logs Log Group ({resource_id}): api error "
+                f"creating CloudWatch Logs Log Group ({request.id}): api error "
                 "ResourceAlreadyExistsException: The "
                 "specified log group already exists"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """The ARN, without the `:*` that AWS puts behind it."""
         return {
-            "arn": resource.arn("logs", text("log-group:", resource_id)),
-            "logGroupClass": given(inputs, "logGroupClass", "STANDARD"),
-            "name": resource_id,
+            "arn": request.arn("logs", text("log-group:", request.id)),
+            "logGroupClass": given(request.inputs, "logGroupClass", "STANDARD"),
+            "name": request.id,
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Creates it."""
-        client = self.endpoint.client("logs", resource.region)
-        accept = ("ResourceAlreadyExistsException",) if resource.resumed else ()
-        with service_call(f"creating CloudWatch Logs Log Group ({resource_id})", accept=accept):
-            client.create_log_group(logGroupName=resource_id)
-        self._retain(client, resource_id, inputs)
+        client = self.endpoint.client("logs", request.region)
+        accept = ("ResourceAlreadyExistsException",) if request.resumed else ()
+        with service_call(f"creating CloudWatch Logs Log Group ({request.id})", accept=accept):
+            client.create_log_group(logGroupName=request.id)
+        self._retain(client, request.id, request.inputs)
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes the retention."""
-        del old_inputs, outputs
-        self._retain(self.endpoint.client("logs", resource.region), resource_id, inputs)
+        self._retain(self.endpoint.client("logs", request.region), request.id, request.inputs)
         return {}
 
     def _retain(self, client: Any, name: str, inputs: Properties) -> None:
@@ -95,22 +85,20 @@ class LogGroup(AwsType):
             else:
                 client.delete_retention_policy(logGroupName=name)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Its retention."""
-        del record
-        groups = self.endpoint.client("logs").describe_log_groups(logGroupNamePrefix=resource_id)["logGroups"]
-        found = next((group for group in groups if group["logGroupName"] == resource_id), None)
+        groups = self.endpoint.client("logs").describe_log_groups(logGroupNamePrefix=request.id)["logGroups"]
+        found = next((group for group in groups if group["logGroupName"] == request.id), None)
         return None if found is None else {"retentionInDays": found.get("retentionInDays", 0)}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del outputs
-        if inputs.get("skipDestroy"):
+        if request.inputs.get("skipDestroy"):
             return
         with service_call(
-            f"deleting CloudWatch Logs Log Group ({resource_id})", accept=("ResourceNotFoundException",)
+            f"deleting CloudWatch Logs Log Group ({request.id})", accept=("ResourceNotFoundException",)
         ):
-            self.endpoint.client("logs").delete_log_group(logGroupName=resource_id)
+            self.endpoint.client("logs").delete_log_group(logGroupName=request.id)
 
 
 class MetricAlarm(AwsType):
@@ -122,10 +110,9 @@ class MetricAlarm(AwsType):
     name_property = "name"
     replace_on = frozenset({"name", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        del resource
-        return inputs["name"]
+        return request.inputs["name"]
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Known words, and a metric or a query."""
@@ -136,7 +123,6 @@ class MetricAlarm(AwsType):
         if (inputs.get("metricName") is None) == (inputs.get("metricQueries") is None):
             yield Failure("metricName", "one of `metric_name,metric_query` must be specified")
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN."""
-        del inputs
-        return {"arn": resource.arn("cloudwatch", text("alarm:", resource_id))}
+        return {"arn": request.arn("cloudwatch", text("alarm:", request.id))}

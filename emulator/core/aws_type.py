@@ -11,17 +11,20 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
 
 from emulator.acm.certificates import Certificates
 from emulator.autoscaling.groups import Groups
+from emulator.core import checks
 from emulator.core.autonaming import automatic_name
+from emulator.core.checks import Check, known
 from emulator.core.credentials import ACCOUNT, REGION
 from emulator.core.endpoint import AwsEndpoint
-from emulator.core.properties import UNKNOWN, Archive, Asset, contains_unknown
+from emulator.core.properties import UNKNOWN, Archive, Asset
 from emulator.core.registry import Record, Registry
-from emulator.core.resource_type import Call, Diff, Failure, Properties, Refused, ResourceType, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Diff, Failure, Properties, Refused, ResourceType, State
 from emulator.ec2.machines import Machines
 from emulator.elb.service import LoadBalancers
 from emulator.lambda_.functions import Functions
@@ -31,8 +34,8 @@ DEFAULTS = "__defaults"
 
 
 @dataclass(frozen=True)
-class Surroundings:
-    """What types act on."""
+class Backends:
+    """What runs behind the types. Services that are absent can only be previewed."""
 
     endpoint: AwsEndpoint
     machines: Machines
@@ -45,26 +48,24 @@ class Surroundings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Resource:
-    """One resource to be, with everything that is made up for it: the same for the same URN and generation.
+class AwsRequest(Request):
+    """A request about one AWS resource, with all that is made up for it: the same for one URN and generation.
 
     Attributes:
-        call: The call it is for.
         generation: How many resources the URN had before it.
         region: Where it is.
-        resumed: Whether a kill interrupted its creation, so that parts may be there.
+        resumed: Whether a kill interrupted its creation, so that parts of it may exist.
     """
 
-    call: Call
-    generation: int
-    region: str
+    generation: int = 0
+    region: str = REGION
     resumed: bool = False
 
     def digest(self, purpose: str = "") -> str:
         """64 hexadecimal digits."""
-        return hashlib.sha256(f"{self.call.urn}\0{self.generation}\0{purpose}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.urn}\0{self.generation}\0{purpose}".encode()).hexdigest()
 
-    def id(self, prefix: str, purpose: str = "") -> str:
+    def ec2_id(self, prefix: str, purpose: str = "") -> str:
         """An id in EC2's form, such as `vpc-0a1b2c3d4e5f60718`."""
         return f"{prefix}-0{self.digest(purpose or prefix)[:16]}"
 
@@ -90,6 +91,11 @@ class AwsType(ResourceType):
     Attributes:
         required: Inputs that must be given.
         defaults: Inputs that the provider fills in.
+        checks: What each input must be; names of nested inputs have a dot.
+        references: Inputs that name other resources (an id or a list of ids): their type, and AWS's words
+            for one that does not exist, with `{id}`. Checked at creation.
+        output_defaults: Outputs that AWS chooses where the input of that name is absent.
+        provision_again: Whether an update does what the creation did.
         name_property: Input that is named automatically, or None.
         name_maximum: Length of such a name.
         hidden: Inputs whose value the registry must not hold.
@@ -100,6 +106,10 @@ class AwsType(ResourceType):
 
     required: ClassVar[Sequence[str]] = ()
     defaults: ClassVar[Mapping[str, Any]] = {}
+    checks: ClassVar[Mapping[str, Sequence[Check]]] = {}
+    references: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    output_defaults: ClassVar[Mapping[str, Any]] = {}
+    provision_again: ClassVar[bool] = False
     name_property: ClassVar[str | None] = None
     name_maximum: ClassVar[int] = 255
     hidden: ClassVar[frozenset[str]] = frozenset()
@@ -107,71 +117,57 @@ class AwsType(ResourceType):
     not_deletable: ClassVar[str] = "DependencyViolation: resource {id} has a dependent object"
     taggable: ClassVar[bool] = True
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        """See the class."""
-        self.endpoint = surroundings.endpoint
-        self.machines = surroundings.machines
-        self.registry = surroundings.registry
-        self.functions = surroundings.functions
-        self.databases = surroundings.databases
-        self.certificates = surroundings.certificates
-        self.load_balancers = surroundings.load_balancers
-        self.groups = surroundings.groups
+    def __init__(self, backends: Backends) -> None:
+        self.endpoint = backends.endpoint
+        self.machines = backends.machines
+        self.registry = backends.registry
+        self.functions = backends.functions
+        self.databases = backends.databases
+        self.certificates = backends.certificates
+        self.load_balancers = backends.load_balancers
+        self.groups = backends.groups
 
     # What subclasses say.
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The physical id, `UNKNOWN` while an input that it is made of is."""
         raise NotImplementedError
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """What the provider refuses in a preview already. Values may be `UNKNOWN`."""
-        del inputs
+        """What the provider refuses in a preview beyond `required` and `checks`. Values may be `UNKNOWN`."""
         return ()
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
-        """Raises what AWS refuses. All values are known; the registry is locked."""
+    def refuse(self, request: AwsRequest) -> None:
+        """Raises what AWS refuses beyond `references`. All values are known; the registry is locked."""
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Outputs that are no inputs. Values may be `UNKNOWN`."""
-        del resource, resource_id, inputs
         return {}
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Brings the resource about, or finishes what a kill interrupted; returns outputs to add."""
-        del resource, resource_id, inputs
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes the resource; returns outputs to add."""
-        del resource, resource_id, old_inputs, inputs, outputs
-        return {}
+        return self.provision(request) if self.provision_again else {}
 
-    def preview_renewal(self, old_inputs: Properties, inputs: Properties) -> Iterable[str]:
+    def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         """Outputs that an update changes in a way that a preview cannot know."""
-        del old_inputs, inputs
         return ()
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
-        """Outputs as the endpoint has them now, or None when it has no such resource."""
-        del resource_id, record
+    def observe(self, request: AwsRequest) -> Properties | None:
+        """Outputs as the endpoint has them now, or None when it is gone. Inputs are the recorded ones."""
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes; what is gone already is no error."""
 
     # What the protocol asks.
 
-    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+    def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
         """Completes and validates, as the bridge does."""
-        filled = {**{name: value for name, value in self.defaults.items() if name not in inputs}, **inputs}
+        filled = {**self.defaults, **request.inputs}
         filled.pop(DEFAULTS, None)
         failures = [
             Failure(
@@ -183,21 +179,21 @@ class AwsType(ResourceType):
         ]
         name = self.name_property
         if name is not None and filled.get(name) is None and filled.get(f"{name}Prefix") is None:
-            filled[name] = self._automatic_name(call, olds, name)
+            filled[name] = self._automatic_name(request, name)
             filled[DEFAULTS] = [name]
         if not failures:
-            failures += self.problems(filled)
+            failures += [*checks.failures(self.checks, filled), *self.problems(filled)]
         return filled, failures
 
-    def _automatic_name(self, call: Call, olds: Properties, name: str) -> str:
-        if name in olds.get(DEFAULTS, ()):
-            return olds[name]
+    def _automatic_name(self, request: Request, name: str) -> str:
+        if name in request.old_inputs.get(DEFAULTS, ()):
+            return request.old_inputs[name]
         # The engine's seed differs from run to run; after a kill the second run must find the first one's
         # resource.
-        seed = f"{call.urn}\0{self.registry.next_generation(call.urn)}".encode()
+        seed = f"{request.urn}\0{self.registry.next_generation(request.urn)}".encode()
         try:
             return self.form_name(
-                automatic_name(call.name, seed, autonaming=call.autonaming, maximum=self.name_maximum)
+                automatic_name(request.name, seed, autonaming=request.autonaming, maximum=self.name_maximum)
             )
         except ValueError as error:
             raise Refused(str(error)) from error
@@ -206,23 +202,16 @@ class AwsType(ResourceType):
         """An automatic name in the form that AWS takes for this type."""
         return name
 
-    def diff(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Diff:
+    def diff(self, request: Request) -> Diff:
         """Compares; a replacement deletes first where the user chose the name, as the bridge does."""
-        self.registry.confirm(self.token, resource_id, call.urn)
-        found = super().diff(call, resource_id, old_inputs, old_outputs, inputs)
-        replaces = [*found.replaces, *self.further_replaces(old_inputs, inputs, found.changes)]
+        self.registry.confirm(self.token, request.id, request.urn)
+        found = super().diff(request)
+        replaces = [*found.replaces, *self.further_replaces(request, found.changes)]
         name = self.name_property
         keeps_name = (
             name is not None
-            and name not in inputs.get(DEFAULTS, ())
-            and inputs.get(name) == old_inputs.get(name)
+            and name not in request.inputs.get(DEFAULTS, ())
+            and request.inputs.get(name) == request.old_inputs.get(name)
         )
         return Diff(
             changes=found.changes,
@@ -230,139 +219,143 @@ class AwsType(ResourceType):
             delete_before_replace=bool(replaces) and (found.delete_before_replace or keeps_name),
         )
 
-    def further_replaces(self, old: Properties, new: Properties, changes: Sequence[str]) -> Iterable[str]:
+    def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """Changes that replace the resource only sometimes, or only in a part of a property."""
-        del old, new, changes
         return ()
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Creates, or takes over what the same URN had begun before a kill."""
-        pending = self.registry.unconfirmed(call.urn)
-        resource = self._resource(
-            call, inputs, self.registry.next_generation(call.urn), resumed=pending is not None
-        )
-        resource_id = self.resource_id(resource, inputs)
-        if call.preview:
-            outputs = {**self._outputs(resource, resource_id, inputs), **self.unknown_outputs(inputs)}
-            return "" if resource_id is UNKNOWN else resource_id, outputs
-        self._drop_what_differs(call, resource_id, inputs)
+        pending = self.registry.unconfirmed(request.urn)
+        generation = self.registry.next_generation(request.urn)
+        asked = self.request(request, generation, resumed=pending is not None)
+        asked = replace(asked, id=self.resource_id(asked))
+        if request.preview:
+            outputs = {**self._outputs(asked), **self.unknown_outputs(request.inputs)}
+            return "" if asked.id is UNKNOWN else asked.id, outputs
+        self._drop_what_differs(asked)
         record = Record(
             type=self.token,
-            id=resource_id,
-            urn=call.urn,
-            generation=resource.generation,
+            id=asked.id,
+            urn=request.urn,
+            generation=generation,
             confirmed=False,
-            inputs=self._storable(inputs),
+            inputs=self._storable(request.inputs),
             outputs={},
         )
         with self.registry.lock:
-            self.refuse(resource, resource_id, inputs)
+            self._refuse_unknown_references(asked)
+            self.refuse(asked)
             self.registry.put(record)
         try:
-            added = self.provision(resource, resource_id, inputs)
+            added = self.provision(asked)
         except Refused:
             self.registry.remove(record)
             raise
         with self.registry.lock:
-            outputs = {**self._outputs(resource, resource_id, inputs), **added}
-            self.registry.put(_with_outputs(record, self._storable(outputs)))
-        return resource_id, outputs
+            outputs = {**self._outputs(asked), **added}
+            self.registry.put(replace(record, outputs=self._storable(outputs)))
+        return asked.id, outputs
 
     def unknown_outputs(self, inputs: Properties) -> Properties:
         """Outputs that only a real creation can know, as `UNKNOWN`."""
-        del inputs
         return {}
 
-    def _drop_what_differs(self, call: Call, resource_id: str, inputs: Properties) -> None:
-        pending = self.registry.unconfirmed(call.urn)
+    def _refuse_unknown_references(self, request: AwsRequest) -> None:
+        for name, (token, refusal) in self.references.items():
+            named = request.inputs.get(name)
+            for resource_id in named if isinstance(named, list) else [named]:
+                if resource_id is not None:
+                    self.existing(token, resource_id, refusal)
+
+    def _drop_what_differs(self, request: AwsRequest) -> None:
+        pending = self.registry.unconfirmed(request.urn)
         if pending is None:
             return
-        wanted = self._storable(inputs)
+        wanted = self._storable(request.inputs)
         immutable = self.replace_on | {"region"}
-        if pending.id != resource_id or any(
+        if pending.id != request.id or any(
             wanted.get(name) != pending.inputs.get(name) for name in immutable
         ):
-            self.dispose(pending.id, pending.inputs, pending.outputs)
+            self.dispose(replace(request, id=pending.id, inputs=pending.inputs, outputs=pending.outputs))
             self.registry.remove(pending)
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """What exists now."""
-        self.registry.confirm(self.token, resource_id, call.urn)
-        record = self.registry.get(self.token, resource_id)
-        found = self.observe(resource_id, record) if record is not None else None
-        if record is None or found is None:
+        self.registry.confirm(self.token, request.id, request.urn)
+        record = self.registry.get(self.token, request.id)
+        if record is None:
             return None
-        if not inputs:
-            return State(id=resource_id, inputs=record.inputs, outputs={**record.outputs, **found})
-        return State(id=resource_id, inputs=inputs, outputs={**outputs, **found})
+        recorded = replace(request, inputs=record.inputs, outputs=record.outputs)
+        found = self.observe(self.request(recorded, record.generation))
+        if found is None:
+            return None
+        if not request.inputs:
+            return State(id=request.id, inputs=record.inputs, outputs={**record.outputs, **found})
+        return State(id=request.id, inputs=request.inputs, outputs={**request.outputs, **found})
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Changes in place."""
-        record = self.registry.get(self.token, resource_id)
-        generation = record.generation if record is not None else 0
-        resource = self._resource(call, inputs, generation)
-        outputs = {**self._kept(old_inputs, old_outputs), **self._outputs(resource, resource_id, inputs)}
-        outputs |= {name: old_outputs[name] for name in self.unknown_outputs(inputs) if name in old_outputs}
-        if call.preview:
-            return {**outputs, **dict.fromkeys(self.preview_renewal(old_inputs, inputs), UNKNOWN)}
+        record = self.registry.get(self.token, request.id)
+        asked = self.request(request, record.generation if record is not None else 0)
+        kept = {name: value for name, value in request.outputs.items() if name not in request.old_inputs}
+        outputs = {**kept, **self._outputs(asked)}
+        outputs |= {
+            name: request.outputs[name]
+            for name in self.unknown_outputs(request.inputs)
+            if name in request.outputs
+        }
+        if request.preview:
+            return {**outputs, **dict.fromkeys(self.preview_renewal(asked), UNKNOWN)}
         if record is None:
             raise Refused(
-                f"{self.token} {resource_id} does not exist; run 'pulumi refresh' to see what is left"
+                f"{self.token} {request.id} does not exist; run 'pulumi refresh' to see what is left"
             )
-        self.registry.confirm(self.token, resource_id, call.urn)
-        outputs |= self.renew(resource, resource_id, old_inputs, inputs, old_outputs)
+        self.registry.confirm(self.token, request.id, request.urn)
+        outputs |= self.renew(asked)
         self.registry.put(
-            Record(
-                type=self.token,
-                id=resource_id,
-                urn=call.urn,
-                generation=generation,
+            replace(
+                record,
+                urn=request.urn,
                 confirmed=True,
-                inputs=self._storable(inputs),
+                inputs=self._storable(request.inputs),
                 outputs=self._storable(outputs),
             )
         )
         return outputs
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Deletes."""
-        del call
-        record = self.registry.get(self.token, resource_id)
+        record = self.registry.get(self.token, request.id)
         if record is None:
-            self.dispose(resource_id, inputs, outputs)
+            self.dispose(self.request(request, 0))
             return
-        if self.blockers and self.registry.holding(resource_id, *self.blockers) is not None:
-            raise Refused(self.not_deletable.format(id=resource_id))
-        self.dispose(resource_id, inputs or record.inputs, outputs or record.outputs)
+        if self.blockers and self.registry.holding(request.id, *self.blockers) is not None:
+            raise Refused(self.not_deletable.format(id=request.id))
+        known_to_us = replace(
+            request, inputs=request.inputs or record.inputs, outputs=request.outputs or record.outputs
+        )
+        self.dispose(self.request(known_to_us, record.generation))
         self.registry.remove(record)
 
     # What subclasses use.
 
-    def _resource(
-        self, call: Call, inputs: Properties, generation: int, *, resumed: bool = False
-    ) -> Resource:
-        region = given(inputs, "region", call.configuration.get("region") or REGION)
-        return Resource(call=call, generation=generation, region=region, resumed=resumed)
+    def request(self, request: Request, generation: int, *, resumed: bool = False) -> AwsRequest:
+        """The request, with what AWS makes up for its resource."""
+        given_fields = {each.name: getattr(request, each.name) for each in fields(Request)}
+        region = given(request.inputs, "region", request.configuration.get("region") or REGION)
+        return AwsRequest(**given_fields, generation=generation, region=region, resumed=resumed)
 
-    def _outputs(self, resource: Resource, resource_id: Any, inputs: Properties) -> dict[str, Any]:
-        outputs = {name: value for name, value in inputs.items() if name != DEFAULTS}
-        outputs.setdefault("region", resource.region)
+    def _outputs(self, request: AwsRequest) -> dict[str, Any]:
+        outputs = {name: value for name, value in request.inputs.items() if name != DEFAULTS}
+        outputs.setdefault("region", request.region)
+        for name, default in self.output_defaults.items():
+            if outputs.get(name) is None:
+                outputs[name] = default
         if self.taggable:
-            defaults = (resource.call.configuration.get("defaultTags") or {}).get("tags") or {}
-            outputs["tagsAll"] = (
-                {**defaults, **given(inputs, "tags", {})} if known(given(inputs, "tags", {})) else UNKNOWN
-            )
-        return {**outputs, **self.computed(resource, resource_id, inputs)}
-
-    def _kept(self, old_inputs: Properties, old_outputs: Properties) -> dict[str, Any]:
-        return {name: value for name, value in old_outputs.items() if name not in old_inputs}
+            defaults = (request.configuration.get("defaultTags") or {}).get("tags") or {}
+            tags = given(request.inputs, "tags", {})
+            outputs["tagsAll"] = {**defaults, **tags} if known(tags) else UNKNOWN
+        return {**outputs, **self.computed(request)}
 
     def _storable(self, values: Properties) -> dict[str, Any]:
         return {
@@ -373,11 +366,10 @@ class AwsType(ResourceType):
             if name != DEFAULTS
         }
 
-    def taken(self, resource: Resource, resource_id: str) -> bool:
-        """Whether an id that comes from a name belongs to something else than an interrupted creation of "
-        "this URN."""
-        found = self.registry.get(self.token, resource_id)
-        return found is not None and (found.confirmed or found.urn != resource.call.urn)
+    def taken(self, request: AwsRequest) -> bool:
+        """Whether another resource has this id, which comes from a name."""
+        found = self.registry.get(self.token, request.id)
+        return found is not None and (found.confirmed or found.urn != request.urn)
 
     def existing(self, token: str, resource_id: Any, refusal: str) -> Record:
         """Another resource, by its id.
@@ -403,27 +395,10 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _with_outputs(record: Record, outputs: Mapping[str, Any]) -> Record:
-    return Record(
-        type=record.type,
-        id=record.id,
-        urn=record.urn,
-        generation=record.generation,
-        confirmed=record.confirmed,
-        inputs=record.inputs,
-        outputs=outputs,
-    )
-
-
 def given(inputs: Properties, name: str, default: Any) -> Any:
     """An input, or what AWS takes where it is absent. It may be `UNKNOWN`."""
     value = inputs.get(name)
     return default if value is None else value
-
-
-def known(value: Any) -> bool:
-    """Whether a value is given and has nothing unknown in it."""
-    return value is not None and not contains_unknown(value)
 
 
 def pattern_problem(inputs: Properties, name: str, pattern: str, reason: str) -> Iterable[Failure]:

@@ -103,7 +103,6 @@ class Credentials:
     """
 
     def __init__(self, folder: Path) -> None:
-        """See the class."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.operator = _operator_key(folder / "operator.json")
         self._signing_key = bytes.fromhex(_kept(folder / "session-key", lambda: secrets.token_hex(32)))

@@ -40,7 +40,6 @@ class AwsEndpoint:
     _running: ClassVar[AwsEndpoint | None] = None
 
     def __init__(self, state_dir: Path, port: int = 0, metadata_port: int = 0) -> None:
-        """See the class."""
         self.state_dir = state_dir
         self.port = port
         self._metadata_port = metadata_port

@@ -21,7 +21,6 @@ class EventLoop:
     """
 
     def __init__(self, name: str) -> None:
-        """See the class."""
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 

@@ -56,7 +56,6 @@ class FrontDoor:
     """
 
     def __init__(self, folder: Path) -> None:
-        """See the class."""
         self.credentials = Credentials(folder)
         self.moto = Moto()
         self._authoriser = Authoriser(self.moto)

@@ -92,7 +92,6 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         self.path = path
         self._file: BinaryIO | None = None
         self._next = 1

@@ -42,7 +42,6 @@ class LoopbackServer:
     """
 
     def __init__(self, name: str, handler: Handler, port: int = 0) -> None:
-        """See the class."""
         self._handler = handler
         self._server = make_server(
             "127.0.0.1", port, self._application, threaded=True, request_handler=_RequestHandler

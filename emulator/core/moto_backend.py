@@ -47,7 +47,6 @@ class Moto:
     """moto's server application. Its state belongs to the process, so there is one of these at a time."""
 
     def __init__(self) -> None:
-        """See the class."""
         # moto reads the images while it is imported, so the import waits until the variable is set.
         os.environ["MOTO_AMIS_PATH"] = str(IMAGES)
         from moto import backends

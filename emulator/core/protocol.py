@@ -19,7 +19,8 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, st
 from emulator.core.autonaming import Autonaming, AutonamingMode
 from emulator.core.properties import decode, encode, mark_secrets, reveal
 from emulator.core.provider import Provider
-from emulator.core.resource_type import Call, Diff, Failure, PartlyCreated, Properties, Refused, changed
+from emulator.core.request import Request
+from emulator.core.resource_type import Diff, Failure, PartlyCreated, Properties, Refused, changed
 
 # The engine opens a connection per provider instance and closes it when a run ends: old ones can go.
 _REMEMBERED_CONNECTIONS = 4096
@@ -104,9 +105,15 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
             mode = _AUTONAMING_MODES[request.autonaming.mode]
             autonaming = Autonaming(proposed_name=request.autonaming.proposed_name, mode=mode)
         with _refusals(context):
-            call = self._call(context, request.urn, random_seed=request.randomSeed, autonaming=autonaming)
-            handler = self._provider.type_for(call.type_token)
-            inputs, failures = handler.check(call, reveal(news), reveal(decode(request.olds)))
+            asked = self._request(
+                context,
+                request.urn,
+                random_seed=request.randomSeed,
+                autonaming=autonaming,
+                inputs=reveal(news),
+                old_inputs=reveal(decode(request.olds)),
+            )
+            inputs, failures = self._provider.type_for(asked.type_token).check(asked)
             return _check_response(mark_secrets(inputs, news), failures)
 
     def Diff(
@@ -114,15 +121,15 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.DiffResponse:
         """Compares what exists with what is wanted."""
         with _refusals(context):
-            call = self._call(context, request.urn)
-            difference = self._provider.type_for(call.type_token).diff(
-                call,
-                request.id,
-                reveal(decode(request.old_inputs)),
-                reveal(decode(request.olds)),
-                reveal(decode(request.news)),
+            asked = self._request(
+                context,
+                request.urn,
+                id=request.id,
+                inputs=reveal(decode(request.news)),
+                old_inputs=reveal(decode(request.old_inputs)),
+                outputs=reveal(decode(request.olds)),
             )
-            return _diff_response(difference)
+            return _diff_response(self._provider.type_for(asked.type_token).diff(asked))
 
     def Create(
         self, request: provider_pb2.CreateRequest, context: grpc.ServicerContext
@@ -130,12 +137,12 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Creates, or says in a preview what creation would give."""
         inputs = decode(request.properties)
         with _refusals(context, inputs):
-            call = self._call(context, request.urn, preview=request.preview)
-            handler = self._provider.type_for(call.type_token)
-            resource_id, outputs = handler.create(call, reveal(inputs))
+            asked = self._request(context, request.urn, preview=request.preview, inputs=reveal(inputs))
+            handler = self._provider.type_for(asked.type_token)
+            resource_id, outputs = handler.create(asked)
             if not resource_id and not request.preview:
                 raise Refused(
-                    f"the stand-in of {call.type_token} gave no id; this is an error of the sandbox"
+                    f"the stand-in of {asked.type_token} gave no id; this is an error of the sandbox"
                 )
             marked = mark_secrets(outputs, inputs, handler.secret_outputs)
             return provider_pb2.CreateResponse(id=resource_id, properties=encode(marked))
@@ -146,9 +153,11 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
         """What exists now; an empty answer when it is gone."""
         inputs, outputs = decode(request.inputs), decode(request.properties)
         with _refusals(context):
-            call = self._call(context, request.urn)
-            handler = self._provider.type_for(call.type_token)
-            found = handler.read(call, request.id, reveal(inputs), reveal(outputs))
+            asked = self._request(
+                context, request.urn, id=request.id, inputs=reveal(inputs), outputs=reveal(outputs)
+            )
+            handler = self._provider.type_for(asked.type_token)
+            found = handler.read(asked)
             if found is None:
                 return provider_pb2.ReadResponse()
             return provider_pb2.ReadResponse(
@@ -163,26 +172,30 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
         """Changes in place."""
         inputs = decode(request.news)
         with _refusals(context, inputs):
-            call = self._call(context, request.urn, preview=request.preview)
-            handler = self._provider.type_for(call.type_token)
-            outputs = handler.update(
-                call,
-                request.id,
-                reveal(decode(request.old_inputs)),
-                reveal(decode(request.olds)),
-                reveal(inputs),
+            asked = self._request(
+                context,
+                request.urn,
+                preview=request.preview,
+                id=request.id,
+                inputs=reveal(inputs),
+                old_inputs=reveal(decode(request.old_inputs)),
+                outputs=reveal(decode(request.olds)),
             )
-            marked = mark_secrets(outputs, inputs, handler.secret_outputs)
+            handler = self._provider.type_for(asked.type_token)
+            marked = mark_secrets(handler.update(asked), inputs, handler.secret_outputs)
             return provider_pb2.UpdateResponse(properties=encode(marked))
 
     def Delete(self, request: provider_pb2.DeleteRequest, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """Deletes."""
         with _refusals(context):
-            call = self._call(context, request.urn)
-            handler = self._provider.type_for(call.type_token)
-            handler.delete(
-                call, request.id, reveal(decode(request.old_inputs)), reveal(decode(request.properties))
+            asked = self._request(
+                context,
+                request.urn,
+                id=request.id,
+                inputs=reveal(decode(request.old_inputs)),
+                outputs=reveal(decode(request.properties)),
             )
+            self._provider.type_for(asked.type_token).delete(asked)
         return empty_pb2.Empty()
 
     def Invoke(
@@ -190,12 +203,13 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
     ) -> provider_pb2.InvokeResponse:
         """Calls a function."""
         with _refusals(context):
-            call = Call(
+            asked = Request(
                 type_token=request.tok,
                 configuration=self._configuration(context.peer()),
                 preview=request.preview,
+                inputs=reveal(decode(request.args)),
             )
-            result = self._provider.function_for(request.tok)(call, reveal(decode(request.args)))
+            result = self._provider.function_for(request.tok)(asked)
             response = provider_pb2.InvokeResponse()
             getattr(response, "return").CopyFrom(encode(result))
             return response
@@ -205,25 +219,15 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
         del request, context
         return empty_pb2.Empty()
 
-    def _call(
-        self,
-        context: grpc.ServicerContext,
-        urn: str,
-        *,
-        preview: bool = False,
-        random_seed: bytes = b"",
-        autonaming: Autonaming | None = None,
-    ) -> Call:
+    def _request(self, context: grpc.ServicerContext, urn: str, **given: Any) -> Request:
         # urn:pulumi:<stack>::<project>::<parent type>$<type>::<name>; names may hold "::" themselves.
         _, _, types, name = urn.split("::", 3)
-        return Call(
+        return Request(
             urn=urn,
             type_token=types.rsplit("$", 1)[-1],
             name=name,
             configuration=self._configuration(context.peer()),
-            preview=preview,
-            random_seed=random_seed,
-            autonaming=autonaming,
+            **given,
         )
 
     def _parsed(self, arguments: Properties) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from emulator.core.resource_type import Call, Failure, Properties, Refused, ResourceType
+from emulator.core.request import Request
+from emulator.core.resource_type import Failure, Properties, Refused, ResourceType
 
-Function = Callable[[Call, Properties], Properties]
+Function = Callable[[Request], Properties]
 
 
 class Provider:
@@ -21,8 +22,8 @@ class Provider:
     Args:
         package: Name of the Pulumi package, such as `aws`.
         types: Handlers; each serves its `token`.
-        functions: Invokes by token, such as `aws:index/getRegion:getRegion`; called with the call and the
-            arguments, they return the result or raise `Refused`.
+        functions: Invokes by token, such as `aws:index/getRegion:getRegion`; they return the
+            result or raise `Refused`.
         distribution: Name of the Python distribution whose version is announced; default `pulumi-<package>`.
 
     Raises:
@@ -39,7 +40,6 @@ class Provider:
         functions: Mapping[str, Function] | None = None,
         distribution: str | None = None,
     ) -> None:
-        """See the class."""
         self.package = package
         self.version = importlib.metadata.version(distribution or f"pulumi-{package}")
         self.functions: dict[str, Function] = dict(functions or {})
@@ -57,7 +57,7 @@ class Provider:
     def configure(self, configuration: Properties) -> Properties:
         """Called once per provider instance with its arguments as Python values, known, secrets revealed.
 
-        What it returns is `Call.configuration` of all calls of that instance.
+        What it returns is `Request.configuration` of all calls of that instance.
         """
         return configuration
 

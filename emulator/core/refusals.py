@@ -22,7 +22,6 @@ class Refusal(Exception):
     """
 
     def __init__(self, kind: Kind, message: str = "", code: str = "ValidationException") -> None:
-        """See the class."""
         super().__init__(message)
         self.kind = kind
         self.message = message

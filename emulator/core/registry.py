@@ -72,7 +72,6 @@ class Registry:
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self.lock = threading.RLock()

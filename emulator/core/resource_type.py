@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
-from emulator.core.autonaming import Autonaming, keep_or_make_name
 from emulator.core.properties import UNKNOWN
-
-Properties = Mapping[str, Any]
+from emulator.core.request import Properties, Request
 
 
 class Refused(Exception):
@@ -27,47 +25,9 @@ class PartlyCreated(Refused):
     """
 
     def __init__(self, message: str, resource_id: str, outputs: Properties) -> None:
-        """See the class."""
         super().__init__(message)
         self.resource_id = resource_id
         self.outputs = outputs
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """Circumstances of one call.
-
-    Attributes:
-        urn: URN of the resource; empty for invokes.
-        type_token: Type token, or the function's token for invokes.
-        name: Logical name of the resource.
-        configuration: Configuration of the provider instance that this call belongs to, secrets revealed.
-        preview: True while nothing may be changed.
-        random_seed: Seed for `autoname`; only in `check`.
-        autonaming: The engine's proposal; only in `check`.
-    """
-
-    urn: str = ""
-    type_token: str = ""
-    name: str = ""
-    configuration: Properties = field(default_factory=dict, repr=False)
-    preview: bool = False
-    random_seed: bytes = field(default=b"", repr=False)
-    autonaming: Autonaming | None = None
-
-    def autoname(
-        self, inputs: Properties, olds: Properties, property_name: str = "name", maximum: int = 63
-    ) -> dict[str, Any]:
-        """`inputs` with a name, in `check`: the given, else the old one, else one from the engine's seed."""
-        return keep_or_make_name(
-            inputs,
-            olds,
-            self.name,
-            self.random_seed,
-            property_name=property_name,
-            autonaming=self.autonaming,
-            maximum=maximum,
-        )
 
 
 @dataclass(frozen=True)
@@ -105,10 +65,10 @@ class State:
 class ResourceType(ABC):
     """One type of resource. Subclasses set `token` and implement `create`; the rest has defaults.
 
-    All values are plain Python values with camelCase names as on the wire: secrets are revealed (the servicer
-    marks same-named outputs secret again; wrap others in `Secret`), what a preview does not know is
-    `UNKNOWN`, blobs are `Asset` and `Archive`. Raise `Refused` for what the real provider refuses. One
-    instance serves all calls, from many threads.
+    Values are plain Python values: secrets are revealed (the protocol marks outputs of the same name secret
+    again; wrap others in `Secret`), what a preview does not know is `UNKNOWN`, blobs are `Asset` and
+    `Archive`. Raise `Refused` for what the real provider refuses. One instance serves all calls, from many
+    threads.
 
     Attributes:
         token: Pulumi type token, such as `tls:index/privateKey:PrivateKey`.
@@ -122,22 +82,13 @@ class ResourceType(ABC):
     delete_before_replace: ClassVar[bool] = False
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
 
-    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
-        """Validates and completes inputs. `olds` are the inputs of the last deployment, empty on creation."""
-        del call, olds
-        return inputs, ()
+    def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
+        """Validates and completes inputs. On creation there are no `old_inputs`."""
+        return request.inputs, ()
 
-    def diff(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Diff:
+    def diff(self, request: Request) -> Diff:
         """Compares; the default compares old and new inputs and replaces when one of `replace_on` differs."""
-        del call, resource_id, old_outputs
-        changes = changed(old_inputs, inputs)
+        changes = changed(request.old_inputs, request.inputs)
         return Diff(
             changes=changes,
             replaces=[name for name in changes if name in self.replace_on],
@@ -145,32 +96,22 @@ class ResourceType(ABC):
         )
 
     @abstractmethod
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
-        """Creates and returns id and outputs. With `call.preview` it changes nothing, returns what is known.
+    def create(self, request: Request) -> tuple[str, Properties]:
+        """Creates and returns id and outputs. In a preview it changes nothing and returns what is known.
 
         An id that a preview cannot know is the empty string, an output `UNKNOWN`.
         """
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """What exists now, or None when it is gone; by default what state says. Imports have no inputs."""
-        del call
-        return State(id=resource_id, inputs=inputs, outputs=outputs)
+        return State(id=request.id, inputs=request.inputs, outputs=request.outputs)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
-        """Changes in place and returns all outputs. With `call.preview` it changes nothing."""
-        del call, resource_id, old_inputs
-        return {**old_outputs, **inputs}
+    def update(self, request: Request) -> Properties:
+        """Changes in place and returns all outputs. In a preview it changes nothing."""
+        return {**request.outputs, **request.inputs}
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
-        """Deletes; what is gone already is no error. The default has nothing to delete."""
-        del call, resource_id, inputs, outputs
+    def delete(self, request: Request) -> None:  # noqa: B027 - the default has nothing to delete
+        """Deletes; what is gone already is no error."""
 
 
 def changed(old: Properties, new: Properties) -> list[str]:

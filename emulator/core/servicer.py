@@ -13,10 +13,10 @@ from pulumi.runtime.proto import provider_pb2_grpc
 
 from emulator.core.protocol import ProtocolServicer
 from emulator.core.provider import Function, Provider
-from emulator.core.resource_type import Call, Diff, Failure, PartlyCreated, Refused, ResourceType, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Diff, Failure, PartlyCreated, Refused, ResourceType, State
 
 __all__ = [
-    "Call",
     "Diff",
     "Failure",
     "Function",
@@ -24,6 +24,7 @@ __all__ = [
     "Provider",
     "ProviderServer",
     "Refused",
+    "Request",
     "ResourceType",
     "State",
 ]
@@ -41,7 +42,6 @@ class ProviderServer:
     """
 
     def __init__(self, provider: Provider, port: int = 0) -> None:
-        """See the class."""
         self.provider = provider
         # The engine waits for as many calls as it has resources without mutual dependencies.
         self._server = grpc.server(

@@ -10,11 +10,11 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known
 from emulator.core.credentials import ACCOUNT
 from emulator.core.moto_backend import image_architectures
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
+from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.addresses import host_address
 from emulator.ec2.cloud_init import UserDataError
@@ -46,32 +46,30 @@ class NetworkInterface(AwsType):
         "currently in use."
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`eni-…`."""
-        del inputs
-        return resource.id("eni")
+        return request.ec2_id("eni")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown subnet or group."""
-        del resource, resource_id
-        self.existing(SUBNET, inputs["subnetId"], NO_SUCH_SUBNET)
-        for group in inputs.get("securityGroups") or ():
+        self.existing(SUBNET, request.inputs["subnetId"], NO_SUCH_SUBNET)
+        for group in request.inputs.get("securityGroups") or ():
             if self.registry.get(DEFAULT_SECURITY_GROUP, group) is None:
                 self.existing(SECURITY_GROUP, group, _NO_SUCH_GROUP)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Its addresses, the same for the same URN."""
-        address = given(inputs, "privateIp", None)
+        address = given(request.inputs, "privateIp", None)
         if address is None:
-            address = self._address(resource, resource_id, inputs)
-        digits = resource.digest("mac")
+            address = self._address(request, request.id, request.inputs)
+        digits = request.digest("mac")
         mac = ":".join(["02", *(digits[at : at + 2] for at in range(0, 10, 2))])
         dns = UNKNOWN
         if known(address):
-            dns = f"ip-{str(address).replace('.', '-')}.{resource.region}.compute.internal"
+            dns = f"ip-{str(address).replace('.', '-')}.{request.region}.compute.internal"
         return {
-            "arn": resource.arn("ec2", f"network-interface/{resource_id}"),
-            "interfaceType": given(inputs, "interfaceType", "interface"),
+            "arn": request.arn("ec2", f"network-interface/{request.id}"),
+            "interfaceType": given(request.inputs, "interfaceType", "interface"),
             "macAddress": mac,
             "ownerId": ACCOUNT,
             "privateDnsName": dns,
@@ -79,10 +77,10 @@ class NetworkInterface(AwsType):
             "privateIps": [address],
             "privateIpLists": [address],
             "privateIpsCount": 0,
-            "securityGroups": given(inputs, "securityGroups", []),
+            "securityGroups": given(request.inputs, "securityGroups", []),
         }
 
-    def _address(self, resource: Resource, resource_id: Any, inputs: Properties) -> Any:
+    def _address(self, resource: AwsRequest, resource_id: Any, inputs: Properties) -> Any:
         subnet = self.registry.get(SUBNET, inputs["subnetId"]) if known(inputs["subnetId"]) else None
         if subnet is None:
             return UNKNOWN
@@ -137,10 +135,9 @@ class Instance(AwsType):
         }
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`i-…`."""
-        del inputs
-        return resource.id("i")
+        return request.ec2_id("i")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Contradictions, user-data that is not base64, metadata options."""
@@ -176,18 +173,17 @@ class Instance(AwsType):
         if isinstance(root, dict) and known(root.get("kmsKeyId")) and root.get("encrypted") is False:
             yield Failure("rootBlockDevice", "kms_key_id needs encrypted = true")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown image, subnet, interface, group or profile; an interface in use; wrong architecture."""
-        del resource
-        data = _user_data(inputs) or b""
+        data = _user_data(request.inputs) or b""
         if len(data) > USER_DATA_BYTES:
             raise Refused(
                 "creating EC2 Instance: operation error EC2: RunInstances, api error "
                 "InvalidParameterValue: User data is "
                 f"limited to {USER_DATA_BYTES} bytes"
             )
-        self._refuse_image(inputs)
-        interface = _interface_id(inputs)
+        self._refuse_image(request.inputs)
+        interface = _interface_id(request.inputs)
         if interface is not None:
             refusal = (
                 "creating EC2 Instance: api error InvalidNetworkInterfaceID.NotFound: The "
@@ -196,20 +192,20 @@ class Instance(AwsType):
             )
             self.existing(NETWORK_INTERFACE, interface, refusal)
             other = self.registry.holding(interface, self.token)
-            if other is not None and other.id != resource_id:
+            if other is not None and other.id != request.id:
                 raise Refused(
                     "creating EC2 Instance: api error InvalidNetworkInterface.InUse: Interface: "
                     f"[{interface}] in use."
                 )
-        elif inputs.get("subnetId") is not None:
-            self.existing(SUBNET, inputs["subnetId"], NO_SUCH_SUBNET)
+        elif request.inputs.get("subnetId") is not None:
+            self.existing(SUBNET, request.inputs["subnetId"], NO_SUCH_SUBNET)
         else:
             raise Refused(
                 "creating EC2 Instance: api error MissingInput: No subnets found for the default VPC"
             )
-        for group in inputs.get("vpcSecurityGroupIds") or ():
+        for group in request.inputs.get("vpcSecurityGroupIds") or ():
             self.existing(SECURITY_GROUP, group, _NO_SUCH_GROUP)
-        self._refuse_profile(inputs)
+        self._refuse_profile(request.inputs)
 
     def _refuse_profile(self, inputs: Properties) -> None:
         profile = inputs.get("iamInstanceProfile")
@@ -241,112 +237,111 @@ class Instance(AwsType):
                 "an instance type and an AMI that have matching architectures, and try again."
             )
 
-    def further_replaces(self, old: Properties, new: Properties, changes: Sequence[str]) -> Iterable[str]:
+    def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """User-data when asked for, and the parts of the root volume that cannot change."""
         replaced = []
-        if new.get("userDataReplaceOnChange") is True:
+        if request.inputs.get("userDataReplaceOnChange") is True:
             replaced += [name for name in ("userData", "userDataBase64") if name in changes]
-        before, after = given(old, "rootBlockDevice", {}), given(new, "rootBlockDevice", {})
+        before, after = (
+            given(request.old_inputs, "rootBlockDevice", {}),
+            given(request.inputs, "rootBlockDevice", {}),
+        )
         if after is UNKNOWN:
             return replaced
         if any(before.get(name) != after.get(name) for name in ("encrypted", "kmsKeyId")):
             replaced.append("rootBlockDevice")
         return replaced
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """What a running instance shows."""
-        interface = _interface_id(inputs)
+        interface = _interface_id(request.inputs)
         record = self.registry.get(NETWORK_INTERFACE, interface) if known(interface) else None
-        subnet_id = record.inputs["subnetId"] if record is not None else inputs.get("subnetId")
+        subnet_id = record.inputs["subnetId"] if record is not None else request.inputs.get("subnetId")
         subnet = self.registry.get(SUBNET, subnet_id) if known(subnet_id) else None
-        unknown = UNKNOWN if resource.call.preview else None
+        unknown = UNKNOWN if request.preview else None
         address = (
-            record.outputs["privateIp"] if record is not None and record.outputs else inputs.get("privateIp")
+            record.outputs["privateIp"]
+            if record is not None and record.outputs
+            else request.inputs.get("privateIp")
         )
         if address is None and subnet is not None and interface is None:
-            address = host_address(subnet.inputs["cidrBlock"], resource.number("address", 1 << 16), ())
+            address = host_address(subnet.inputs["cidrBlock"], request.number("address", 1 << 16), ())
         address = unknown if address is None else address
         dns = (
-            f"ip-{str(address).replace('.', '-')}.{resource.region}.compute.internal"
+            f"ip-{str(address).replace('.', '-')}.{request.region}.compute.internal"
             if known(address)
             else address
         )
         zone = (
-            subnet.outputs.get("availabilityZone") if subnet is not None else inputs.get("availabilityZone")
+            subnet.outputs.get("availabilityZone")
+            if subnet is not None
+            else request.inputs.get("availabilityZone")
         )
         outputs = {
-            "arn": resource.arn("ec2", f"instance/{resource_id}"),
-            "associatePublicIpAddress": given(inputs, "associatePublicIpAddress", False),
+            "arn": request.arn("ec2", f"instance/{request.id}"),
+            "associatePublicIpAddress": given(request.inputs, "associatePublicIpAddress", False),
             "availabilityZone": zone if zone is not None else unknown,
-            "instanceInitiatedShutdownBehavior": given(inputs, "instanceInitiatedShutdownBehavior", "stop"),
+            "instanceInitiatedShutdownBehavior": given(
+                request.inputs, "instanceInitiatedShutdownBehavior", "stop"
+            ),
             "instanceState": "running",
-            "primaryNetworkInterfaceId": resource.id("eni") if interface is None else interface,
+            "primaryNetworkInterfaceId": request.ec2_id("eni") if interface is None else interface,
             "privateDns": dns,
             "privateIp": address,
             "publicDns": "",
             "publicIp": "",
             "subnetId": subnet_id if known(subnet_id) else unknown,
-            "tenancy": given(inputs, "tenancy", "default"),
+            "tenancy": given(request.inputs, "tenancy", "default"),
             "vpcSecurityGroupIds": given(
-                inputs,
+                request.inputs,
                 "vpcSecurityGroupIds",
                 record.outputs.get("securityGroups") if record is not None else unknown,
             ),
         }
         return {name: value for name, value in outputs.items() if value is not None}
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Boots the machine."""
         try:
-            self.machines.launch(self._facts(resource, resource_id, inputs), _user_data(inputs) or b"")
+            self.machines.launch(self._facts(request), _user_data(request.inputs) or b"")
         except UserDataError as error:
-            raise Refused(f"creating EC2 Instance ({resource_id}): {error}") from error
+            raise Refused(f"creating EC2 Instance ({request.id}): {error}") from error
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Another type or profile; user-data that changes in place is not run again, as on EC2."""
-        del old_inputs, outputs
-        self._refuse_profile(inputs)
-        self.machines.configure(self._facts(resource, resource_id, inputs))
+        self._refuse_profile(request.inputs)
+        self.machines.configure(self._facts(request))
         return {}
 
-    def _facts(self, resource: Resource, resource_id: str, inputs: Properties) -> InstanceFacts:
-        outputs = self.computed(resource, resource_id, inputs)
+    def _facts(self, request: AwsRequest) -> InstanceFacts:
+        outputs, inputs = self.computed(request), request.inputs
         subnet = self.registry.get(SUBNET, outputs.get("subnetId"))
         kind = given(inputs, "instanceType", "m1.small")
         return InstanceFacts(
-            instance_id=resource_id,
+            instance_id=request.id,
             image_id=inputs["ami"],
             instance_type=kind,
             architecture=instance_architecture(kind),
             private_ip=outputs.get("privateIp") or "",
             availability_zone=outputs["availabilityZone"],
-            region=resource.region,
+            region=request.region,
             instance_profile=inputs.get("iamInstanceProfile"),
             vpc_id=subnet.inputs["vpcId"] if subnet is not None else None,
         )
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Terminates the machine, unless it is protected."""
-        del outputs
-        if inputs.get("disableApiTermination") and not inputs.get("forceDestroy"):
+        if request.inputs.get("disableApiTermination") and not request.inputs.get("forceDestroy"):
             raise Refused(
-                f"terminating EC2 Instance ({resource_id}): api error OperationNotPermitted: The instance "
-                f"'{resource_id}' may not be terminated. Modify its 'disableApiTermination' instance "
+                f"terminating EC2 Instance ({request.id}): api error OperationNotPermitted: The instance "
+                f"'{request.id}' may not be terminated. Modify its 'disableApiTermination' instance "
                 "attribute and try again."
             )
-        self.machines.terminate(resource_id)
+        self.machines.terminate(request.id)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """As recorded."""
-        del resource_id, record
         return {}
 
 

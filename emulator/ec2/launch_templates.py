@@ -12,8 +12,8 @@ from botocore.exceptions import ClientError
 from emulator.autoscaling.groups import Groups
 from emulator.autoscaling.resources import LaunchTemplate as TemplateVersion
 from emulator.core.aws_type import (
+    AwsRequest,
     AwsType,
-    Resource,
     choice_problem,
     given,
     known,
@@ -57,10 +57,9 @@ class LaunchTemplate(AwsType):
     replace_on = frozenset({"name", "namePrefix", "region"})
     defaults: ClassVar[Mapping[str, Any]] = {}
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`lt-…`."""
-        del inputs
-        return resource.id("lt")
+        return request.ec2_id("lt")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Known words, user-data that is base64 and that cloud-init reads, contradictions."""
@@ -73,15 +72,15 @@ class LaunchTemplate(AwsType):
         yield from _metadata_problems(inputs.get("metadataOptions"))
         yield from _disk_problems(inputs.get("blockDeviceMappings"))
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, and what the versions may not hold."""
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and other.outputs.get("name") == _name(resource, inputs):
+            if other.id != request.id and other.outputs.get("name") == _name(request, request.inputs):
                 raise Refused(
                     "creating EC2 Launch Template: api error InvalidLaunchTemplateName.AlreadyExistsException"
                     ": Launch template name already in use."
                 )
-        self._refuse(inputs)
+        self._refuse(request.inputs)
 
     def _refuse(self, inputs: Properties) -> None:
         verb = "creating EC2 Launch Template Version: api error"
@@ -115,51 +114,44 @@ class LaunchTemplate(AwsType):
                     "is invalid. Invalid IAM Instance Profile name"
                 ) from error
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and name, and the versions of a template that is new."""
         return {
-            "arn": resource.arn("ec2", text("launch-template/", resource_id)),
+            "arn": request.arn("ec2", text("launch-template/", request.id)),
             "defaultVersion": 1,
             "latestVersion": 1,
-            "name": _name(resource, inputs),
+            "name": _name(request, request.inputs),
         }
 
-    def preview_renewal(self, old_inputs: Properties, inputs: Properties) -> Iterable[str]:
+    def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         """The next version, which AWS counts."""
-        if _makes_version(old_inputs, inputs):
+        if _makes_version(request.old_inputs, request.inputs):
             yield "latestVersion"
-            if inputs.get("updateDefaultVersion"):
+            if request.inputs.get("updateDefaultVersion"):
                 yield "defaultVersion"
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Keeps the first version."""
-        del resource
-        self._put(resource_id, 1, inputs)
+        self._put(request.id, 1, request.inputs)
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Keeps another version, if anything of it changed."""
-        del resource
-        latest, default = int(outputs["latestVersion"]), int(outputs["defaultVersion"])
-        if _makes_version(old_inputs, inputs):
-            self._refuse(inputs)
+        latest, default = int(request.outputs["latestVersion"]), int(request.outputs["defaultVersion"])
+        if _makes_version(request.old_inputs, request.inputs):
+            self._refuse(request.inputs)
             latest += 1
-            self._put(resource_id, latest, inputs)
-            if inputs.get("updateDefaultVersion"):
+            self._put(request.id, latest, request.inputs)
+            if request.inputs.get("updateDefaultVersion"):
                 default = latest
-        return {"latestVersion": latest, "defaultVersion": int(given(inputs, "defaultVersion", default))}
+        return {
+            "latestVersion": latest,
+            "defaultVersion": int(given(request.inputs, "defaultVersion", default)),
+        }
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes all versions."""
-        del inputs, outputs
-        self._groups().delete_template(resource_id)
+        self._groups().delete_template(request.id)
 
     def _put(self, resource_id: str, version: int, inputs: Properties) -> None:
         kind = given(inputs, "instanceType", "m1.small")
@@ -217,7 +209,7 @@ def _disk_problems(mappings: Any) -> Iterable[Failure]:
             yield Failure("blockDeviceMappings", "kms_key_id needs encrypted = true")
 
 
-def _name(resource: Resource, inputs: Properties) -> Any:
+def _name(resource: AwsRequest, inputs: Properties) -> Any:
     if inputs.get("name") is not None:
         return inputs["name"]
     return text(inputs["namePrefix"], resource.digest("name")[:26])

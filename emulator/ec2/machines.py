@@ -60,7 +60,6 @@ class Machines:
         binaries: Mapping[int, Path],
         server_user: str | None = None,
     ) -> None:
-        """See the class."""
         self._folder = state_dir / "machines"
         self._volumes = state_dir / "volumes"
         self._snapshots = state_dir / "snapshots"

@@ -75,7 +75,6 @@ class MetadataService:
     def __init__(
         self, credentials: Credentials, role_of_profile: Callable[[str], RoleDocuments | None], port: int = 0
     ) -> None:
-        """See the class."""
         self._credentials = credentials
         self._role_of_profile = role_of_profile
         self._instances: dict[str, _Instance] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known, text
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known, text
 from emulator.core.credentials import ACCOUNT
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.addresses import inside, network_problem, overlap
@@ -42,10 +42,9 @@ class Vpc(AwsType):
         "deleting: api error DependencyViolation: The vpc '{id}' has dependencies and cannot be deleted."
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`vpc-…`."""
-        del inputs
-        return resource.id("vpc")
+        return request.ec2_id("vpc")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """The address block is one, between /16 and /28."""
@@ -60,18 +59,17 @@ class Vpc(AwsType):
                 f"InvalidVpc.Range: The CIDR '{inputs['cidrBlock']}' is invalid; /16 to /28 are allowed",
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Defaults that come with a VPC."""
-        del inputs
         return {
-            "arn": resource.arn("ec2", f"vpc/{resource_id}"),
+            "arn": request.arn("ec2", f"vpc/{request.id}"),
             "assignGeneratedIpv6CidrBlock": False,
-            "defaultNetworkAclId": resource.id("acl"),
-            "defaultRouteTableId": resource.id("rtb"),
-            "defaultSecurityGroupId": resource.id("sg"),
+            "defaultNetworkAclId": request.ec2_id("acl"),
+            "defaultRouteTableId": request.ec2_id("rtb"),
+            "defaultSecurityGroupId": request.ec2_id("sg"),
             "dhcpOptionsId": "dopt-0sandbox000000000",
             "ipv6AssociationId": "",
-            "mainRouteTableId": resource.id("rtb"),
+            "mainRouteTableId": request.ec2_id("rtb"),
             "ownerId": ACCOUNT,
         }
 
@@ -99,26 +97,25 @@ class Subnet(AwsType):
         "deleting: api error DependencyViolation: The subnet '{id}' has dependencies and cannot be deleted."
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`subnet-…`."""
-        del inputs
-        return resource.id("subnet")
+        return request.ec2_id("subnet")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """The address block is one."""
         yield from network_problem(inputs, "cidrBlock")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Outside the VPC, over another subnet, in an unknown zone."""
-        vpc = self.existing(VPC, inputs["vpcId"], NO_SUCH_VPC)
-        block = inputs.get("cidrBlock")
+        vpc = self.existing(VPC, request.inputs["vpcId"], NO_SUCH_VPC)
+        block = request.inputs.get("cidrBlock")
         if block is None or not inside(block, vpc.inputs["cidrBlock"]):
             raise Refused(
                 f"creating EC2 Subnet: api error InvalidSubnet.Range: The CIDR '{block}' is invalid."
             )
         for other in self.registry.of_type(self.token):
             if (
-                other.id != resource_id
+                other.id != request.id
                 and other.inputs["vpcId"] == vpc.id
                 and overlap(block, other.inputs["cidrBlock"])
             ):
@@ -127,7 +124,7 @@ class Subnet(AwsType):
                     "with another "
                     "subnet"
                 )
-        zone, zones = inputs.get("availabilityZone"), zone_names(resource.region)
+        zone, zones = request.inputs.get("availabilityZone"), zone_names(request.region)
         if zone is not None and zone not in zones:
             raise Refused(
                 f"creating EC2 Subnet: api error InvalidParameterValue: Value ({zone}) for parameter "
@@ -136,16 +133,18 @@ class Subnet(AwsType):
                 f"{', '.join(zones)}."
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Zone and ARN."""
-        zone = given(inputs, "availabilityZone", zone_names(resource.region)[0])
+        zone = given(request.inputs, "availabilityZone", zone_names(request.region)[0])
         return {
-            "arn": resource.arn("ec2", f"subnet/{resource_id}"),
+            "arn": request.arn("ec2", f"subnet/{request.id}"),
             "availabilityZone": zone,
             "availabilityZoneId": zone_id(zone) if known(zone) else zone,
             "ipv6CidrBlockAssociationId": "",
             "ownerId": ACCOUNT,
-            "privateDnsHostnameTypeOnLaunch": given(inputs, "privateDnsHostnameTypeOnLaunch", "ip-name"),
+            "privateDnsHostnameTypeOnLaunch": given(
+                request.inputs, "privateDnsHostnameTypeOnLaunch", "ip-name"
+            ),
         }
 
 
@@ -155,30 +154,27 @@ class InternetGateway(AwsType):
     token = INTERNET_GATEWAY
     replace_on = frozenset({"region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`igw-…`."""
-        del inputs
-        return resource.id("igw")
+        return request.ec2_id("igw")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A VPC has one at most."""
-        del resource
-        vpc = inputs.get("vpcId")
+        vpc = request.inputs.get("vpcId")
         if vpc is None:
             return
         self.existing(VPC, vpc, NO_SUCH_VPC)
         other = self.registry.holding(vpc, self.token)
-        if other is not None and other.id != resource_id:
+        if other is not None and other.id != request.id:
             raise Refused(
                 f"attaching EC2 Internet Gateway: api error Resource.AlreadyAssociated: Network {vpc} "
                 "already has an "
                 "internet gateway attached"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and owner."""
-        del inputs
-        return {"arn": resource.arn("ec2", f"internet-gateway/{resource_id}"), "ownerId": ACCOUNT}
+        return {"arn": request.arn("ec2", f"internet-gateway/{request.id}"), "ownerId": ACCOUNT}
 
 
 class Eip(AwsType):
@@ -200,21 +196,20 @@ class Eip(AwsType):
     blockers = ("aws:ec2/natGateway:NatGateway",)
     not_deletable = "releasing EC2 EIP ({id}): api error InvalidIPAddress.InUse: The address is in use."
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`eipalloc-…`."""
-        del inputs
-        return resource.id("eipalloc")
+        return request.ec2_id("eipalloc")
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """The address."""
-        address = f"203.0.113.{1 + resource.number('address', 254)}"
+        address = f"203.0.113.{1 + request.number('address', 254)}"
         return {
-            "allocationId": resource_id,
-            "arn": resource.arn("ec2", f"elastic-ip/{resource_id}"),
-            "networkBorderGroup": given(inputs, "networkBorderGroup", resource.region),
-            "publicDns": f"ec2-{address.replace('.', '-')}.{resource.region}.compute.amazonaws.com",
+            "allocationId": request.id,
+            "arn": request.arn("ec2", f"elastic-ip/{request.id}"),
+            "networkBorderGroup": given(request.inputs, "networkBorderGroup", request.region),
+            "publicDns": f"ec2-{address.replace('.', '-')}.{request.region}.compute.amazonaws.com",
             "publicIp": address,
-            "publicIpv4Pool": given(inputs, "publicIpv4Pool", "amazon"),
+            "publicIpv4Pool": given(request.inputs, "publicIpv4Pool", "amazon"),
         }
 
 
@@ -225,10 +220,9 @@ class NatGateway(AwsType):
     defaults: ClassVar[Mapping[str, Any]] = {"connectivityType": "public"}
     replace_on = frozenset({"allocationId", "connectivityType", "privateIp", "subnetId", "vpcId", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`nat-…`."""
-        del inputs
-        return resource.id("nat")
+        return request.ec2_id("nat")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """A public one needs an address."""
@@ -238,29 +232,27 @@ class NatGateway(AwsType):
                 "allocationId", '`allocation_id` is not supported with connectivity_type = "private"'
             )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown subnet or address."""
-        del resource, resource_id
-        self.existing(SUBNET, inputs.get("subnetId"), NO_SUCH_SUBNET)
-        if inputs["connectivityType"] == "public":
+        self.existing(SUBNET, request.inputs.get("subnetId"), NO_SUCH_SUBNET)
+        if request.inputs["connectivityType"] == "public":
             refusal = (
                 "creating EC2 NAT Gateway: api error InvalidAllocationID.NotFound: The "
                 "allocation ID '{id}' does not "
                 "exist"
             )
-            self.existing(Eip.token, inputs.get("allocationId"), refusal)
+            self.existing(Eip.token, request.inputs.get("allocationId"), refusal)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Its interface and addresses."""
-        del resource_id
         address = (
-            self.registry.get(Eip.token, inputs.get("allocationId"))
-            if known(inputs.get("allocationId"))
+            self.registry.get(Eip.token, request.inputs.get("allocationId"))
+            if known(request.inputs.get("allocationId"))
             else None
         )
         return {
-            "associationId": resource.id("eipassoc"),
-            "networkInterfaceId": resource.id("eni"),
+            "associationId": request.ec2_id("eipassoc"),
+            "networkInterfaceId": request.ec2_id("eni"),
             "publicIp": address.outputs.get("publicIp") if address is not None else None,
         }
 
@@ -283,43 +275,41 @@ class VpcEndpoint(AwsType):
         }
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`vpce-…`."""
-        del inputs
-        return resource.id("vpce")
+        return request.ec2_id("vpce")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Known kinds."""
         kinds = ("Gateway", "GatewayLoadBalancer", "Interface", "Resource", "ServiceNetwork")
         yield from choice_problem(inputs, "vpcEndpointType", kinds)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown VPC or service; gateways exist for two services."""
-        del resource_id
-        self.existing(VPC, inputs["vpcId"], NO_SUCH_VPC)
-        service = str(inputs.get("serviceName"))
-        gateways = tuple(f"com.amazonaws.{resource.region}.{name}" for name in ("s3", "dynamodb"))
-        if not service.startswith(f"com.amazonaws.{resource.region}.") or (
-            inputs["vpcEndpointType"] == "Gateway" and service not in gateways
+        self.existing(VPC, request.inputs["vpcId"], NO_SUCH_VPC)
+        service = str(request.inputs.get("serviceName"))
+        gateways = tuple(f"com.amazonaws.{request.region}.{name}" for name in ("s3", "dynamodb"))
+        if not service.startswith(f"com.amazonaws.{request.region}.") or (
+            request.inputs["vpcEndpointType"] == "Gateway" and service not in gateways
         ):
             raise Refused(
                 "creating EC2 VPC Endpoint: api error InvalidServiceName: The Vpc Endpoint Service "
                 f"'{service}' does not exist"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """State, prefix list and default policy."""
-        is_gateway = inputs["vpcEndpointType"] == "Gateway"
+        is_gateway = request.inputs["vpcEndpointType"] == "Gateway"
         return {
-            "arn": resource.arn("ec2", f"vpc-endpoint/{resource_id}"),
+            "arn": request.arn("ec2", f"vpc-endpoint/{request.id}"),
             "ownerId": ACCOUNT,
             "policy": given(
-                inputs,
+                request.inputs,
                 "policy",
                 '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}],"Version":"2008-10-17"}',
             ),
-            "prefixListId": resource.id("pl") if is_gateway else "",
-            "privateDnsEnabled": given(inputs, "privateDnsEnabled", False),
+            "prefixListId": request.ec2_id("pl") if is_gateway else "",
+            "privateDnsEnabled": given(request.inputs, "privateDnsEnabled", False),
             "requesterManaged": False,
             "state": "available",
         }
@@ -341,10 +331,9 @@ class FlowLog(AwsType):
         }
     )  # fmt: skip
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`fl-…`."""
-        del inputs
-        return resource.id("fl")
+        return request.ec2_id("fl")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Exactly one source."""
@@ -361,15 +350,14 @@ class FlowLog(AwsType):
         yield from choice_problem(inputs, "maxAggregationInterval", (60, 600))
         yield from choice_problem(inputs, "trafficType", ("ACCEPT", "REJECT", "ALL"))
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown VPC."""
-        del resource, resource_id
-        if inputs.get("vpcId") is not None:
-            self.existing(VPC, inputs["vpcId"], NO_SUCH_VPC)
+        if request.inputs.get("vpcId") is not None:
+            self.existing(VPC, request.inputs["vpcId"], NO_SUCH_VPC)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and format."""
         return {
-            "arn": resource.arn("ec2", text("vpc-flow-log/", resource_id)),
-            "logFormat": given(inputs, "logFormat", _LOG_FORMAT),
+            "arn": request.arn("ec2", text("vpc-flow-log/", request.id)),
+            "logFormat": given(request.inputs, "logFormat", _LOG_FORMAT),
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from emulator.core.aws_type import AwsType, Resource, given
+from emulator.core.aws_type import AwsRequest, AwsType, given
 from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
@@ -49,23 +49,21 @@ class RouteTable(AwsType):
         "and cannot be deleted."
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`rtb-…`."""
-        del inputs
-        return resource.id("rtb")
+        return request.ec2_id("rtb")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown VPC."""
-        del resource, resource_id
-        self.existing(VPC, inputs["vpcId"], NO_SUCH_VPC)
+        self.existing(VPC, request.inputs["vpcId"], NO_SUCH_VPC)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and owner."""
         return {
-            "arn": resource.arn("ec2", f"route-table/{resource_id}"),
+            "arn": request.arn("ec2", f"route-table/{request.id}"),
             "ownerId": ACCOUNT,
-            "propagatingVgws": given(inputs, "propagatingVgws", []),
-            "routes": given(inputs, "routes", []),
+            "propagatingVgws": given(request.inputs, "propagatingVgws", []),
+            "routes": given(request.inputs, "routes", []),
         }
 
 
@@ -77,10 +75,9 @@ class Route(AwsType):
     replace_on = frozenset({"routeTableId", *_DESTINATIONS, "region"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`r-<table><hash of the destination>`."""
-        del resource
-        table, destination = inputs["routeTableId"], _given(inputs, _DESTINATIONS)
+        table, destination = request.inputs["routeTableId"], _given(request.inputs, _DESTINATIONS)
         if table is UNKNOWN or destination is UNKNOWN:
             return UNKNOWN
         return f"r-{table}-{destination}"
@@ -93,16 +90,16 @@ class Route(AwsType):
             if sum(inputs.get(name) is not None for name in names) != 1:
                 yield Failure(names[0], f"one of `{','.join(names)}` must be specified")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown table or target, or a second route to the same destination."""
-        self.existing(ROUTE_TABLE, inputs["routeTableId"], _NO_SUCH_TABLE)
-        other = self.registry.get(self.token, resource_id)
-        if other is not None and other.urn != resource.call.urn:
+        self.existing(ROUTE_TABLE, request.inputs["routeTableId"], _NO_SUCH_TABLE)
+        other = self.registry.get(self.token, request.id)
+        if other is not None and other.urn != request.urn:
             raise Refused(
                 "creating Route: api error RouteAlreadyExists: The route identified by "
-                f"{_given(inputs, _DESTINATIONS)} already exists."
+                f"{_given(request.inputs, _DESTINATIONS)} already exists."
             )
-        gateway = inputs.get("gatewayId")
+        gateway = request.inputs.get("gatewayId")
         if str(gateway).startswith("igw-"):
             refusal = (
                 "creating Route: api error InvalidInternetGatewayID.NotFound: The "
@@ -110,16 +107,15 @@ class Route(AwsType):
                 "exist"
             )
             self.existing(INTERNET_GATEWAY, gateway, refusal)
-        if inputs.get("natGatewayId") is not None:
+        if request.inputs.get("natGatewayId") is not None:
             refusal = (
                 "creating Route: api error InvalidNatGatewayID.NotFound: The natGateway ID "
                 "'{id}' does not exist"
             )
-            self.existing(NatGateway.token, inputs["natGatewayId"], refusal)
+            self.existing(NatGateway.token, request.inputs["natGatewayId"], refusal)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """State."""
-        del resource, resource_id, inputs
         return {"instanceId": "", "instanceOwnerId": "", "origin": "CreateRoute", "state": "active"}
 
 
@@ -131,30 +127,28 @@ class RouteTableAssociation(AwsType):
     replace_on = frozenset({"gatewayId", "subnetId", "region"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`rtbassoc-…`."""
-        del inputs
-        return resource.id("rtbassoc")
+        return request.ec2_id("rtbassoc")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """A subnet or a gateway."""
         if (inputs.get("subnetId") is None) == (inputs.get("gatewayId") is None):
             yield Failure("subnetId", "one of `gateway_id,subnet_id` must be specified")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown table or subnet, or one that has a table already."""
-        del resource
-        self.existing(ROUTE_TABLE, inputs["routeTableId"], _NO_SUCH_TABLE)
-        subnet = inputs.get("subnetId")
+        self.existing(ROUTE_TABLE, request.inputs["routeTableId"], _NO_SUCH_TABLE)
+        subnet = request.inputs.get("subnetId")
         if subnet is None:
             return
         self.existing(SUBNET, subnet, NO_SUCH_SUBNET)
         other = self.registry.holding(subnet, self.token)
-        if other is not None and other.id != resource_id:
+        if other is not None and other.id != request.id:
             raise Refused(
                 "creating Route Table Association: api error Resource.AlreadyAssociated: the specified "
                 "association for "
-                f"route table {inputs['routeTableId']} conflicts with an existing association"
+                f"route table {request.inputs['routeTableId']} conflicts with an existing association"
             )
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, given, known, pattern_problem
+from emulator.core.aws_type import AwsRequest, AwsType, given, known, pattern_problem
 from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
+from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.addresses import network_problem
 from emulator.ec2.network import NETWORK_INTERFACE, NO_SUCH_VPC, SECURITY_GROUP, VPC
@@ -37,36 +38,34 @@ class SecurityGroup(AwsType):
         "deleting Security Group ({id}): api error DependencyViolation: resource {id} has a dependent object"
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`sg-…`."""
-        del inputs
-        return resource.id("sg")
+        return request.ec2_id("sg")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Characters of name and description."""
         yield from pattern_problem(inputs, "description", _DESCRIPTION, _DESCRIPTION_WORDS)
         yield from pattern_problem(inputs, "name", r"(?!sg-).{1,255}", "a name cannot begin with sg-")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown VPC, or a name that the VPC has already."""
-        del resource
-        vpc = inputs.get("vpcId")
+        vpc = request.inputs.get("vpcId")
         if vpc is not None:
             self.existing(VPC, vpc, NO_SUCH_VPC)
         for other in self.registry.of_type(self.token):
-            same = other.inputs.get("name") == inputs.get("name") and other.inputs.get("vpcId") == vpc
-            if same and other.id != resource_id:
+            same = other.inputs.get("name") == request.inputs.get("name") and other.inputs.get("vpcId") == vpc
+            if same and other.id != request.id:
                 raise Refused(
                     "creating Security Group: api error InvalidGroup.Duplicate: The security group "
-                    f"'{inputs.get('name')}' already exists for VPC '{vpc}'"
+                    f"'{request.inputs.get('name')}' already exists for VPC '{vpc}'"
                 )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN, owner and inline rules."""
         return {
-            "arn": resource.arn("ec2", f"security-group/{resource_id}"),
-            "egress": given(inputs, "egress", []),
-            "ingress": given(inputs, "ingress", []),
+            "arn": request.arn("ec2", f"security-group/{request.id}"),
+            "egress": given(request.inputs, "egress", []),
+            "ingress": given(request.inputs, "ingress", []),
             "ownerId": ACCOUNT,
         }
 
@@ -78,23 +77,21 @@ class DefaultSecurityGroup(AwsType):
     token = DEFAULT_SECURITY_GROUP
     replace_on = frozenset({"vpcId", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The VPC's own."""
-        vpc = inputs.get("vpcId")
+        vpc = request.inputs.get("vpcId")
         record = self.registry.get(VPC, vpc) if known(vpc) else None
         if record is not None:
             return record.outputs.get("defaultSecurityGroupId", UNKNOWN)
-        return UNKNOWN if resource.call.preview else ""
+        return UNKNOWN if request.preview else ""
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown VPC."""
-        del resource, resource_id
-        self.existing(VPC, inputs.get("vpcId"), NO_SUCH_VPC)
+        self.existing(VPC, request.inputs.get("vpcId"), NO_SUCH_VPC)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Names that AWS gave."""
-        del inputs
-        arn = UNKNOWN if resource_id is UNKNOWN else resource.arn("ec2", f"security-group/{resource_id}")
+        arn = UNKNOWN if request.id is UNKNOWN else request.arn("ec2", f"security-group/{request.id}")
         return {
             "arn": arn,
             "description": "default VPC security group",
@@ -107,10 +104,9 @@ class _Rule(AwsType):
     required = ("securityGroupId", "ipProtocol")
     replace_on = frozenset({"securityGroupId", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`sgr-…`."""
-        del inputs
-        return resource.id("sgr")
+        return request.ec2_id("sgr")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Exactly one source or destination; ports where the protocol has some."""
@@ -138,39 +134,42 @@ class _Rule(AwsType):
                     "fromPort", f"InvalidParameterValue: port range {ports[0]} to {ports[1]} is upside down"
                 )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown groups, or a rule that the group has already."""
-        del resource
         refusal = (
             "creating Security Group Rule: api error InvalidGroup.NotFound: The security "
             "group '{id}' does not exist"
         )
         for name in ("securityGroupId", "referencedSecurityGroupId"):
-            group = inputs.get(name)
+            group = request.inputs.get(name)
             if group is not None and self.registry.get(DEFAULT_SECURITY_GROUP, group) is None:
                 self.existing(SECURITY_GROUP, group, refusal)
         fields = ("securityGroupId", "ipProtocol", "fromPort", "toPort", *_SOURCES)
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and all(other.inputs.get(name) == inputs.get(name) for name in fields):
-                peer = next(inputs[name] for name in _SOURCES if inputs.get(name) is not None)
+            if other.id != request.id and all(
+                other.inputs.get(name) == request.inputs.get(name) for name in fields
+            ):
+                peer = next(request.inputs[name] for name in _SOURCES if request.inputs.get(name) is not None)
                 raise Refused(
                     "creating Security Group Rule: api error InvalidPermission.Duplicate: the specified rule "
-                    f'"peer: {peer}, {str(inputs["ipProtocol"]).upper()}, from port: '
-                    f"{inputs.get('fromPort')}, to port: "
-                    f'{inputs.get("toPort")}, ALLOW" already exists'
+                    f'"peer: {peer}, {str(request.inputs["ipProtocol"]).upper()}, from port: '
+                    f"{request.inputs.get('fromPort')}, to port: "
+                    f'{request.inputs.get("toPort")}, ALLOW" already exists'
                 )
 
-    def further_replaces(self, old: Properties, new: Properties, changes: Sequence[str]) -> Iterable[str]:
+    def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """A rule cannot change the kind of its source."""
-        kinds = [[name for name in _SOURCES if side.get(name) is not None] for side in (old, new)]
+        kinds = [
+            [name for name in _SOURCES if side.get(name) is not None]
+            for side in (request.old_inputs, request.inputs)
+        ]
         return [name for name in changes if name in _SOURCES] if kinds[0] != kinds[1] else []
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN."""
-        del inputs
         return {
-            "arn": resource.arn("ec2", f"security-group-rule/{resource_id}"),
-            "securityGroupRuleId": resource_id,
+            "arn": request.arn("ec2", f"security-group-rule/{request.id}"),
+            "securityGroupRuleId": request.id,
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.instances import INSTANCE
 from emulator.ec2.zones import zone_names
@@ -37,10 +37,9 @@ class Volume(AwsType):
         "deleting EBS Volume ({id}): api error VolumeInUse: Volume {id} is currently attached to an instance"
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`vol-…`."""
-        del inputs
-        return resource.id("vol")
+        return request.ec2_id("vol")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Size, kind, and what belongs to which kind."""
@@ -64,54 +63,44 @@ class Volume(AwsType):
             if known(value) and not lowest <= int(value or 0) <= highest:
                 yield Failure(name, f"expected {name} to be in the range ({lowest} - {highest}), got {value}")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown zone."""
-        del resource_id
-        if inputs["availabilityZone"] not in zone_names(resource.region):
+        if request.inputs["availabilityZone"] not in zone_names(request.region):
             raise Refused(
                 "creating EBS Volume: api error InvalidZone.NotFound: The zone "
-                f"'{inputs['availabilityZone']}' does not exist."
+                f"'{request.inputs['availabilityZone']}' does not exist."
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Defaults of the kind."""
-        kind = given(inputs, "type", "gp2")
+        kind = given(request.inputs, "type", "gp2")
         outputs = {
-            "arn": resource.arn("ec2", f"volume/{resource_id}"),
+            "arn": request.arn("ec2", f"volume/{request.id}"),
             "createTime": "2026-01-01T00:00:00Z",
-            "encrypted": given(inputs, "encrypted", False),
-            "iops": given(inputs, "iops", 3000 if kind == "gp3" else 100),
-            "multiAttachEnabled": given(inputs, "multiAttachEnabled", False),
-            "snapshotId": given(inputs, "snapshotId", ""),
+            "encrypted": given(request.inputs, "encrypted", False),
+            "iops": given(request.inputs, "iops", 3000 if kind == "gp3" else 100),
+            "multiAttachEnabled": given(request.inputs, "multiAttachEnabled", False),
+            "snapshotId": given(request.inputs, "snapshotId", ""),
             "type": kind,
         }
         if kind == "gp3":
-            outputs["throughput"] = given(inputs, "throughput", 125)
+            outputs["throughput"] = given(request.inputs, "throughput", 125)
         return outputs
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """A volume only grows."""
-        del resource, outputs
-        if int(given(inputs, "size", 0)) < int(given(old_inputs, "size", 0)):
+        if int(given(request.inputs, "size", 0)) < int(given(request.old_inputs, "size", 0)):
             raise Refused(
-                f"modifying EBS Volume ({resource_id}): api error InvalidParameterValue: New size cannot "
+                f"modifying EBS Volume ({request.id}): api error InvalidParameterValue: New size cannot "
                 "be smaller than "
                 "existing size"
             )
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes what it holds, or keeps it as a snapshot."""
-        del outputs
-        snapshot = f"snap-{resource_id.removeprefix('vol-')}" if inputs.get("finalSnapshot") else None
-        self.machines.delete_volume(resource_id, snapshot)
+        snapshot = f"snap-{request.id.removeprefix('vol-')}" if request.inputs.get("finalSnapshot") else None
+        self.machines.delete_volume(request.id, snapshot)
 
 
 class VolumeAttachment(AwsType):
@@ -122,20 +111,20 @@ class VolumeAttachment(AwsType):
     replace_on = frozenset({"deviceName", "instanceId", "volumeId", "region"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`vai-…`."""
-        del inputs
-        return resource.id("vai")
+        return request.ec2_id("vai")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown instance or volume, different zones, or a volume in use."""
-        del resource
         verb = "attaching EBS Volume: api error"
         volume = self.existing(
-            VOLUME, inputs["volumeId"], verb + " InvalidVolume.NotFound: The volume '{id}' does not exist."
+            VOLUME,
+            request.inputs["volumeId"],
+            verb + " InvalidVolume.NotFound: The volume '{id}' does not exist.",
         )
         refusal = verb + " InvalidInstanceID.NotFound: The instance ID '{id}' does not exist"
-        instance = self.existing(INSTANCE, inputs["instanceId"], refusal)
+        instance = self.existing(INSTANCE, request.inputs["instanceId"], refusal)
         if volume.inputs["availabilityZone"] != instance.outputs.get("availabilityZone"):
             raise Refused(
                 f"{verb} InvalidVolume.ZoneMismatch: The volume '{volume.id}' is not in the same "
@@ -143,17 +132,15 @@ class VolumeAttachment(AwsType):
                 f"instance '{instance.id}'"
             )
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and other.inputs["volumeId"] == volume.id:
+            if other.id != request.id and other.inputs["volumeId"] == volume.id:
                 raise Refused(f"{verb} VolumeInUse: {volume.id} is already attached to an instance")
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Puts the volume where the machine's PostgreSQL looks for its data."""
-        del resource, resource_id
-        self.machines.attach(inputs["volumeId"], inputs["instanceId"])
+        self.machines.attach(request.inputs["volumeId"], request.inputs["instanceId"])
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Takes it away again."""
-        del resource_id, outputs
-        if not inputs.get("skipDestroy"):
-            self.machines.detach(inputs["volumeId"])
+        if not request.inputs.get("skipDestroy"):
+            self.machines.detach(request.inputs["volumeId"])

@@ -9,9 +9,8 @@ from typing import Any
 
 from emulator.acm.certificates import NotIssued
 from emulator.acm.types import CERTIFICATE
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.elb.data_plane.ssl_policies import SSL_POLICIES
 from emulator.elb.names import (
@@ -75,12 +74,12 @@ class Listener(AwsType):
     replace_on = frozenset({"loadBalancerArn", "region"})
     hidden = frozenset(HEADER_NAMES)
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The ARN, which begins as the load balancer's does."""
-        balancer = inputs["loadBalancerArn"]
+        balancer = request.inputs["loadBalancerArn"]
         if not known(balancer):
             return UNKNOWN
-        return f"{str(balancer).replace(':loadbalancer/', ':listener/')}/{resource.digest('listener')[:16]}"
+        return f"{str(balancer).replace(':loadbalancer/', ':listener/')}/{request.digest('listener')[:16]}"
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """A protocol with a certificate and a policy that ELB knows, whole mutual TLS, header names."""
@@ -102,10 +101,9 @@ class Listener(AwsType):
         yield from _header_problems(inputs)
         yield from _action_problems(inputs["defaultActions"])
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown parts, a port that the load balancer has given away, too many that verify."""
-        del resource
-        self._refuse(_CREATING, resource_id, inputs)
+        self._refuse(_CREATING, request.id, request.inputs)
 
     def _refuse(self, verb: str, resource_id: str, inputs: Properties) -> None:
         balancer = inputs["loadBalancerArn"]
@@ -140,12 +138,11 @@ class Listener(AwsType):
                 "TLS in verify mode"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and defaults."""
-        del resource
-        authentication = inputs.get("mutualAuthentication")
+        authentication = request.inputs.get("mutualAuthentication")
         return {
-            "arn": resource_id,
+            "arn": request.id,
             "mutualAuthentication": {
                 "advertiseTrustStoreCaNames": "off",
                 "ignoreClientCertificateExpiry": False,
@@ -153,78 +150,73 @@ class Listener(AwsType):
             }
             if isinstance(authentication, Mapping)
             else authentication or {"mode": "off"},
-            "routingHttpResponseServerEnabled": given(inputs, "routingHttpResponseServerEnabled", True),
-            "sslPolicy": given(inputs, "sslPolicy", DEFAULT_SSL_POLICY),
+            "routingHttpResponseServerEnabled": given(
+                request.inputs, "routingHttpResponseServerEnabled", True
+            ),
+            "sslPolicy": given(request.inputs, "sslPolicy", DEFAULT_SSL_POLICY),
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Begins to listen."""
-        outputs = self.computed(resource, resource_id, inputs)
+        outputs = self.computed(request)
         authentication = outputs["mutualAuthentication"]
         declared = DeclaredListener(
-            arn=resource_id,
-            load_balancer_arn=inputs["loadBalancerArn"],
-            port=int(inputs["port"]),
+            arn=request.id,
+            load_balancer_arn=request.inputs["loadBalancerArn"],
+            port=int(request.inputs["port"]),
             ssl_policy=outputs["sslPolicy"],
-            certificate_arn=inputs["certificateArn"],
+            certificate_arn=request.inputs["certificateArn"],
             mode=authentication["mode"],
             trust_store_arn=authentication.get("trustStoreArn"),
             ignore_expiry=bool(authentication.get("ignoreClientCertificateExpiry")),
             advertise_ca_names=authentication.get("advertiseTrustStoreCaNames") == "on",
             header_names={
-                original: str(inputs[name]).lower()
+                original: str(request.inputs[name]).lower()
                 for name, original in HEADER_NAMES.items()
-                if inputs.get(name)
+                if request.inputs.get(name)
             },
             response_headers={
-                header: str(inputs[name]) for name, header in RESPONSE_HEADERS.items() if inputs.get(name)
+                header: str(request.inputs[name])
+                for name, header in RESPONSE_HEADERS.items()
+                if request.inputs.get(name)
             },
-            target_group_arn=_target_group(inputs),
+            target_group_arn=_target_group(request.inputs),
         )
         try:
             self._balancers().put(declared)
         except OSError as error:
             raise Refused(
-                f"{_CREATING} ({resource_id}): port {inputs['port']} cannot be had on loopback: {error}"
+                f"{_CREATING} ({request.id}): port {request.inputs['port']} cannot be had on "
+                f"loopback: {error}"
             ) from error
         except NotIssued as error:
             raise Refused(
-                f"{_CREATING} ({resource_id}): api error UnsupportedCertificate: The certificate "
-                f"'{inputs['certificateArn']}' must have a fully-qualified domain name, a supported "
+                f"{_CREATING} ({request.id}): api error UnsupportedCertificate: The certificate "
+                f"'{request.inputs['certificateArn']}' must have a fully-qualified domain name, a supported "
                 "signature, and a supported key size; it was never issued"
             ) from error
         except (ValueError, UnknownResource) as error:
             raise Refused(
-                f"{_CREATING} ({resource_id}): api error InvalidConfigurationRequest: {error}"
+                f"{_CREATING} ({request.id}): api error InvalidConfigurationRequest: {error}"
             ) from error
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Listens differently; connections that there are go on."""
-        del old_inputs, outputs
-        self._refuse("modifying ELBv2 Listener", resource_id, inputs)
-        return self.provision(resource, resource_id, inputs)
+        self._refuse("modifying ELBv2 Listener", request.id, request.inputs)
+        return self.provision(request)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is declared."""
-        del record
         try:
-            self._balancers().get(DeclaredListener, resource_id)
+            self._balancers().get(DeclaredListener, request.id)
         except UnknownResource:
             return None
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Listens no more."""
-        del inputs, outputs
-        self._balancers().remove(DeclaredListener, resource_id)
+        self._balancers().remove(DeclaredListener, request.id)
 
     def _balancers(self) -> LoadBalancers:
         if self.load_balancers is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.network import SECURITY_GROUP, SUBNET
@@ -57,9 +57,9 @@ class LoadBalancer(AwsType):
         {"customerOwnedIpv4Pool", "internal", "loadBalancerType", "name", "namePrefix", "region"}
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The ARN."""
-        return balancing_arn(resource, "loadbalancer/app", chosen_name(resource, inputs))
+        return balancing_arn(request, "loadbalancer/app", chosen_name(request, request.inputs))
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name, known words, ranges, what has no stand-in."""
@@ -85,16 +85,16 @@ class LoadBalancer(AwsType):
             if isinstance(log, Mapping) and known(log.get("prefix")) and "AWSLogs" in str(log["prefix"]):
                 yield Failure(name, f"prefix {log['prefix']!r}: it may not contain AWSLogs")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, unknown subnets and groups, less than two zones, unusable log buckets."""
-        name = chosen_name(resource, inputs)
+        name = chosen_name(request, request.inputs)
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and other.outputs.get("name", other.inputs.get("name")) == name:
+            if other.id != request.id and other.outputs.get("name", other.inputs.get("name")) == name:
                 raise Refused(
                     f"{_CREATING} ({name}): api error DuplicateLoadBalancerName: A load balancer with the "
                     f"same name '{name}' exists, but with different settings"
                 )
-        self._refuse(name, inputs)
+        self._refuse(name, request.inputs)
 
     def _refuse(self, name: str, inputs: Properties) -> None:
         zones, networks = set(), set()
@@ -143,62 +143,54 @@ class LoadBalancer(AwsType):
                 "policy must let logdelivery.elasticloadbalancing.amazonaws.com put objects"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARNs, and where it is reached."""
-        subnets = _subnets(inputs)
+        subnets = _subnets(request.inputs)
         record = self.registry.get(SUBNET, subnets[0]) if subnets and known(subnets[0]) else None
         return {
-            "arn": resource_id,
-            "arnSuffix": arn_suffix(resource_id, ":loadbalancer/"),
+            "arn": request.id,
+            "arnSuffix": arn_suffix(request.id, ":loadbalancer/"),
             "dnsName": HOST,
-            "internal": given(inputs, "internal", False),
-            "ipAddressType": given(inputs, "ipAddressType", "ipv4"),
-            "name": chosen_name(resource, inputs),
-            "subnets": given(inputs, "subnets", subnets or UNKNOWN),
+            "internal": given(request.inputs, "internal", False),
+            "ipAddressType": given(request.inputs, "ipAddressType", "ipv4"),
+            "name": chosen_name(request, request.inputs),
+            "subnets": given(request.inputs, "subnets", subnets or UNKNOWN),
             "vpcId": record.inputs["vpcId"] if record is not None else UNKNOWN,
-            "zoneId": _ZONE_IDS.get(resource.region, f"Z{resource.digest(resource.region)[:13].upper()}"),
+            "zoneId": _ZONE_IDS.get(request.region, f"Z{request.digest(request.region)[:13].upper()}"),
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Declares it."""
-        mode = inputs["desyncMitigationMode"]
+        mode = request.inputs["desyncMitigationMode"]
         declared = DeclaredLoadBalancer(
-            arn=resource_id,
-            name=chosen_name(resource, inputs),
-            region=resource.region,
-            idle_timeout=int(inputs["idleTimeout"]),
-            client_keep_alive=int(inputs["clientKeepAlive"]),
-            drop_invalid_header_fields=inputs["dropInvalidHeaderFields"],
+            arn=request.id,
+            name=chosen_name(request, request.inputs),
+            region=request.region,
+            idle_timeout=int(request.inputs["idleTimeout"]),
+            client_keep_alive=int(request.inputs["clientKeepAlive"]),
+            drop_invalid_header_fields=request.inputs["dropInvalidHeaderFields"],
             desync_mode=mode,
-            tls_version_and_cipher_suite_headers=inputs["enableTlsVersionAndCipherSuiteHeaders"],
-            forwarded_for_mode=inputs["xffHeaderProcessingMode"],
-            forwarded_for_client_port=inputs["enableXffClientPort"],
+            tls_version_and_cipher_suite_headers=request.inputs["enableTlsVersionAndCipherSuiteHeaders"],
+            forwarded_for_mode=request.inputs["xffHeaderProcessingMode"],
+            forwarded_for_client_port=request.inputs["enableXffClientPort"],
         )
         self._balancers().put(declared)
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Other attributes, subnets or groups."""
-        del old_inputs, outputs
-        self._refuse(chosen_name(resource, inputs), inputs)
-        return self.provision(resource, resource_id, inputs)
+        self._refuse(chosen_name(request, request.inputs), request.inputs)
+        return self.provision(request)
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it with its listeners, unless it is protected."""
         # What was never finished has no outputs, and is not protected yet.
-        if outputs and inputs.get("enableDeletionProtection"):
+        if request.outputs and request.inputs.get("enableDeletionProtection"):
             raise Refused(
-                f"deleting ELBv2 Load Balancer ({resource_id}): api error OperationNotPermitted: Load "
-                f"balancer '{resource_id}' cannot be deleted because deletion protection is enabled"
+                f"deleting ELBv2 Load Balancer ({request.id}): api error OperationNotPermitted: Load "
+                f"balancer '{request.id}' cannot be deleted because deletion protection is enabled"
             )
-        self._balancers().remove(DeclaredLoadBalancer, resource_id)
+        self._balancers().remove(DeclaredLoadBalancer, request.id)
 
     def _balancers(self) -> LoadBalancers:
         if self.load_balancers is None:

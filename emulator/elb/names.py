@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from emulator.core.aws_type import Resource, known, text
+from emulator.core.aws_type import AwsRequest, known, text
 from emulator.core.resource_type import Failure, Properties
 
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
@@ -40,7 +40,7 @@ def name_problem(inputs: Properties, *, reserved: str | None = None) -> Iterable
             yield Failure(key, f'"{key}" cannot begin with "{reserved}": {name!r}')
 
 
-def chosen_name(resource: Resource, inputs: Properties) -> Any:
+def chosen_name(resource: AwsRequest, inputs: Properties) -> Any:
     """The name, or one that begins with the prefix; `UNKNOWN` while that is."""
     if inputs.get("name") is not None:
         return inputs["name"]
@@ -48,7 +48,7 @@ def chosen_name(resource: Resource, inputs: Properties) -> Any:
     return text(prefix, resource.digest("name")[: max(NAME_LENGTH - len(str(prefix)), 0)][:26])
 
 
-def balancing_arn(resource: Resource, kind: str, name: Any) -> Any:
+def balancing_arn(resource: AwsRequest, kind: str, name: Any) -> Any:
     """`arn:aws:elasticloadbalancing:…:<kind>/<name>/<16 hexadecimal digits>`."""
     return resource.arn("elasticloadbalancing", text(kind, "/", name, "/", resource.digest(kind)[:16]))
 

@@ -56,7 +56,6 @@ class LoadBalancers:
     """
 
     def __init__(self, state_dir: Path, certificates: Certificates) -> None:
-        """See the class."""
         self._folder = state_dir / LOAD_BALANCING
         self._certificates = certificates
         self._targets: dict[str, set[Target]] = {}

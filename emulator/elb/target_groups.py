@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.network import NO_SUCH_VPC, VPC
 from emulator.elb.listener_configuration import matched_statuses
@@ -71,9 +71,9 @@ class TargetGroup(AwsType):
         "use by a listener or a rule"
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The ARN."""
-        return balancing_arn(resource, "targetgroup", chosen_name(resource, inputs))
+        return balancing_arn(request, "targetgroup", chosen_name(request, request.inputs))
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name, known words, ranges, what has no stand-in."""
@@ -104,71 +104,62 @@ class TargetGroup(AwsType):
                 yield Failure(name, f"expected {name} to be in the range ({low} - {high}), got {value}")
         yield from _health_problems(inputs.get("healthCheck"))
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, an unknown network."""
-        name = chosen_name(resource, inputs)
+        name = chosen_name(request, request.inputs)
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and other.outputs.get("name", other.inputs.get("name")) == name:
+            if other.id != request.id and other.outputs.get("name", other.inputs.get("name")) == name:
                 raise Refused(
                     f"creating ELBv2 Target Group ({name}): api error DuplicateTargetGroupName: A target "
                     f"group with the same name '{name}' exists, but with different settings"
                 )
-        self.existing(VPC, inputs["vpcId"], NO_SUCH_VPC)
+        self.existing(VPC, request.inputs["vpcId"], NO_SUCH_VPC)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARNs and defaults."""
-        health = inputs.get("healthCheck")
+        health = request.inputs.get("healthCheck")
         return {
-            "arn": resource_id,
-            "arnSuffix": arn_suffix(resource_id, f"{resource.region}:123456789012:"),
+            "arn": request.id,
+            "arnSuffix": arn_suffix(request.id, f"{request.region}:123456789012:"),
             "healthCheck": {**_HEALTH_DEFAULTS, **health}
             if isinstance(health, Mapping)
             else health or dict(_HEALTH_DEFAULTS),
-            "ipAddressType": given(inputs, "ipAddressType", "ipv4"),
+            "ipAddressType": given(request.inputs, "ipAddressType", "ipv4"),
             "loadBalancerArns": [],
-            "loadBalancingAlgorithmType": given(inputs, "loadBalancingAlgorithmType", "round_robin"),
-            "name": chosen_name(resource, inputs),
-            "protocolVersion": given(inputs, "protocolVersion", "HTTP1"),
+            "loadBalancingAlgorithmType": given(request.inputs, "loadBalancingAlgorithmType", "round_robin"),
+            "name": chosen_name(request, request.inputs),
+            "protocolVersion": given(request.inputs, "protocolVersion", "HTTP1"),
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Declares it."""
-        health = self.computed(resource, resource_id, inputs)["healthCheck"]
+        health = self.computed(request)["healthCheck"]
         if health["protocol"] != "HTTPS":
             raise Refused(
-                f"creating ELBv2 Target Group ({resource_id}): a health check by {health['protocol']} has no "
+                f"creating ELBv2 Target Group ({request.id}): a health check by {health['protocol']} has no "
                 "stand-in in the sandbox; its targets speak HTTPS alone"
             )
         self._balancers().put(
             DeclaredTargetGroup(
-                arn=resource_id,
+                arn=request.id,
                 health_path=health["path"],
                 health_interval=int(health["interval"]),
                 health_timeout=int(health["timeout"]),
                 healthy_threshold=int(health["healthyThreshold"]),
                 unhealthy_threshold=int(health["unhealthyThreshold"]),
                 matcher=str(health["matcher"]),
-                deregistration_delay=int(inputs["deregistrationDelay"]),
+                deregistration_delay=int(request.inputs["deregistrationDelay"]),
             )
         )
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Another health check or delay."""
-        del old_inputs, outputs
-        return self.provision(resource, resource_id, inputs)
+        return self.provision(request)
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del inputs, outputs
-        self._balancers().remove(DeclaredTargetGroup, resource_id)
+        self._balancers().remove(DeclaredTargetGroup, request.id)
 
     def _balancers(self) -> LoadBalancers:
         if self.load_balancers is None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, text
+from emulator.core.aws_type import AwsRequest, AwsType, text
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 from emulator.elb.data_plane.configuration import ConfigurationRefused
@@ -60,18 +59,18 @@ class TrustStore(_FromS3):
         "use by a listener"
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The ARN."""
-        return balancing_arn(resource, "truststore", chosen_name(resource, inputs))
+        return balancing_arn(request, "truststore", chosen_name(request, request.inputs))
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name."""
         yield from name_problem(inputs)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, too many."""
-        name = chosen_name(resource, inputs)
-        others = [record for record in self.registry.of_type(self.token) if record.id != resource_id]
+        name = chosen_name(request, request.inputs)
+        others = [record for record in self.registry.of_type(self.token) if record.id != request.id]
         if any(other.outputs.get("name", other.inputs.get("name")) == name for other in others):
             raise Refused(
                 f"creating ELBv2 Trust Store ({name}): api error DuplicateTrustStoreName: A trust store with "
@@ -83,56 +82,46 @@ class TrustStore(_FromS3):
                 "trust stores are allowed"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARNs and name."""
         return {
-            "arn": resource_id,
-            "arnSuffix": arn_suffix(resource_id, f"{resource.region}:123456789012:"),
-            "name": chosen_name(resource, inputs),
+            "arn": request.id,
+            "arnSuffix": arn_suffix(request.id, f"{request.region}:123456789012:"),
+            "name": chosen_name(request, request.inputs),
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Reads the bundle, which must be one that ELB takes."""
-        doing = f"creating ELBv2 Trust Store ({chosen_name(resource, inputs)})"
+        doing = f"creating ELBv2 Trust Store ({chosen_name(request, request.inputs)})"
         bundle = self._content(
             doing,
-            resource.region,
-            inputs["caCertificatesBundleS3Bucket"],
-            inputs["caCertificatesBundleS3Key"],
-            inputs.get("caCertificatesBundleS3ObjectVersion"),
+            request.region,
+            request.inputs["caCertificatesBundleS3Bucket"],
+            request.inputs["caCertificatesBundleS3Key"],
+            request.inputs.get("caCertificatesBundleS3ObjectVersion"),
         )
         try:
             trust_store(bundle)
-            self._balancers().change_bundle(resource_id, bundle)
+            self._balancers().change_bundle(request.id, bundle)
         except ConfigurationRefused as error:
             raise Refused(f"{doing}: api error InvalidCaCertificatesBundle: {error}") from error
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Another bundle, or another version of it; connections that there are go on."""
-        del old_inputs, outputs
-        return self.provision(resource, resource_id, inputs)
+        return self.provision(request)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there."""
-        del record
         try:
-            self._balancers().get(DeclaredTrustStore, resource_id)
+            self._balancers().get(DeclaredTrustStore, request.id)
         except UnknownResource:
             return None
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del inputs, outputs
-        self._balancers().remove(DeclaredTrustStore, resource_id)
+        self._balancers().remove(DeclaredTrustStore, request.id)
 
 
 class TrustStoreRevocation(_FromS3):
@@ -146,15 +135,15 @@ class TrustStoreRevocation(_FromS3):
     defaults: ClassVar[Mapping[str, Any]] = {}
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`<ARN of the trust store>,<id>`; a preview cannot know the id."""
-        arn = inputs["trustStoreArn"]
-        if resource.call.preview:
+        arn = request.inputs["trustStoreArn"]
+        if request.preview:
             return UNKNOWN
-        return text(arn, ",", self._number(resource, arn))
+        return text(arn, ",", self._number(request, arn))
 
-    def _number(self, resource: Resource, arn: str) -> int:
-        pending = self.registry.unconfirmed(resource.call.urn)
+    def _number(self, resource: AwsRequest, arn: str) -> int:
+        pending = self.registry.unconfirmed(resource.urn)
         if pending is not None and pending.id.startswith(f"{arn},"):
             return int(pending.id.rpartition(",")[2])
         try:
@@ -162,40 +151,38 @@ class TrustStoreRevocation(_FromS3):
         except UnknownResource:
             return 1
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """An unknown trust store, too many lists."""
-        del resource
-        arn = inputs["trustStoreArn"]
-        doing = f"creating ELBv2 Trust Store Revocation ({resource_id}): api error"
+        arn = request.inputs["trustStoreArn"]
+        doing = f"creating ELBv2 Trust Store Revocation ({request.id}): api error"
         self.existing(TRUST_STORE, arn, f"{doing} TrustStoreNotFound: Trust store '{{id}}' not found")
         others = [
             record
             for record in self.registry.of_type(self.token)
-            if record.id != resource_id and record.inputs["trustStoreArn"] == arn
+            if record.id != request.id and record.inputs["trustStoreArn"] == arn
         ]
         if len(others) >= MOST_REVOCATION_LISTS:
             raise Refused(
                 f"{doing} TooManyTrustStoreRevocationEntries: {MOST_REVOCATION_LISTS} lists are allowed"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """The id."""
-        del resource, inputs
-        if resource_id is UNKNOWN:
+        if request.id is UNKNOWN:
             return {"revocationId": UNKNOWN}
-        return {"revocationId": int(str(resource_id).rpartition(",")[2])}
+        return {"revocationId": int(str(request.id).rpartition(",")[2])}
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Reads the list, which must be PEM and signed by one of the authorities if it is known."""
-        doing = f"creating ELBv2 Trust Store Revocation ({resource_id})"
+        doing = f"creating ELBv2 Trust Store Revocation ({request.id})"
         content = self._content(
             doing,
-            resource.region,
-            inputs["revocationsS3Bucket"],
-            inputs["revocationsS3Key"],
-            inputs.get("revocationsS3ObjectVersion"),
+            request.region,
+            request.inputs["revocationsS3Bucket"],
+            request.inputs["revocationsS3Key"],
+            request.inputs.get("revocationsS3ObjectVersion"),
         )
-        arn, _, number = resource_id.rpartition(",")
+        arn, _, number = request.id.rpartition(",")
         try:
             trust_store(self._balancers().get(DeclaredTrustStore, arn).bundle, (content,))
             self._balancers().put_revocations(arn, int(number), content)
@@ -203,18 +190,16 @@ class TrustStoreRevocation(_FromS3):
             raise Refused(f"{doing}: api error InvalidRevocationContent: {error}") from error
         return {}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there."""
-        del record
-        arn, _, number = resource_id.rpartition(",")
+        arn, _, number = request.id.rpartition(",")
         try:
             found = self._balancers().get(DeclaredTrustStore, arn)
         except UnknownResource:
             return None
         return {} if int(number) in found.revocations else None
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Takes it out of the trust store."""
-        del inputs, outputs
-        arn, _, number = resource_id.rpartition(",")
+        arn, _, number = request.id.rpartition(",")
         self._balancers().remove_revocations(arn, int(number))

@@ -9,6 +9,7 @@ from emulator.core.credentials import ACCOUNT, Identity
 from emulator.core.moto_backend import Moto
 from emulator.core.operations import Operation
 from emulator.core.refusals import Kind, Refusal
+from emulator.core.request import Request
 from emulator.core.resources import Access, accesses
 from emulator.iam.conditions import Context
 from emulator.iam.policy import (
@@ -33,7 +34,6 @@ class Authoriser:
     """
 
     def __init__(self, moto: Moto) -> None:
-        """See the class."""
         self._moto = moto
 
     def authorise(self, identity: Identity, operation: Operation, region: str) -> None:

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import AwsType, Resource, given, known, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType, given, known, pattern_problem, text
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 
@@ -34,17 +33,17 @@ def _document_problem(inputs: Properties, name: str) -> Iterable[Failure]:
 class _NamedEntity(AwsType):
     name_property = "name"
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        if inputs.get("name") is not None:
-            return inputs["name"]
-        return text(inputs["namePrefix"], resource.digest("name")[:26])
+        if request.inputs.get("name") is not None:
+            return request.inputs["name"]
+        return text(request.inputs["namePrefix"], request.digest("name")[:26])
 
-    def _arn(self, kind: str, resource: Resource, resource_id: Any, inputs: Properties) -> Any:
+    def _arn(self, kind: str, resource: AwsRequest, resource_id: Any, inputs: Properties) -> Any:
         return resource.arn("iam", text(kind, given(inputs, "path", "/"), resource_id), region="")
 
-    def _refuse_taken(self, kind: str, resource: Resource, resource_id: str) -> None:
-        if self.taken(resource, resource_id):
+    def _refuse_taken(self, kind: str, resource: AwsRequest, resource_id: str) -> None:
+        if self.taken(resource):
             raise Refused(
                 f"creating IAM {kind} ({resource_id}): api error EntityAlreadyExists: {kind} with name "
                 f"{resource_id} "
@@ -81,84 +80,76 @@ class Role(_NamedEntity):
                 f"expected max_session_duration to be in the range (3600 - 43200), got {duration}",
             )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken."""
-        del inputs
-        self._refuse_taken("Role", resource, resource_id)
+        self._refuse_taken("Role", request, request.id)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN."""
-        return {"arn": self._arn("role", resource, resource_id, inputs), "name": resource_id}
+        return {"arn": self._arn("role", request, request.id, request.inputs), "name": request.id}
 
     def unknown_outputs(self, inputs: Properties) -> Properties:
         """AWS makes the id up."""
         del inputs
         return {"createDate": UNKNOWN, "uniqueId": UNKNOWN}
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Creates it."""
         client = self.endpoint.client("iam")
-        options = {"Description": inputs["description"]} if inputs.get("description") else {}
-        accept = ("EntityAlreadyExists",) if resource.resumed else ()
-        with service_call(f"creating IAM Role ({resource_id})", accept=accept):
+        options = {"Description": request.inputs["description"]} if request.inputs.get("description") else {}
+        accept = ("EntityAlreadyExists",) if request.resumed else ()
+        with service_call(f"creating IAM Role ({request.id})", accept=accept):
             client.create_role(
-                RoleName=resource_id,
-                AssumeRolePolicyDocument=inputs["assumeRolePolicy"],
-                Path=inputs["path"],
-                MaxSessionDuration=int(inputs["maxSessionDuration"]),
+                RoleName=request.id,
+                AssumeRolePolicyDocument=request.inputs["assumeRolePolicy"],
+                Path=request.inputs["path"],
+                MaxSessionDuration=int(request.inputs["maxSessionDuration"]),
                 **options,
             )
-        if resource.resumed:
-            client.update_assume_role_policy(RoleName=resource_id, PolicyDocument=inputs["assumeRolePolicy"])
-        role = client.get_role(RoleName=resource_id)["Role"]
+        if request.resumed:
+            client.update_assume_role_policy(
+                RoleName=request.id, PolicyDocument=request.inputs["assumeRolePolicy"]
+            )
+        role = client.get_role(RoleName=request.id)["Role"]
         return {"createDate": role["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ"), "uniqueId": role["RoleId"]}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes trust, description and duration."""
-        del resource
         client = self.endpoint.client("iam")
-        with service_call(f"updating IAM Role ({resource_id})"):
-            if old_inputs.get("assumeRolePolicy") != inputs["assumeRolePolicy"]:
+        with service_call(f"updating IAM Role ({request.id})"):
+            if request.old_inputs.get("assumeRolePolicy") != request.inputs["assumeRolePolicy"]:
                 client.update_assume_role_policy(
-                    RoleName=resource_id, PolicyDocument=inputs["assumeRolePolicy"]
+                    RoleName=request.id, PolicyDocument=request.inputs["assumeRolePolicy"]
                 )
             client.update_role(
-                RoleName=resource_id,
-                Description=given(inputs, "description", ""),
-                MaxSessionDuration=int(inputs["maxSessionDuration"]),
+                RoleName=request.id,
+                Description=given(request.inputs, "description", ""),
+                MaxSessionDuration=int(request.inputs["maxSessionDuration"]),
             )
-        return {name: outputs[name] for name in ("createDate", "uniqueId") if name in outputs}
+        return {name: request.outputs[name] for name in ("createDate", "uniqueId") if name in request.outputs}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """The trust policy."""
         try:
-            role = self.endpoint.client("iam").get_role(RoleName=resource_id)["Role"]
+            role = self.endpoint.client("iam").get_role(RoleName=request.id)["Role"]
         except ClientError:
             return None
-        given = record.inputs["assumeRolePolicy"]
+        given = request.inputs["assumeRolePolicy"]
         found = role["AssumeRolePolicyDocument"]
         # The same document in another spelling is no drift.
         return {"assumeRolePolicy": given if json.loads(given) == found else json.dumps(found)}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it; AWS refuses while policies or profiles hang on it."""
-        del inputs, outputs
         client = self.endpoint.client("iam")
-        with service_call(f"deleting IAM Role ({resource_id})", accept=_GONE):
-            if client.list_instance_profiles_for_role(RoleName=resource_id)["InstanceProfiles"]:
+        with service_call(f"deleting IAM Role ({request.id})", accept=_GONE):
+            if client.list_instance_profiles_for_role(RoleName=request.id)["InstanceProfiles"]:
                 raise Refused(
-                    f"deleting IAM Role ({resource_id}): api error DeleteConflict: Cannot delete entity, "
+                    f"deleting IAM Role ({request.id}): api error DeleteConflict: Cannot delete entity, "
                     "must remove roles "
                     "from instance profile first."
                 )
-            client.delete_role(RoleName=resource_id)
+            client.delete_role(RoleName=request.id)
 
 
 class RolePolicy(AwsType):
@@ -171,13 +162,13 @@ class RolePolicy(AwsType):
     replace_on = frozenset({"name", "namePrefix", "role"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """Role and name."""
-        name = inputs.get("name")
+        name = request.inputs.get("name")
         return text(
-            inputs["role"],
+            request.inputs["role"],
             ":",
-            name if name is not None else text(inputs["namePrefix"], resource.digest("name")[:26]),
+            name if name is not None else text(request.inputs["namePrefix"], request.digest("name")[:26]),
         )
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
@@ -185,53 +176,44 @@ class RolePolicy(AwsType):
         yield from pattern_problem(inputs, "name", _NAME % 128, _NAME_WORDS)
         yield from _document_problem(inputs, "policy")
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """The name."""
-        del resource
         return {
             "name": given(
-                inputs, "name", UNKNOWN if resource_id is UNKNOWN else str(resource_id).partition(":")[2]
+                request.inputs,
+                "name",
+                UNKNOWN if request.id is UNKNOWN else str(request.id).partition(":")[2],
             )
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Puts the document."""
-        del resource
-        role, _, name = resource_id.partition(":")
+        role, _, name = request.id.partition(":")
         with service_call(f"putting IAM Role ({role}) Policy ({name})"):
             self.endpoint.client("iam").put_role_policy(
-                RoleName=role, PolicyName=name, PolicyDocument=inputs["policy"]
+                RoleName=role, PolicyName=name, PolicyDocument=request.inputs["policy"]
             )
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Puts the document anew."""
-        del old_inputs, outputs
-        return self.provision(resource, resource_id, inputs)
+        return self.provision(request)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """The document."""
-        role, _, name = resource_id.partition(":")
+        role, _, name = request.id.partition(":")
         try:
             found = self.endpoint.client("iam").get_role_policy(RoleName=role, PolicyName=name)[
                 "PolicyDocument"
             ]
         except ClientError:
             return None
-        given = record.inputs["policy"]
+        given = request.inputs["policy"]
         return {"policy": given if json.loads(given) == found else json.dumps(found)}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del inputs, outputs
-        role, _, name = resource_id.partition(":")
+        role, _, name = request.id.partition(":")
         with service_call(f"deleting IAM Role ({role}) Policy ({name})", accept=_GONE):
             self.endpoint.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
 
@@ -248,43 +230,34 @@ class InstanceProfile(_NamedEntity):
         """The name."""
         yield from pattern_problem(inputs, "name", _NAME % 128, _NAME_WORDS)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken."""
-        del inputs
-        self._refuse_taken("Instance Profile", resource, resource_id)
+        self._refuse_taken("Instance Profile", request, request.id)
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN."""
-        return {"arn": self._arn("instance-profile", resource, resource_id, inputs), "name": resource_id}
+        return {"arn": self._arn("instance-profile", request, request.id, request.inputs), "name": request.id}
 
     def unknown_outputs(self, inputs: Properties) -> Properties:
         """AWS makes the id up."""
         del inputs
         return {"createDate": UNKNOWN, "uniqueId": UNKNOWN}
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Creates it and puts the role in."""
         client = self.endpoint.client("iam")
-        accept = ("EntityAlreadyExists",) if resource.resumed else ()
-        with service_call(f"creating IAM Instance Profile ({resource_id})", accept=accept):
-            client.create_instance_profile(InstanceProfileName=resource_id, Path=inputs["path"])
-        self._set_role(client, resource_id, inputs.get("role"))
-        found = client.get_instance_profile(InstanceProfileName=resource_id)["InstanceProfile"]
+        accept = ("EntityAlreadyExists",) if request.resumed else ()
+        with service_call(f"creating IAM Instance Profile ({request.id})", accept=accept):
+            client.create_instance_profile(InstanceProfileName=request.id, Path=request.inputs["path"])
+        self._set_role(client, request.id, request.inputs.get("role"))
+        found = client.get_instance_profile(InstanceProfileName=request.id)["InstanceProfile"]
         created = found["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ")
         return {"createDate": created, "uniqueId": found["InstanceProfileId"]}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Exchanges the role."""
-        del resource, old_inputs
-        self._set_role(self.endpoint.client("iam"), resource_id, inputs.get("role"))
-        return {name: outputs[name] for name in ("createDate", "uniqueId") if name in outputs}
+        self._set_role(self.endpoint.client("iam"), request.id, request.inputs.get("role"))
+        return {name: request.outputs[name] for name in ("createDate", "uniqueId") if name in request.outputs}
 
     def _set_role(self, client: Any, profile: str, role: str | None) -> None:
         with service_call(f"updating IAM Instance Profile ({profile})"):
@@ -296,24 +269,22 @@ class InstanceProfile(_NamedEntity):
             if role is not None and role not in present:
                 client.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=role)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Its role."""
-        del record
         try:
-            found = self.endpoint.client("iam").get_instance_profile(InstanceProfileName=resource_id)
+            found = self.endpoint.client("iam").get_instance_profile(InstanceProfileName=request.id)
         except ClientError:
             return None
         roles = found["InstanceProfile"]["Roles"]
         return {"role": roles[0]["RoleName"]} if roles else {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Takes the role out and deletes it."""
-        del inputs, outputs
         client = self.endpoint.client("iam")
         try:
-            client.get_instance_profile(InstanceProfileName=resource_id)
+            client.get_instance_profile(InstanceProfileName=request.id)
         except ClientError:
             return
-        self._set_role(client, resource_id, None)
-        with service_call(f"deleting IAM Instance Profile ({resource_id})", accept=_GONE):
-            client.delete_instance_profile(InstanceProfileName=resource_id)
+        self._set_role(client, request.id, None)
+        with service_call(f"deleting IAM Instance Profile ({request.id})", accept=_GONE):
+            client.delete_instance_profile(InstanceProfileName=request.id)

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, given, known, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType, given, known, pattern_problem, text
 from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
@@ -30,10 +30,9 @@ class Key(AwsType):
         {"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId", "region"}
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """A UUID."""
-        del inputs
-        return str(uuid.UUID(resource.digest("key")[:32], version=4))
+        return str(uuid.UUID(request.digest("key")[:32], version=4))
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """The waiting period."""
@@ -44,7 +43,7 @@ class Key(AwsType):
                 f"expected deletion_window_in_days to be in the range (7 - 30), got {days}",
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN, and the policy that gives the account the key."""
         root = {
             "Sid": "Enable IAM User Permissions",
@@ -55,10 +54,10 @@ class Key(AwsType):
         }
         default = json.dumps({"Id": "key-default-1", "Statement": [root], "Version": "2012-10-17"})
         return {
-            "arn": resource.arn("kms", f"key/{resource_id}"),
-            "keyId": resource_id,
-            "multiRegion": given(inputs, "multiRegion", False),
-            "policy": given(inputs, "policy", default),
+            "arn": request.arn("kms", f"key/{request.id}"),
+            "keyId": request.id,
+            "multiRegion": given(request.inputs, "multiRegion", False),
+            "policy": given(request.inputs, "policy", default),
         }
 
 
@@ -76,31 +75,31 @@ class Alias(AwsType):
         """With the prefix that every alias has."""
         return f"alias/{name}"
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        if inputs.get("name") is not None:
-            return inputs["name"]
-        return text(inputs["namePrefix"], resource.digest("name")[:26])
+        if request.inputs.get("name") is not None:
+            return request.inputs["name"]
+        return text(request.inputs["namePrefix"], request.digest("name")[:26])
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name."""
         words = "must begin with 'alias/' and be comprised of only [a-zA-Z0-9/_-]"
         yield from pattern_problem(inputs, "name", r"alias/(?!aws/)[a-zA-Z0-9/_-]+", words)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown key, or a name that is taken."""
-        identifier = str(inputs["targetKeyId"]).rpartition("/")[2]
+        identifier = str(request.inputs["targetKeyId"]).rpartition("/")[2]
         self.existing(
             KEY, identifier, "creating KMS Alias: api error NotFoundException: Key '{id}' does not exist"
         )
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating KMS Alias ({resource_id}): api error AlreadyExistsException: An alias with the "
-                f"name {resource_id} already exists"
+                f"creating KMS Alias ({request.id}): api error AlreadyExistsException: An alias with the "
+                f"name {request.id} already exists"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARNs."""
-        key = inputs["targetKeyId"]
-        target = UNKNOWN if key is UNKNOWN else resource.arn("kms", f"key/{str(key).rpartition('/')[2]}")
-        return {"arn": resource.arn("kms", resource_id), "name": resource_id, "targetKeyArn": target}
+        key = request.inputs["targetKeyId"]
+        target = UNKNOWN if key is UNKNOWN else request.arn("kms", f"key/{str(key).rpartition('/')[2]}")
+        return {"arn": request.arn("kms", request.id), "name": request.id, "targetKeyArn": target}

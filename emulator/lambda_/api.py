@@ -27,7 +27,6 @@ class LambdaApi:
     """
 
     def __init__(self, functions: Functions) -> None:
-        """See the class."""
         self._functions = functions
 
     def __call__(self, call: ServiceCall) -> HttpResponse:

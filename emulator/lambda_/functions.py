@@ -59,7 +59,6 @@ class Functions:
     """
 
     def __init__(self, state_dir: Path, endpoint: AwsEndpoint) -> None:
-        """See the class."""
         self._state_dir = state_dir
         self._folder = state_dir / "functions"
         self._endpoint = endpoint

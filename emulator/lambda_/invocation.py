@@ -55,7 +55,6 @@ class Invocation:
     """
 
     def __init__(self, function: Function, task: Path, runtime: Path) -> None:
-        """See the class."""
         self.function = function
         self.task = task
         self.request_id = str(uuid.uuid4())

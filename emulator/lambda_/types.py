@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from emulator.core.aws_type import (
+    AwsRequest,
     AwsType,
-    Resource,
     choice_problem,
     given,
     known,
@@ -20,7 +20,6 @@ from emulator.core.aws_type import (
 from emulator.core.credentials import ACCOUNT, Identity, Session
 from emulator.core.moto_backend import RoleDocuments
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.resources import Access
 from emulator.core.service_errors import service_call
@@ -56,10 +55,9 @@ class LambdaFunction(AwsType):
     name_maximum = 64
     replace_on = frozenset({"name", "packageType", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        del resource
-        return inputs["name"]
+        return request.inputs["name"]
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Sizes, one source of code, and what has no stand-in."""
@@ -92,14 +90,14 @@ class LambdaFunction(AwsType):
                     "environment", f"environment variables exceed the limit of {_ENVIRONMENT_BYTES} bytes"
                 )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, a role that Lambda cannot use, unknown subnets and groups."""
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating Lambda Function ({resource_id}): api error ResourceConflictException: Function "
-                f"already exist: {resource_id}"
+                f"creating Lambda Function ({request.id}): api error ResourceConflictException: Function "
+                f"already exist: {request.id}"
             )
-        self._refuse(inputs)
+        self._refuse(request.inputs)
 
     def _refuse(self, inputs: Properties) -> None:
         role = self.endpoint.role(str(inputs["role"]).rsplit("/", 1)[-1])
@@ -122,17 +120,17 @@ class LambdaFunction(AwsType):
                 "CreateNetworkInterface on EC2"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARNs and what Lambda makes of the code."""
-        arn = resource.arn("lambda", text("function:", resource_id))
-        calls = f"arn:aws:apigateway:{resource.region}:lambda:path/2015-03-31/functions/"
-        logging = inputs.get("loggingConfig") if known(inputs.get("loggingConfig")) else None
+        arn = request.arn("lambda", text("function:", request.id))
+        calls = f"arn:aws:apigateway:{request.region}:lambda:path/2015-03-31/functions/"
+        logging = request.inputs.get("loggingConfig") if known(request.inputs.get("loggingConfig")) else None
         return {
-            "architectures": given(inputs, "architectures", ["x86_64"]),
+            "architectures": given(request.inputs, "architectures", ["x86_64"]),
             "arn": arn,
-            "codeSha256": given(inputs, "sourceCodeHash", UNKNOWN if resource.call.preview else ""),
+            "codeSha256": given(request.inputs, "sourceCodeHash", UNKNOWN if request.preview else ""),
             "invokeArn": text(calls, arn, "/invocations"),
-            "loggingConfig": logging or {"logFormat": "Text", "logGroup": text("/aws/lambda/", resource_id)},
+            "loggingConfig": logging or {"logFormat": "Text", "logGroup": text("/aws/lambda/", request.id)},
             "qualifiedArn": text(arn, ":$LATEST"),
             "qualifiedInvokeArn": text(calls, arn, ":$LATEST/invocations"),
             "version": "$LATEST",
@@ -143,36 +141,29 @@ class LambdaFunction(AwsType):
         del inputs
         return {"lastModified": UNKNOWN, "sourceCodeSize": UNKNOWN}
 
-    def preview_renewal(self, old_inputs: Properties, inputs: Properties) -> Iterable[str]:
+    def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         """The time, and the size of other code."""
         yield "lastModified"
-        if any(old_inputs.get(name) != inputs.get(name) for name in _CODE):
+        if any(request.old_inputs.get(name) != request.inputs.get(name) for name in _CODE):
             yield "sourceCodeSize"
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Fetches the code and keeps the function."""
-        artifact = self._artifact(resource, resource_id, inputs)
-        self._put(resource, resource_id, inputs, artifact)
+        artifact = self._artifact(request)
+        self._put(request, artifact)
         return {
             "codeSha256": code_sha256(artifact),
             "lastModified": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),
             "sourceCodeSize": len(artifact),
         }
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes configuration and code."""
-        del old_inputs, outputs
-        self._refuse(inputs)
-        return self.provision(resource, resource_id, inputs)
+        self._refuse(request.inputs)
+        return self.provision(request)
 
-    def _artifact(self, resource: Resource, resource_id: str, inputs: Properties) -> bytes:
+    def _artifact(self, request: AwsRequest) -> bytes:
+        inputs, resource_id, resource = request.inputs, request.id, request
         version = {"VersionId": inputs["s3ObjectVersion"]} if inputs.get("s3ObjectVersion") else {}
         with service_call(f"creating Lambda Function ({resource_id}), its code"):
             found = self.endpoint.client("s3", resource.region).get_object(
@@ -180,8 +171,8 @@ class LambdaFunction(AwsType):
             )
         return found["Body"].read()
 
-    def _put(self, resource: Resource, resource_id: str, inputs: Properties, artifact: bytes) -> None:
-        outputs = self.computed(resource, resource_id, inputs)
+    def _put(self, request: AwsRequest, artifact: bytes) -> None:
+        outputs, inputs, resource_id, resource = self.computed(request), request.inputs, request.id, request
         try:
             self._functions().put(
                 Function(
@@ -208,19 +199,17 @@ class LambdaFunction(AwsType):
             raise Refused("lambda functions can only be previewed here")
         return self.functions
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there, and its code."""
-        del record
         try:
-            return {"codeSha256": self._functions().named(resource_id).code_sha256}
+            return {"codeSha256": self._functions().named(request.id).code_sha256}
         except UnknownFunction:
             return None
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del outputs
-        if not inputs.get("skipDestroy"):
-            self._functions().delete(resource_id)
+        if not request.inputs.get("skipDestroy"):
+            self._functions().delete(request.id)
 
 
 def _lambda_as(role: RoleDocuments) -> Identity:

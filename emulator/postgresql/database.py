@@ -8,7 +8,8 @@ from typing import Any
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, Properties, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, State
 from emulator.postgresql.connection import Session
 from emulator.postgresql.membership import grant_membership, revoke_membership
 from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
@@ -32,12 +33,12 @@ class DatabaseType(PostgresqlType):
         "isTemplate": Argument(computed=True),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Creates from template0 in UTF-8 unless told otherwise."""
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
-        server = server_of(call)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
+        server = server_of(request)
         options = [
             sql.SQL("OWNER {}").format(sql.Identifier(wanted["owner"] or server.owner)),
             sql.SQL("TEMPLATE {}").format(sql.Identifier(wanted["template"] or "template0")),
@@ -55,37 +56,29 @@ class DatabaseType(PostgresqlType):
         name = sql.Identifier(wanted["name"])
         with server.session(autocommit=True) as session, _as_member(session, wanted["owner"]):
             session.run(sql.SQL("CREATE DATABASE {} {}").format(name, sql.SQL(" ").join(options)))
-        return wanted["name"], self._found(call, wanted["name"], wanted) or wanted
+        return wanted["name"], self._found(request, wanted["name"], wanted) or wanted
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """The database as the catalogue has it."""
-        found = self._found(call, resource_id, {**self.given(inputs), **outputs})
+        found = self._found(request, request.id, {**self.given(request.inputs), **request.outputs})
         if found is None:
             return None
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Alters what differs."""
-        del resource_id, old_inputs
-        if call.preview:
-            return {**old_outputs, **inputs}
-        wanted = {**old_outputs, **self.given(inputs)}
-        wanted.update({name: old_outputs.get(name) for name, value in wanted.items() if value is None})
+        if request.preview:
+            return {**request.outputs, **request.inputs}
+        wanted = {**request.outputs, **self.given(request.inputs)}
+        wanted.update({name: request.outputs.get(name) for name, value in wanted.items() if value is None})
         name = sql.Identifier(wanted["name"])
 
         def differs(argument: str) -> bool:
-            return old_outputs.get(argument) != wanted[argument]
+            return request.outputs.get(argument) != wanted[argument]
 
-        with server_of(call).session(autocommit=True) as session:
+        with server_of(request).session(autocommit=True) as session:
             if differs("name"):
-                old = sql.Identifier(old_outputs["name"])
+                old = sql.Identifier(request.outputs["name"])
                 session.run(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(old, name))
             if differs("owner"):
                 with _as_member(session, wanted["owner"]):
@@ -103,22 +96,21 @@ class DatabaseType(PostgresqlType):
             if differs("isTemplate"):
                 template = sql.Literal(wanted["isTemplate"])
                 session.run(sql.SQL("ALTER DATABASE {} IS_TEMPLATE {}").format(name, template))
-        return self._found(call, wanted["name"], wanted) or wanted
+        return self._found(request, wanted["name"], wanted) or wanted
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Drops the database and ends its sessions."""
-        del inputs
-        name = sql.Identifier(resource_id)
-        with server_of(call).session(autocommit=True) as session:
-            if not session.database_exists(resource_id):
+        name = sql.Identifier(request.id)
+        with server_of(request).session(autocommit=True) as session:
+            if not session.database_exists(request.id):
                 return
-            with _as_member(session, outputs.get("owner")):
-                if outputs.get("isTemplate"):
+            with _as_member(session, request.outputs.get("owner")):
+                if request.outputs.get("isTemplate"):
                     session.run(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(name))
                 session.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
 
-    def _found(self, call: Call, name: str, state: Properties) -> dict[str, Any] | None:
-        with server_of(call).session() as session:
+    def _found(self, request: Request, name: str, state: Properties) -> dict[str, Any] | None:
+        with server_of(request).session() as session:
             rows = session.rows(
                 "SELECT pg_get_userbyid(datdba)::text, pg_encoding_to_char(encoding)::text, datcollate, "
                 "datctype, "

@@ -6,7 +6,8 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, Properties, Refused, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, Refused, State
 from emulator.postgresql.connection import Session
 from emulator.postgresql.membership import with_roles
 from emulator.postgresql.privileges import (
@@ -40,18 +41,18 @@ class DefaultPrivilegesType(PostgresqlType):
         "withGrantOption": Argument(replaces=True, default=False),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Revokes and grants in one transaction."""
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
         parts = ("role", "database", "schema", "owner", "objectType")
-        return "_".join(wanted[part] or "noschema" for part in parts), self._apply(call, wanted)
+        return "_".join(wanted[part] or "noschema" for part in parts), self._apply(request, wanted)
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """State with the default privileges that are there; gone when there are none."""
-        state = {**self.given(inputs), **outputs}
-        server = server_of(call)
+        state = {**self.given(request.inputs), **request.outputs}
+        server = server_of(request)
         with server.session() as session:
             if not (session.role_exists(state["role"]) and session.database_exists(state["database"])):
                 return None
@@ -60,38 +61,29 @@ class DefaultPrivilegesType(PostgresqlType):
         if not granted and state["privileges"]:
             return None
         found = {**state, "privileges": granted}
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """As creation."""
-        del resource_id, old_inputs
-        if call.preview:
-            return {**old_outputs, **inputs}
-        return self._apply(call, self.given(inputs))
+        if request.preview:
+            return {**request.outputs, **request.inputs}
+        return self._apply(request, self.given(request.inputs))
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Revokes."""
-        del resource_id
-        state = {**self.given(inputs), **outputs}
-        with server_of(call).session(state["database"]) as session:
+        state = {**self.given(request.inputs), **request.outputs}
+        with server_of(request).session(state["database"]) as session:
             session.lock_role(state["owner"])
             with with_roles(session, [state["owner"]]):
                 _revoke(session, state)
 
-    def _apply(self, call: Call, wanted: Properties) -> dict[str, Any]:
+    def _apply(self, request: Request, wanted: Properties) -> dict[str, Any]:
         if wanted["schema"] and wanted["objectType"] == "schema":
             raise Refused("cannot specify `schema` when `object_type` is `schema`")
         if wanted["withGrantOption"] and wanted["role"].lower() == "public":
             raise Refused("with_grant_option cannot be true for role 'public'")
         validate_privileges(wanted["objectType"], wanted["privileges"])
-        server = server_of(call)
+        server = server_of(request)
         with server.session(wanted["database"]) as session:
             session.lock_role(wanted["owner"])
             with with_roles(session, [wanted["owner"]]):

@@ -6,7 +6,8 @@ from typing import Any
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, Properties, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, State
 from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
 
 
@@ -24,12 +25,12 @@ class ExtensionType(PostgresqlType):
         "dropCascade": Argument(default=False),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Creates it. The server decides who may: the database's owner, where the extension is trusted."""
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
-        server = server_of(call)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
+        server = server_of(request)
         database = wanted["database"] or server.arguments.database
         options = []
         if wanted["schema"]:
@@ -46,48 +47,40 @@ class ExtensionType(PostgresqlType):
                 )
             )
         state = {**wanted, "database": database}
-        return f"{database}.{wanted['name']}", self._found(call, database, wanted["name"], state) or state
+        return f"{database}.{wanted['name']}", self._found(request, database, wanted["name"], state) or state
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """The extension with its schema and version."""
-        database, name = resource_id.split(".", 1)
-        found = self._found(call, database, name, {**self.given(inputs), **outputs})
+        database, name = request.id.split(".", 1)
+        found = self._found(request, database, name, {**self.given(request.inputs), **request.outputs})
         if found is None:
             return None
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Moves to another schema and updates to another version."""
-        del resource_id, old_inputs
-        if call.preview:
-            return {**old_outputs, **inputs}
-        wanted = {**old_outputs, **{k: v for k, v in self.given(inputs).items() if v is not None}}
+        if request.preview:
+            return {**request.outputs, **request.inputs}
+        wanted = {**request.outputs, **{k: v for k, v in self.given(request.inputs).items() if v is not None}}
         name = sql.Identifier(wanted["name"])
-        with server_of(call).session(wanted["database"]) as session:
-            if wanted["schema"] != old_outputs.get("schema"):
+        with server_of(request).session(wanted["database"]) as session:
+            if wanted["schema"] != request.outputs.get("schema"):
                 schema = sql.Identifier(wanted["schema"])
                 session.run(sql.SQL("ALTER EXTENSION {} SET SCHEMA {}").format(name, schema))
-            if wanted["version"] != old_outputs.get("version"):
+            if wanted["version"] != request.outputs.get("version"):
                 version = sql.Literal(wanted["version"])
                 session.run(sql.SQL("ALTER EXTENSION {} UPDATE TO {}").format(name, version))
-        return self._found(call, wanted["database"], wanted["name"], wanted) or wanted
+        return self._found(request, wanted["database"], wanted["name"], wanted) or wanted
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Drops it; with dependants only by `dropCascade`."""
-        database, name = resource_id.split(".", 1)
-        mode = sql.SQL("CASCADE" if {**inputs, **outputs}.get("dropCascade") else "RESTRICT")
-        with server_of(call).session(database) as session:
+        database, name = request.id.split(".", 1)
+        mode = sql.SQL("CASCADE" if {**request.inputs, **request.outputs}.get("dropCascade") else "RESTRICT")
+        with server_of(request).session(database) as session:
             session.run(sql.SQL("DROP EXTENSION IF EXISTS {} {}").format(sql.Identifier(name), mode))
 
-    def _found(self, call: Call, database: str, name: str, state: Properties) -> dict[str, Any] | None:
-        server = server_of(call)
+    def _found(self, request: Request, database: str, name: str, state: Properties) -> dict[str, Any] | None:
+        server = server_of(request)
         with server.session() as session:
             if not session.database_exists(database):
                 return None

@@ -7,7 +7,8 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, Properties, Refused, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, Refused, State
 from emulator.postgresql.connection import Session
 from emulator.postgresql.membership import with_roles
 from emulator.postgresql.privileges import (
@@ -50,18 +51,18 @@ class GrantType(PostgresqlType):
         "withGrantOption": Argument(replaces=True, default=False),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Revokes and grants in one transaction, then reads what the role really has."""
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
-        outputs = self._apply(call, wanted)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
+        outputs = self._apply(request, wanted)
         return _identifier(wanted), outputs
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """State with the privileges that are there; none when an object lacks one."""
-        state = {**self.given(inputs), **outputs}
-        server = server_of(call)
+        state = {**self.given(request.inputs), **request.outputs}
+        server = server_of(request)
         with server.session() as session:
             if not (session.role_exists(state["role"]) and session.database_exists(state["database"])):
                 return None
@@ -69,34 +70,25 @@ class GrantType(PostgresqlType):
             if state.get("schema") and not session.schema_exists(state["schema"]):
                 return None
             found = {**state, "privileges": _granted(session, state)}
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """As creation."""
-        del resource_id, old_inputs
-        if call.preview:
-            return {**old_outputs, **inputs}
-        return self._apply(call, self.given(inputs))
+        if request.preview:
+            return {**request.outputs, **request.inputs}
+        return self._apply(request, self.given(request.inputs))
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Revokes."""
-        del resource_id
-        state = {**self.given(inputs), **outputs}
-        with server_of(call).session(state["database"]) as session:
+        state = {**self.given(request.inputs), **request.outputs}
+        with server_of(request).session(state["database"]) as session:
             _lock(session, state)
             with with_roles(session, _owners(session, state)):
                 _revoke(session, state)
 
-    def _apply(self, call: Call, wanted: Properties) -> dict[str, Any]:
+    def _apply(self, request: Request, wanted: Properties) -> dict[str, Any]:
         _validate(wanted)
-        server = server_of(call)
+        server = server_of(request)
         with server.session(wanted["database"]) as session:
             _lock(session, wanted)
             with with_roles(session, _owners(session, wanted)):

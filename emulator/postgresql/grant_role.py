@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, Properties, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, State
 from emulator.postgresql.connection import Session
 from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
 
@@ -19,13 +20,13 @@ class GrantRoleType(PostgresqlType):
         "withAdminOption": Argument(replaces=True, default=False),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Revokes and grants in one transaction."""
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
         option = sql.SQL(" WITH ADMIN OPTION" if wanted["withAdminOption"] else "")
-        with server_of(call).session() as session:
+        with server_of(request).session() as session:
             session.lock_role(wanted["role"])
             _revoke(session, wanted)
             session.run(
@@ -36,10 +37,10 @@ class GrantRoleType(PostgresqlType):
         admin = "true" if wanted["withAdminOption"] else "false"
         return f"{wanted['role']}_{wanted['grantRole']}_{admin}", wanted
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """The membership, while there is one."""
-        state = {**self.given(inputs), **outputs}
-        with server_of(call).session() as session:
+        state = {**self.given(request.inputs), **request.outputs}
+        with server_of(request).session() as session:
             admin = session.value(
                 "SELECT admin_option FROM pg_auth_members "
                 "WHERE pg_get_userbyid(member) = %s AND pg_get_userbyid(roleid) = %s",
@@ -49,13 +50,12 @@ class GrantRoleType(PostgresqlType):
         if admin is None:
             return None
         found = {**state, "withAdminOption": admin}
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Revokes."""
-        del resource_id
-        state = {**self.given(inputs), **outputs}
-        with server_of(call).session() as session:
+        state = {**self.given(request.inputs), **request.outputs}
+        with server_of(request).session() as session:
             session.lock_role(state["role"])
             _revoke(session, state)
 

@@ -51,7 +51,6 @@ class PostgresqlProvider(Provider):
     )
 
     def __init__(self, credentials: AccessKey | None = None) -> None:
-        """See the class."""
         self._credentials = credentials
         super().__init__(
             "postgresql",

@@ -6,7 +6,8 @@ from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, PartlyCreated, Properties, Refused, State
+from emulator.core.request import Request
+from emulator.core.resource_type import PartlyCreated, Properties, Refused, State
 from emulator.postgresql.connection import Session
 from emulator.postgresql.membership import with_roles
 from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
@@ -54,17 +55,17 @@ class RoleType(PostgresqlType):
         "assumeRole": Argument(default=""),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Creates the role and then reads it back.
 
         Raises:
             PartlyCreated: The password cannot be read back, since the login is no superuser.
         """
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
         name = wanted["name"]
-        with server_of(call).session() as session:
+        with server_of(request).session() as session:
             options: list[sql.SQL | sql.Composed] = [
                 sql.SQL(word if wanted[flag] else f"NO{word}") for flag, word in _FLAGS.items()
             ]
@@ -81,52 +82,44 @@ class RoleType(PostgresqlType):
                 session.run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(name)))
             self._set_configuration(session, name, {}, wanted)
         try:
-            return name, self._found(call, name, wanted) or wanted
+            return name, self._found(request, name, wanted) or wanted
         except Refused as error:
             raise PartlyCreated(str(error), name, wanted) from error
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """The role as the catalogue has it."""
-        found = self._found(call, resource_id, {**self.given(inputs), **outputs})
+        found = self._found(request, request.id, {**self.given(request.inputs), **request.outputs})
         if found is None:
             return None
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Alters what differs. A removed password stays in the database, as with the real provider."""
-        del resource_id, old_inputs
-        if call.preview:
-            return {**old_outputs, **self.planned(inputs)}
-        wanted = self.given(inputs)
-        with server_of(call).session() as session:
-            session.lock_role(old_outputs["name"])
-            if old_outputs["name"] != wanted["name"]:
+        if request.preview:
+            return {**request.outputs, **self.planned(request.inputs)}
+        wanted = self.given(request.inputs)
+        with server_of(request).session() as session:
+            session.lock_role(request.outputs["name"])
+            if request.outputs["name"] != wanted["name"]:
                 session.run(
                     sql.SQL("ALTER ROLE {} RENAME TO {}").format(
-                        sql.Identifier(old_outputs["name"]), sql.Identifier(wanted["name"])
+                        sql.Identifier(request.outputs["name"]), sql.Identifier(wanted["name"])
                     )
                 )
-            self._alter(session, old_outputs, wanted)
-        return self._found(call, wanted["name"], wanted) or wanted
+            self._alter(session, request.outputs, wanted)
+        return self._found(request, wanted["name"], wanted) or wanted
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Reassigns and drops what the role owns in the provider's database only, then drops the role."""
-        wanted = {**self.given(inputs), **outputs}
-        server = server_of(call)
-        role = sql.Identifier(resource_id)
+        wanted = {**self.given(request.inputs), **request.outputs}
+        server = server_of(request)
+        role = sql.Identifier(request.id)
         with server.session() as session:
-            if not session.role_exists(resource_id):
+            if not session.role_exists(request.id):
                 return
-            session.lock_role(resource_id)
+            session.lock_role(request.id)
             if not wanted["skipReassignOwned"]:
-                with with_roles(session, [resource_id]):
+                with with_roles(session, [request.id]):
                     session.run(
                         sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, sql.Identifier(server.owner))
                     )
@@ -181,8 +174,8 @@ class RoleType(PostgresqlType):
             else:
                 session.run(sql.SQL("ALTER ROLE {} RESET {}").format(role, parameter))
 
-    def _found(self, call: Call, name: str, state: Properties) -> dict[str, Any] | None:
-        server = server_of(call)
+    def _found(self, request: Request, name: str, state: Properties) -> dict[str, Any] | None:
+        server = server_of(request)
         with server.session() as session:
             rows = session.rows(
                 "SELECT rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, "

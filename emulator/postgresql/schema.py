@@ -6,7 +6,8 @@ from typing import Any
 
 from psycopg import sql
 
-from emulator.core.resource_type import Call, Properties, State
+from emulator.core.request import Request
+from emulator.core.resource_type import Properties, State
 from emulator.postgresql.membership import with_roles
 from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
 
@@ -24,12 +25,12 @@ class SchemaType(PostgresqlType):
         "dropCascade": Argument(default=False),
     }
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Creates it, for its owner where one is given."""
-        if call.preview:
-            return "", self.planned(inputs)
-        wanted = self.given(inputs)
-        server = server_of(call)
+        if request.preview:
+            return "", self.planned(request.inputs)
+        wanted = self.given(request.inputs)
+        server = server_of(request)
         database = wanted["database"] or server.arguments.database
         name, owner = wanted["name"], wanted["owner"]
         with server.session(database) as session:
@@ -55,51 +56,43 @@ class SchemaType(PostgresqlType):
                         )
                     )
         state = {**wanted, "database": database}
-        return f"{database}.{name}", self._found(call, database, name, state) or state
+        return f"{database}.{name}", self._found(request, database, name, state) or state
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """The schema with its owner."""
-        database, name = resource_id.split(".", 1)
-        found = self._found(call, database, name, {**self.given(inputs), **outputs})
+        database, name = request.id.split(".", 1)
+        found = self._found(request, database, name, {**self.given(request.inputs), **request.outputs})
         if found is None:
             return None
-        return State(id=resource_id, inputs=inputs or found, outputs=found)
+        return State(id=request.id, inputs=request.inputs or found, outputs=found)
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Renames and gives to another owner."""
-        del resource_id, old_inputs
-        if call.preview:
-            return {**old_outputs, **inputs}
-        wanted = {**old_outputs, **{k: v for k, v in self.given(inputs).items() if v is not None}}
-        with server_of(call).session(wanted["database"]) as session:
+        if request.preview:
+            return {**request.outputs, **request.inputs}
+        wanted = {**request.outputs, **{k: v for k, v in self.given(request.inputs).items() if v is not None}}
+        with server_of(request).session(wanted["database"]) as session:
             name = sql.Identifier(wanted["name"])
-            if wanted["name"] != old_outputs["name"]:
-                old = sql.Identifier(old_outputs["name"])
+            if wanted["name"] != request.outputs["name"]:
+                old = sql.Identifier(request.outputs["name"])
                 session.run(sql.SQL("ALTER SCHEMA {} RENAME TO {}").format(old, name))
-            if wanted["owner"] != old_outputs.get("owner"):
+            if wanted["owner"] != request.outputs.get("owner"):
                 owner = sql.Identifier(wanted["owner"])
                 session.run(sql.SQL("ALTER SCHEMA {} OWNER TO {}").format(name, owner))
-        return self._found(call, wanted["database"], wanted["name"], wanted) or wanted
+        return self._found(request, wanted["database"], wanted["name"], wanted) or wanted
 
-    def delete(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def delete(self, request: Request) -> None:
         """Drops it; with objects in it only by `dropCascade`."""
-        database, name = resource_id.split(".", 1)
-        mode = sql.SQL("CASCADE" if {**inputs, **outputs}.get("dropCascade") else "RESTRICT")
-        with server_of(call).session(database) as session:
+        database, name = request.id.split(".", 1)
+        mode = sql.SQL("CASCADE" if {**request.inputs, **request.outputs}.get("dropCascade") else "RESTRICT")
+        with server_of(request).session(database) as session:
             if not session.schema_exists(name):
                 return
-            with with_roles(session, [outputs["owner"]] if outputs.get("owner") else []):
+            with with_roles(session, [request.outputs["owner"]] if request.outputs.get("owner") else []):
                 session.run(sql.SQL("DROP SCHEMA {} {}").format(sql.Identifier(name), mode))
 
-    def _found(self, call: Call, database: str, name: str, state: Properties) -> dict[str, Any] | None:
-        server = server_of(call)
+    def _found(self, request: Request, database: str, name: str, state: Properties) -> dict[str, Any] | None:
+        server = server_of(request)
         with server.session() as session:
             if not session.database_exists(database):
                 return None

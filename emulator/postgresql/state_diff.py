@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from emulator.core.properties import UNKNOWN, contains_unknown
-from emulator.core.resource_type import Call, Diff, Failure, Properties, ResourceType
+from emulator.core.request import Request
+from emulator.core.resource_type import Diff, Failure, Properties, ResourceType
 from emulator.postgresql.connection import Server
 
 
@@ -42,10 +43,10 @@ class PostgresqlType(ResourceType):
     arguments: ClassVar[Mapping[str, Argument]]
     autonamed: ClassVar[bool] = False
 
-    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+    def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
         """Names the resource, and refuses arguments that do not exist or are out of range."""
         failures = []
-        for name, value in inputs.items():
+        for name, value in request.inputs.items():
             if name.startswith("__") or value is UNKNOWN:
                 continue
             argument = self.arguments.get(name)
@@ -61,22 +62,14 @@ class PostgresqlType(ResourceType):
                 failures.append(
                     Failure(name, f"expected {name} to be at least ({argument.minimum}), got {value}")
                 )
-        return (call.autoname(inputs, olds) if self.autonamed else inputs), failures
+        return (request.autoname() if self.autonamed else request.inputs), failures
 
-    def diff(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Diff:
+    def diff(self, request: Request) -> Diff:
         """Compares old outputs with new inputs."""
-        del call, resource_id, old_inputs
         changes = [
             name
             for name, argument in self.arguments.items()
-            if self._differs(argument, old_outputs.get(name), inputs.get(name))
+            if self._differs(argument, request.outputs.get(name), request.inputs.get(name))
         ]
         return Diff(
             changes=changes,
@@ -107,6 +100,6 @@ class PostgresqlType(ResourceType):
         return {name: inputs.get(name, argument.default) for name, argument in self.arguments.items()}
 
 
-def server_of(call: Call) -> Server:
+def server_of(request: Request) -> Server:
     """The server of the provider instance that a call belongs to."""
-    return call.configuration["server"]
+    return request.configuration["server"]

@@ -27,7 +27,6 @@ class RdsApi:
     """
 
     def __init__(self, databases: Databases) -> None:
-        """See the class."""
         self._databases = databases
 
     def __call__(self, call: ServiceCall) -> HttpResponse:

@@ -72,7 +72,6 @@ class Authority:
     """
 
     def __init__(self, folder: Path, bundle: Path, region: str) -> None:
-        """See the class."""
         self._folder = folder
         self._region = region
         self._lock = threading.RLock()

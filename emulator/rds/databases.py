@@ -58,7 +58,6 @@ class Databases:
         server_user: str | None = None,
         authentication_seconds: float = AUTHENTICATION_SECONDS,
     ) -> None:
-        """See the class."""
         self._folder = state_dir / RDS
         self._snapshots = state_dir / "snapshots"
         self.bundle = state_dir / RDS_CA_BUNDLE

@@ -46,7 +46,6 @@ class Refused(Exception):
     """What the client is told before the connection ends."""
 
     def __init__(self, code: str, message: str) -> None:
-        """See the class."""
         super().__init__(message)
         self.answer = fatal(code, message)
 
@@ -81,7 +80,6 @@ class Endpoint:
     """
 
     def __init__(self, membership: Membership, rules: Rules) -> None:
-        """See the class."""
         self.rules = rules
         self._membership = membership
         self._server: asyncio.Server | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, pattern_problem, text
 from emulator.core.credentials import ACCOUNT
 from emulator.core.resource_type import Failure, Properties
 
@@ -25,17 +25,15 @@ class EventSubscription(AwsType):
     name_maximum = 255
     replace_on = frozenset({"name", "namePrefix", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        del resource
-        return inputs["name"]
+        return request.inputs["name"]
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Known sources, and a topic."""
         yield from choice_problem(inputs, "sourceType", _SOURCES)
         yield from pattern_problem(inputs, "snsTopic", r"arn:aws[a-z-]*:sns:.+", "the ARN of a topic")
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN."""
-        del inputs
-        return {"arn": resource.arn("rds", text("es:", resource_id)), "customerAwsId": ACCOUNT}
+        return {"arn": request.arn("rds", text("es:", request.id)), "customerAwsId": ACCOUNT}

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from emulator.core.aws_type import (
+    AwsRequest,
     AwsType,
-    Resource,
     choice_problem,
     given,
     known,
@@ -53,23 +53,21 @@ class _Group(AwsType):
         """RDS keeps names in lower case."""
         return name.lower()
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        if inputs.get("name") is not None:
-            return inputs["name"]
-        return text(inputs["namePrefix"], resource.digest("name")[:26])
+        if request.inputs.get("name") is not None:
+            return request.inputs["name"]
+        return text(request.inputs["namePrefix"], request.digest("name")[:26])
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and name."""
-        del inputs
-        return {"arn": resource.arn("rds", text(f"{self.kind}:", resource_id)), "name": resource_id}
+        return {"arn": request.arn("rds", text(f"{self.kind}:", request.id)), "name": request.id}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Refuses while an instance uses it."""
-        del inputs, outputs
         for instance in self.registry.of_type(DATABASE):
-            if instance.inputs.get(self.reference) == resource_id:
-                raise Refused(self.in_use.format(id=resource_id))
+            if instance.inputs.get(self.reference) == request.id:
+                raise Refused(self.in_use.format(id=request.id))
 
 
 class SubnetGroup(_Group):
@@ -93,26 +91,18 @@ class SubnetGroup(_Group):
         )
         yield from pattern_problem(inputs, "name", r"(?!default$)[ .0-9a-z_-]{1,255}", words)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, unknown subnets, too few zones, more than one network."""
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating RDS DB Subnet Group ({resource_id}): api error DBSubnetGroupAlreadyExists: The DB "
-                f"subnet group '{resource_id}' already exists."
+                f"creating RDS DB Subnet Group ({request.id}): api error DBSubnetGroupAlreadyExists: The DB "
+                f"subnet group '{request.id}' already exists."
             )
-        self._refuse_subnets("creating", resource_id, inputs)
+        self._refuse_subnets("creating", request.id, request.inputs)
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Other subnets."""
-        del resource, old_inputs, outputs
-        self._refuse_subnets("updating", resource_id, inputs)
+        self._refuse_subnets("updating", request.id, request.inputs)
         return {}
 
     def _refuse_subnets(self, doing: str, resource_id: str, inputs: Properties) -> None:
@@ -129,13 +119,13 @@ class SubnetGroup(_Group):
                 f"cover at least {_ZONES} AZs."
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """The network as well."""
-        subnets = inputs["subnetIds"]
+        subnets = request.inputs["subnetIds"]
         first = self.registry.get(SUBNET, subnets[0]) if known(subnets) and subnets else None
         vpc = first.inputs["vpcId"] if first is not None else UNKNOWN
         return {
-            **super().computed(resource, resource_id, inputs),
+            **super().computed(request),
             "supportedNetworkTypes": ["IPV4"],
             "vpcId": vpc,
         }
@@ -165,42 +155,35 @@ class ParameterGroup(_Group):
                 for failure in choice_problem(item, "applyMethod", ("immediate", "pending-reboot")):
                     yield Failure("parameters", failure.reason)
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, an unknown family, parameters that the family does not take."""
-        verb = f"creating RDS DB Parameter Group ({resource_id}): api error"
-        if self.taken(resource, resource_id):
+        verb = f"creating RDS DB Parameter Group ({request.id}): api error"
+        if self.taken(request):
             raise Refused(
-                f"{verb} DBParameterGroupAlreadyExists: Parameter group {resource_id} already exists"
+                f"{verb} DBParameterGroupAlreadyExists: Parameter group {request.id} already exists"
             )
-        if inputs["family"] not in FAMILIES:
+        if request.inputs["family"] not in FAMILIES:
             raise Refused(
-                f"{verb} InvalidParameterValue: ParameterGroupFamily {inputs['family']} is not a valid "
+                f"{verb} InvalidParameterValue: ParameterGroupFamily {request.inputs['family']} "
+                f"is not a valid "
                 f"parameter group family (the sandbox has {', '.join(FAMILIES)})"
             )
-        self._refuse_parameters(resource_id, inputs)
+        self._refuse_parameters(request.id, request.inputs)
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Tells the instances that use it."""
-        del resource, old_inputs, outputs
-        self._refuse_parameters(resource_id, inputs)
+        self._refuse_parameters(request.id, request.inputs)
         if self.databases is not None:
             try:
-                self.databases.change_group(resource_id, group_parameters(inputs))
+                self.databases.change_group(request.id, group_parameters(request.inputs))
             except ServerError as error:
-                raise Refused(f"updating RDS DB Parameter Group ({resource_id}): {error}") from error
+                raise Refused(f"updating RDS DB Parameter Group ({request.id}): {error}") from error
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it unless an instance uses it."""
-        if not inputs.get("skipDestroy"):
-            super().dispose(resource_id, inputs, outputs)
+        if not request.inputs.get("skipDestroy"):
+            super().dispose(request)
 
     def _refuse_parameters(self, resource_id: str, inputs: Properties) -> None:
         verb = f"modifying RDS DB Parameter Group ({resource_id}): api error"

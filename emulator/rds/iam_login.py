@@ -27,7 +27,6 @@ class LoginRefused(Exception):
     """
 
     def __init__(self, message: str, code: str, status: int) -> None:
-        """See the class."""
         super().__init__(message)
         self.line = f"{message} (Status Code: {status}, Error Code: {code})"
 

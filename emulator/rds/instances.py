@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 from botocore.exceptions import ClientError
 
 from emulator.core.aws_type import (
+    AwsRequest,
     AwsType,
-    Resource,
     choice_problem,
     given,
     known,
@@ -28,7 +28,6 @@ from emulator.core.aws_type import (
 )
 from emulator.core.moto_backend import secret_arn
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 from emulator.ec2.network import SUBNET
@@ -94,10 +93,9 @@ class Instance(AwsType):
         """RDS keeps identifiers in lower case."""
         return name.lower()
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The DbiResourceId, which a change of the identifier does not change."""
-        del inputs
-        return f"db-{base64.b32encode(bytes.fromhex(resource.digest('db'))).decode()[:26]}"
+        return f"db-{base64.b32encode(bytes.fromhex(request.digest('db'))).decode()[:26]}"
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """What the provider itself looks at, and what has no stand-in."""
@@ -131,59 +129,60 @@ class Instance(AwsType):
             if inputs.get(name) is not None:
                 yield Failure(name, f"{name} has no stand-in in the sandbox")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken, and everything else that AWS looks at."""
-        del resource
-        identifier = inputs["identifier"]
+        identifier = request.inputs["identifier"]
         for other in self.registry.of_type(self.token):
-            if other.id != resource_id and other.inputs["identifier"] == identifier:
+            if other.id != request.id and other.inputs["identifier"] == identifier:
                 raise Refused(
                     f"creating RDS DB Instance ({identifier}): api error DBInstanceAlreadyExists: DB "
                     "instance already exists"
                 )
-        self._refuse_values("creating", inputs)
+        self._refuse_values("creating", request.inputs)
 
     def _refuse_values(self, doing: str, inputs: Properties) -> None:
         for code, message in refusals(inputs, self.registry, self.endpoint):
             raise Refused(f"{doing} RDS DB Instance ({inputs['identifier']}): api error {code}: {message}")
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """What a running instance shows."""
-        identifier, port = inputs["identifier"], given(inputs, "port", DEFAULT_PORT)
-        found = version(inputs) if known(given(inputs, "engineVersion", "")) else None
+        identifier, port = request.inputs["identifier"], given(request.inputs, "port", DEFAULT_PORT)
+        found = version(request.inputs) if known(given(request.inputs, "engineVersion", "")) else None
         major, actual = found or (UNKNOWN, UNKNOWN)
         outputs = {
             "address": HOST,
-            "arn": resource.arn("rds", text("db:", identifier)),
-            "availabilityZone": given(inputs, "availabilityZone", self._zone(inputs)),
-            "backupRetentionPeriod": given(inputs, "backupRetentionPeriod", 1),
-            "caCertIdentifier": given(inputs, "caCertIdentifier", DEFAULT_IDENTIFIER),
-            "dbName": given(inputs, "dbName", ""),
+            "arn": request.arn("rds", text("db:", identifier)),
+            "availabilityZone": given(request.inputs, "availabilityZone", self._zone(request.inputs)),
+            "backupRetentionPeriod": given(request.inputs, "backupRetentionPeriod", 1),
+            "caCertIdentifier": given(request.inputs, "caCertIdentifier", DEFAULT_IDENTIFIER),
+            "dbName": given(request.inputs, "dbName", ""),
             "endpoint": text(HOST, ":", port),
-            "engineVersion": given(inputs, "engineVersion", actual),
+            "engineVersion": given(request.inputs, "engineVersion", actual),
             "engineVersionActual": actual,
             "licenseModel": "postgresql-license",
             "masterUserSecrets": [],
-            "multiAz": given(inputs, "multiAz", False),
-            "parameterGroupName": given(inputs, "parameterGroupName", text("default.postgres", major)),
+            "multiAz": given(request.inputs, "multiAz", False),
+            "parameterGroupName": given(
+                request.inputs, "parameterGroupName", text("default.postgres", major)
+            ),
             "port": port,
             "replicas": [],
-            "resourceId": resource_id,
+            "resourceId": request.id,
             "status": "available",
-            "storageType": given(inputs, "storageType", "gp2"),
+            "storageType": given(request.inputs, "storageType", "gp2"),
         }
-        if inputs.get("manageMasterUserPassword"):
+        if request.inputs.get("manageMasterUserPassword"):
             outputs["masterUserSecrets"] = [
                 {
                     "kmsKeyId": given(
-                        inputs, "masterUserSecretKmsKeyId", _default_key(resource, "secretsmanager")
+                        request.inputs, "masterUserSecretKmsKeyId", _default_key(request, "secretsmanager")
                     ),
-                    "secretArn": secret_arn(_secret_name(resource), resource.region),
+                    "secretArn": secret_arn(_secret_name(request), request.region),
                     "secretStatus": "active",
                 }
             ]
-        if inputs.get("storageEncrypted"):
-            outputs["kmsKeyId"] = given(inputs, "kmsKeyId", _default_key(resource, "rds"))
+        if request.inputs.get("storageEncrypted"):
+            outputs["kmsKeyId"] = given(request.inputs, "kmsKeyId", _default_key(request, "rds"))
         return outputs
 
     def _zone(self, inputs: Properties) -> Any:
@@ -191,50 +190,42 @@ class Instance(AwsType):
         subnet = self.registry.get(SUBNET, group.inputs["subnetIds"][0]) if group is not None else None
         return UNKNOWN if subnet is None else subnet.outputs.get("availabilityZone", UNKNOWN)
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Starts PostgreSQL, with its endpoint and its master's password."""
-        identifier = inputs["identifier"]
+        identifier = request.inputs["identifier"]
         databases = self._running()
-        major, _ = version(inputs) or (0, "")
-        group = given(inputs, "parameterGroupName", default_group(major))
+        major, _ = version(request.inputs) or (0, "")
+        group = given(request.inputs, "parameterGroupName", default_group(major))
         instance = DatabaseInstance(
             identifier=identifier,
-            resource_id=resource_id,
-            region=resource.region,
+            resource_id=request.id,
+            region=request.region,
             major=major,
-            port=int(given(inputs, "port", DEFAULT_PORT)),
-            master=inputs["username"],
-            database=inputs.get("dbName"),
+            port=int(given(request.inputs, "port", DEFAULT_PORT)),
+            master=request.inputs["username"],
+            database=request.inputs.get("dbName"),
             parameters=booted(group, self._parameters(group)),
-            **_changeable(inputs),
+            **_changeable(request.inputs),
         )
-        managed = bool(inputs.get("manageMasterUserPassword"))
-        password = self._managed_password(resource, inputs) if managed else inputs["password"]
+        managed = bool(request.inputs.get("manageMasterUserPassword"))
+        password = self._managed_password(request, request.inputs) if managed else request.inputs["password"]
         try:
             databases.create(instance, password)
         except (ServerError, OSError) as error:
             if managed:
-                self._delete_secret(resource)
+                self._delete_secret(request)
             raise Refused(
                 f"creating RDS DB Instance ({identifier}): {_words(error, instance.port)}"
             ) from error
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes it at once, but for what waits for a reboot."""
-        del outputs
-        identifier = inputs["identifier"]
-        self._refuse_change(old_inputs, inputs)
-        major, _ = version(inputs) or (0, "")
-        group = given(inputs, "parameterGroupName", default_group(major))
-        parameters, port = self._parameters(group), int(given(inputs, "port", DEFAULT_PORT))
+        identifier = request.inputs["identifier"]
+        self._refuse_change(request.old_inputs, request.inputs)
+        major, _ = version(request.inputs) or (0, "")
+        group = given(request.inputs, "parameterGroupName", default_group(major))
+        parameters, port = self._parameters(group), int(given(request.inputs, "port", DEFAULT_PORT))
 
         def change(found: DatabaseInstance) -> DatabaseInstance:
             return replace(
@@ -242,23 +233,25 @@ class Instance(AwsType):
                 identifier=identifier,
                 port=port,
                 parameters=associated(found.parameters, group, parameters),
-                **_changeable(inputs),
+                **_changeable(request.inputs),
             )
 
         managed, was_managed = (
-            bool(values.get("manageMasterUserPassword")) for values in (inputs, old_inputs)
+            bool(values.get("manageMasterUserPassword")) for values in (request.inputs, request.old_inputs)
         )
         password = None
         if managed and not was_managed:
-            password = self._managed_password(resource, inputs)
-        elif not managed and (was_managed or inputs["password"] != old_inputs.get("password")):
-            password = inputs["password"]
+            password = self._managed_password(request, request.inputs)
+        elif not managed and (
+            was_managed or request.inputs["password"] != request.old_inputs.get("password")
+        ):
+            password = request.inputs["password"]
         try:
-            self._running().change(resource_id, change, password)
+            self._running().change(request.id, change, password)
         except (ServerError, OSError, UnknownInstance) as error:
             raise Refused(f"updating RDS DB Instance ({identifier}): {_words(error, port)}") from error
         if was_managed and not managed:
-            self._delete_secret(resource)
+            self._delete_secret(request)
         return {}
 
     def _refuse_change(self, old: Properties, new: Properties) -> None:
@@ -288,36 +281,39 @@ class Instance(AwsType):
                 "change"
             )
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there, and its status."""
-        del record
         if self.databases is None:
             return {}
-        found = next((item for item in self.databases.instances if item.resource_id == resource_id), None)
+        found = next((item for item in self.databases.instances if item.resource_id == request.id), None)
         return None if found is None else {"status": found.status}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it, unless it is protected or its final snapshot has no name."""
-        verb = f"deleting RDS DB Instance ({inputs['identifier']}):"
+        verb = f"deleting RDS DB Instance ({request.inputs['identifier']}):"
         snapshot = None
         # What was never finished has no outputs, and holds nothing worth a protection.
-        if outputs:
-            if inputs.get("deletionProtection"):
+        if request.outputs:
+            if request.inputs.get("deletionProtection"):
                 raise Refused(
                     f"{verb} api error InvalidParameterCombination: Cannot delete protected DB Instance, "
                     "please disable deletion protection and try again."
                 )
-            snapshot = None if inputs.get("skipFinalSnapshot") else inputs.get("finalSnapshotIdentifier")
-            if not inputs.get("skipFinalSnapshot") and snapshot is None:
+            snapshot = (
+                None
+                if request.inputs.get("skipFinalSnapshot")
+                else request.inputs.get("finalSnapshotIdentifier")
+            )
+            if not request.inputs.get("skipFinalSnapshot") and snapshot is None:
                 raise Refused(
                     f"{verb} final_snapshot_identifier is required when skip_final_snapshot is false"
                 )
         try:
             if self.databases is not None:
-                self.databases.delete(resource_id, snapshot)
+                self.databases.delete(request.id, snapshot)
         except RuntimeError as error:
             raise Refused(f"{verb} {error}") from error
-        for secret in given(outputs, "masterUserSecrets", []):
+        for secret in given(request.outputs, "masterUserSecrets", []):
             self._delete(secret["secretArn"])
 
     def _running(self) -> Databases:
@@ -329,7 +325,7 @@ class Instance(AwsType):
         record = self.registry.get(PARAMETER_GROUP, group)
         return () if record is None else group_parameters(record.inputs)
 
-    def _managed_password(self, resource: Resource, inputs: Properties) -> str:
+    def _managed_password(self, resource: AwsRequest, inputs: Properties) -> str:
         """The password in the managed secret, which is made if a kill did not leave it."""
         client = self.endpoint.client("secretsmanager", resource.region)
         name = _secret_name(resource)
@@ -349,7 +345,7 @@ class Instance(AwsType):
             )
         return password
 
-    def _delete_secret(self, resource: Resource) -> None:
+    def _delete_secret(self, resource: AwsRequest) -> None:
         self._delete(secret_arn(_secret_name(resource), resource.region))
 
     def _delete(self, arn: str) -> None:
@@ -367,11 +363,11 @@ def _changeable(inputs: Properties) -> dict[str, Any]:
     }
 
 
-def _secret_name(resource: Resource) -> str:
+def _secret_name(resource: AwsRequest) -> str:
     return f"rds!db-{uuid.UUID(resource.digest('master secret')[:32], version=4)}"
 
 
-def _default_key(resource: Resource, service: str) -> Any:
+def _default_key(resource: AwsRequest, service: str) -> Any:
     return resource.arn("kms", f"alias/aws/{service}")
 
 

@@ -24,7 +24,6 @@ class LoginLog:
     """
 
     def __init__(self, endpoint: AwsEndpoint) -> None:
-        """See the class."""
         self._endpoint = endpoint
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rds-login-log")
 

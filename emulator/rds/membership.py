@@ -26,7 +26,6 @@ class Membership:
     """
 
     def __init__(self, connection: dict[str, Any], major: int, master: str) -> None:
-        """See the class."""
         self._arguments = connection
         self._master = master
         master_test = _MASTER_USES if major >= GRANT_OPTIONS_SINCE else _MEMBER

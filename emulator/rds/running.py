@@ -61,7 +61,6 @@ class RunningInstance:
     """
 
     def __init__(self, folder: Path, instance: Instance, surroundings: Surroundings) -> None:
-        """See the class."""
         self.folder = folder
         self.instance = instance
         self._surroundings = surroundings

@@ -85,7 +85,6 @@ class Server:
     """
 
     def __init__(self, folder: Path, binaries: Path, user: ServerUser) -> None:
-        """See the class."""
         self._binaries = binaries
         self._user = user
         self._home = folder / "server"

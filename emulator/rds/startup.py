@@ -29,7 +29,6 @@ class MalformedPacket(Exception):
     """
 
     def __init__(self, message: str = "", code: str = "08P01") -> None:
-        """See the class."""
         super().__init__(message)
         self.message = message
         self.code = code

@@ -15,7 +15,6 @@ class TlsSession:
     """
 
     def __init__(self, context: ssl.SSLContext) -> None:
-        """See the class."""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)

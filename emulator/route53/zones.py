@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known, text
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known, text
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.network import NO_SUCH_VPC, VPC
@@ -49,47 +49,50 @@ class Zone(AwsType):
         "non-required resource record sets and so cannot be deleted."
     )
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """`Z…`."""
-        del inputs
-        return f"Z0{resource.digest('zone')[:19].upper()}"
+        return f"Z0{request.digest('zone')[:19].upper()}"
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown VPC, or a zone of that name in the VPC."""
-        del resource
-        networks = {item["vpcId"] for item in inputs.get("vpcs") or ()}
+        networks = {item["vpcId"] for item in request.inputs.get("vpcs") or ()}
         for network in networks:
             self.existing(VPC, network, NO_SUCH_VPC)
         for other in self.registry.of_type(self.token):
             theirs = {item["vpcId"] for item in other.inputs.get("vpcs") or ()}
-            if other.id != resource_id and other.inputs["name"] == inputs["name"] and networks & theirs:
+            if (
+                other.id != request.id
+                and other.inputs["name"] == request.inputs["name"]
+                and networks & theirs
+            ):
                 raise Refused(
                     "creating Route53 Hosted Zone: api error ConflictingDomainExists: The VPC "
-                    f"{min(networks & theirs)} is already associated with a hosted zone {inputs['name']}"
+                    f"{min(networks & theirs)} is already associated with a hosted zone "
+                    f"{request.inputs['name']}"
                 )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Name servers; a private zone's are those of the zone itself."""
-        vpcs = given(inputs, "vpcs", [])
+        vpcs = given(request.inputs, "vpcs", [])
         servers = [
             f"ns-{number * 512}.awsdns-{number:02}.{end}"
             for number, end in enumerate(("com", "net", "org", "co.uk"))
         ]
         return {
-            "arn": resource.arn("route53", f"hostedzone/{resource_id}", region="").replace(
+            "arn": request.arn("route53", f"hostedzone/{request.id}", region="").replace(
                 ":123456789012:", "::"
             ),
             "nameServers": servers,
             "primaryNameServer": servers[0],
             "vpcs": [
-                {**item, "vpcRegion": given(item, "vpcRegion", resource.region)}
+                {**item, "vpcRegion": given(item, "vpcRegion", request.region)}
                 if isinstance(item, dict)
                 else item
                 for item in vpcs
             ]
             if isinstance(vpcs, list)
             else vpcs,
-            "zoneId": resource_id,
+            "zoneId": request.id,
         }
 
 
@@ -102,12 +105,11 @@ class Record(AwsType):
     replace_on = frozenset({"name", "setIdentifier", "zoneId"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """Zone, name and type."""
-        del resource
-        parts = [inputs["zoneId"], "_", inputs["name"], "_", inputs["type"]]
-        if inputs.get("setIdentifier") is not None:
-            parts += ["_", inputs["setIdentifier"]]
+        parts = [request.inputs["zoneId"], "_", request.inputs["name"], "_", request.inputs["type"]]
+        if request.inputs.get("setIdentifier") is not None:
+            parts += ["_", request.inputs["setIdentifier"]]
         return text(*parts)
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
@@ -127,29 +129,28 @@ class Record(AwsType):
                         f"{inputs['type']}",
                     )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Unknown zone, a name outside it, or a record that is there."""
-        zone = self._zone_name(inputs["zoneId"])
+        zone = self._zone_name(request.inputs["zoneId"])
         if zone is None:
             raise Refused(
                 "creating Route53 Record: api error NoSuchHostedZone: No hosted zone found with ID: "
-                f"{inputs['zoneId']}"
+                f"{request.inputs['zoneId']}"
             )
-        if self.taken(resource, resource_id) and not inputs["allowOverwrite"]:
+        if self.taken(request) and not request.inputs["allowOverwrite"]:
             raise Refused(
                 "creating Route53 Record: api error InvalidChangeBatch: [Tried to create resource record "
                 "set [name='"
-                f"{_full(inputs['name'], zone)}.', type='{inputs['type']}'] but it already "
+                f"{_full(request.inputs['name'], zone)}.', type='{request.inputs['type']}'] but it already "
                 "exists]"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """The full name: what does not end in the zone's name gets it."""
-        del resource, resource_id
-        zone = self._zone_name(inputs["zoneId"]) if known(inputs["zoneId"]) else None
-        if zone is None or not known(inputs["name"]):
+        zone = self._zone_name(request.inputs["zoneId"]) if known(request.inputs["zoneId"]) else None
+        if zone is None or not known(request.inputs["name"]):
             return {"fqdn": UNKNOWN}
-        return {"fqdn": _full(inputs["name"], zone)}
+        return {"fqdn": _full(request.inputs["name"], zone)}
 
     def _zone_name(self, zone_id: str) -> str | None:
         if zone_id == PUBLIC_ZONE_ID:

@@ -8,9 +8,8 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, known, text
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, known, text
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 
@@ -44,12 +43,12 @@ class Bucket(AwsType):
         """Lower case, as the provider does."""
         return name.lower()
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        prefix = inputs.get("bucketPrefix")
-        if inputs.get("bucket") is not None:
-            return inputs["bucket"]
-        return UNKNOWN if prefix is UNKNOWN else f"{prefix}{resource.digest('name')[:26]}"
+        prefix = request.inputs.get("bucketPrefix")
+        if request.inputs.get("bucket") is not None:
+            return request.inputs["bucket"]
+        return UNKNOWN if prefix is UNKNOWN else f"{prefix}{request.digest('name')[:26]}"
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name; settings that have types of their own."""
@@ -74,58 +73,55 @@ class Bucket(AwsType):
                     prop, f"{prop} of s3.Bucket has no stand-in in the sandbox; use the resource of its own"
                 )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken."""
-        del inputs
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating S3 Bucket ({resource_id}): api error BucketAlreadyOwnedByYou: Your previous "
+                f"creating S3 Bucket ({request.id}): api error BucketAlreadyOwnedByYou: Your previous "
                 "request to create "
                 "the named bucket succeeded and you already own it."
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Names and addresses."""
         return {
-            "arn": text("arn:aws:s3:::", resource_id),
-            "bucket": resource_id,
-            "bucketDomainName": text(resource_id, ".s3.amazonaws.com"),
-            "bucketRegion": resource.region,
-            "bucketRegionalDomainName": text(resource_id, f".s3.{resource.region}.amazonaws.com"),
-            "hostedZoneId": _HOSTED_ZONES.get(resource.region, ""),
-            "objectLockEnabled": given(inputs, "objectLockEnabled", False),
-            "requestPayer": given(inputs, "requestPayer", "BucketOwner"),
+            "arn": text("arn:aws:s3:::", request.id),
+            "bucket": request.id,
+            "bucketDomainName": text(request.id, ".s3.amazonaws.com"),
+            "bucketRegion": request.region,
+            "bucketRegionalDomainName": text(request.id, f".s3.{request.region}.amazonaws.com"),
+            "hostedZoneId": _HOSTED_ZONES.get(request.region, ""),
+            "objectLockEnabled": given(request.inputs, "objectLockEnabled", False),
+            "requestPayer": given(request.inputs, "requestPayer", "BucketOwner"),
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Creates it."""
-        arguments: dict[str, Any] = {"Bucket": resource_id}
-        if resource.region != "us-east-1":
-            arguments["CreateBucketConfiguration"] = {"LocationConstraint": resource.region}
-        if inputs.get("objectLockEnabled"):
+        arguments: dict[str, Any] = {"Bucket": request.id}
+        if request.region != "us-east-1":
+            arguments["CreateBucketConfiguration"] = {"LocationConstraint": request.region}
+        if request.inputs.get("objectLockEnabled"):
             arguments["ObjectLockEnabledForBucket"] = True
-        accept = ("BucketAlreadyOwnedByYou",) if resource.resumed else ()
-        with service_call(f"creating S3 Bucket ({resource_id})", accept=accept):
-            self.endpoint.client("s3", resource.region).create_bucket(**arguments)
+        accept = ("BucketAlreadyOwnedByYou",) if request.resumed else ()
+        with service_call(f"creating S3 Bucket ({request.id})", accept=accept):
+            self.endpoint.client("s3", request.region).create_bucket(**arguments)
         return {}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there."""
-        del record
         try:
-            self.endpoint.client("s3").head_bucket(Bucket=resource_id)
+            self.endpoint.client("s3").head_bucket(Bucket=request.id)
         except ClientError:
             return None
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it; its content only when asked to."""
-        del outputs
         client = self.endpoint.client("s3")
-        with service_call(f"deleting S3 Bucket ({resource_id})", accept=("NoSuchBucket",)):
-            if inputs.get("forceDestroy"):
-                empty_bucket(client, resource_id)
-            client.delete_bucket(Bucket=resource_id)
+        with service_call(f"deleting S3 Bucket ({request.id})", accept=("NoSuchBucket",)):
+            if request.inputs.get("forceDestroy"):
+                empty_bucket(client, request.id)
+            client.delete_bucket(Bucket=request.id)
 
 
 def empty_bucket(client: Any, bucket: str, key: str | None = None) -> None:
@@ -145,48 +141,37 @@ class _BucketSetting(AwsType):
     taggable = False
     removal: ClassVar[str]
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The bucket's name."""
-        del resource
-        return inputs["bucket"]
+        return request.inputs["bucket"]
 
     def put(self, client: Any, bucket: str, inputs: Properties) -> None:
         """Sets it."""
         raise NotImplementedError
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Sets it."""
-        with service_call(f"creating {self.token.rpartition(':')[2]} ({resource_id})"):
-            self.put(self.endpoint.client("s3", resource.region), resource_id, inputs)
+        with service_call(f"creating {self.token.rpartition(':')[2]} ({request.id})"):
+            self.put(self.endpoint.client("s3", request.region), request.id, request.inputs)
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Sets it anew."""
-        del old_inputs, outputs
-        return self.provision(resource, resource_id, inputs)
+        return self.provision(request)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether the bucket is there."""
-        del record
         try:
-            self.endpoint.client("s3").head_bucket(Bucket=resource_id)
+            self.endpoint.client("s3").head_bucket(Bucket=request.id)
         except ClientError:
             return None
         return {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Removes it."""
-        del inputs, outputs
         accept = ("NoSuchBucket", "404")
-        with service_call(f"deleting {self.token.rpartition(':')[2]} ({resource_id})", accept=accept):
-            self.remove(self.endpoint.client("s3"), resource_id)
+        with service_call(f"deleting {self.token.rpartition(':')[2]} ({request.id})", accept=accept):
+            self.remove(self.endpoint.client("s3"), request.id)
 
     def remove(self, client: Any, bucket: str) -> None:
         """Removes it; the default calls `removal` of the client."""

@@ -9,9 +9,8 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import AwsType, Resource, given, known, text
+from emulator.core.aws_type import AwsRequest, AwsType, given, known, text
 from emulator.core.properties import UNKNOWN, Asset
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 from emulator.s3.buckets import empty_bucket
@@ -50,10 +49,9 @@ class BucketObjectv2(AwsType):
     name_maximum = 1024
     replace_on = frozenset({"bucket", "key", "region"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """Bucket and key."""
-        del resource
-        return text(inputs["bucket"], "/", inputs["key"])
+        return text(request.inputs["bucket"], "/", request.inputs["key"])
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """One content; S3's own limits on keys."""
@@ -64,29 +62,29 @@ class BucketObjectv2(AwsType):
         if known(key) and len(str(key).encode()) > 1024:
             yield Failure("key", f"{len(str(key).encode())} bytes long; S3 takes 1024")
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """Two resources for one object would overwrite each other; AWS cannot tell, the engine could not "
         "either."""
-        del inputs
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating S3 Object ({resource_id}): another resource of this deployment writes this object"
+                f"creating S3 Object ({request.id}): another resource of this deployment writes this object"
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """Where it is and what it is."""
-        del resource
-        body = _body(inputs)
+        body = _body(request.inputs)
         encryption = given(
-            inputs, "serverSideEncryption", "aws:kms" if inputs.get("kmsKeyId") is not None else "AES256"
+            request.inputs,
+            "serverSideEncryption",
+            "aws:kms" if request.inputs.get("kmsKeyId") is not None else "AES256",
         )
         return {
-            "arn": text("arn:aws:s3:::", resource_id),
-            "bucketKeyEnabled": given(inputs, "bucketKeyEnabled", False),
-            "contentType": given(inputs, "contentType", "application/octet-stream"),
+            "arn": text("arn:aws:s3:::", request.id),
+            "bucketKeyEnabled": given(request.inputs, "bucketKeyEnabled", False),
+            "contentType": given(request.inputs, "contentType", "application/octet-stream"),
             "etag": UNKNOWN if body is None else hashlib.md5(body, usedforsecurity=False).hexdigest(),
             "serverSideEncryption": encryption,
-            "storageClass": given(inputs, "storageClass", "STANDARD"),
+            "storageClass": given(request.inputs, "storageClass", "STANDARD"),
         }
 
     def unknown_outputs(self, inputs: Properties) -> Properties:
@@ -94,17 +92,17 @@ class BucketObjectv2(AwsType):
         del inputs
         return {"versionId": UNKNOWN}
 
-    def preview_renewal(self, old_inputs: Properties, inputs: Properties) -> Iterable[str]:
+    def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         """A new version, where the object is written anew."""
-        return ("versionId", "etag") if _rewrites(old_inputs, inputs) else ()
+        return ("versionId", "etag") if _rewrites(request.old_inputs, request.inputs) else ()
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Uploads it. A second upload after a kill makes a second version, which harms nobody."""
-        body = _body(inputs)
+        body = _body(request.inputs)
         if body is None:
-            raise Refused(f"creating S3 Object ({resource_id}): its content is not known")
+            raise Refused(f"creating S3 Object ({request.id}): its content is not known")
         options = {
-            argument: inputs[name]
+            argument: request.inputs[name]
             for name, argument in (
                 ("cacheControl", "CacheControl"),
                 ("contentDisposition", "ContentDisposition"),
@@ -114,44 +112,41 @@ class BucketObjectv2(AwsType):
                 ("metadata", "Metadata"),
                 ("serverSideEncryption", "ServerSideEncryption"),
             )
-            if inputs.get(name) is not None
+            if request.inputs.get(name) is not None
         }
-        content_type = given(inputs, "contentType", "application/octet-stream")
-        with service_call(f"uploading S3 Object ({inputs['key']}) to Bucket ({inputs['bucket']})"):
-            answer = self.endpoint.client("s3", resource.region).put_object(
-                Bucket=inputs["bucket"], Key=inputs["key"], Body=body, ContentType=content_type, **options
+        content_type = given(request.inputs, "contentType", "application/octet-stream")
+        with service_call(
+            f"uploading S3 Object ({request.inputs['key']}) to Bucket ({request.inputs['bucket']})"
+        ):
+            answer = self.endpoint.client("s3", request.region).put_object(
+                Bucket=request.inputs["bucket"],
+                Key=request.inputs["key"],
+                Body=body,
+                ContentType=content_type,
+                **options,
             )
         return {"versionId": answer.get("VersionId", ""), "etag": answer["ETag"].strip('"')}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Uploads it anew, where its content or its headers changed."""
-        if _rewrites(old_inputs, inputs):
-            return self.provision(resource, resource_id, inputs)
-        return {"versionId": outputs.get("versionId", "")}
+        if _rewrites(request.old_inputs, request.inputs):
+            return self.provision(request)
+        return {"versionId": request.outputs.get("versionId", "")}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """The latest version."""
-        del resource_id
         try:
             head = self.endpoint.client("s3").head_object(
-                Bucket=record.inputs["bucket"], Key=record.inputs["key"]
+                Bucket=request.inputs["bucket"], Key=request.inputs["key"]
             )
         except ClientError:
             return None
         return {"versionId": head.get("VersionId", ""), "etag": head["ETag"].strip('"')}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes all its versions."""
-        del outputs
-        with service_call(f"deleting S3 Object ({resource_id})", accept=("NoSuchBucket", "NoSuchKey")):
-            empty_bucket(self.endpoint.client("s3"), inputs["bucket"], inputs["key"])
+        with service_call(f"deleting S3 Object ({request.id})", accept=("NoSuchBucket", "NoSuchKey")):
+            empty_bucket(self.endpoint.client("s3"), request.inputs["bucket"], request.inputs["key"])
 
 
 def _rewrites(old: Properties, new: Properties) -> bool:

@@ -9,10 +9,9 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import AwsType, Resource, given, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType, given, pattern_problem, text
 from emulator.core.moto_backend import secret_arn
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 
@@ -29,12 +28,12 @@ class Secret(AwsType):
     name_maximum = 512
     replace_on = frozenset({"name", "namePrefix", "region", "type"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The ARN."""
-        name = inputs.get("name")
+        name = request.inputs.get("name")
         if name is None:
-            name = text(inputs["namePrefix"], resource.digest("name")[:26])
-        return UNKNOWN if name is UNKNOWN else secret_arn(name, resource.region)
+            name = text(request.inputs["namePrefix"], request.digest("name")[:26])
+        return UNKNOWN if name is UNKNOWN else secret_arn(name, request.region)
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """Form of the name, recovery window."""
@@ -47,77 +46,69 @@ class Secret(AwsType):
                 f"expected recovery_window_in_days to be 0 or in the range (7 - 30), got {days}",
             )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken."""
-        if self.taken(resource, resource_id):
+        if self.taken(request):
             raise Refused(
-                f"creating Secrets Manager Secret ({inputs.get('name')}): api error "
+                f"creating Secrets Manager Secret ({request.inputs.get('name')}): api error "
                 "ResourceExistsException: The operation "
-                f"failed because the secret {inputs.get('name')} already exists."
+                f"failed because the secret {request.inputs.get('name')} already exists."
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and name."""
-        del resource
-        name = UNKNOWN if resource_id is UNKNOWN else str(resource_id).split(":secret:")[1].rpartition("-")[0]
-        return {"arn": resource_id, "name": name, "policy": given(inputs, "policy", "")}
+        name = UNKNOWN if request.id is UNKNOWN else str(request.id).split(":secret:")[1].rpartition("-")[0]
+        return {"arn": request.id, "name": name, "policy": given(request.inputs, "policy", "")}
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Creates it, without a version."""
-        name = resource_id.split(":secret:")[1].rpartition("-")[0]
-        options = {"Description": inputs["description"]} if inputs.get("description") else {}
-        if inputs.get("kmsKeyId"):
-            options["KmsKeyId"] = inputs["kmsKeyId"]
-        client = self.endpoint.client("secretsmanager", resource.region)
-        accept = ("ResourceExistsException",) if resource.resumed else ()
+        name = request.id.split(":secret:")[1].rpartition("-")[0]
+        options = {"Description": request.inputs["description"]} if request.inputs.get("description") else {}
+        if request.inputs.get("kmsKeyId"):
+            options["KmsKeyId"] = request.inputs["kmsKeyId"]
+        client = self.endpoint.client("secretsmanager", request.region)
+        accept = ("ResourceExistsException",) if request.resumed else ()
         with service_call(f"creating Secrets Manager Secret ({name})", accept=accept):
             client.create_secret(Name=name, **options)
-        if inputs.get("policy"):
+        if request.inputs.get("policy"):
             with service_call(f"putting Secrets Manager Secret ({name}) policy"):
-                client.put_resource_policy(SecretId=resource_id, ResourcePolicy=inputs["policy"])
+                client.put_resource_policy(SecretId=request.id, ResourcePolicy=request.inputs["policy"])
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Changes description, key and inline policy."""
-        del outputs
-        client = self.endpoint.client("secretsmanager", resource.region)
-        with service_call(f"updating Secrets Manager Secret ({resource_id})"):
-            if any(old_inputs.get(name) != inputs.get(name) for name in ("description", "kmsKeyId")):
-                options = {"KmsKeyId": inputs["kmsKeyId"]} if inputs.get("kmsKeyId") else {}
+        client = self.endpoint.client("secretsmanager", request.region)
+        with service_call(f"updating Secrets Manager Secret ({request.id})"):
+            if any(
+                request.old_inputs.get(name) != request.inputs.get(name)
+                for name in ("description", "kmsKeyId")
+            ):
+                options = {"KmsKeyId": request.inputs["kmsKeyId"]} if request.inputs.get("kmsKeyId") else {}
                 client.update_secret(
-                    SecretId=resource_id, Description=given(inputs, "description", ""), **options
+                    SecretId=request.id, Description=given(request.inputs, "description", ""), **options
                 )
-            if old_inputs.get("policy") != inputs.get("policy"):
-                if inputs.get("policy"):
-                    client.put_resource_policy(SecretId=resource_id, ResourcePolicy=inputs["policy"])
+            if request.old_inputs.get("policy") != request.inputs.get("policy"):
+                if request.inputs.get("policy"):
+                    client.put_resource_policy(SecretId=request.id, ResourcePolicy=request.inputs["policy"])
                 else:
-                    client.delete_resource_policy(SecretId=resource_id)
+                    client.delete_resource_policy(SecretId=request.id)
         return {}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there and not about to be deleted."""
-        del record
         try:
-            found = self.endpoint.client("secretsmanager").describe_secret(SecretId=resource_id)
+            found = self.endpoint.client("secretsmanager").describe_secret(SecretId=request.id)
         except ClientError:
             return None
         return None if found.get("DeletedDate") else {}
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Schedules deletion, or deletes at once where the window is 0."""
-        del outputs
-        days = int(inputs.get("recoveryWindowInDays", 30))
+        days = int(request.inputs.get("recoveryWindowInDays", 30))
         options = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
         accept = (*_GONE, "InvalidRequestException")
-        with service_call(f"deleting Secrets Manager Secret ({resource_id})", accept=accept):
-            self.endpoint.client("secretsmanager").delete_secret(SecretId=resource_id, **options)
+        with service_call(f"deleting Secrets Manager Secret ({request.id})", accept=accept):
+            self.endpoint.client("secretsmanager").delete_secret(SecretId=request.id, **options)
 
 
 class SecretVersion(AwsType):
@@ -130,9 +121,9 @@ class SecretVersion(AwsType):
     secret_outputs = frozenset({"secretString", "secretBinary", "secretStringWo"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """Secret and version."""
-        return text(inputs["secretId"], "|", _version(resource))
+        return text(request.inputs["secretId"], "|", _version(request))
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """One value at most."""
@@ -144,47 +135,46 @@ class SecretVersion(AwsType):
         for name in given[1:]:
             yield Failure(name, f'"{name}": conflicts with {given[0]}')
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN, version and labels."""
-        del resource_id
         return {
-            "arn": inputs["secretId"],
-            "secretArn": inputs["secretId"],
-            "hasSecretStringWo": inputs.get("secretStringWo") is not None,
-            "versionId": _version(resource),
-            "versionStages": given(inputs, "versionStages", ["AWSCURRENT"]),
+            "arn": request.inputs["secretId"],
+            "secretArn": request.inputs["secretId"],
+            "hasSecretStringWo": request.inputs.get("secretStringWo") is not None,
+            "versionId": _version(request),
+            "versionStages": given(request.inputs, "versionStages", ["AWSCURRENT"]),
         }
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Puts the value. The same request twice is one version, as with AWS."""
         options: dict[str, Any] = {}
-        if inputs.get("secretBinary") is not None:
-            options["SecretBinary"] = base64.b64decode(inputs["secretBinary"])
+        if request.inputs.get("secretBinary") is not None:
+            options["SecretBinary"] = base64.b64decode(request.inputs["secretBinary"])
         else:
-            options["SecretString"] = given(inputs, "secretString", given(inputs, "secretStringWo", ""))
-        if inputs.get("versionStages"):
-            options["VersionStages"] = inputs["versionStages"]
-        client = self.endpoint.client("secretsmanager", resource.region)
-        if resource.resumed and _has_version(client, resource_id):
+            options["SecretString"] = given(
+                request.inputs, "secretString", given(request.inputs, "secretStringWo", "")
+            )
+        if request.inputs.get("versionStages"):
+            options["VersionStages"] = request.inputs["versionStages"]
+        client = self.endpoint.client("secretsmanager", request.region)
+        if request.resumed and _has_version(client, request.id):
             return {}
-        with service_call(f"putting Secrets Manager Secret ({inputs['secretId']}) value"):
+        with service_call(f"putting Secrets Manager Secret ({request.inputs['secretId']}) value"):
             client.put_secret_value(
-                SecretId=inputs["secretId"], ClientRequestToken=_version(resource), **options
+                SecretId=request.inputs["secretId"], ClientRequestToken=_version(request), **options
             )
         return {}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Whether the version is there."""
-        del record
-        return {} if _has_version(self.endpoint.client("secretsmanager"), resource_id) else None
+        return {} if _has_version(self.endpoint.client("secretsmanager"), request.id) else None
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Takes its labels away; AWSCURRENT cannot be, so the current version stays as long as its secret."""
-        del inputs, outputs
-        secret, _, version = resource_id.partition("|")
+        secret, _, version = request.id.partition("|")
         client = self.endpoint.client("secretsmanager")
         accept = (*_GONE, "InvalidRequestException", "InvalidParameterException")
-        with service_call(f"deleting Secrets Manager Secret Version ({resource_id})", accept=accept):
+        with service_call(f"deleting Secrets Manager Secret Version ({request.id})", accept=accept):
             stages = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {}).get(version, ())
             for stage in stages:
                 if stage != "AWSCURRENT":
@@ -201,51 +191,40 @@ class SecretPolicy(AwsType):
     replace_on = frozenset({"secretArn", "region"})
     taggable = False
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The secret's ARN."""
-        del resource
-        return inputs["secretArn"]
+        return request.inputs["secretArn"]
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Puts the document."""
-        with service_call(f"putting Secrets Manager Secret Policy ({resource_id})"):
-            self.endpoint.client("secretsmanager", resource.region).put_resource_policy(
-                SecretId=resource_id,
-                ResourcePolicy=inputs["policy"],
-                BlockPublicPolicy=bool(inputs.get("blockPublicPolicy")),
+        with service_call(f"putting Secrets Manager Secret Policy ({request.id})"):
+            self.endpoint.client("secretsmanager", request.region).put_resource_policy(
+                SecretId=request.id,
+                ResourcePolicy=request.inputs["policy"],
+                BlockPublicPolicy=bool(request.inputs.get("blockPublicPolicy")),
             )
         return {}
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Puts the document anew."""
-        del old_inputs, outputs
-        return self.provision(resource, resource_id, inputs)
+        return self.provision(request)
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """The document."""
-        del record
         try:
-            found = self.endpoint.client("secretsmanager").get_resource_policy(SecretId=resource_id)
+            found = self.endpoint.client("secretsmanager").get_resource_policy(SecretId=request.id)
         except ClientError:
             return None
         return {"policy": found["ResourcePolicy"]} if found.get("ResourcePolicy") else None
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Removes the document."""
-        del inputs, outputs
         accept = (*_GONE, "InvalidRequestException")
-        with service_call(f"deleting Secrets Manager Secret Policy ({resource_id})", accept=accept):
-            self.endpoint.client("secretsmanager").delete_resource_policy(SecretId=resource_id)
+        with service_call(f"deleting Secrets Manager Secret Policy ({request.id})", accept=accept):
+            self.endpoint.client("secretsmanager").delete_resource_policy(SecretId=request.id)
 
 
-def _version(resource: Resource) -> str:
+def _version(resource: AwsRequest) -> str:
     return str(uuid.UUID(resource.digest("version")[:32], version=4))
 
 

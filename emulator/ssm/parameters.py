@@ -7,9 +7,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import AwsType, Resource, choice_problem, given, pattern_problem
+from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, pattern_problem
 from emulator.core.properties import UNKNOWN
-from emulator.core.registry import Record
+from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.resources import parameter_arn
 from emulator.core.service_errors import service_call
@@ -40,10 +40,9 @@ class Parameter(AwsType):
     hidden = frozenset({"value", "valueWo"})
     secret_outputs = frozenset({"value", "valueWo"})
 
-    def resource_id(self, resource: Resource, inputs: Properties) -> Any:
+    def resource_id(self, request: AwsRequest) -> Any:
         """The name."""
-        del resource
-        return inputs["name"]
+        return request.inputs["name"]
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """One value, known types and tiers, the form of names."""
@@ -62,29 +61,35 @@ class Parameter(AwsType):
             inputs, "name", r"(?!(?i:/?(aws|ssm)))[\s\S]*", "a name cannot begin with aws or ssm"
         )
 
-    def further_replaces(self, old: Properties, new: Properties, changes: Sequence[str]) -> Iterable[str]:
+    def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """AWS does not go back from the advanced tier."""
-        del changes
-        return ["tier"] if old.get("tier") == "Advanced" and new.get("tier") in (None, "Standard") else []
+        return (
+            ["tier"]
+            if request.old_inputs.get("tier") == "Advanced"
+            and request.inputs.get("tier") in (None, "Standard")
+            else []
+        )
 
-    def refuse(self, resource: Resource, resource_id: str, inputs: Properties) -> None:
+    def refuse(self, request: AwsRequest) -> None:
         """A name that is taken."""
-        if self.taken(resource, resource_id) and not inputs.get("overwrite"):
+        if self.taken(request) and not request.inputs.get("overwrite"):
             raise Refused(
-                f"creating SSM Parameter ({resource_id}): api error ParameterAlreadyExists: The parameter "
+                f"creating SSM Parameter ({request.id}): api error ParameterAlreadyExists: The parameter "
                 "already exists. "
                 "To overwrite this value, set the overwrite option in the request to true."
             )
 
-    def computed(self, resource: Resource, resource_id: Any, inputs: Properties) -> Properties:
+    def computed(self, request: AwsRequest) -> Properties:
         """ARN and defaults."""
         outputs = {
-            "arn": UNKNOWN if resource_id is UNKNOWN else parameter_arn(resource_id, resource.region),
-            "dataType": given(inputs, "dataType", "text"),
-            "keyId": given(inputs, "keyId", "alias/aws/ssm" if inputs["type"] == "SecureString" else ""),
-            "tier": given(inputs, "tier", "Standard"),
+            "arn": UNKNOWN if request.id is UNKNOWN else parameter_arn(request.id, request.region),
+            "dataType": given(request.inputs, "dataType", "text"),
+            "keyId": given(
+                request.inputs, "keyId", "alias/aws/ssm" if request.inputs["type"] == "SecureString" else ""
+            ),
+            "tier": given(request.inputs, "tier", "Standard"),
         }
-        if inputs.get("valueWo") is not None:
+        if request.inputs.get("valueWo") is not None:
             outputs["hasValueWo"] = True
         return outputs
 
@@ -93,41 +98,43 @@ class Parameter(AwsType):
         del inputs
         return {"version": UNKNOWN}
 
-    def preview_renewal(self, old_inputs: Properties, inputs: Properties) -> Iterable[str]:
+    def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         """The version, where `value` or `description` changes.
 
         Of a changed `insecureValue` the provider's preview shows the old version (CustomizeDiff of
         ssm/parameter.go looks at `value` only); the update gives the new one.
         """
         changed = any(
-            inputs.get(name) is UNKNOWN or old_inputs.get(name) != inputs.get(name)
+            request.inputs.get(name) is UNKNOWN or request.old_inputs.get(name) != request.inputs.get(name)
             for name in ("value", "description")
         )
         return ("version",) if changed else ()
 
-    def provision(self, resource: Resource, resource_id: str, inputs: Properties) -> Properties:
+    def provision(self, request: AwsRequest) -> Properties:
         """Puts it; one that a kill interrupted is left alone when it has this value already."""
-        client = self.endpoint.client("ssm", resource.region)
-        if resource.resumed:
-            found = _found(client, resource_id)
-            if found is not None and found["Value"] == _value(inputs) and found["Type"] == inputs["type"]:
+        client = self.endpoint.client("ssm", request.region)
+        if request.resumed:
+            found = _found(client, request.id)
+            if (
+                found is not None
+                and found["Value"] == _value(request.inputs)
+                and found["Type"] == request.inputs["type"]
+            ):
                 return {"version": found["Version"]}
         return self._put(
-            client, resource_id, inputs, overwrite=resource.resumed or bool(inputs.get("overwrite"))
+            client,
+            request.id,
+            request.inputs,
+            overwrite=request.resumed or bool(request.inputs.get("overwrite")),
         )
 
-    def renew(
-        self,
-        resource: Resource,
-        resource_id: str,
-        old_inputs: Properties,
-        inputs: Properties,
-        outputs: Properties,
-    ) -> Properties:
+    def renew(self, request: AwsRequest) -> Properties:
         """Puts it anew, which makes a version, unless only tags changed."""
-        if all(old_inputs.get(name) == inputs.get(name) for name in _VERSIONED):
-            return {"version": outputs.get("version")}
-        return self._put(self.endpoint.client("ssm", resource.region), resource_id, inputs, overwrite=True)
+        if all(request.old_inputs.get(name) == request.inputs.get(name) for name in _VERSIONED):
+            return {"version": request.outputs.get("version")}
+        return self._put(
+            self.endpoint.client("ssm", request.region), request.id, request.inputs, overwrite=True
+        )
 
     def _put(self, client: Any, name: str, inputs: Properties, *, overwrite: bool) -> Properties:
         options = {
@@ -147,21 +154,20 @@ class Parameter(AwsType):
             )
         return {"version": answer["Version"]}
 
-    def observe(self, resource_id: str, record: Record) -> Properties | None:
+    def observe(self, request: AwsRequest) -> Properties | None:
         """Version, and the value where it is no secret."""
-        found = _found(self.endpoint.client("ssm"), resource_id)
+        found = _found(self.endpoint.client("ssm"), request.id)
         if found is None:
             return None
         outputs: dict[str, Any] = {"version": found["Version"]}
-        if "insecureValue" in record.inputs:
+        if "insecureValue" in request.inputs:
             outputs["insecureValue"] = found["Value"]
         return outputs
 
-    def dispose(self, resource_id: str, inputs: Properties, outputs: Properties) -> None:
+    def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        del inputs, outputs
-        with service_call(f"deleting SSM Parameter ({resource_id})", accept=("ParameterNotFound",)):
-            self.endpoint.client("ssm").delete_parameter(Name=resource_id)
+        with service_call(f"deleting SSM Parameter ({request.id})", accept=("ParameterNotFound",)):
+            self.endpoint.client("ssm").delete_parameter(Name=request.id)
 
 
 def _value(inputs: Properties) -> str:

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from emulator.core.properties import UNKNOWN
 from emulator.core.provider import Provider
+from emulator.core.request import Request
 from emulator.core.resource_type import (
-    Call,
     Diff,
     Failure,
     Properties,
@@ -64,7 +64,6 @@ class TlsProvider(Provider):
     """
 
     def __init__(self, clock: Clock = current_time) -> None:
-        """See the class."""
         super().__init__(
             "tls",
             [PrivateKeyType(), CertRequestType(), SelfSignedCertType(clock), LocallySignedCertType(clock)],
@@ -78,22 +77,21 @@ class PrivateKeyType(ResourceType):
     replace_on = frozenset({"algorithm", "ecdsaCurve", "rsaBits"})
     secret_outputs = frozenset({"privateKeyPem", "privateKeyPemPkcs8", "privateKeyOpenssh"})
 
-    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+    def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
         """Algorithm and curve must be known ones."""
-        del call, olds
-        return inputs, [
-            *_one_of("algorithm", inputs.get("algorithm"), ALGORITHMS),
-            *_one_of("ecdsaCurve", inputs.get("ecdsaCurve", "P224"), tuple(CURVES)),
+        return request.inputs, [
+            *_one_of("algorithm", request.inputs.get("algorithm"), ALGORITHMS),
+            *_one_of("ecdsaCurve", request.inputs.get("ecdsaCurve", "P224"), tuple(CURVES)),
         ]
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Generates; in a preview all but the arguments is unknown."""
         given = {
-            "algorithm": inputs["algorithm"],
-            "ecdsaCurve": inputs.get("ecdsaCurve", "P224"),
-            "rsaBits": inputs.get("rsaBits", 2048),
+            "algorithm": request.inputs["algorithm"],
+            "ecdsaCurve": request.inputs.get("ecdsaCurve", "P224"),
+            "rsaBits": request.inputs.get("rsaBits", 2048),
         }
-        if call.preview:
+        if request.preview:
             computed = (
                 "publicKeyPem",
                 "publicKeyOpenssh",
@@ -118,35 +116,27 @@ class _SignedByKey(ResourceType):
 
     key_property = "privateKeyPem"
 
-    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+    def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
         """Exactly one of the two forms of the key, and a version with the write-only one."""
-        del call, olds
         name, write_only, version = self._key_names()
         failures = []
-        if (name in inputs) == (write_only in inputs):
+        if (name in request.inputs) == (write_only in request.inputs):
             failures.append(
                 Failure(
                     name, f"Invalid Attribute Combination: exactly one of {name} and {write_only} must be set"
                 )
             )
-        if write_only in inputs and version not in inputs:
+        if write_only in request.inputs and version not in request.inputs:
             failures.append(
                 Failure(version, f"Invalid Attribute Combination: {write_only} requires {version}")
             )
-        return inputs, failures
+        return request.inputs, failures
 
-    def diff(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Diff:
+    def diff(self, request: Request) -> Diff:
         """As by default, but a changed write-only key does not count: only its version does."""
         write_only = self._key_names()[1]
-        difference = super().diff(call, resource_id, old_inputs, old_outputs, inputs)
-        if write_only in old_inputs and write_only in inputs:
+        difference = super().diff(request)
+        if write_only in request.old_inputs and write_only in request.inputs:
             return Diff(
                 changes=[name for name in difference.changes if name != write_only],
                 replaces=difference.replaces,
@@ -174,14 +164,14 @@ class CertRequestType(_SignedByKey):
     )
     secret_outputs = frozenset({"privateKeyPem"})
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Signs the request."""
-        if call.preview:
-            return "", {**self._outputs(inputs), "certRequestPem": UNKNOWN, "keyAlgorithm": UNKNOWN}
-        key = parse_private_key(self._key_text(inputs))
-        pem = create_request(subject_name(inputs.get("subject") or {}), _names(inputs), key)
+        if request.preview:
+            return "", {**self._outputs(request.inputs), "certRequestPem": UNKNOWN, "keyAlgorithm": UNKNOWN}
+        key = parse_private_key(self._key_text(request.inputs))
+        pem = create_request(subject_name(request.inputs.get("subject") or {}), _names(request.inputs), key)
         return _identifier(pem), {
-            **self._outputs(inputs),
+            **self._outputs(request.inputs),
             "certRequestPem": pem,
             "keyAlgorithm": algorithm_of(key),
         }
@@ -198,17 +188,16 @@ class _CertificateType(_SignedByKey):
     }
 
     def __init__(self, clock: Clock) -> None:
-        """See the class."""
         self._clock = clock
 
     @abstractmethod
     def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
         """The certificate and the algorithm of the key that signed it."""
 
-    def check(self, call: Call, inputs: Properties, olds: Properties) -> tuple[Properties, Sequence[Failure]]:
+    def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
         """Uses must be known ones and numbers in range; the rest shows at creation."""
-        checked, failures = super().check(call, inputs, olds)
-        uses = inputs.get("allowedUses")
+        checked, failures = super().check(request)
+        uses = request.inputs.get("allowedUses")
         unknown = [
             failure
             for index, use in enumerate(uses if isinstance(uses, list) else [])
@@ -216,37 +205,30 @@ class _CertificateType(_SignedByKey):
         ]
         least = {"validityPeriodHours": 0, "earlyRenewalHours": 0, "maxPathLength": -1}
         small = [
-            Failure(name, f"Invalid Attribute Value: must be at least {minimum}, got: {inputs[name]}")
+            Failure(name, f"Invalid Attribute Value: must be at least {minimum}, got: {request.inputs[name]}")
             for name, minimum in least.items()
-            if isinstance(inputs.get(name), int) and inputs[name] < minimum
+            if isinstance(request.inputs.get(name), int) and request.inputs[name] < minimum
         ]
         return checked, [*failures, *unknown, *small]
 
-    def diff(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Diff:
+    def diff(self, request: Request) -> Diff:
         """Replaces inside the window of early renewal too, without a refresh."""
-        difference = super().diff(call, resource_id, old_inputs, old_outputs, inputs)
-        early = inputs.get("earlyRenewalHours", 0)
-        if early is UNKNOWN or not self._ready(old_outputs, early):
+        difference = super().diff(request)
+        early = request.inputs.get("earlyRenewalHours", 0)
+        if early is UNKNOWN or not self._ready(request.outputs, early):
             return difference
         return Diff(
             changes=sorted({*difference.changes, "readyForRenewal"}),
             replaces=sorted({*difference.replaces, "readyForRenewal"}),
         )
 
-    def create(self, call: Call, inputs: Properties) -> tuple[str, Properties]:
+    def create(self, request: Request) -> tuple[str, Properties]:
         """Signs; id is the serial number in decimal."""
-        outputs = {**self.defaults, **self._outputs(inputs), "readyForRenewal": False}
-        if call.preview:
+        outputs = {**self.defaults, **self._outputs(request.inputs), "readyForRenewal": False}
+        if request.preview:
             computed = ("certPem", "validityStartTime", "validityEndTime", self.algorithm_property)
             return "", {**outputs, **dict.fromkeys(computed, UNKNOWN)}
-        certificate, algorithm = self.sign(inputs, self._clock())
+        certificate, algorithm = self.sign(request.inputs, self._clock())
         return str(certificate.serial_number), {
             **outputs,
             "certPem": certificate.public_bytes(Encoding.PEM).decode(),
@@ -255,25 +237,18 @@ class _CertificateType(_SignedByKey):
             self.algorithm_property: algorithm,
         }
 
-    def update(
-        self,
-        call: Call,
-        resource_id: str,
-        old_inputs: Properties,
-        old_outputs: Properties,
-        inputs: Properties,
-    ) -> Properties:
+    def update(self, request: Request) -> Properties:
         """Takes the new settings over; the certificate stays, whatever `maxPathLength` says now."""
-        del call, resource_id, old_inputs
-        return {**old_outputs, **self.defaults, **self._outputs(inputs)}
+        return {**request.outputs, **self.defaults, **self._outputs(request.inputs)}
 
-    def read(self, call: Call, resource_id: str, inputs: Properties, outputs: Properties) -> State | None:
+    def read(self, request: Request) -> State | None:
         """State, with `readyForRenewal` set inside the window."""
-        del call
-        ready = self._ready(outputs, outputs.get("earlyRenewalHours", 0)) or outputs.get(
-            "readyForRenewal", False
+        ready = self._ready(
+            request.outputs, request.outputs.get("earlyRenewalHours", 0)
+        ) or request.outputs.get("readyForRenewal", False)
+        return State(
+            id=request.id, inputs=request.inputs, outputs={**request.outputs, "readyForRenewal": ready}
         )
-        return State(id=resource_id, inputs=inputs, outputs={**outputs, "readyForRenewal": ready})
 
     def _ready(self, outputs: Properties, early_renewal_hours: int) -> bool:
         end = outputs.get("validityEndTime")

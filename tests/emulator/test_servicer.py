@@ -10,8 +10,8 @@ import pytest
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from emulator.core.properties import UNKNOWN, Secret, contains_unknown, decode
+from emulator.core.request import Request
 from emulator.core.servicer import (
-    Call,
     Failure,
     PartlyCreated,
     Provider,
@@ -28,29 +28,27 @@ class Thing(ResourceType):
     replace_on = frozenset({"zone"})
     secret_outputs = frozenset({"password"})
 
-    def check(
-        self, call: Call, inputs: Mapping[str, Any], olds: Mapping[str, Any]
-    ) -> tuple[Mapping[str, Any], Sequence[Failure]]:
-        failures = [Failure("size", "must be positive, got -1")] if inputs.get("size") == -1 else []
-        return call.autoname(inputs, olds, maximum=20), failures
+    def check(self, request: Request) -> tuple[Mapping[str, Any], Sequence[Failure]]:
+        failures = [Failure("size", "must be positive, got -1")] if request.inputs.get("size") == -1 else []
+        return request.autoname(maximum=20), failures
 
-    def create(self, call: Call, inputs: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        if inputs["name"] == "refused":
+    def create(self, request: Request) -> tuple[str, Mapping[str, Any]]:
+        if request.inputs["name"] == "refused":
             raise Refused("thing 'refused' is not allowed; choose another name")
-        if inputs["name"] == "broken":
+        if request.inputs["name"] == "broken":
             raise KeyError("oops")
-        if inputs["name"] == "half":
+        if request.inputs["name"] == "half":
             raise PartlyCreated(
-                "made, but not finished", "id-half", {"name": "half", "token": inputs["token"]}
+                "made, but not finished", "id-half", {"name": "half", "token": request.inputs["token"]}
             )
-        assert not isinstance(inputs.get("token"), Secret)
-        outputs = {**inputs, "arn": f"arn:{inputs['name']}", "password": "generated"}
-        return f"id-{inputs['name']}", {**outputs, "region": call.configuration.get("region")}
+        assert not isinstance(request.inputs.get("token"), Secret)
+        outputs = {**request.inputs, "arn": f"arn:{request.inputs['name']}", "password": "generated"}
+        return f"id-{request.inputs['name']}", {**outputs, "region": request.configuration.get("region")}
 
 
 @pytest.fixture
 def server(serve: Callable[[Provider], ProviderServer]) -> ProviderServer:
-    functions = {"demo:index/where:where": lambda call, _: {"region": call.configuration["region"]}}
+    functions = {"demo:index/where:where": lambda request: {"region": request.configuration["region"]}}
     return serve(Provider("demo", [Thing()], functions, distribution="pulumi"))
 
 

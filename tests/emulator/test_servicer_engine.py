@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from emulator.core.request import Request
 from emulator.core.servicer import (
-    Call,
     PartlyCreated,
     Provider,
     ProviderServer,
@@ -38,13 +38,17 @@ class Thing(ResourceType):
     def __init__(self) -> None:
         self.fail_after_creation = True
 
-    def create(self, call: Call, inputs: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
-        outputs = {**inputs, "arn": f"arn:{call.name}", "region": call.configuration.get("region", "default")}
-        if "refuse" in inputs and not call.preview:
-            raise Refused(f"thing {call.name!r} is refused: {inputs['refuse']}")
-        if "half" in inputs and not call.preview and self.fail_after_creation:
-            raise PartlyCreated("made, but not finished", f"id-{call.name}", outputs)
-        return f"id-{call.name}", outputs
+    def create(self, request: Request) -> tuple[str, Mapping[str, Any]]:
+        outputs = {
+            **request.inputs,
+            "arn": f"arn:{request.name}",
+            "region": request.configuration.get("region", "default"),
+        }
+        if "refuse" in request.inputs and not request.preview:
+            raise Refused(f"thing {request.name!r} is refused: {request.inputs['refuse']}")
+        if "half" in request.inputs and not request.preview and self.fail_after_creation:
+            raise PartlyCreated("made, but not finished", f"id-{request.name}", outputs)
+        return f"id-{request.name}", outputs
 
 
 def start(serve: Callable[[Provider], ProviderServer], stack: Any) -> Thing:

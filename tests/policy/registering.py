@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from emulator.core.properties import UNKNOWN
-from emulator.core.servicer import Call, Provider, ProviderServer, ResourceType
+from emulator.core.request import Request
+from emulator.core.servicer import Provider, ProviderServer, ResourceType
 from tests.policy.examples import Sent
 
 _PROGRAM = """
@@ -60,10 +61,10 @@ class Echo(ResourceType):
 
     chosen: ClassVar[Mapping[str, str]] = {}
 
-    def create(self, call: Call, inputs: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    def create(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         chosen = {"arn": "arn:aws:rds:eu-central-1:123456789012:x", **self.chosen}
-        outputs = {key: UNKNOWN if call.preview else value for key, value in chosen.items()}
-        return ("" if call.preview else call.name), {**outputs, **inputs}
+        outputs = {key: UNKNOWN if request.preview else value for key, value in chosen.items()}
+        return ("" if request.preview else request.name), {**outputs, **request.inputs}
 
 
 def program(stacks: Mapping[str, Iterable[Sent]]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from emulator.core.endpoint import AwsEndpoint
-from emulator.core.resource_type import Call, State
+from emulator.core.request import Request
+from emulator.core.resource_type import State
 from emulator.ec2.machines import Machines
 from emulator.ec2.network import SUBNET
 from preview.stand_ins import ExistingNetwork, PreviewedAws
@@ -28,13 +29,14 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreviewedAws]:
 
 
 def read(aws: PreviewedAws, subnet: str) -> State | None:
-    call = Call(
+    request = Request(
         urn=f"urn:pulumi:prod::passwordless-postgres::{SUBNET}::network-private-1",
         type_token=SUBNET,
         name="network-private-1",
         configuration={"region": "eu-west-1"},
+        id=subnet,
     )
-    return aws.type_for(SUBNET).read(call, subnet, {}, {})
+    return aws.type_for(SUBNET).read(request)
 
 
 def test_each_subnet_lies_in_the_vpc_that_is_named_and_in_a_zone_of_its_own(aws: PreviewedAws) -> None:

@@ -44,7 +44,6 @@ class HandshakeFailed(Exception):
     """
 
     def __init__(self, code: FailureCode) -> None:
-        """See the class."""
         super().__init__(code)
         self.code: FailureCode = code
 
@@ -60,7 +59,6 @@ class ClientTls:
     """
 
     def __init__(self, configuration: ListenerConfiguration) -> None:
-        """See the class."""
         self.mode = configuration.mode
         self.ignore_expiry = configuration.ignore_expiry
         self._context = _context(configuration)
@@ -79,7 +77,6 @@ class ClientStream:
     """A client's connection without TLS."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """See the class."""
         self.reader = reader
         self.writer = writer
 
@@ -137,7 +134,6 @@ class TlsStream(ClientStream):
     """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: ClientTls) -> None:
-        """See the class."""
         super().__init__(reader, writer)
         self._rules = rules
         self._tls = rules.connection()

@@ -49,7 +49,6 @@ class Listener:
         connection_log: Callable[[str], None],
         access_log: Callable[[str], None],
     ) -> None:
-        """See the class."""
         self._rules = _Rules(configuration)
         self._connection_log = connection_log
         self._access_log = access_log

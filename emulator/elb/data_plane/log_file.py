@@ -17,7 +17,6 @@ class LogFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """See the class."""
         self._path = path
         self._lock = threading.Lock()
 

@@ -52,7 +52,6 @@ class ClientFailed(Exception):
     """
 
     def __init__(self, status: int) -> None:
-        """See the class."""
         super().__init__(status)
         self.status = status
 
@@ -91,7 +90,6 @@ class ClientConnection:
     def __init__(
         self, stream: ClientStream, facts: Facts, targets: Targets, log: Callable[[str], None]
     ) -> None:
-        """See the class."""
         self._stream = stream
         self._facts = facts
         self._targets = targets

@@ -63,7 +63,6 @@ class Targets:
     """A target group at work. All of it runs in one event loop."""
 
     def __init__(self) -> None:
-        """See the class."""
         self._group = TargetGroup()
         self._members: list[Member] = []
         self._checks: dict[Member, asyncio.Task[None]] = {}
