@@ -1,14 +1,13 @@
-"""From who may connect from where to the lines of pg_hba.conf."""
+"""Who may connect from where, as rules of pg_hba.conf."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from postgres.declaration import Declaration
 from postgres.hba import AuthenticationMethod, ConnectionType, Rule, literal_name
 from postgres.identifiers import database_name_problems, role_name_problems
 from postgres.networks import network_problems, parse_network
-from postgres.roles import Declaration
 
 SUPERUSER = "postgres"
 MACHINE_MAP = "machine"
@@ -17,22 +16,7 @@ MACHINE_MAP = "machine"
 MAINTENANCE_DATABASE = "postgres"
 
 
-@dataclass(frozen=True, kw_only=True)
-class RoleAccess:
-    """A role, the databases it may connect to, and the networks (CIDR) it may come from."""
-
-    role: str
-    databases: tuple[str, ...]
-    networks: tuple[str, ...]
-
-
-def hba_rules(
-    administrator: str,
-    accesses: Sequence[RoleAccess],
-    administrator_networks: Sequence[str] = (),
-    *,
-    databases: Iterable[str] = (),
-) -> list[Rule]:
+def hba_rules(declaration: Declaration, administrator_networks: Sequence[str] = ()) -> list[Rule]:
     """The rules of a self-managed server, in the order in which they must stand.
 
     Local peer lines for the superuser and the administrator; then the superuser and replication are
@@ -40,12 +24,12 @@ def hba_rules(
     everything else is rejected, in words that a client understands.
 
     `administrator_networks` let the administrator in by certificate as well (for
-    `databaseRoles.through: provider`), to the maintenance database, the databases of `accesses`, and
-    `databases`.
+    `databaseRoles.through: provider`), to the maintenance database and to every declared one.
 
     Raises:
         ValueError: a network is not one (see networks.network_problems).
     """
+    administrator = declaration.administrator
     rules = [
         _local(SUPERUSER, "the machine manages its own server"),
         _local(administrator, "and runs the declared roles and grants as the administrator"),
@@ -53,14 +37,10 @@ def hba_rules(
         _reject(ConnectionType.HOST, "replication", "all", "no remote replication"),
     ]
     if administrator_networks:
-        reachable = {
-            MAINTENANCE_DATABASE,
-            *databases,
-            *(name for access in accesses for name in access.databases),
-        }
-        rules += _certificate(administrator, sorted(reachable), administrator_networks)
-    for access in sorted(accesses, key=lambda access: access.role):
-        rules += _certificate(access.role, access.databases, access.networks)
+        databases = [MAINTENANCE_DATABASE, *(database.name for database in declaration.databases)]
+        rules += _certificate(administrator, databases, administrator_networks)
+    for role in sorted(declaration.roles, key=lambda role: role.name):
+        rules += _certificate(role.name, role.databases, role.networks)
     rules += [
         _reject(ConnectionType.HOSTGSSENC, "all", "all", "nobody with GSS encryption"),
         _reject(ConnectionType.HOSTNOSSL, "all", "all", "nobody without TLS"),
@@ -69,58 +49,35 @@ def hba_rules(
     return rules
 
 
-def connection_plan_problems(
-    declaration: Declaration, accesses: Sequence[RoleAccess], administrator_networks: Sequence[str] = ()
-) -> list[str]:
-    """What does not fit together between who may connect and what is declared; empty when all does.
+def access_problems(declaration: Declaration, administrator_networks: Sequence[str] = ()) -> list[str]:
+    """Why the declared roles could not be let in; empty when they can.
 
-    Checked: names and networks by themselves, each role once, each role and database declared, each
-    role granted CONNECT where it is let in, and each declared role let in from somewhere.
+    Checked: names and networks by themselves, each role once, and for each role declared databases to
+    connect to and networks to come from. `declaration_problems` checks everything else.
     """
-    declared = {role.name: role for role in declaration.roles}
-    databases = {database.name for database in declaration.databases}
+    databases = [database.name for database in declaration.databases]
+    names = [role.name for role in declaration.roles]
     problems = [problem for network in administrator_networks for problem in network_problems(network)]
-    problems += [
-        problem for database in declaration.databases for problem in database_name_problems(database.name)
-    ]
+    problems += [problem for name in databases for problem in database_name_problems(name)]
     problems += role_name_problems(declaration.administrator)
-    names = [access.role for access in accesses]
     problems += [
-        f"role {name!r} is let in twice; merge the two"
-        for name in sorted(set(names))
-        if names.count(name) > 1
+        f"role {name!r} is given twice; merge the two" for name in sorted(set(names)) if names.count(name) > 1
     ]
-    for access in accesses:
-        problems += role_name_problems(access.role)
-        if access.role == declaration.administrator:
-            problems.append(f"role {access.role!r} is the administrator; choose another name")
-        elif access.role not in declared:
-            problems.append(f"role {access.role!r} is let in but not declared; declare it or drop it")
-        if not access.networks:
-            problems.append(
-                f"role {access.role!r} has no networks to come from; give at least one in CIDR form"
-            )
-        if not access.databases:
-            problems.append(f"role {access.role!r} has no databases; give at least one")
-        problems += [
-            f"role {access.role!r}: {problem}"
-            for network in access.networks
-            for problem in network_problems(network)
+    for role in declaration.roles:
+        found = role_name_problems(role.name)
+        if role.name == declaration.administrator:
+            found.append("is the administrator; choose another name")
+        if not role.networks:
+            found.append("has no networks to come from; give at least one in CIDR form")
+        if not role.databases:
+            found.append("has no databases; give at least one")
+        found += [problem for network in role.networks for problem in network_problems(network)]
+        found += [
+            f"may connect to database {name!r}, which is not declared"
+            for name in role.databases
+            if name not in databases
         ]
-        connectable = declared[access.role].databases if access.role in declared else access.databases
-        for database in access.databases:
-            if database not in databases:
-                problems.append(
-                    f"role {access.role!r} is let into database {database!r}, which is not declared"
-                )
-            elif database not in connectable:
-                problems.append(
-                    f"role {access.role!r} is let into database {database!r} but not granted CONNECT there"
-                )
-    problems += [
-        f"role {name!r} is declared but has no networks to come from"
-        for name in sorted(set(declared) - set(names))
-    ]
+        problems += [f"role {role.name!r}: {problem}" for problem in found]
     return problems
 
 

@@ -67,12 +67,21 @@ class Grant:
 
 @dataclass(frozen=True, kw_only=True)
 class Role:
-    """A role that logs in, without a password. `connection_limit` is a number of sessions, -1 for none."""
+    """A role that logs in, without a password.
+
+    Attributes:
+        name: Name of the role.
+        connection_limit: Number of sessions, -1 for no limit.
+        databases: Databases it may connect to.
+        grants: What it may do in them.
+        networks: Networks (CIDR) it may come from, on a server of our own.
+    """
 
     name: str
     connection_limit: int
     databases: tuple[str, ...]
     grants: tuple[Grant, ...] = ()
+    networks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,13 +101,18 @@ class Declaration:
     roles: tuple[Role, ...] = field(default=())
 
     def to_json(self) -> str:
-        """The document roles.json: compact, camelCase, sorted, so that equal declarations are equal bytes."""
+        """The document roles.json: compact, camelCase, sorted, so that equal declarations are equal bytes.
+
+        It says what shall be in the catalogues. Networks are not: pg_hba.conf holds them, and nothing else.
+        """
         document = {"schemaVersion": SCHEMA_VERSION, **asdict(self)}
+        for role in document["roles"]:
+            del role["networks"]
         return json.dumps(_camel(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> Declaration:
-        """The declaration that `to_json` wrote.
+        """The declaration that `to_json` wrote, without networks.
 
         Raises:
             DeclarationError: no JSON, another schema version, or missing, unknown or mistyped keys.

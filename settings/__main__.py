@@ -1,4 +1,4 @@
-"""`python -m configuration` writes the generated documents; `--check` only says which are out of date."""
+"""`python -m settings` writes the generated documents; `--check` only says which are out of date."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
         if current == text:
             continue
         if "--check" in arguments:
-            print(f"{name} is out of date; run: python -m configuration")
+            print(f"{name} is out of date; run: python -m settings")
             status = 1
         else:
             path.write_text(text, encoding="utf-8")

@@ -1,10 +1,13 @@
-"""What is allowed in DNS names that end up in a private zone and in a certificate."""
+"""DNS names that end up in a hosted zone and in a certificate."""
 
 from __future__ import annotations
 
 import re
+from typing import Annotated
 
-MAXIMUM_NAME_LENGTH = 64
+from settings.section import Checked
+
+MAX_COMMON_NAME = 64
 """Characters of a certificate's common name (ub-common-name, RFC 5280, appendix A.1)."""
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
@@ -16,13 +19,13 @@ def zone_problems(zone: str) -> list[str]:
         return ["is empty; give a DNS name such as db.internal"]
     if zone.endswith("."):
         return ["ends with a dot; write it without"]
-    found = relative_name_problems(zone)
+    found = _relative_name_problems(zone)
     if not found and zone.rpartition(".")[2].isdigit():
         return ["ends with a number, as an address does; give a DNS name"]
     return found
 
 
-def relative_name_problems(name: str) -> list[str]:
+def _relative_name_problems(name: str) -> list[str]:
     """What is wrong with a name below a zone; `""` stands for the zone itself."""
     return [problem for label in name.split(".") for problem in _label_problems(label)] if name else []
 
@@ -37,3 +40,7 @@ def _label_problems(label: str) -> list[str]:
     if len(label) > 63:
         return [f"has a label of {len(label)} characters; DNS ends labels at 63"]
     return [f"has {label!r} between its dots; use lower-case letters, digits, and hyphens inside"]
+
+
+DnsZone = Annotated[str, Checked(zone_problems, "a DNS name such as db.internal")]
+RelativeDnsName = Annotated[str, Checked(_relative_name_problems, "a DNS name, or empty for the zone itself")]

@@ -1,51 +1,164 @@
-"""The section `rds` of a stack file: RDS for PostgreSQL."""
+"""The section `rds`: RDS for PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from postgres import declaration
-from settings.section import Section
-from settings.server_databases import AllowedClients, Database, Grant, declared
-from settings.values import (
-    BackupWindow,
-    BundlePath,
-    DatabaseName,
-    DbInstanceClass,
+from postgres import declaration, rds_parameters
+from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
+from settings.certificates import BundlePath, Certificates, no_administrator_problems
+from settings.databases import (
+    Database,
     DeclaredDatabaseName,
+    DeclaredRole,
     DeclaredRoleName,
-    IamRoleName,
-    KmsKeyArn,
-    LogRetentionDays,
-    MaintenanceWindow,
-    MonitoringInterval,
-    PrincipalArn,
     RoleName,
-    ServicePrincipal,
+    administrator_problems,
+    declared,
+    role_problems,
+)
+from settings.network import (
+    AllowedClients,
+    Network,
+    missing_network_problems,
+    unreachable_server_problems,
+)
+from settings.problems import Path, Problem, may_be_secret
+from settings.section import (
+    Checked,
+    Section,
     SettingText,
-    TopicArn,
-    Truth,
-    Whole,
+    StrictBool,
+    StrictInt,
+    integer_from_text,
     unique,
 )
 
 MASTER = "pgpl_master"
 """The master user of every instance: nobody logs in as it but the roles function, once."""
 
+_RDS: Path = ("rds",)
+_INSTANCE_CLASS = re.compile(
+    r"db\.(?P<series>[a-z]+)(?P<generation>\d+)(?P<attributes>[a-z]*)"
+    r"\.(?P<size>micro|small|medium|large|\d*xlarge)(\.tpc\d\.mem\dx)?"
+)
+_TOO_SMALL = ("micro",)
+_DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
+_TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]"
+_BACKUP = re.compile(rf"{_TIME}-{_TIME}")
+_MAINTENANCE = re.compile(rf"(?:{'|'.join(_DAYS)}):{_TIME}-(?:{'|'.join(_DAYS)}):{_TIME}")
+_DAY = 24 * 60
+_WEEK = 7 * _DAY
+_SHORTEST_WINDOW = 30
+_IAM_ROLE = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+_SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
+_BASELINE_ENDS_GIB = 400
+
+
+def _instance_class_problems(instance_class: str) -> list[str]:
+    """What is wrong with the class of an instance; whether a region has it, only AWS knows."""
+    found = _INSTANCE_CLASS.fullmatch(instance_class)
+    if found is None:
+        return ["is not an RDS instance class such as db.m7g.large or db.t4g.small"]
+    if found["size"] in _TOO_SMALL:
+        return ["has 1 GiB of memory, and IAM authentication alone takes up to 1000 MiB; choose db.t4g.small"]
+    return []
+
+
+def _backup_window_problems(window: str) -> list[str]:
+    """What is wrong with a daily window such as 02:00-03:00."""
+    if not _BACKUP.fullmatch(window):
+        return ["is not of the form hh:mm-hh:mm in UTC, such as 02:00-03:00"]
+    return _too_short(_length(*_minutes_of_day(window), _DAY))
+
+
+def _maintenance_window_problems(window: str) -> list[str]:
+    """What is wrong with a weekly window such as sun:03:30-sun:04:30."""
+    if not _MAINTENANCE.fullmatch(window):
+        return ["is not of the form ddd:hh:mm-ddd:hh:mm in UTC, such as sun:03:30-sun:04:30"]
+    length = _length(*_minutes_of_week(window), _WEEK)
+    if length > _DAY:
+        return ["is longer than a day; RDS takes up to 24 hours"]
+    return _too_short(length)
+
+
+def windows_overlap(backup: str, maintenance: str) -> bool:
+    """Whether a daily and a weekly window, both well formed, share a minute."""
+    first, last = _minutes_of_week(maintenance)
+    maintenance_minutes = {minute % _WEEK for minute in range(first, first + _length(first, last, _WEEK))}
+    start, end = _minutes_of_day(backup)
+    length = _length(start, end, _DAY)
+    return any(
+        (day * _DAY + start + minute) % _WEEK in maintenance_minutes
+        for day in range(7)
+        for minute in range(length)
+    )
+
+
+def _minutes_of_day(window: str) -> tuple[int, int]:
+    start, end = ((int(text[:2]) * 60 + int(text[3:])) for text in window.split("-"))
+    return start, end
+
+
+def _minutes_of_week(window: str) -> tuple[int, int]:
+    start, end = (
+        _DAYS.index(text[:3]) * _DAY + int(text[4:6]) * 60 + int(text[7:]) for text in window.split("-")
+    )
+    return start, end
+
+
+def _length(start: int, end: int, cycle: int) -> int:
+    return (end - start) % cycle
+
+
+def _too_short(length: int) -> list[str]:
+    return [] if length >= _SHORTEST_WINDOW else [f"is {length} minutes long; RDS takes 30 or more"]
+
+
+def _iam_role_name_problems(name: str) -> list[str]:
+    """What is wrong with the name of an IAM role of this account."""
+    if name.startswith("arn:"):
+        return ["is an ARN; give the name alone, since a policy is attached in this account only"]
+    return [] if _IAM_ROLE.fullmatch(name) else ["is not the name of an IAM role"]
+
+
+def _service_principal_problems(service: str) -> list[str]:
+    """What is wrong with the name of a service that may assume a role."""
+    if not _SERVICE.fullmatch(service) or any("" in pair for pair in pairwise(service.split("."))):
+        return ["is not the name of an AWS service such as ecs-tasks.amazonaws.com"]
+    return []
+
+
+DbInstanceClass = Annotated[
+    str,
+    Checked(_instance_class_problems, "an RDS instance class of 2 GiB or more such as db.m7g.large"),
+]
+BackupWindow = Annotated[str, Checked(_backup_window_problems, "hh:mm-hh:mm, 30 minutes or more")]
+MaintenanceWindow = Annotated[
+    str, Checked(_maintenance_window_problems, "ddd:hh:mm-ddd:hh:mm, 30 minutes or more")
+]
+IamRoleName = Annotated[str, Checked(_iam_role_name_problems, "the name of an IAM role of this account")]
+ServicePrincipal = Annotated[
+    str, Checked(_service_principal_problems, "a service such as ecs-tasks.amazonaws.com")
+]
+MonitoringInterval = Annotated[Literal[1, 5, 10, 15, 30, 60], integer_from_text]
+
 
 class RdsStorage(Section):
     """The encrypted gp3 storage of the instance."""
 
-    size_gib: Whole = Field(default=100, ge=20, le=65536, alias="sizeGiB")
+    size_gib: StrictInt = Field(default=100, ge=20, le=65536, alias="sizeGiB")
     """Size in GiB; it can grow, never shrink."""
-    maximum_size_gib: Whole | None = Field(default=None, ge=22, le=65536, alias="maximumSizeGiB")
+    maximum_size_gib: StrictInt | None = Field(default=None, ge=22, le=65536, alias="maximumSizeGiB")
     """Size up to which RDS lets it grow by itself, at least a tenth above `sizeGiB`; absent: not at all."""
-    iops: Whole | None = Field(default=None, ge=12000, le=64000)
+    iops: StrictInt | None = Field(default=None, ge=12000, le=64000)
     """Operations per second, from 400 GiB on; absent: RDS's baseline for the size."""
-    throughput_mibps: Whole | None = Field(default=None, ge=500, le=4000, alias="throughputMiBps")
+    throughput_mibps: StrictInt | None = Field(default=None, ge=500, le=4000, alias="throughputMiBps")
     """Throughput in MiB/s, from 400 GiB on; absent: RDS's baseline for the size."""
     kms_key_arn: KmsKeyArn | None = None
     """Key that encrypts storage, backups and the master's secret; absent: a key made by this stack."""
@@ -54,11 +167,11 @@ class RdsStorage(Section):
 class RdsBackup(Section):
     """Automated backups."""
 
-    retention_days: Whole = Field(default=14, ge=1, le=35)
+    retention_days: StrictInt = Field(default=14, ge=1, le=35)
     """How long they are kept, which is also how far point-in-time recovery reaches back."""
     window: BackupWindow = "02:00-03:00"
     """When they are made each day, in UTC, at least half an hour."""
-    final_snapshot: Truth = True
+    final_snapshot: StrictBool = True
     """Take a snapshot when the instance is deleted."""
 
 
@@ -80,33 +193,27 @@ class NewIamRole(Section):
     """IAM roles and users that may assume it."""
 
 
-class RdsRole(Section):
+class RdsRole(DeclaredRole):
     """A role that logs in with an IAM token; the map's key is its name."""
 
-    database: DatabaseName = Field(examples=["app"])
-    """The database it may connect to, one of `databases`."""
-    connection_limit: Whole = Field(default=20, ge=1, le=10000)
-    """Most connections at the same time."""
     iam_roles: Annotated[tuple[IamRoleName, ...], unique] = ()
     """Names of IAM roles of this account that may log in as it, and get a policy for exactly that."""
     new_iam_role: NewIamRole | None = None
     """An IAM role to make that may log in as it."""
-    grants: tuple[Grant, ...] = ()
-    """What it may do in its database."""
 
 
 class Rds(Section):
     """RDS for PostgreSQL, with one IAM identity per role."""
 
-    major: Whole = Field(default=17, ge=15, le=18)
+    major: StrictInt = Field(default=17, ge=15, le=18)
     """Major release of PostgreSQL; RDS chooses and upgrades the minor one."""
     instance_class: DbInstanceClass = "db.m7g.large"
     """Instance class; IAM authentication needs 2 GiB of memory."""
-    multi_az: Truth = True
+    multi_az: StrictBool = True
     """A standby in another zone, to which RDS fails over."""
     storage: RdsStorage = RdsStorage()
     """Storage of the databases."""
-    port: Whole = Field(default=5432, ge=1150, le=65535)
+    port: StrictInt = Field(default=5432, ge=1150, le=65535)
     """TCP port."""
     minimum_protocol: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.3"
     """Lowest TLS version the server accepts."""
@@ -128,9 +235,9 @@ class Rds(Section):
     """Automated backups."""
     maintenance_window: MaintenanceWindow = "sun:03:30-sun:04:30"
     """When RDS may do maintenance each week, in UTC, at least half an hour, not during backups."""
-    apply_immediately: Truth = False
+    apply_immediately: StrictBool = False
     """Change class, storage and the like at once instead of in the maintenance window."""
-    deletion_protection: Truth = True
+    deletion_protection: StrictBool = True
     """Refuse to delete the instance, also by `pulumi destroy`; its KMS key then outlives the stack."""
     monitoring_interval_seconds: MonitoringInterval = 60
     """How often enhanced monitoring measures the operating system, in seconds."""
@@ -141,5 +248,124 @@ class Rds(Section):
 
     @property
     def declaration(self) -> declaration.Declaration:
-        """Databases, roles and grants as `postgres/` means them."""
+        """Administrator, databases, roles and grants."""
         return declared(self.database_roles.administrator, self.databases, self.roles)
+
+
+def rds_problems(
+    server: Rds, network: Network | None, certificates: Certificates, *, has_gateway: bool
+) -> Iterator[Problem]:
+    """Cross-field validation of a valid section `rds`; a gateway is a client that needs no other."""
+    yield from missing_network_problems(_RDS, network)
+    yield from _subnet_problems(network)
+    yield from no_administrator_problems(
+        _RDS, certificates, "nobody could write what the roles function runs"
+    )
+    yield from _instance_problems(server)
+    yield from _administrator_problems(server)
+    if not has_gateway:
+        yield from unreachable_server_problems(_RDS, server.allowed_clients, server.roles)
+    yield from _extension_problems(server)
+    for name, value in server.parameters.items():
+        path = (*_RDS, "parameters", name)
+        for problem in rds_parameters.extra_parameter_problems(server.major, name, value):
+            text = (
+                "is not to be set here (value not shown); remove it"
+                if may_be_secret(path, value)
+                else problem
+            )
+            yield Problem(path, text, reads=(path, (*_RDS, "major")))
+    for name, role in server.roles.items():
+        yield from _role_problems(server, name, role)
+
+
+def _subnet_problems(network: Network | None) -> Iterator[Problem]:
+    if network and network.existing and len(network.existing.private_subnet_ids) == 1:
+        path = ("network", "existing", "privateSubnetIds")
+        yield Problem(
+            path,
+            "has one subnet, and RDS wants subnets in two zones, standby or not; add another",
+            reads=(path, _RDS),
+        )
+
+
+def _instance_problems(server: Rds) -> Iterator[Problem]:
+    storage = server.storage
+    for key, value, message in _storage_problems(
+        storage.size_gib, storage.maximum_size_gib, storage.iops, storage.throughput_mibps
+    ):
+        yield Problem((*_RDS, "storage", key), message, value, ((*_RDS, "storage"),))
+    if windows_overlap(server.backup.window, server.maintenance_window):
+        path = (*_RDS, "maintenanceWindow")
+        yield Problem(
+            path,
+            f"overlaps the backup window {server.backup.window}, which RDS refuses; move one",
+            server.maintenance_window,
+            (path, (*_RDS, "backup")),
+        )
+    if server.deletion_protection and not server.backup.final_snapshot:
+        path = (*_RDS, "backup", "finalSnapshot")
+        yield Problem(
+            path,
+            "is false beside deletionProtection: true; who lifts the one would lose all data: keep one",
+            reads=(path, (*_RDS, "deletionProtection")),
+        )
+
+
+def _administrator_problems(server: Rds) -> Iterator[Problem]:
+    administrator = server.database_roles.administrator
+    if administrator == MASTER:
+        yield Problem(
+            (*_RDS, "databaseRoles", "administrator"),
+            "is the master user, whom an IAM login would lock out of its password; rename it",
+            administrator,
+        )
+    yield from administrator_problems(_RDS, administrator, server.roles)
+
+
+def _extension_problems(server: Rds) -> Iterator[Problem]:
+    for name, database in server.databases.items():
+        for index, extension in enumerate(database.extensions):
+            if extension not in declaration.TRUSTED_EXTENSIONS:
+                path = (*_RDS, "databases", name, "extensions", index)
+                yield Problem(
+                    path,
+                    "needs a superuser, which the administrator is not on RDS; remove it, create it once as "
+                    "the master user",
+                    extension,
+                )
+
+
+def _role_problems(server: Rds, name: str, role: RdsRole) -> Iterator[Problem]:
+    path = (*_RDS, "roles", name)
+    if name == MASTER:
+        yield Problem(path, "is the master user, who never logs in by IAM; choose another name")
+    yield from role_problems(_RDS, name, role, server.databases, server.major)
+    new = role.new_iam_role
+    if new is not None and not (new.trusted_services or new.trusted_principals):
+        yield Problem(
+            (*path, "newIamRole"), "trusts nobody; name trustedServices or trustedPrincipals, or leave it out"
+        )
+
+
+def _storage_problems(
+    size_gib: int, maximum_gib: int | None, iops: int | None, throughput_mibps: int | None
+) -> list[tuple[str, int, str]]:
+    """Key, value and problem where the numbers of a gp3 storage do not fit each other (RDS user guide)."""
+    found = []
+    if maximum_gib is not None and maximum_gib * 10 < size_gib * 11:
+        lowest = -(-size_gib * 11 // 10)
+        found.append(
+            ("maximumSizeGiB", maximum_gib, f"is too little; give {lowest} or more, or leave it out")
+        )
+    for key, value in (("iops", iops), ("throughputMiBps", throughput_mibps)):
+        if value is not None and size_gib < _BASELINE_ENDS_GIB:
+            text = f"cannot be chosen below {_BASELINE_ENDS_GIB} GiB; leave it out, or raise sizeGiB"
+            found.append((key, value, text))
+    if iops is not None and throughput_mibps is not None and throughput_mibps * 4 > iops:
+        text = f"is too much for {iops} iops; allowed: 500 to {iops // 4} (a quarter of iops)"
+        found.append(("throughputMiBps", throughput_mibps, text))
+    if size_gib >= _BASELINE_ENDS_GIB and (iops is None) != (throughput_mibps is None):
+        key, value = ("iops", iops) if iops is not None else ("throughputMiBps", throughput_mibps)
+        found.append((key, value or 0, "needs its twin: give both iops and throughputMiBps, or neither"))
+    return found

@@ -1,4 +1,4 @@
-"""The two documents generated from the models: the JSON schema for editors, the reference for people."""
+"""The documents generated from the models: the reference for people, and the JSON schema for editors."""
 
 from __future__ import annotations
 
@@ -10,67 +10,21 @@ from typing import Any
 
 from postgres import rds_parameters
 from postgres.setting_catalogue import CATALOGUE
-from settings import Settings
-from settings.problems import PROJECT, Path, allowed_values, place_in
+from settings.problems import PROJECT, Path
+from settings.schema import GENERATED, allowed_values, place_in, stack_schema
+from settings.stack import Settings
 
 REPOSITORY = FilePath(__file__).resolve().parent.parent
 SCHEMA_FILE = REPOSITORY / "docs" / "stack.schema.json"
 REFERENCE_FILE = REPOSITORY / "docs" / "configuration.md"
 
-_GENERATED = "Generated from settings.py by `python -m configuration`; change it there."
-# Defaults that are derived from other keys; JSON schema has no word for that.
+# Defaults that are derived from other keys, which JSON schema cannot express.
 _DERIVED = {"minorFloor": "the oldest that is safe for `major`", "architecture": "that of `instanceType`"}
 
 
 def documents() -> dict[FilePath, str]:
     """The text that each generated document must have."""
-    return {SCHEMA_FILE: stack_schema(), REFERENCE_FILE: reference()}
-
-
-def stack_schema() -> str:
-    """JSON schema (2020-12) of a stack file."""
-    settings = Settings.model_json_schema()
-    definitions = {name: _for_editors(part) for name, part in settings["$defs"].items()}
-    sections = {f"{PROJECT}:{name}": _for_editors(part) for name, part in settings["properties"].items()}
-    schema = {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"Stack file of {PROJECT}",
-        "$comment": _GENERATED,
-        "type": "object",
-        "properties": {
-            "config": {
-                "type": "object",
-                "properties": {"aws:region": {"type": "string", "description": "AWS region."}, **sections},
-                "patternProperties": {f"^(?!{PROJECT}:)[^:]+:.+$": True},
-                "additionalProperties": False,
-            },
-            "secretsprovider": {"type": "string"},
-            "encryptionsalt": {"type": "string"},
-            "encryptedkey": {"type": "string"},
-            "environment": True,
-        },
-        "additionalProperties": False,
-        "$defs": definitions,
-    }
-    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-
-
-def _for_editors(part: Any) -> Any:
-    """A part of pydantic's schema with what is allowed in words where an editor shows it."""
-    if isinstance(part, list):
-        return [_for_editors(each) for each in part]
-    if not isinstance(part, Mapping):
-        return part
-    kept = {
-        key: _for_editors(value)
-        for key, value in part.items()
-        if not (key == "title" and isinstance(value, str))
-    }
-    if allowed := kept.pop("x-allowed", None):
-        kept["description"] = (
-            f"{kept['description']} Allowed: {allowed}." if "description" in kept else allowed
-        )
-    return kept
+    return {SCHEMA_FILE: stack_schema(Settings.model_json_schema()), REFERENCE_FILE: reference()}
 
 
 def reference() -> str:
@@ -79,7 +33,7 @@ def reference() -> str:
     lines = [
         "# Configuration of a stack",
         "",
-        _GENERATED,
+        GENERATED,
         "",
         "All keys of `stacks/Pulumi.<stack>.yaml`. A key without a value counts as absent. Every error of a",
         "file is reported at once, before anything is deployed.",
@@ -156,8 +110,8 @@ def _type(schema: Mapping[str, Any], place: Mapping[str, Any]) -> str:
             if values
             else "mapping"
         )
-    return {"string": "text", "integer": "whole number", "boolean": "boolean"}.get(
-        place.get("type", ""), "text"
+    return {"string": "string", "integer": "whole number", "boolean": "boolean"}.get(
+        place.get("type", ""), "string"
     )
 
 

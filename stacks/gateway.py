@@ -13,7 +13,7 @@ from components.gateway.dependencies import DEBIAN_13, DependenciesError, this_p
 from components.pki import certificates
 from components.rds import instance as rds
 from components.self_managed import machine
-from settings.aws import architecture_of
+from settings.machine import architecture_of
 from stacks.stack import Stack
 
 NAME = "gateway"
@@ -125,7 +125,7 @@ def _authority(
     return own.trust, own.resources.authority.issuer
 
 
-def _external(authority: settings.GatewayClientAuthority) -> client_authority.ClientTrust:
+def _external(authority: settings.ClientAuthority) -> client_authority.ClientTrust:
     assert authority.bundle is not None  # noqa: S101 - settings.load refuses an external one without
     return client_authority.ClientTrust(
         bundle_pem=_pem("clientAuthority.bundle", authority.bundle),

@@ -9,7 +9,6 @@ import settings
 from components import database_roles
 from components.self_managed import machine, node_artifact
 from components.self_managed import server as self_managed
-from components.self_managed.server_files import Login
 from stacks.stack import Stack
 
 NAME = "self-managed"
@@ -43,10 +42,7 @@ def deploy(stack: Stack, server: settings.SelfManaged) -> self_managed.SelfManag
             allowed_security_groups=server.allowed_clients.security_groups,
             declaration=server.declaration,
             executor=server.database_roles.through,
-            logins={
-                name: Login(networks=role.networks, secret_readers=role.secret_readers)
-                for name, role in server.roles.items()
-            },
+            secret_readers={name: role.secret_readers for name, role in server.roles.items()},
             administrator_networks=server.database_roles.administrator_networks,
             server_settings=server.server_settings,
             restart=server.restart,

@@ -22,7 +22,7 @@ from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_artifact import NodeArtifact
 from components.self_managed.node_report import NodeReport, NodeReportArgs
 from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
-from components.self_managed.server_files import Login, server_files
+from components.self_managed.server_files import server_files
 from node.desired_state import RestartPolicy
 from pgpasswordless.connections import Protocol
 from postgres.access import MAINTENANCE_DATABASE
@@ -61,7 +61,7 @@ class SelfManagedPostgresArgs:
         allowed_security_groups: Security groups that reach the port.
         declaration: Administrator, databases, roles and grants.
         executor: Who brings databases and roles about: the node, or pulumi-postgresql.
-        logins: Networks and secret readers of each role in the declaration.
+        secret_readers: ARNs of the roles and users that may read the identity secret of each role.
         administrator_networks: Networks from which pulumi-postgresql comes.
         server_settings: Further settings of postgresql.conf.
         restart: What happens when a setting needs a restart.
@@ -70,7 +70,7 @@ class SelfManagedPostgresArgs:
         tags: Tags of every child.
 
     Raises:
-        ValueError: Roles and logins do not match, the host is not in the zone, or the authorities are
+        ValueError: The host is not in the zone, or the authorities are
             not for their purpose.
     """
 
@@ -96,7 +96,7 @@ class SelfManagedPostgresArgs:
     allowed_security_groups: Sequence[str] = ()
     declaration: Declaration
     executor: Executor = "node"
-    logins: Mapping[str, Login]
+    secret_readers: Mapping[str, Sequence[str]] = field(default_factory=dict)
     administrator_networks: Sequence[str] = ()
     server_settings: Mapping[str, str] = field(default_factory=dict)
     restart: RestartPolicy = "pending"
@@ -106,11 +106,6 @@ class SelfManagedPostgresArgs:
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        declared = {role.name for role in self.declaration.roles}
-        if declared != set(self.logins):
-            raise ValueError(
-                f"logins: for {sorted(self.logins)}; must be for exactly the roles {sorted(declared)}"
-            )
         if self.host != self.zone and not self.host.endswith(f".{self.zone}"):
             raise ValueError(
                 f"host: {self.host!r}; must be {self.zone!r} or a name that ends in '.{self.zone}'"
@@ -317,7 +312,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                     purpose="client",
                     common_name=role.name,
                     description=f"Certificate and key of role {role.name} on {name} in stack {args.stack}",
-                    readers=args.logins[role.name].secret_readers,
+                    readers=args.secret_readers.get(role.name, ()),
                     administrators=args.administrators,
                     tags=args.tags,
                 ),
@@ -349,7 +344,6 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             extra_settings=args.server_settings,
             declaration=args.declaration,
             node_declares=args.executor == "node",
-            logins=args.logins,
             administrator_networks=args.administrator_networks,
         )
         return DesiredState(

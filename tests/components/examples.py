@@ -48,7 +48,6 @@ from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_artifact import NodeArtifact
 from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
-from components.self_managed.server_files import Login
 from postgres.declaration import Database, Declaration, Grant, Role
 
 OPERATOR = "arn:aws:iam::123456789012:user/operator"
@@ -81,14 +80,16 @@ DECLARATION = Declaration(
                 Grant(database="app", schema="public", on="tables", privileges=("insert", "select")),
                 Grant(database="app", schema="jobs", on="sequences", privileges=("usage",)),
             ),
+            networks=("10.30.0.0/24",),
         ),
-        Role(name="reporting", connection_limit=-1, databases=("app",)),
+        Role(
+            name="reporting",
+            connection_limit=-1,
+            databases=("app",),
+            networks=("10.30.1.0/24", "fd00::/64"),
+        ),
     ),
 )
-LOGINS = {
-    "app_user": Login(networks=("10.30.0.0/24",), secret_readers=(APPLICATION,)),
-    "reporting": Login(networks=("10.30.1.0/24", "fd00::/64")),
-}
 
 Options = pulumi.ResourceOptions | None
 
@@ -234,7 +235,7 @@ def self_managed(opts: Options = None, **changes: Any) -> SelfManagedPostgres:
         "host": "postgres.db.internal",
         "allowed_networks": ["10.30.0.0/16"],
         "declaration": DECLARATION,
-        "logins": LOGINS,
+        "secret_readers": {"app_user": (APPLICATION,)},
         "tags": TAGS,
     }
     return SelfManagedPostgres("main", SelfManagedPostgresArgs(**{**arguments, **changes}), opts)

@@ -21,7 +21,7 @@ from node import cluster, prefix, server_process
 from node.apply import apply
 from node.layout import Layout
 from node.server_user import ServerUser
-from postgres.access import RoleAccess, hba_rules
+from postgres.access import hba_rules
 from postgres.hba import render_hba
 from postgres.ident import render_ident
 from postgres.roles import Database, Declaration, Grant, Role
@@ -69,13 +69,19 @@ class Desired:
             administrator="pgpl_admin",
             databases=(Database(name="app", extensions=self.extensions),),
             roles=tuple(
-                Role(name=role, connection_limit=20, databases=("app",), grants=grants) for role in self.roles
+                Role(
+                    name=role,
+                    connection_limit=20,
+                    databases=("app",),
+                    grants=grants,
+                    networks=tuple(self.networks),
+                )
+                for role in self.roles
             ),
         )
 
     def files(self) -> dict[str, str]:
-        accesses = [RoleAccess(role=role, databases=("app",), networks=self.networks) for role in self.roles]
-        hba = render_hba(hba_rules("pgpl_admin", accesses), self.major).split("\n")
+        hba = render_hba(hba_rules(self.declaration()), self.major).split("\n")
         settings = server_settings(self.major, self.port, "TLSv1.3", {})
         settings |= self.extra_settings
         return {

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postgres.access import RoleAccess, connection_plan_problems
+from postgres.access import access_problems
 from postgres.declaration import PRIVILEGES, SUPERUSER_EXTENSIONS, TRUSTED_EXTENSIONS, DeclarationError
 from postgres.roles import Database, Declaration, Grant, Role, declaration_problems, statements
 
@@ -171,35 +171,30 @@ def test_trusted_extensions_are_those_of_the_server(cluster):
     assert not any(trusted[name] for name in SUPERUSER_EXTENSIONS & trusted.keys())
 
 
+LET_IN = replace(ROLE, networks=("10.0.0.0/8",))
+
+
 @pytest.mark.parametrize(
-    ("accesses", "networks", "says"),
+    ("roles", "networks", "says"),
     [
-        ([], (), "'app_user' is declared but has no networks"),
-        ([RoleAccess(role="app_user", databases=("app",), networks=())], (), "has no networks"),
-        ([RoleAccess(role="app_user", databases=(), networks=("10.0.0.0/8",))], (), "has no databases"),
-        (
-            [RoleAccess(role="app_user", databases=("x",), networks=("10.0.0.0/8",))],
-            (),
-            "'x', which is not decl",
-        ),
-        ([RoleAccess(role="app_user", databases=("app",), networks=("0.0.0.0/0",))], (), "whole internet"),
-        ([RoleAccess(role="someone", databases=("app",), networks=("10.0.0.0/8",))], (), "but not declared"),
-        (
-            [RoleAccess(role="pgpl_admin", databases=("app",), networks=("10.0.0.0/8",))],
-            (),
-            "is the administrator",
-        ),
-        ([RoleAccess(role="app_user", databases=("app",), networks=("10.0.0.0/8",))] * 2, (), "let in twice"),
-        ([RoleAccess(role="app_user", databases=("app",), networks=("10.0.0.0/8",))], ("x",), "network 'x'"),
+        ([ROLE], (), "'app_user': has no networks"),
+        ([replace(LET_IN, databases=())], (), "has no databases"),
+        ([replace(LET_IN, databases=("x",))], (), "'x', which is not declared"),
+        ([replace(LET_IN, databases=("app", "other"))], (), "'other', which is not declared"),
+        ([replace(LET_IN, networks=("0.0.0.0/0",))], (), "whole internet"),
+        ([replace(LET_IN, name="pgpl_admin")], (), "is the administrator"),
+        ([replace(LET_IN, name="App")], (), "upper-case"),
+        ([LET_IN, LET_IN], (), "given twice"),
+        ([LET_IN], ("x",), "network 'x'"),
     ],
 )
-def test_access_and_declaration_must_fit(accesses, networks, says):
-    assert any(says in problem for problem in connection_plan_problems(GOOD, accesses, networks))
+def test_roles_that_could_not_be_let_in(roles, networks, says):
+    assert any(says in problem for problem in access_problems(replace(GOOD, roles=tuple(roles)), networks))
 
 
-def test_access_to_a_database_without_connect():
-    declaration = replace(GOOD, databases=(*GOOD.databases, Database(name="other")))
-    access = RoleAccess(role="app_user", databases=("other",), networks=("10.0.0.0/8",))
-    assert "not granted CONNECT" in connection_plan_problems(declaration, [access])[0]
-    good = RoleAccess(role="app_user", databases=("app",), networks=("10.0.0.0/8",))
-    assert connection_plan_problems(declaration, [good]) == []
+def test_roles_with_networks_and_declared_databases_are_let_in():
+    assert access_problems(replace(GOOD, roles=(LET_IN,)), ("10.9.0.0/24",)) == []
+
+
+def test_networks_are_not_in_the_document():
+    assert replace(GOOD, roles=(LET_IN,)).to_json() == GOOD.to_json()

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from postgres.access import RoleAccess, hba_rules
+from postgres.access import hba_rules
+from postgres.declaration import Database, Declaration, Role
 from postgres.hba import (
     AuthenticationMethod,
     ConnectionType,
@@ -131,21 +132,30 @@ def test_literal_names_keep_the_name(name):
     assert (name_of_literal(entry) or entry) == name
 
 
-ACCESSES = [
-    RoleAccess(role="app_user", databases=("app",), networks=("10.30.0.0/24", "fd00:30::/64")),
-    RoleAccess(role="reporting", databases=("app", "other"), networks=("10.30.1.0/24",)),
-]
+DECLARATION = Declaration(
+    administrator="pgpl_admin",
+    databases=tuple(Database(name=name) for name in ("app", "other", "spare")),
+    roles=(
+        Role(
+            name="app_user",
+            connection_limit=20,
+            databases=("app",),
+            networks=("10.30.0.0/24", "fd00:30::/64"),
+        ),
+        Role(name="reporting", connection_limit=5, databases=("app", "other"), networks=("10.30.1.0/24",)),
+    ),
+)
 
 
 @pytest.mark.parametrize("major", SUPPORTED_MAJORS)
 @pytest.mark.parametrize("administrator_networks", [(), ("10.9.0.0/24",)])
 def test_the_design_s_rules_have_no_finding(major, administrator_networks):
-    text = render_hba(hba_rules("pgpl_admin", ACCESSES, administrator_networks), major)
+    text = render_hba(hba_rules(DECLARATION, administrator_networks), major)
     assert analyse_hba(parse_hba(text, major), major) == []
 
 
 def test_the_design_s_rules_in_order():
-    text = render_hba(hba_rules("pgpl_admin", ACCESSES, ("10.9.0.0/24",), databases=("spare",)), 17)
+    text = render_hba(hba_rules(DECLARATION, ("10.9.0.0/24",)), 17)
     assert [line for line in text.splitlines() if line and not line.startswith("#")] == [
         "local all postgres peer map=machine",
         "local all pgpl_admin peer map=machine",
@@ -161,7 +171,7 @@ def test_the_design_s_rules_in_order():
     ]
 
 
-GOOD = render_hba(hba_rules("pgpl_admin", ACCESSES), 17)
+GOOD = render_hba(hba_rules(DECLARATION), 17)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ import ipaddress
 
 import pytest
 
-from postgres.access import RoleAccess, hba_rules
+from postgres.access import hba_rules
 from postgres.authentication_file import regex_of_literal
+from postgres.declaration import Database, Declaration, Role
 from postgres.hba import (
     AuthenticationMethod,
     ConnectionType,
@@ -157,8 +158,11 @@ def test_rendered_rules_are_read_back_by_the_server_and_by_us(cluster):
 
 
 def test_the_design_s_rules_have_no_error_on_the_server(cluster):
-    accesses = [RoleAccess(role="app_user", databases=("app",), networks=("10.30.0.0/24", "::1/128"))]
-    text = render_hba(hba_rules("pgpl_admin", accesses, ["10.9.0.0/24"]), cluster.major)
+    role = Role(
+        name="app_user", connection_limit=20, databases=("app",), networks=("10.30.0.0/24", "::1/128")
+    )
+    declaration = Declaration(administrator="pgpl_admin", databases=(Database(name="app"),), roles=(role,))
+    text = render_hba(hba_rules(declaration, ["10.9.0.0/24"]), cluster.major)
     rows = [seen(row) for row in rows_of(cluster, text)]
     parsed = parse_hba(text, cluster.major)
     assert rows == [wanted(entry.line_number, entry.rule, cluster.major) for entry in parsed]

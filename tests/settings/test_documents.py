@@ -10,15 +10,15 @@ import pytest
 import yaml
 
 from settings.__main__ import main
-from settings.reference import REPOSITORY, SCHEMA_FILE, documents, reference, stack_schema
+from settings.reference import REPOSITORY, SCHEMA_FILE, documents, reference
 
 STACKS = sorted((REPOSITORY / "stacks").glob("Pulumi.*.yaml"))
-SCHEMA: dict[str, Any] = json.loads(stack_schema())
+SCHEMA: dict[str, Any] = json.loads(documents()[SCHEMA_FILE])
 
 
 @pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
 def test_documents_are_up_to_date(path):
-    assert path.read_text(encoding="utf-8") == documents()[path], "run: python -m configuration"
+    assert path.read_text(encoding="utf-8") == documents()[path], "run: python -m settings"
 
 
 def test_the_check_says_so_too(capsys):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import settings
 from gateway.machine import APPLICATION
-from settings import client_identity
+from settings import gateway as gateway_section
 from settings.gateway import BUILT_IN_APPLICATION
 
 REMOVED: Any = object()
@@ -138,7 +138,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("gateway.applicationSource", "..", "", "is not the path of a folder"),
     ("gateway.logRetentionDays", 8, "", "is not allowed"),
     ("gateway.alarmTopics", ["x"], "gateway.alarmTopics[0]", "is not of the form arn:aws:sns:"),
-    ("gateway.healthPath", "/", "", "is not a key of this place"),
+    ("gateway.healthPath", "/", "", "unknown key"),
     ("rds", REMOVED, "gateway", "has no database behind it"),
 ]  # fmt: skip
 
@@ -217,16 +217,16 @@ def test_every_serial_number_can_be_revoked_however_it_is_written(number: int, w
     if with_colons:
         text = text.zfill(len(text) + len(text) % 2)
         text = ":".join(text[start : start + 2] for start in range(0, len(text), 2)).upper()
-    assert client_identity.serial_number_problems(text) == []
+    assert gateway_section.serial_number_problems(text) == []
 
 
 @given(st.text(max_size=30))
 def test_checks_of_names_never_break_down(text: str) -> None:
     for check in (
-        client_identity.client_name_problems,
-        client_identity.uri_problems,
-        client_identity.dns_name_problems,
-        client_identity.common_name_problems,
-        client_identity.serial_number_problems,
+        gateway_section.client_name_problems,
+        gateway_section.uri_problems,
+        gateway_section.dns_name_problems,
+        gateway_section.common_name_problems,
+        gateway_section.serial_number_problems,
     ):
         assert isinstance(check(text), list)

@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 import settings
 from postgres.versions import MINIMUM_MINORS
-from settings.aws import architecture_of, gp3_problems, vpc_cidr_problems
+from settings.machine import architecture_of
+from settings.network import vpc_cidr_problems
+from settings.self_managed import gp3_problems
 
 DNS = {"privateDns": {"zone": "db.internal"}}
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import settings
 from postgres.declaration import Declaration
-from settings import aws_rds
+from settings.rds import windows_overlap
 
 ROLE = "rds.roles.app_user"
 REMOVED: Any = object()
@@ -79,8 +79,8 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("rds.roles.rds_iam", {"database": "app"}, "", "which Amazon RDS reserves"),
     ("rds.roles.App", {"database": "app"}, "", "has upper-case letters"),
     (f"{ROLE}.database", "other", "", '"other" is not one of databases; allowed: app'),
-    (f"{ROLE}.networks", ["10.30.1.0/24"], "", "is not a key of this place"),
-    (f"{ROLE}.password", "swordfish", "", "is not a key of this place"),
+    (f"{ROLE}.networks", ["10.30.1.0/24"], "", "unknown key"),
+    (f"{ROLE}.password", "swordfish", "", "unknown key"),
     (f"{ROLE}.iamRoles", ["arn:aws:iam::123456789012:role/app"], f"{ROLE}.iamRoles[0]", "is an ARN; give the name alone"),
     (f"{ROLE}.iamRoles", ["a b"], f"{ROLE}.iamRoles[0]", "is not the name of an IAM role"),
     (f"{ROLE}.newIamRole", {}, f"{ROLE}.newIamRole", "trusts nobody"),
@@ -165,7 +165,7 @@ times = st.tuples(st.integers(0, 23), st.integers(0, 59)).map(lambda each: f"{ea
 
 @given(days, times, times)
 def test_a_weekly_window_within_the_daily_one_overlaps(day: str, start: str, end: str) -> None:
-    overlaps = aws_rds.windows_overlap(f"{start}-{end}", f"{day}:{start}-{day}:{end}")
+    overlaps = windows_overlap(f"{start}-{end}", f"{day}:{start}-{day}:{end}")
     # A window that ends before it starts runs through midnight; one that ends where it starts is empty.
     assert overlaps is (start != end)
 
@@ -180,4 +180,4 @@ def test_windows_that_touch_do_not_overlap(day: str, time: str) -> None:
         later = (days_of_week.index(day) + (hour + step) // 24) % 7
         return f"{days_of_week[later]}:{text}"
 
-    assert not aws_rds.windows_overlap(f"{one}-{two}", f"{at(1, two)}-{at(2, three)}")
+    assert not windows_overlap(f"{one}-{two}", f"{at(1, two)}-{at(2, three)}")

@@ -26,7 +26,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("network.create.cidr", "10.0.0.0/15", "", "larger than AWS takes; choose a /16"),
     ("network.create.cidr", "10.20.0.1/16", "", "has host bits set"),
     ("network.create.cidr", "8.8.0.0/16", "", "outside the private ranges 10.0.0.0/8"),
-    ("network.create.cidr", "fd00::/48", "", "is no network"),
+    ("network.create.cidr", "fd00::/48", "", "is not a network"),
     ("network.create.cidr", 10, "", "10 is read by YAML as a number, not as text; write it in quotes"),
     ("network.create", [], "", "a list is not a mapping; allowed keys: cidr, zones, natGatewayPerZone"),
     ("network.existing", {"vpcId": "vpc-12", "privateSubnetIds": ["subnet-01234567"]}, "network.existing.vpcId", '"vpc-12" is not an id'),
@@ -102,7 +102,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{MACHINE}.databases.App", {}, "", "has upper-case letters"),
     (f"{MACHINE}.databases.true", {}, "", "'true' looks like a number, a boolean or nothing"),
     (f"{MACHINE}.databases.app.extensions", ["plpython3u"], f"{MACHINE}.databases.app.extensions[0]", '"plpython3u" is not on the list'),
-    (f"{MACHINE}.databases.app.owner", "me", "", "is not a key of this place; allowed: extensions"),
+    (f"{MACHINE}.databases.app.owner", "me", "", "unknown key; allowed: extensions"),
     # who makes the roles
     (f"{MACHINE}.databaseRoles.through", "function", "", '"function" is the way for RDS'),
     (f"{MACHINE}.databaseRoles.through", "provider", f"{MACHINE}.databaseRoles.administratorNetworks", "is empty, but with through: provider"),
@@ -130,7 +130,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.connectionLimit", 0, "", "allowed: a whole number from 1 to 10000"),
     (f"{ROLE}.connectionLimit", 98, "", "98 is more than the server gives to roles; allowed: 1 to 97"),
     (f"{ROLE}.secretReaders", ["*"], f"{ROLE}.secretReaders[0]", "holds a wildcard"),
-    (f"{ROLE}.password", "swordfish", "", "is not a key of this place; allowed: database, networks"),
+    (f"{ROLE}.password", "swordfish", "", "unknown key; allowed: database, connectionLimit"),
     (f"{ROLE}.grants", [{"privileges": ["select"]}], f"{ROLE}.grants[0]", "privilege 'select' on database is not one of connect, create, temporary"),
     (f"{ROLE}.grants", [{"schema": "public", "privileges": ["select"]}], f"{ROLE}.grants[0]", "privilege 'select' on schema is not one of usage, create"),
     (f"{ROLE}.grants", [{"onAll": "tables", "privileges": ["select"]}], f"{ROLE}.grants[0]", "grant on tables names no schema"),
@@ -148,7 +148,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{MACHINE}.serverSettings.fsync", False, "", "fsync"),
     (f"{MACHINE}.serverSettings.port", 5433, "", "use selfManaged.port instead"),
     (f"{MACHINE}.serverSettings.ssl_groups", "X25519", "", "ssl_groups"),
-    (f"{MACHINE}.serverSettings.shared_buffers", [1], "", "a list is not a text"),
+    (f"{MACHINE}.serverSettings.shared_buffers", [1], "", "must be a string, not a list"),
     (f"{MACHINE}.serverSettings.max_connections", "abc", "", "max_connections = 'abc'"),
     # tags
     ("tags.aws:team", "x", 'tags["aws:team"]', "begins with aws:, which AWS keeps for itself"),
@@ -163,7 +163,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("tags", {f"k{number}": "v" for number in range(50)}, "", "has 50 entries; allowed: at most 49"),
     ("tags", ["a"], "", "a list is not a mapping; write it as name: value"),
     # unknown keys
-    ("selfmanaged", {"major": 17}, "", "is not a key of this place; did you mean selfManaged? allowed: network"),
+    ("selfmanaged", {"major": 17}, "", "unknown key; did you mean selfManaged? allowed: network"),
     (f"{MACHINE}.instance_type", "m7g.large", "", "did you mean instanceType?"),
     (f"{MACHINE}.instanceTyp", None, "", "did you mean instanceType?"),
 ]  # fmt: skip

@@ -48,7 +48,7 @@ def test_everything_wrong_is_reported_together(spoilt, findings):
     )
 
 
-def test_contradictions_are_found_beside_missing_keys(spoilt, findings, good):
+def test_cross_field_problems_are_found_beside_missing_keys(spoilt, findings, good):
     del good["selfManaged"]["privateDns"]
     lines = findings(spoilt(**{"selfManaged.volume.throughputMiBps": 1000}))
     assert places(lines) == ["selfManaged.privateDns", "selfManaged.volume.throughputMiBps"]
@@ -134,6 +134,21 @@ def test_the_error_holds_the_problems_and_no_chain(good):
 )
 def test_paths_are_written_as_pulumi_takes_them(path, text):
     assert written(path) == text
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\x1b", "\x85", "\u2028", "\u2029", "\u202e"])
+def test_control_characters_are_escaped_wherever_they_stand(spoilt, findings, good, character):
+    """One problem stays one line, and no terminal obeys what somebody wrote into a stack file."""
+    name = f"a{character}b"
+    good[name] = {}
+    good["gateway"] = {
+        "domainName": "gateway.example.org",
+        "clients": {name: {"commonName": name, "role": name}, "x": {"commonName": name, "role": "x"}},
+    }
+    lines = findings(spoilt(**{"selfManaged.instanceType": name, "tags.team": name, f"tags.{name}": "x"}))
+    assert len(lines) > 5
+    assert all(line.startswith("passwordless-postgres:") and line.isprintable() for line in lines)
+    assert any('selfManaged.instanceType: "a\\' in line for line in lines)
 
 
 def test_a_problem_is_one_line_and_a_long_value_is_cut():

@@ -79,7 +79,7 @@ def test_a_good_file_loads_and_words_stay_words(tmp_path):
         ("app_user:", "on:", "11: passwordless-postgres:selfManaged.roles.on: 'on' looks like a number, a boolean or nothing"),
         ("database: app", "database: 010", "12: passwordless-postgres:selfManaged.roles.app_user.database: 8 is read by YAML as a number"),
         ("database: app", "database: {secure: v1:aaaa:bbbb}", "12: passwordless-postgres:selfManaged.roles.app_user.database: is encrypted"),
-        ("selfManaged:", "selfmanaged:", "5: passwordless-postgres:selfmanaged: is not a key of this place; did you mean selfManaged?"),
+        ("selfManaged:", "selfmanaged:", "5: passwordless-postgres:selfmanaged: unknown key; did you mean selfManaged?"),
         ("config:", "configuration:", " the key configuration on line 1 means nothing to Pulumi; allowed: config"),
         ("create: {zones: 2}", "create: {zones: 2", " is not YAML: "),
         (GOOD, "- config", " is not a mapping; a stack file begins with config:"),

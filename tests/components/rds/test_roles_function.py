@@ -114,7 +114,8 @@ def test_it_is_asked_what_it_understands() -> None:
         resourceId="db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     )
     event = Event.from_json(json.loads(plain(run.inputs)["event"]))
-    assert event.declaration == DECLARATION
+    assert event.declaration is not None
+    assert event.declaration.to_json() == DECLARATION.to_json()
     assert (event.server, event.administrator) == (
         "main.abc.eu-central-1.rds.amazonaws.com:5432",
         "pgpl_admin",

@@ -11,9 +11,8 @@ import pytest
 
 from components.self_managed.machine import DataVolume, DebianImage
 from components.self_managed.node_artifact import NodeArtifact
-from components.self_managed.server_files import Login
 from postgres.declaration import Declaration
-from tests.components.examples import APPLICATION, DECLARATION, LOGINS, authority, machine, self_managed
+from tests.components.examples import APPLICATION, DECLARATION, authority, machine, self_managed
 from tests.recording_monitor import ABSENT, Recording, plain, record, texts_outside_secrets
 
 INSTANCE = "aws:ec2/instance:Instance"
@@ -135,7 +134,6 @@ def test_nothing_of_a_server_s_life_changes_the_instance() -> None:
         lambda: self_managed(
             allowed_networks=["10.31.0.0/16"],
             declaration=Declaration(administrator="pgpl_admin"),
-            logins={},
             server_settings={"work_mem": "8MB"},
             minor_floor=12,
             minimum_protocol="TLSv1.2",
@@ -199,7 +197,7 @@ def test_there_is_no_way_in_but_to_postgresql() -> None:
 def test_the_files_are_those_of_the_postgres_package() -> None:
     texts = files(record(lambda: self_managed(server_settings={"work_mem": "8MB"})))
     assert set(texts) == {"postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt"}
-    assert Declaration.from_json(texts["roles.json"]) == DECLARATION
+    assert texts["roles.json"] == DECLARATION.to_json()
     assert "work_mem" in texts["postgresql.conf"]
     lines = [line.split() for line in texts["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
     assert [line[-2:] for line in lines[:2]] == [["peer", "map=machine"]] * 2
@@ -298,9 +296,11 @@ def test_user_data_holds_no_secret() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"logins": {}}, r"logins: for \[\]; must be for exactly the roles \['app_user', 'reporting'\]"),
         ({"host": "postgres.example.org"}, "host: .* must be 'db.internal' or a name that ends in"),
-        ({"logins": {**LOGINS, "reporting": Login(networks=())}}, "reporting.*no networks"),
+        (
+            {"declaration": replace(DECLARATION, roles=(replace(DECLARATION.roles[1], networks=()),))},
+            "reporting.*no networks",
+        ),
         ({"administrators": []}, "administrators: empty"),
         ({"server_settings": {"fsync": "off"}}, "fsync"),
     ],
@@ -322,8 +322,6 @@ def test_authorities_have_their_purposes() -> None:
 def test_a_role_name_of_any_spelling_makes_names_that_aws_takes() -> None:
     role = replace(DECLARATION.roles[0], name="crème brûlée", grants=())
     declaration = replace(DECLARATION, roles=(role,))
-    recording = record(
-        lambda: self_managed(declaration=declaration, logins={role.name: Login(networks=("10.0.0.0/8",))})
-    )
+    recording = record(lambda: self_managed(declaration=declaration))
     secrets = [each.name for each in recording.of_type("aws:secretsmanager/secret:Secret")]
     assert all(name.isascii() and " " not in name for name in secrets)

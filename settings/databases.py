@@ -1,0 +1,145 @@
+"""Databases, roles and grants, as both kinds of server declare them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from postgres import declaration, identifiers
+from settings.problems import Path, Problem
+from settings.section import Checked, Section, StrictInt, unique
+
+# What the engine makes of keys that YAML does not take as text: 010 arrives as "8", ~ as "<nil>".
+_REWRITTEN = re.compile(
+    r"[-+]?(\d[\d_]*(\.\d*)?(e[-+]?\d+)?|\.\d+)|0[xob][0-9a-f]+|true|false|null|<nil>|~|on|off|yes|no|y|n"
+)
+
+
+def _rewritten_name_problems(name: str) -> list[str]:
+    """Whether a YAML reader takes the unquoted name for a number, a boolean or nothing."""
+    if not _REWRITTEN.fullmatch(name):
+        return []
+    text = "looks like a number, a boolean or nothing, and YAML rewrites such keys (010 becomes 8)"
+    return [f"{name!r} {text}; choose another name"]
+
+
+def _extension_problems(name: str) -> list[str]:
+    return ["is not on the list of extensions"] if declaration.extension_problems(name) else []
+
+
+_EXTENSIONS = ", ".join(sorted(declaration.TRUSTED_EXTENSIONS | declaration.SUPERUSER_EXTENSIONS))
+
+RoleName = Annotated[str, Checked(identifiers.role_name_problems, "a PostgreSQL role name")]
+DatabaseName = Annotated[str, Checked(identifiers.database_name_problems, "a PostgreSQL database name")]
+DeclaredRoleName = Annotated[RoleName, Checked(_rewritten_name_problems, "")]
+DeclaredDatabaseName = Annotated[DatabaseName, Checked(_rewritten_name_problems, "")]
+Extension = Annotated[str, Checked(_extension_problems, _EXTENSIONS)]
+Privilege = Literal[
+    "connect", "create", "delete", "execute", "insert", "maintain", "references", "select", "temporary",
+    "trigger", "truncate", "update", "usage",
+]  # fmt: skip
+
+
+class Database(Section):
+    """One database; the map's key is its name."""
+
+    extensions: Annotated[tuple[Extension, ...], unique] = ()
+    """Extensions to create in it."""
+
+
+class Grant(Section):
+    """What a role may do with its database, a schema in it, or everything of one kind in a schema."""
+
+    schema_name: str | None = Field(default=None, alias="schema")
+    """Schema the privileges are about; absent: the database."""
+    on_all: Literal["tables", "sequences", "functions"] | None = None
+    """All objects of this kind in the schema, present and future; absent: the schema itself."""
+    privileges: Annotated[tuple[Privilege, ...], unique] = Field(min_length=1)
+    """Privileges, as PostgreSQL names them; which ones fit depends on the object."""
+
+    def declared(self, database: str) -> declaration.Grant:
+        """The grant of a declaration."""
+        return declaration.Grant(
+            database=database,
+            schema=self.schema_name,
+            on=self.on_all or ("schema" if self.schema_name else "database"),
+            privileges=self.privileges,
+        )
+
+
+class DeclaredRole(Section):
+    """What every role has, however it logs in; the map's key is its name."""
+
+    database: DatabaseName = Field(examples=["app"])
+    """The database it may connect to, one of `databases`."""
+    connection_limit: StrictInt = Field(default=20, ge=1, le=10000)
+    """Most connections at the same time."""
+    grants: tuple[Grant, ...] = ()
+    """What it may do in its database."""
+
+    def declared(self, name: str) -> declaration.Role:
+        """The role of a declaration."""
+        return declaration.Role(
+            name=name,
+            connection_limit=self.connection_limit,
+            databases=(self.database,),
+            grants=tuple(grant.declared(self.database) for grant in self.grants),
+        )
+
+
+def declared(
+    administrator: str, databases: Mapping[str, Database], roles: Mapping[str, DeclaredRole]
+) -> declaration.Declaration:
+    """The declaration of a section's databases, roles and grants."""
+    return declaration.Declaration(
+        administrator=administrator,
+        databases=tuple(
+            declaration.Database(name=name, extensions=database.extensions)
+            for name, database in databases.items()
+        ),
+        roles=tuple(role.declared(name) for name, role in roles.items()),
+    )
+
+
+def role_problems(
+    section: Path, name: str, role: DeclaredRole, databases: Collection[str], major: int
+) -> Iterator[Problem]:
+    """A role in a database that is not declared, and grants that `major` does not know or that repeat."""
+    path = (*section, "roles", name)
+    if role.database not in databases:
+        allowed = f"allowed: {', '.join(databases)}" if databases else "there are none"
+        yield Problem(
+            (*path, "database"),
+            f"is not one of databases; {allowed}; correct it, or add it to databases",
+            role.database,
+            ((*path, "database"), (*section, "databases")),
+        )
+    earlier: dict[tuple[str | None, str], int] = {}
+    for index, grant in enumerate(role.grants):
+        place = (*path, "grants", index)
+        wanted = grant.declared(role.database)
+        for problem in declaration.grant_problems(wanted, major):
+            yield Problem(place, problem, reads=(place, (*section, "major")))
+        first = earlier.setdefault((wanted.schema, wanted.on), index)
+        if first != index:
+            yield Problem(
+                place,
+                f"is about the same as grants[{first}]; put the privileges of both in one",
+                reads=((*path, "grants"),),
+            )
+
+
+def administrator_problems(section: Path, administrator: str, roles: Collection[str]) -> Iterator[Problem]:
+    """An administrator that is also an application's role."""
+    if administrator in roles:
+        place = (*section, "databaseRoles", "administrator")
+        yield Problem(
+            place,
+            "is also one of roles; the administrator owns the databases, so no application logs in as it: "
+            "rename one",
+            administrator,
+            (place, (*section, "roles", administrator)),
+        )

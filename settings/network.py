@@ -1,0 +1,129 @@
+"""The section `network`, and the networks of clients."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import Field
+
+from postgres import networks
+from settings.aws import SecurityGroupId, id_problems
+from settings.problems import Path, Problem
+from settings.section import Checked, Section, StrictBool, StrictInt, unique
+
+# RFC 1918 and RFC 6598: a VPC with other addresses hides the part of the internet that owns them.
+_PRIVATE = tuple(
+    IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
+)
+_LARGEST_VPC_PREFIX = 16
+_SMALLEST_VPC_PREFIX = 25  # eight subnets of AWS's smallest size, /28
+
+
+def vpc_cidr_problems(cidr: str) -> list[str]:
+    """What is wrong with the addresses of a new VPC."""
+    try:
+        network = IPv4Network(cidr)
+    except ValueError as error:
+        return [f"is not a network: {error}"]
+    found = []
+    if network.prefixlen < _LARGEST_VPC_PREFIX:
+        found.append(
+            f"is a /{network.prefixlen}, larger than AWS takes; choose a /{_LARGEST_VPC_PREFIX} or smaller"
+        )
+    if network.prefixlen > _SMALLEST_VPC_PREFIX:
+        found.append(
+            f"is a /{network.prefixlen}, too small to split into eight subnets of at least 16 addresses; "
+            f"choose a /{_SMALLEST_VPC_PREFIX} or larger"
+        )
+    if not any(network.subnet_of(private) for private in _PRIVATE):
+        found.append(
+            f"is outside the private ranges {', '.join(map(str, _PRIVATE))}; choose a network in one of them"
+        )
+    return found
+
+
+VpcCidr = Annotated[str, Checked(vpc_cidr_problems, "a private IPv4 network from /16 to /25")]
+VpcId = Annotated[str, Checked(id_problems("vpc"), "vpc- and 8 or 17 hexadecimal digits")]
+SubnetId = Annotated[str, Checked(id_problems("subnet"), "subnet- and 8 or 17 hexadecimal digits")]
+ClientNetwork = Annotated[
+    str, Checked(networks.network_problems, "a network such as 10.30.0.0/24 or fd00::/64")
+]
+
+
+class CreatedNetwork(Section):
+    """A new VPC with a public and a private subnet per zone."""
+
+    cidr: VpcCidr = "10.20.0.0/16"
+    """Addresses of the VPC; big enough for two subnets per zone of at least 16 addresses."""
+    zones: StrictInt = Field(default=2, ge=2, le=3)
+    """Number of availability zones."""
+    nat_gateway_per_zone: StrictBool = False
+    """One NAT gateway in each zone instead of one for all: dearer, and outlives the loss of a zone."""
+
+
+class ExistingNetwork(Section):
+    """A VPC and private subnets that somebody else looks after."""
+
+    vpc_id: VpcId = Field(examples=["vpc-0123456789abcdef0"])
+    """The VPC."""
+    private_subnet_ids: Annotated[tuple[SubnetId, ...], unique] = Field(
+        min_length=1, examples=[["subnet-0123456789abcdef0"]]
+    )
+    """Subnets with a way out to AWS and Debian's archive and none in; the first carries the server."""
+    public_subnet_ids: Annotated[tuple[SubnetId, ...], unique] = ()
+    """Subnets with a way in from the internet, for a gateway with `internal: false`."""
+
+
+class Network(Section):
+    """Where the servers live; exactly one of `create` and `existing`."""
+
+    create: CreatedNetwork | None = None
+    """Make a VPC."""
+    existing: ExistingNetwork | None = None
+    """Use a VPC that is there already."""
+
+
+class AllowedClients(Section):
+    """What may reach the server's port; anything else is dropped by the security group."""
+
+    networks: Annotated[tuple[ClientNetwork, ...], unique] = ()
+    """Networks of clients."""
+    security_groups: Annotated[tuple[SecurityGroupId, ...], unique] = ()
+    """Security groups of clients."""
+
+
+def network_problems(network: Network) -> Iterator[Problem]:
+    """Cross-field validation of a valid section `network`."""
+    path: Path = ("network",)
+    if network.create and network.existing:
+        yield Problem(path, "has both create and existing; keep one of them")
+    if not (network.create or network.existing):
+        yield Problem(
+            path, "has neither create nor existing; give one of them, for example create: {zones: 2}"
+        )
+
+
+def missing_network_problems(section: Path, network: Network | None) -> Iterator[Problem]:
+    """A server without a network."""
+    if network is None:
+        yield Problem(
+            section,
+            "needs to know where the server lives; add a section network with create or existing",
+            reads=(section, ("network",)),
+        )
+
+
+def unreachable_server_problems(
+    section: Path, clients: AllowedClients, roles: Collection[str]
+) -> Iterator[Problem]:
+    """A server with roles that nothing reaches."""
+    if roles and not (clients.networks or clients.security_groups):
+        path = (*section, "allowedClients")
+        yield Problem(
+            path,
+            f"lets nobody reach the server, but there are roles ({', '.join(roles)}); "
+            "name networks or securityGroups",
+            reads=(path, (*section, "roles")),
+        )
