@@ -9,7 +9,6 @@ from emulator.core.credentials import ACCOUNT, Identity
 from emulator.core.moto_backend import Moto
 from emulator.core.operations import Operation
 from emulator.core.refusals import Kind, Refusal
-from emulator.core.request import Request
 from emulator.core.resources import Access, accesses
 from emulator.iam.conditions import Context
 from emulator.iam.policy import (
