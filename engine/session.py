@@ -82,6 +82,7 @@ class EngineSession:
         self.folder = folder
         self.checkpoint = Checkpoint(backend=folder / "backend", project=PROJECT, stack=stack)
         own = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        own.pop("PYTHONDONTWRITEBYTECODE", None)
         self._environment = {
             **processes.marked_environment(root, part, own),
             **aws,
@@ -98,7 +99,9 @@ class EngineSession:
             # The event log is behind this switch; the Automation API uses both.
             "PULUMI_DEBUG_COMMANDS": "1",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in providers.items()),
-            **_bytecode(),
+            # Without its bytecode the program takes seconds more to start; in the checkout it has no place.
+            "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX")
+            or str(project / ".venv" / "pycache"),
         }
 
     @property
@@ -224,8 +227,3 @@ def _follow(
                 process.kill()
                 process.wait()
         raise
-
-
-def _bytecode() -> dict[str, str]:
-    """Compiled Python goes where `make` says, or else nowhere: never into the checkout."""
-    return {} if os.environ.get("PYTHONPYCACHEPREFIX") else {"PYTHONDONTWRITEBYTECODE": "1"}
