@@ -92,8 +92,15 @@ class AwsType(ResourceType):
         required: Inputs that must be given.
         defaults: Inputs that the provider fills in.
         checks: What each input must be; names of nested inputs have a dot.
-        references: Inputs that name other resources (an id or a list of ids): their type, and AWS's words
-            for one that does not exist, with `{id}`. Checked at creation.
+        exactly_one: Inputs of which one must be given, and no other.
+        at_least_one: Inputs of which one must be given.
+        at_most_one: Inputs that contradict each other.
+        references: Inputs that name other resources (an id or a list of ids; dots as in `checks`): their
+            type or types, and AWS's words for one that does not exist, with `{id}`. Checked at creation.
+        id_prefix: What an id in EC2's form begins with; empty where the id is not of that form.
+        id_inputs: Inputs that the id is made of, with `id_separator` between them.
+        arn_format: Service and path of the output `arn`, with `{id}` in the path.
+        name_taken: AWS's words for an id that another resource has already, with `{id}` and `{name}`.
         output_defaults: Outputs that AWS chooses where the input of that name is absent.
         provision_again: Whether an update does what the creation did.
         name_property: Input that is named automatically, or None.
@@ -107,7 +114,15 @@ class AwsType(ResourceType):
     required: ClassVar[Sequence[str]] = ()
     defaults: ClassVar[Mapping[str, Any]] = {}
     checks: ClassVar[Mapping[str, Sequence[Check]]] = {}
-    references: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    exactly_one: ClassVar[Sequence[Sequence[str]]] = ()
+    at_least_one: ClassVar[Sequence[Sequence[str]]] = ()
+    at_most_one: ClassVar[Sequence[Sequence[str]]] = ()
+    references: ClassVar[Mapping[str, tuple[str | Sequence[str], str]]] = {}
+    id_prefix: ClassVar[str] = ""
+    id_inputs: ClassVar[Sequence[str]] = ()
+    id_separator: ClassVar[str] = ""
+    arn_format: ClassVar[tuple[str, str] | None] = None
+    name_taken: ClassVar[str] = ""
     output_defaults: ClassVar[Mapping[str, Any]] = {}
     provision_again: ClassVar[bool] = False
     name_property: ClassVar[str | None] = None
@@ -130,8 +145,13 @@ class AwsType(ResourceType):
     # What subclasses say.
 
     def resource_id(self, request: AwsRequest) -> Any:
-        """The physical id, `UNKNOWN` while an input that it is made of is."""
-        raise NotImplementedError
+        """The physical id, `UNKNOWN` while an input that it is made of is; by default the name."""
+        if self.id_prefix:
+            return request.ec2_id(self.id_prefix)
+        if self.id_inputs:
+            head, *tail = (request.inputs[name] for name in self.id_inputs)
+            return text(head, *(part for value in tail for part in (self.id_separator, value)))
+        return self.physical_name(request)
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """What the provider refuses in a preview beyond `required` and `checks`. Values may be `UNKNOWN`."""
@@ -182,8 +202,18 @@ class AwsType(ResourceType):
             filled[name] = self._automatic_name(request, name)
             filled[DEFAULTS] = [name]
         if not failures:
-            failures += [*checks.failures(self.checks, filled), *self.problems(filled)]
+            failures += self._unfit_inputs(filled)
         return filled, failures
+
+    def _unfit_inputs(self, inputs: Properties) -> Iterable[Failure]:
+        for names in self.exactly_one:
+            yield from checks.exactly_one(names, inputs)
+        for names in self.at_least_one:
+            yield from checks.at_least_one(names, inputs)
+        for names in self.at_most_one:
+            yield from checks.at_most_one(names, inputs)
+        yield from checks.failures(self.checks, inputs)
+        yield from self.problems(inputs)
 
     def _automatic_name(self, request: Request, name: str) -> str:
         if name in request.old_inputs.get(DEFAULTS, ()):
@@ -244,6 +274,8 @@ class AwsType(ResourceType):
         )
         with self.registry.lock:
             self._refuse_unknown_references(asked)
+            if self.name_taken and self.taken(asked):
+                raise Refused(self.name_taken.format(id=asked.id, name=self.physical_name(asked)))
             self.refuse(asked)
             self.registry.put(record)
         try:
@@ -262,10 +294,10 @@ class AwsType(ResourceType):
 
     def _refuse_unknown_references(self, request: AwsRequest) -> None:
         for name, (token, refusal) in self.references.items():
-            named = request.inputs.get(name)
-            for resource_id in named if isinstance(named, list) else [named]:
-                if resource_id is not None:
-                    self.existing(token, resource_id, refusal)
+            for named in checks.values(request.inputs, name):
+                for resource_id in named if isinstance(named, list) else [named]:
+                    if resource_id is not None:
+                        self.existing(token, resource_id, refusal)
 
     def _drop_what_differs(self, request: AwsRequest) -> None:
         pending = self.registry.unconfirmed(request.urn)
@@ -351,6 +383,10 @@ class AwsType(ResourceType):
         for name, default in self.output_defaults.items():
             if outputs.get(name) is None:
                 outputs[name] = default
+        if self.arn_format is not None:
+            service, path = self.arn_format
+            arn = request.arn(service, UNKNOWN if request.id is UNKNOWN else path.format(id=request.id))
+            outputs["arn"] = arn
         if self.taggable:
             defaults = (request.configuration.get("defaultTags") or {}).get("tags") or {}
             tags = given(request.inputs, "tags", {})
@@ -366,21 +402,33 @@ class AwsType(ResourceType):
             if name != DEFAULTS
         }
 
+    def physical_name(self, request: AwsRequest) -> Any:
+        """The name: given, or made of a given prefix."""
+        name = self.name_property
+        if request.inputs.get(str(name)) is not None:
+            return request.inputs[str(name)]
+        return text(request.inputs[f"{name}Prefix"], request.digest("name")[:26])
+
+    def others(self, request: AwsRequest) -> Iterable[Record]:
+        """The other resources of this type."""
+        return (record for record in self.registry.of_type(self.token) if record.id != request.id)
+
     def taken(self, request: AwsRequest) -> bool:
         """Whether another resource has this id, which comes from a name."""
         found = self.registry.get(self.token, request.id)
         return found is not None and (found.confirmed or found.urn != request.urn)
 
-    def existing(self, token: str, resource_id: Any, refusal: str) -> Record:
-        """Another resource, by its id.
+    def existing(self, token: str | Sequence[str], resource_id: Any, refusal: str) -> Record:
+        """Another resource, by its id; several tokens where AWS has one kind of what Pulumi has several.
 
         Raises:
             Refused: There is none; `refusal` are AWS's words, with `{id}`.
         """
-        found = self.registry.get(token, resource_id)
-        if found is None:
-            raise Refused(refusal.format(id=resource_id))
-        return found
+        for each in [token] if isinstance(token, str) else token:
+            found = self.registry.get(each, resource_id)
+            if found is not None:
+                return found
+        raise Refused(refusal.format(id=resource_id))
 
 
 def _plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from emulator.core.properties import contains_unknown
@@ -28,7 +28,17 @@ def between(low: int, high: int) -> Check:
 
     def check(name: str, value: Any) -> Iterable[str]:
         if not low <= int(str(value)) <= high:
-            yield f"expected {name} to be in the range ({low} - {high}), got {value}"
+            yield f"expected {attribute(name)} to be in the range ({low} - {high}), got {value}"
+
+    return check
+
+
+def at_least(low: int) -> Check:
+    """A number from `low`."""
+
+    def check(name: str, value: Any) -> Iterable[str]:
+        if int(str(value)) < low:
+            yield f"expected {name} to be at least ({low}), got {value}"
 
     return check
 
@@ -54,15 +64,57 @@ def emulated(*allowed: Any) -> Check:
 
 
 def failures(checks: Mapping[str, Iterable[Check]], inputs: Properties) -> Iterable[Failure]:
-    """What the checks say of known inputs. A dot in a name reaches into a nested property."""
+    """What the checks say of known inputs, whose names are those of `values`."""
     for name, of_input in checks.items():
-        value: Any = inputs
-        for part in name.split("."):
-            value = value.get(part) if isinstance(value, Mapping) else None
-        if known(value):
-            for check in of_input:
-                for reason in check(name.rpartition(".")[2], value):
-                    yield Failure(name.partition(".")[0], reason)
+        for value in values(inputs, name):
+            if known(value):
+                for check in of_input:
+                    for reason in check(name.rpartition(".")[2], value):
+                        yield Failure(name.partition(".")[0], reason)
+
+
+def exactly_one(names: Sequence[str], inputs: Properties) -> Iterable[Failure]:
+    """A failure of the first name unless one of these inputs is given, and no other."""
+    if sum(inputs.get(name) is not None for name in names) != 1:
+        yield _one_must_be_specified(names)
+
+
+def at_least_one(names: Sequence[str], inputs: Properties) -> Iterable[Failure]:
+    """A failure of the first name when none of these inputs is given."""
+    if all(inputs.get(name) is None for name in names):
+        yield _one_must_be_specified(names)
+
+
+def _one_must_be_specified(names: Sequence[str]) -> Failure:
+    return Failure(names[0], f"one of `{','.join(sorted(map(attribute, names)))}` must be specified")
+
+
+def at_most_one(names: Sequence[str], inputs: Properties) -> Iterable[Failure]:
+    """A failure of every given input but the first."""
+    first, *others = [name for name in names if inputs.get(name) is not None] or [""]
+    for name in others:
+        yield Failure(name, f'"{attribute(name)}": conflicts with {attribute(first)}')
+
+
+def values(inputs: Properties, name: str) -> Iterable[Any]:
+    """The values of an input. A dot in the name reaches into a nested property, or into each of a list."""
+    first, _, rest = name.partition(".")
+    value = inputs.get(first)
+    if not rest:
+        yield value
+        return
+    for item in value if isinstance(value, list) else [value]:
+        if isinstance(item, Mapping):
+            yield from values(item, rest)
+
+
+def attribute(name: str) -> str:
+    """Terraform's name of an input, which the provider's messages have."""
+    return _BLOCKS.get(name) or re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+# Blocks, whose names the bridge puts into the plural.
+_BLOCKS = {"aliases": "alias", "metricQueries": "metric_query"}
 
 
 def known(value: Any) -> bool:

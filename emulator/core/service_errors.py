@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from botocore.exceptions import ClientError
 
@@ -31,3 +32,11 @@ def service_call(doing: str, *, accept: Collection[str] = ()) -> Iterator[None]:
             raise Refused(
                 f"{doing}: operation error {error.operation_name}, api error {error_code(error)}: {message}"
             ) from error
+
+
+def answer_or_none(call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any] | None:
+    """A service's answer about something, or None where the service refuses, as when the thing is gone."""
+    try:
+        return call(**arguments)
+    except ClientError:
+        return None
