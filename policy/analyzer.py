@@ -16,7 +16,8 @@ from pulumi.runtime import proto
 from pulumi_policy.version import VERSION
 
 from policy.enforcement import DEFAULT, Level
-from policy.finding import together
+from policy.finding import merged
+from policy.message import Message
 from policy.pack import CONFIGURATION, NAME, PROPERTIES, Pack, Reported
 from policy.registered import Resource, Stack
 from policy.rule import Rule, Severity
@@ -110,11 +111,11 @@ class Analyzer(proto.AnalyzerServicer):
         response = proto.AnalyzeResponse()
         reported = list(found)
         levels = {id(each.finding): each.level for each in reported}
-        for finding in together(each.finding for each in reported):
+        for finding in merged(each.finding for each in reported):
             rule = finding.rule
             # What several rules leave undecided is advisory for each of them.
             level = levels.get(id(finding), Level.ADVISORY)
-            diagnostic = self._diagnostic(rule.id, rule.title, finding.message, level)
+            diagnostic = self._diagnostic(rule.id, rule.title, Message.of(finding).format(), level)
             diagnostic.severity = _SEVERITIES[rule.severity]
             diagnostic.urn = finding.resource.urn if with_urn else ""
             response.diagnostics.append(diagnostic)

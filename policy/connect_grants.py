@@ -117,10 +117,10 @@ def known_grants(holder: Resource) -> tuple[tuple[Grant, ...], bool]:
 
 def _of_statement(statement: Value) -> Iterator[Grant]:
     if not isinstance(statement.known, Mapping):
-        raise UnreadableError("a statement is no object")
+        raise UnreadableError(f"{statement.path} is not an object")
     effect = statement.at("Effect").text().lower()
     if effect not in ("allow", "deny"):
-        raise UnreadableError("a statement neither allows nor denies")
+        raise UnreadableError(f"{statement.path} neither allows nor denies")
     if effect == "deny":
         return
     action, resources = _granting_action(statement), statement.at("Resource")
@@ -135,7 +135,7 @@ def _of_statement(statement: Value) -> Iterator[Grant]:
             all_resources_but=True,
         )
     elif not resources.given:
-        raise UnreadableError("a statement is about no resource")
+        raise UnreadableError(f"{statement.path} has no Resource")
     undecided: UndecidedError | None = None
     for resource in resources.items():
         grant = Grant(action=action, resource=resource, all_actions_but=all_actions_but)
@@ -153,7 +153,7 @@ def _of_statement(statement: Value) -> Iterator[Grant]:
 def _granting_action(statement: Value) -> Value | None:
     actions, excluded = statement.at("Action"), statement.at("NotAction")
     if not actions.given and not excluded.given:
-        raise UnreadableError("a statement is about no action")
+        raise UnreadableError(f"{statement.path} has no Action")
     if excluded.given and not any(_includes_the_action(each) for each in excluded.items()):
         return excluded
     hidden: Value | None = None

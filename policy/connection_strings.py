@@ -29,11 +29,13 @@ class ConnectionString:
     """One connection string.
 
     Attributes:
-        kind: How it is written.
-        parameters: Its parameters, by lower-case name without blanks.
+        kind: Its format.
+        offset: Where it begins in the text.
+        parameters: Its parameters, by lower-case name without spaces.
     """
 
     kind: str
+    offset: int = 0
     parameters: dict[str, str] = field(repr=False)
 
     def problems(self) -> list[str]:
@@ -42,14 +44,15 @@ class ConnectionString:
         mode = given.get("sslmode", "").lower().replace("verifyfull", "verify-full")
         found = []
         if mode != "verify-full":
-            shown = f"sslmode is {mode}" if re.fullmatch(r"[a-z-]{1,12}", mode) else "sslmode is not set"
-            found.append(f"{shown}; expected verify-full")
+            # Only what looks like a mode is quoted: anything else could be part of a password.
+            shown = f"is {mode}" if re.fullmatch(r"[a-z-]{1,12}", mode) else "is missing or unreadable"
+            found.append(f"sslmode {shown}; expected verify-full")
         elif not (given.get("sslrootcert") or given.get("rootcertificate")):
-            found.append("there is no root certificate; expected sslrootcert")
+            found.append("sslrootcert is missing")
         if given.get("trustservercertificate", "").lower() in ("true", "1", "yes"):
-            found.append("it trusts whatever certificate the server shows")
+            found.append("Trust Server Certificate accepts any certificate; remove it")
         if given.get("ssl_min_protocol_version", "").lower() in _WEAK_PROTOCOLS:
-            found.append("ssl_min_protocol_version is below TLSv1.2")
+            found.append("ssl_min_protocol_version is below TLSv1.2; expected TLSv1.2 or TLSv1.3")
         return found
 
     @property
@@ -71,15 +74,20 @@ def connection_strings(text: str) -> Iterator[ConnectionString]:
                 parameters["password"] = parts.password
         except ValueError:
             continue
-        yield ConnectionString(kind="URI", parameters=parameters)
-    rest = _URI.sub(" ", text)
+        yield ConnectionString(kind="URI", offset=match.start(), parameters=parameters)
+    rest = _URI.sub(_blank, text)
     for match in _NPGSQL.finditer(rest):
         pairs = [each.partition("=") for each in re.split(r"[;\"+\n]+", match[0]) if "=" in each]
         parameters = {key.strip().lower().replace(" ", ""): value.strip() for key, _, value in pairs}
         if parameters.keys() & {"host", "server"} and parameters.keys() & {"username", "userid", "database"}:
-            yield ConnectionString(kind="Npgsql", parameters=parameters)
-    rest = _NPGSQL.sub(" ", rest)
+            yield ConnectionString(kind="Npgsql", offset=match.start(), parameters=parameters)
+    rest = _NPGSQL.sub(_blank, rest)
     for match in _KEYWORDS.finditer(rest):
         parameters = {key.lower(): value.strip("'") for key, value in _PAIR.findall(match[0])}
         if parameters.keys() & {"host", "hostaddr"} and parameters.keys() & {"dbname", "user"}:
-            yield ConnectionString(kind="keywords", parameters=parameters)
+            yield ConnectionString(kind="keyword/value", offset=match.start(), parameters=parameters)
+
+
+def _blank(match: re.Match[str]) -> str:
+    """As many spaces, so that offsets stay."""
+    return " " * len(match[0])

@@ -19,7 +19,7 @@ from typing import Any
 
 import yaml
 
-from policy.values import UNKNOWN, Secret, UndecidedError, Value
+from policy.values import UNKNOWN, Secret, TextPlace, UndecidedError, Value
 
 LARGEST = 4 * 1024 * 1024
 """Bytes that are unfolded at most from one container; the rest is not looked at."""
@@ -60,11 +60,19 @@ class Text:
     content: str = field(repr=False)
     secret: bool = False
 
-    @property
-    def value(self) -> Value:
-        """It for a message: its place, never its content."""
-        place = f"{self.path} ({self.name})" if self.name else self.path
-        return Value(path=place, raw=None)
+    def place(self, line: int = 0) -> TextPlace:
+        """The text, or one of its lines."""
+        return TextPlace(path=self.path, file=self.name, line=line)
+
+    def place_of(self, offset: int) -> TextPlace:
+        """Line and column of an offset in the content."""
+        before = self.content[:offset]
+        return TextPlace(
+            path=self.path,
+            file=self.name,
+            line=before.count("\n") + 1,
+            column=offset - (before.rfind("\n") + 1) + 1,
+        )
 
 
 def texts(value: Value, name: str = "") -> list[Text]:
@@ -88,18 +96,19 @@ def known_texts(value: Value, name: str = "") -> list[Text]:
     ]
 
 
-def is_private_key(content: str) -> bool:
-    """Whether a text holds a private key in PEM, sealed by a passphrase or not."""
-    return "PRIVATE KEY" in content and _PRIVATE_KEY.search(content) is not None
+def private_key_in(text: Text) -> TextPlace | None:
+    """Where a text holds a private key in PEM, encrypted or not; None where it holds none."""
+    match = _PRIVATE_KEY.search(text.content) if "PRIVATE KEY" in text.content else None
+    return text.place_of(match.start()) if match else None
 
 
-def private_keys_in(value: Value) -> list[Text]:
-    """The texts in a value that hold a private key in PEM.
+def private_keys_in(value: Value) -> list[TextPlace]:
+    """Where the texts in a value hold a private key in PEM.
 
     Raises:
         UndecidedError: None does, and part of the value is not known yet.
     """
-    found = [each for each in known_texts(value) if is_private_key(each.content)]
+    found = [place for each in known_texts(value) if (place := private_key_in(each))]
     if not found and _hides(value.raw):
         raise UndecidedError(f"{value.path} is not known before the update")
     return found

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from policy.finding import Finding, Verdict
 from policy.registered import Resource, Stack
-from policy.rule import Outcome, Problem, Rule
-from policy.values import UndecidedError
+from policy.rule import Outcome, Rule, Unclear
+from policy.values import UndecidedError, Value
 
 LATER = "checked again in the update, before the resource is made"
 LATER_IN_STACK = "checked again at the end of the update"
@@ -43,19 +43,27 @@ def of_stack(rules: Iterable[Rule], stack: Stack) -> list[Finding]:
 def _findings(rule: Rule, resource: Resource, check: Callable[[], Iterator[Outcome]]) -> Iterator[Finding]:
     try:
         for outcome in check():
-            if isinstance(outcome, Problem):
-                found = outcome.property
-                verdict, detail = Verdict.VIOLATED, f"{found.path} is {found.shown}: {outcome.expected}"
-            else:
-                verdict, detail = Verdict.UNDECIDED, outcome.why
-            yield Finding(rule=rule, resource=resource, verdict=verdict, detail=detail)
+            yield _finding(rule, resource, outcome)
     except UndecidedError as error:
         later = LATER_IN_STACK if rule.is_about_the_stack else LATER
-        yield Finding(
-            rule=rule, resource=resource, verdict=Verdict.UNDECIDED, detail=f"{error}; it is {later}"
-        )
+        yield _finding(rule, resource, Unclear(why=f"{error}; it is {later}"))
     except Exception as error:  # noqa: BLE001 - a rule's mistake must neither pass nor stop the other rules
         last = traceback.extract_tb(error.__traceback__)[-1]
         # The exception's text could hold a property's value, and with it a secret.
-        detail = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
-        yield Finding(rule=rule, resource=resource, verdict=Verdict.CRASHED, detail=detail)
+        place = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
+        explanation = f"the rule itself failed, so nothing is proven: {place}"
+        yield Finding(rule=rule, resource=resource, verdict=Verdict.CRASHED, explanation=explanation)
+
+
+def _finding(rule: Rule, resource: Resource, outcome: Outcome) -> Finding:
+    if isinstance(outcome, Unclear):
+        return Finding(rule=rule, resource=resource, verdict=Verdict.UNDECIDED, explanation=outcome.why)
+    at = outcome.at
+    return Finding(
+        rule=rule,
+        resource=resource,
+        verdict=Verdict.VIOLATED,
+        place=at.path if isinstance(at, Value) else str(at),
+        value=at.shown if isinstance(at, Value) else "",
+        explanation=outcome.reason,
+    )

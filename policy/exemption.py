@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from policy.finding import Finding, Verdict
 from policy.registered import Resource
 
 SHORTEST_REASON = 20
@@ -32,7 +31,15 @@ SCHEMA: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Exemption:
-    """One exemption; `expires` is the last day on which it holds."""
+    """One resource is exempt from one rule.
+
+    Attributes:
+        rule: Id of the rule.
+        resource: URN, or type token and name as `type::name`.
+        reason: Why the finding is accepted.
+        owner: Who accepted it.
+        expires: The last day on which it holds.
+    """
 
     rule: str
     resource: str
@@ -40,9 +47,9 @@ class Exemption:
     owner: str
     expires: date
 
-    def is_about(self, finding: Finding) -> bool:
-        """Whether it names this rule and this resource."""
-        return self.rule == finding.rule.id and self.names(finding.resource)
+    def __str__(self) -> str:
+        """Reason, owner and last day, for a message."""
+        return f"{self.reason} ({self.owner}, until {self.expires})"
 
     def names(self, resource: Resource) -> bool:
         """Whether it names this resource."""
@@ -54,17 +61,13 @@ class Exemption:
 
 
 def read(entries: Any, rules: Iterable[str]) -> tuple[list[Exemption], list[str]]:
-    """The exemptions of a configuration, and what is wrong with the others.
-
-    A wrong one exempts nothing.
-    """
+    """The valid exemptions of a configuration, and what is wrong with the other entries."""
     known, exemptions, problems = set(rules), [], []
     if not isinstance(entries, list):
-        return [], ["exemptions is not a list"]
+        return [], ["exemptions must be a list"]
     for number, entry in enumerate(entries):
-        place = f"exemptions[{number}]"
         wrong = _problems(entry, known)
-        problems += [f"{place}: {each}" for each in wrong]
+        problems += [f"exemptions[{number}]: {each}" for each in wrong]
         if not wrong:
             exemptions.append(Exemption(**{**entry, "expires": date.fromisoformat(entry["expires"])}))
     return exemptions, problems
@@ -72,40 +75,25 @@ def read(entries: Any, rules: Iterable[str]) -> tuple[list[Exemption], list[str]
 
 def _problems(entry: Any, rules: set[str]) -> list[str]:
     if not isinstance(entry, Mapping):
-        return ["not an object"]
-    wanted = set(SCHEMA["items"]["required"])
-    problems = [f"{name} is missing" for name in sorted(wanted - set(entry))]
-    problems += [f"{name} is not known" for name in sorted(set(entry) - wanted)]
-    problems += [f"{name} is not a text" for name in wanted & set(entry) if not isinstance(entry[name], str)]
+        return ["must be an object"]
+    required = set(SCHEMA["items"]["required"])
+    problems = [f"{name} is missing" for name in sorted(required - set(entry))]
+    problems += [f"unknown key {name}" for name in sorted(set(entry) - required)]
+    problems += [
+        f"{name} must be a string"
+        for name in sorted(required & set(entry))
+        if not isinstance(entry[name], str)
+    ]
     if problems:
         return problems
     if entry["rule"] not in rules:
         problems.append(f"there is no rule {entry['rule']!r}")
     if len(entry["reason"].strip()) < SHORTEST_REASON:
-        problems.append(f"the reason has fewer than {SHORTEST_REASON} characters")
+        problems.append(f"the reason must have at least {SHORTEST_REASON} characters")
     if not entry["owner"].strip():
         problems.append("the owner is empty")
     try:
         date.fromisoformat(entry["expires"])
     except ValueError:
-        problems.append(f"expires: {entry['expires']!r} is no day such as 2027-01-31")
+        problems.append(f"expires: {entry['expires']!r} is not a date such as 2027-01-31")
     return problems
-
-
-def applied(findings: Iterable[Finding], exemptions: Sequence[Exemption], today: date) -> list[Finding]:
-    """The findings, those that an exemption covers marked as exempt.
-
-    Only violations can be exempt: what is undecided or crashed has not been looked at yet.
-    """
-    result = []
-    for finding in findings:
-        covering = next((each for each in exemptions if each.is_about(finding)), None)
-        if covering is None or finding.verdict is not Verdict.VIOLATED:
-            result.append(finding)
-        elif covering.has_expired(today):
-            expired = f"{finding.detail}; its exemption by {covering.owner} expired on {covering.expires}"
-            result.append(replace(finding, detail=expired))
-        else:
-            text = f"{covering.reason} ({covering.owner}, until {covering.expires})"
-            result.append(replace(finding, verdict=Verdict.EXEMPT, exemption=text))
-    return result

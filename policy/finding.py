@@ -1,4 +1,4 @@
-"""What rules found: violated, undecided, crashed or exempt; a rule without findings has passed."""
+"""What evaluation finds. A rule without a finding has passed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from policy.exemption import Exemption
 from policy.registered import Resource
 from policy.rule import Rule, Severity
 
@@ -21,58 +22,46 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One finding.
+    """One finding. `policy.message.Message` is the text that the engine carries of it.
 
     Attributes:
         rule: The rule.
         resource: The resource.
-        verdict: What is found.
-        detail: The property, its value and what is expected; why it is undecided; where it crashed.
-        exemption: Reason, owner and last day of the exemption that covers it.
-        others: Rules that cannot be decided for the same reason.
+        verdict: What was found.
+        place: Property, and the place in its text; empty unless something is wrong there.
+        value: The property's value as it may be shown; empty where the place is in a text.
+        explanation: What is expected; why nothing can be decided; where the rule crashed.
+        exemption: The exemption that covers a violation.
+        others: Rules that are undecided for the same reason.
     """
 
     rule: Rule
     resource: Resource
     verdict: Verdict
-    detail: str
-    exemption: str = ""
+    place: str = ""
+    value: str = ""
+    explanation: str
+    exemption: Exemption | None = None
     others: tuple[Rule, ...] = ()
 
-    @property
-    def message(self) -> str:
-        """One line: rule, resource, what is wrong, what to do, where to read on."""
-        rule, resource = self.rule, self.resource
-        rules = ", ".join(f"{each.id} [{each.severity}]" for each in (rule, *self.others))
-        place = f"{rules} {resource.name} ({resource.type})"
-        match self.verdict:
-            case Verdict.UNDECIDED:
-                what = f"{len(self.others) + 1} rules" if self.others else rule.title
-                return f"{place}: undecided: {self.detail}. {what}. See: {rule.link}"
-            case Verdict.CRASHED:
-                return f"{place}: the rule itself failed, so nothing is proven: {self.detail}"
-            case Verdict.EXEMPT:
-                return f"{place} {self.detail}. Exempt: {self.exemption}"
-            case _:
-                return f"{place} {self.detail}. Fix: {rule.fix}. See: {rule.link}"
 
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, with one for all rules that the same unknown value leaves undecided.
 
-def together(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings, those that one unknown leaves undecided of a resource as one, the gravest rule first.
-
-    One unknown is what many rules are about: a policy, a file. Said once for each, it would hide the rest.
+    Many rules read one policy document or one file. A finding for each of them would bury the others. The
+    most severe rule comes first.
     """
-    gravity = list(Severity)
+    by_severity = list(Severity)
     result: list[Finding] = []
     undecided: dict[tuple[str, str], list[Finding]] = {}
     for each in findings:
         if each.verdict is Verdict.UNDECIDED:
-            undecided.setdefault((each.resource.urn, each.detail), []).append(each)
+            undecided.setdefault((each.resource.urn, each.explanation), []).append(each)
         else:
             result.append(each)
     for same in undecided.values():
         rules = sorted(
-            dict.fromkeys(each.rule for each in same), key=lambda rule: gravity.index(rule.severity)
+            dict.fromkeys(each.rule for each in same), key=lambda rule: by_severity.index(rule.severity)
         )
         result.append(replace(same[0], rule=rules[0], others=tuple(rules[1:])))
     return result

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
 from policy import enforcement, evaluation, exemption
 from policy.enforcement import Enforcement, Level
 from policy.exemption import Exemption
-from policy.finding import Finding
+from policy.finding import Finding, Verdict
 from policy.registered import Resource, Stack
 from policy.rule import Rule
 
@@ -134,5 +134,25 @@ class Pack:
             Reported(
                 finding=finding, level=enforcement.level_of_finding(finding, self.level_of(finding.rule))
             )
-            for finding in exemption.applied(findings, self.exemptions, self.clock())
+            for finding in (self._exempted(each) for each in findings)
         ]
+
+    def _exempted(self, finding: Finding) -> Finding:
+        """The finding, marked as exempt where an exemption covers it.
+
+        Only a violation can be exempt: what is undecided or crashed has not been examined yet.
+        """
+        covering = next(
+            (
+                each
+                for each in self.exemptions
+                if each.rule == finding.rule.id and each.names(finding.resource)
+            ),
+            None,
+        )
+        if covering is None or finding.verdict is not Verdict.VIOLATED:
+            return finding
+        if covering.has_expired(self.clock()):
+            expired = f"its exemption by {covering.owner} expired on {covering.expires}"
+            return replace(finding, explanation=f"{finding.explanation}; {expired}")
+        return replace(finding, verdict=Verdict.EXEMPT, exemption=covering)

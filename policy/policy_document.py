@@ -88,11 +88,11 @@ def statement_values(document: Value) -> list[Value]:
     if isinstance(known, str):
         try:
             known = json.loads(known)
-        except ValueError:
-            raise UnreadableError("no JSON") from None
+        except json.JSONDecodeError as error:
+            raise UnreadableError(f"invalid JSON at line {error.lineno}, column {error.colno}") from None
     statements = Value.of(document.path, known, secret=document.secret).at("Statement")
     if not isinstance(statements.known, list | Mapping):
-        raise UnreadableError("no statements")
+        raise UnreadableError("it has no statements")
     return statements.items()
 
 
@@ -114,7 +114,7 @@ def allowing(
                 undecided = undecided or error
     except UnreadableError as error:
         if unreadable:
-            yield Problem(property=document, expected=f"it cannot be read as a policy document: {error}")
+            yield Problem(at=document, reason=f"it cannot be read as a policy document: {error}")
     if undecided is not None:
         raise undecided
 

@@ -59,7 +59,7 @@ def must(
 
     def judge(value: Value) -> Iterator[Outcome]:
         if not holds(value):
-            yield Problem(property=value, expected=expected)
+            yield Problem(at=value, reason=expected)
 
     def check(resource: Resource) -> Iterator[Outcome]:
         if when(resource):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from policy.registered import Resource, Stack
-from policy.values import Value
+from policy.values import TextPlace, Value
 
 ANY = "*"
 """Stands in a rule's types for every type, also one that no provider has yet."""
@@ -37,15 +37,20 @@ class Area(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """What is wrong with one property, in words that complete "parameters[0].value is '0': …"."""
+    """What is wrong with one property, or at one place in its text.
 
-    property: Value
-    expected: str
+    Attributes:
+        at: The property, which the message shows with its value; or a place in text, which it only names.
+        reason: What is expected, in words that complete "parameters[0].value is '0': …".
+    """
+
+    at: Value | TextPlace
+    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Unclear:
-    """What a check cannot decide, beside what it can."""
+    """What a check cannot decide, while it goes on with the rest."""
 
     why: str
 

@@ -9,10 +9,12 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import NamedTuple
 
 from policy.embedded_text import Text, known_texts
 from policy.registered import Resource
-from policy.values import UNKNOWN
+from policy.values import UNKNOWN, TextPlace
+from postgres.authentication_file import logical_lines
 from postgres.configuration_file import ConfigurationSyntaxError, parse_postgresql_conf
 from postgres.hba import HbaSyntaxError, ParsedRule, parse_hba
 from postgres.hba_rule import AuthenticationMethod, ConnectionType
@@ -35,7 +37,7 @@ NEWEST = SUPPORTED_MAJORS[-1]
 _TYPES = "|".join(sorted(ConnectionType, key=len, reverse=True))
 _METHODS = "|".join(sorted((re.escape(each) for each in AuthenticationMethod), key=len, reverse=True))
 _HBA_LINE = re.compile(rf"""^\s*(?:{_TYPES})\s+\S.*\s(?:{_METHODS})(?:\s|$)""")
-_HBA_INCLUDE = re.compile(r"^\s*(?:include|include_if_exists|include_dir)\s+\S")
+_INCLUDE = re.compile(r"^\s*(?:include|include_if_exists|include_dir)\s+\S")
 _SETTINGS = [
     "hba_file",
     "listen_addresses",
@@ -63,21 +65,28 @@ _CONF_NAME = re.compile(
 )
 
 
+class NumberedLine(NamedTuple):
+    """A line of a file, and what is said of it."""
+
+    number: int
+    text: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class HbaFile:
     """A pg_hba.conf.
 
     Attributes:
-        text: Where it is.
-        rules: Those rules that can be read, in their order.
+        text: The file's text.
+        rules: The rules that can be parsed, in order.
         unreadable: What is wrong with the other lines.
-        includes: Lines that name other files, which are not seen.
+        includes: Lines that include other files, which cannot be seen here.
     """
 
     text: Text
     rules: tuple[ParsedRule, ...]
-    unreadable: tuple[str, ...] = ()
-    includes: tuple[str, ...] = ()
+    unreadable: tuple[NumberedLine, ...] = ()
+    includes: tuple[NumberedLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,23 +94,42 @@ class ConfigurationFile:
     """A postgresql.conf.
 
     Attributes:
-        text: Where it is.
-        settings: Settings by lower-case name; the last line counts.
-        includes: Lines that name other files, which are not seen.
+        text: The file's text.
+        settings: Settings by lower-case name; the last line that sets one counts.
+        includes: Lines that include other files, which cannot be seen here.
     """
 
     text: Text
     settings: Mapping[str, str] = field(repr=False)
-    includes: tuple[str, ...] = ()
+    includes: tuple[NumberedLine, ...] = ()
+
+    def place_of(self, name: str) -> TextPlace:
+        """The last line that sets `name`; the whole file where none does."""
+        setting = re.compile(rf"\s*{re.escape(name)}(?:\s|=)", re.IGNORECASE)
+        lines = [number for number, line in _numbered(self.text) if setting.match(line)]
+        return self.text.place(lines[-1] if lines else 0)
+
+
+class NumberedMapping(NamedTuple):
+    """A line of pg_ident.conf."""
+
+    number: int
+    mapping: IdentMapping
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentFile:
-    """A pg_ident.conf."""
+    """A pg_ident.conf.
+
+    Attributes:
+        text: The file's text.
+        mappings: The lines that can be parsed.
+        unreadable: What is wrong with the other lines.
+    """
 
     text: Text
-    mappings: tuple[IdentMapping, ...]
-    unreadable: tuple[str, ...] = ()
+    mappings: tuple[NumberedMapping, ...]
+    unreadable: tuple[NumberedLine, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,41 +180,50 @@ def _is_configuration(text: Text) -> bool:
     )
 
 
+def _numbered(text: Text) -> Iterator[NumberedLine]:
+    yield from (NumberedLine(number, line) for number, line in enumerate(text.content.split("\n"), 1))
+
+
+def _hba(text: Text) -> HbaFile:
+    is_named = text.name.endswith("pg_hba.conf")
+    lines = [
+        NumberedLine(number, line if is_named or _HBA_LINE.match(line) or _INCLUDE.match(line) else "")
+        for number, line in _numbered(text)
+    ]
+    includes = tuple(each for each in lines if _INCLUDE.match(each.text))
+    rest = "\n".join("" if each in includes else each.text for each in lines)
+    rules, unreadable = _parsed_hba(rest)
+    return HbaFile(text=text, rules=rules, unreadable=unreadable, includes=includes)
+
+
 @lru_cache(maxsize=256)
-def _read_hba(content: str, named: bool) -> tuple[tuple[ParsedRule, ...], tuple[str, ...], tuple[str, ...]]:
-    lines = content.split("\n")
-    if not named:
-        lines = [line if _HBA_LINE.match(line) or _HBA_INCLUDE.match(line) else "" for line in lines]
-    includes = tuple(
-        f"line {number}: {line.strip()}" for number, line in enumerate(lines, 1) if _HBA_INCLUDE.match(line)
-    )
-    rest = "\n".join("" if _HBA_INCLUDE.match(line) else line for line in lines)
+def _parsed_hba(content: str) -> tuple[tuple[ParsedRule, ...], tuple[NumberedLine, ...]]:
     try:
-        return tuple(parse_hba(rest, NEWEST)), (), includes
+        return tuple(parse_hba(content, NEWEST)), ()
     except HbaSyntaxError:
-        rules, unreadable = _line_by_line(rest)
-        return rules, unreadable, includes
-
-
-def _line_by_line(content: str) -> tuple[tuple[ParsedRule, ...], tuple[str, ...]]:
-    rules: list[ParsedRule] = []
-    unreadable: list[str] = []
+        rules: list[ParsedRule] = []
+        unreadable: list[NumberedLine] = []
     for number, line in enumerate(content.split("\n"), 1):
         try:
             rules += [ParsedRule(rule=each.rule, line_number=number) for each in parse_hba(line, NEWEST)]
         except HbaSyntaxError as error:
-            unreadable.append(f"line {number} {error.problems[0].partition(': ')[2]}")
+            unreadable.append(NumberedLine(number, _without_line(error.problems[0])))
     return tuple(rules), tuple(unreadable)
 
 
-def _hba(text: Text) -> HbaFile:
-    rules, unreadable, includes = _read_hba(text.content, text.name.endswith("pg_hba.conf"))
-    return HbaFile(text=text, rules=rules, unreadable=unreadable, includes=includes)
+def shown(text: Text, line: NumberedLine) -> str:
+    """What is wrong with a line that cannot be parsed; nothing of a secret is quoted."""
+    return "it cannot be parsed" if text.secret else line.text
+
+
+def _without_line(problem: str) -> str:
+    """`pg_hba.conf line 1: no address` without the line, which is counted here."""
+    return problem.partition(": ")[2]
 
 
 def _configuration(text: Text) -> ConfigurationFile:
     includes = tuple(
-        line.strip() for line in text.content.split("\n") if _HBA_INCLUDE.match(line) or "include =" in line
+        each for each in _numbered(text) if _INCLUDE.match(each.text) or "include =" in each.text
     )
     try:
         settings = parse_postgresql_conf(text.content)
@@ -203,14 +240,17 @@ def _lenient(content: str) -> Iterator[tuple[str, str]]:
 
 
 def _ident(text: Text) -> IdentFile:
+    mappings: list[NumberedMapping] = []
     try:
-        return IdentFile(text=text, mappings=tuple(parse_ident(text.content, NEWEST)))
+        parsed = parse_ident(text.content, NEWEST)
+        numbers = [line.number for line in logical_lines(text.content)]
+        mappings = [NumberedMapping(*each) for each in zip(numbers, parsed, strict=True)]
+        return IdentFile(text=text, mappings=tuple(mappings))
     except IdentSyntaxError:
-        mappings: list[IdentMapping] = []
-        unreadable: list[str] = []
-        for line in text.content.split("\n"):
-            try:
-                mappings += parse_ident(line, NEWEST)
-            except IdentSyntaxError as error:
-                unreadable.append(error.problems[0])
-        return IdentFile(text=text, mappings=tuple(mappings), unreadable=tuple(unreadable))
+        unreadable: list[NumberedLine] = []
+    for number, line in _numbered(text):
+        try:
+            mappings += [NumberedMapping(number, each) for each in parse_ident(line, NEWEST)]
+        except IdentSyntaxError as error:
+            unreadable.append(NumberedLine(number, _without_line(error.problems[0])))
+    return IdentFile(text=text, mappings=tuple(mappings), unreadable=tuple(unreadable))

@@ -75,6 +75,29 @@ def _decoded_map(sent: Mapping[str, Any]) -> Any:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TextPlace:
+    """A place in a text that a property holds. A message names it and shows nothing of the text.
+
+    Attributes:
+        path: The property, such as `userData`.
+        file: Name of the file that the text is for, where that is known.
+        line: Line in that file, else in the text, from 1; 0 for the whole.
+        column: Column in that line, from 1; 0 for the whole line.
+    """
+
+    path: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """`userData (/etc/postgresql/17/main/pg_hba.conf), line 7`."""
+        place = f"{self.path} ({self.file})" if self.file else self.path
+        place += f", line {self.line}" if self.line else ""
+        return f"{place}, column {self.column}" if self.column else place
+
+
+@dataclass(frozen=True, kw_only=True)
 class Value:
     """One property, or what is inside it.
 

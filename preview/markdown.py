@@ -1,4 +1,4 @@
-"""A preview as Markdown: what a workflow shows as its summary, and a comment on a pull request."""
+"""A preview as Markdown, for a workflow's summary and for a comment on a pull request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from preview.plan import Finding
 from preview.preview import Preview
 
 _MOST = 100
-"""Findings that are listed at most; GitHub cuts a summary off at 1 MiB."""
+"""Most findings that are listed; GitHub truncates a summary at 1 MiB."""
 
 
 def markdown(preview: Preview) -> str:
@@ -44,12 +44,26 @@ def _findings(preview: Preview) -> list[str]:
 
 def _row(finding: Finding) -> str:
     level = f"**{finding.level}**" if finding.stops else finding.level
-    return (
-        f"| {finding.rule} | {level} | {_inline(finding.resource or 'stack')} | {_inline(finding.message)} |"
-    )
+    resource = _inline(finding.resource or "stack")
+    return f"| {finding.rule} | {level} | {resource} | {_inline(_description(finding))} |"
+
+
+def _description(finding: Finding) -> str:
+    """The finding without the rule and the resource, which have columns of their own."""
+    message = finding.message
+    if message is None:
+        return finding.text
+    others = ", ".join(rule.id for rule in message.rules[1:])
+    parts = [
+        f"{message.verdict}: {message.statement}" + (f" (also {others})" if others else ""),
+        message.exemption and f"Exempt: {message.exemption}",
+        message.fix and f"Fix: {message.fix}",
+        message.link and f"See: {message.link}",
+    ]
+    return ". ".join(filter(None, parts))
 
 
 def _inline(text: str) -> str:
-    """Text that Markdown shows as it is: names and messages come from programs and stack files."""
+    """Text escaped so that Markdown shows it literally: names and messages come from programs."""
     escaped = "".join(f"\\{each}" if each in "\\`*_{}[]<>#|~!@" else each for each in text)
     return " ".join(escaped.split())

@@ -1,4 +1,4 @@
-"""What the engine says while it previews: resources, warnings, what policies find."""
+"""What the engine reports during a preview: resources, warnings, findings of policies."""
 
 from __future__ import annotations
 
@@ -8,45 +8,51 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.events import Account, Resource, plain
+from policy.message import Message, parse
 
 MANDATORY = "mandatory"
-# Neither is anything in the cloud.
+# Resources of the engine itself; nothing in the cloud belongs to them.
 _OF_THE_ENGINE = ("pulumi:pulumi:Stack", "pulumi:providers:")
 _SUMMARIES = ("policyAnalyzeSummaryEvent", "policyAnalyzeStackSummaryEvent")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What one rule says of one resource, or of the whole stack.
+    """What one rule found in one resource, or in the whole stack.
 
     Attributes:
         rule: Id of the rule.
         pack: Name of its pack.
-        level: `mandatory`, `advisory` and what else Pulumi has.
+        level: Pulumi's enforcement level, such as `mandatory` or `advisory`.
         resource: Name and type of the resource, empty for the stack.
-        message: The rule's words.
+        text: What the engine shows: the rule's title, then its message.
     """
 
     rule: str
     pack: str
     level: str
     resource: str
-    message: str
+    text: str
 
     @property
     def stops(self) -> bool:
         """Whether the engine refuses to deploy because of it."""
         return self.level == MANDATORY
 
+    @property
+    def message(self) -> Message | None:
+        """The message of a rule of this project's pack; None for anything else, such as another pack."""
+        return parse(self.text)
+
 
 @dataclass(kw_only=True)
 class Plan(Account):
-    """What a preview has come to so far.
+    """The result of a preview so far.
 
     Attributes:
         resources: Type and operation, by URN.
-        findings: What policies say.
-        rules: Ids of all rules that have judged something.
+        findings: What policies found.
+        rules: Ids of all rules that were applied.
         warnings: Warnings of engine and program.
     """
 
@@ -56,7 +62,7 @@ class Plan(Account):
     warnings: list[str] = field(default_factory=list)
 
     def take(self, event: Mapping[str, Any]) -> None:
-        """Take in one event, and show it."""
+        """Add one event, and show it."""
         super().take(event)
         if "resourcePreEvent" in event:
             metadata = event["resourcePreEvent"]["metadata"]
@@ -70,7 +76,7 @@ class Plan(Account):
             self.warnings.append(plain(event["diagnosticEvent"].get("message", "")))
 
     def counts(self) -> Counter[tuple[str, str]]:
-        """How many resources of each type, and what happens to them: `create`, or `read` of what exists."""
+        """How many resources of each type and operation: `create`, or `read` for what exists already."""
         return Counter(self.resources.values())
 
     def _find(self, event: Mapping[str, Any]) -> None:
@@ -82,7 +88,7 @@ class Plan(Account):
             pack=event["policyPackName"],
             level=event["enforcementLevel"],
             resource=named,
-            message=plain(event["message"]),
+            text=plain(event["message"]),
         )
         if finding not in self.findings:
             self.findings.append(finding)

@@ -40,7 +40,7 @@ def as_document(preview: Preview) -> dict[str, Any]:
                 "pack": finding.pack,
                 "level": finding.level,
                 "resource": finding.resource,
-                "message": finding.message,
+                "message": finding.text,
             }
             for finding in preview.plan.findings
         ],
@@ -92,6 +92,6 @@ def _show_findings(preview: Preview, console: Console) -> None:
     console.print(escape(f"policy: {verdict} findings of {rules} rules ({preview.policy_pack})"))
     for finding in findings:
         resource = f"{finding.resource}: " if finding.resource else ""
-        words = finding.message.replace("\n", "\n  ")
+        words = finding.text.replace("\n", "\n  ")
         line = escape(f"{finding.level}: {finding.rule}: {resource}{words}")
         console.print(f"[red]{line}[/red]" if finding.stops else line)

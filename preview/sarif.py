@@ -1,7 +1,7 @@
-"""What policies find, as SARIF 2.1.0: what code hosts show beside the lines of a pull request.
+"""Findings of policies as SARIF 2.1.0, which code hosts show beside the lines of a pull request.
 
-Findings are about what a stack file deploys, so they point into it: at the section that the resource comes
-from where its name tells, else at the first line.
+Findings are about what a stack file deploys, so each points into that file: at the section that the resource
+comes from where its name tells, else at the first line.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.project import CHECKOUT
+from policy.finding import Verdict
 from policy.rule import Rule, Severity
 from policy.rules import RULES
 from preview.plan import Finding
@@ -20,7 +21,7 @@ SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sar
 VERSION = "2.1.0"
 DOCUMENTATION = "docs/policies.md"
 _NAME = "passwordless-postgres policies"
-# What code hosts sort by (0 to 10), and what they make of a result.
+# Code hosts sort by this score, from 0 to 10.
 _SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0", Severity.LOW: "2.0"}
 _ERROR = "preview-error"
 
@@ -72,15 +73,22 @@ def _error_rule() -> dict[str, Any]:
 def _result(finding: Finding, file: str, lines: list[str]) -> dict[str, Any]:
     result = {
         "ruleId": finding.rule,
-        "level": "error" if finding.stops else "note" if _is_undecided(finding) else "warning",
-        "message": {"text": finding.message},
+        "level": _level(finding),
+        "message": {"text": finding.text},
         "locations": [_location(file, line_of(finding.resource, lines), finding.resource)],
         "partialFingerprints": {"rule/resource": f"{finding.rule}:{finding.resource or 'stack'}"},
     }
-    if " Exempt: " in finding.message:
-        reason = finding.message.partition(" Exempt: ")[2]
-        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": reason}]
+    if finding.message is not None and finding.message.exemption:
+        justification = finding.message.exemption
+        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": justification}]
     return result
+
+
+def _level(finding: Finding) -> str:
+    if finding.stops:
+        return "error"
+    is_undecided = finding.message is not None and finding.message.verdict is Verdict.UNDECIDED
+    return "note" if is_undecided else "warning"
 
 
 def _error(text: str, file: str) -> dict[str, Any]:
@@ -90,10 +98,6 @@ def _error(text: str, file: str) -> dict[str, Any]:
         "message": {"text": text},
         "locations": [_location(file, 1, "")],
     }
-
-
-def _is_undecided(finding: Finding) -> bool:
-    return ": undecided: " in finding.message
 
 
 def _location(file: str, line: int, resource: str) -> dict[str, Any]:
@@ -109,9 +113,9 @@ def _location(file: str, line: int, resource: str) -> dict[str, Any]:
 
 
 def line_of(resource: str, lines: list[str]) -> int:
-    """The line of the section that a resource comes from, by its name; the first line when none fits.
+    """The line of the section that a resource comes from; the first line where no section fits.
 
-    The longest section whose name begins the resource's name fits best: `rds-server` is of `rds`.
+    The resource's name begins with the section's: `rds-server` comes from `rds`. The longest match counts.
     """
     name = re.sub(r"[^a-z0-9]", "", resource.split(" ", maxsplit=1)[0].lower())
     best = (0, 1)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from policy.registered import Resource
 from policy.requirement import must, must_not_be
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.values import Value
+from policy.values import TextPlace, Value
 
 if TYPE_CHECKING:
     from cryptography import x509
 
 CERTIFICATE = "aws:acm/certificate:Certificate"
 _GUIDE = "https://docs.aws.amazon.com/acm/latest/userguide"
+_BODY = "certificateBody"
 _WARNING = timedelta(days=30)
 _LEAST_RSA_BITS = 2048
 
@@ -29,7 +30,7 @@ def _imported(certificate: Resource) -> x509.Certificate | None:
     """What is imported; None when the certificate is not imported, or cannot be read."""
     from cryptography import x509
 
-    body = certificate["certificateBody"]
+    body = certificate[_BODY]
     if not body.text():
         return None
     try:
@@ -65,17 +66,16 @@ def _problems(found: x509.Certificate) -> Iterator[str]:
 
 
 def _is_sound(certificate: Resource) -> Iterator[Outcome]:
-    body = certificate["certificateBody"]
-    if not body.text():
+    if not certificate[_BODY].text():
         return
     found = _imported(certificate)
     if found is None:
-        yield Problem(property=body.hidden(), expected="it cannot be read as a certificate in PEM")
+        yield Problem(at=TextPlace(path=_BODY), reason="it cannot be parsed as a certificate in PEM")
         return
     for problem in _problems(found):
-        yield Problem(property=body.hidden(), expected=problem)
+        yield Problem(at=TextPlace(path=_BODY), reason=problem)
     if not certificate["certificateChain"].given and found.issuer != found.subject:
-        yield Problem(property=certificate["certificateChain"], expected="expected the authorities above it")
+        yield Problem(at=certificate["certificateChain"], reason="expected the authorities above it")
 
 
 def _expires_soon(certificate: Resource) -> Iterator[Outcome]:
@@ -85,8 +85,8 @@ def _expires_soon(certificate: Resource) -> Iterator[Outcome]:
     left = found.not_valid_after_utc - _now()
     if timedelta(0) <= left < _WARNING:
         yield Problem(
-            property=certificate["certificateBody"].hidden(),
-            expected=f"it expires on {found.not_valid_after_utc.date()}, in {left.days} days",
+            at=TextPlace(path=_BODY),
+            reason=f"it expires on {found.not_valid_after_utc.date()}, in {left.days} days",
         )
 
 
@@ -107,8 +107,8 @@ def _no_wildcard(name: str) -> Callable[[Resource], Iterator[Outcome]]:
 def _stays_until_replaced(certificate: Resource) -> Iterator[Outcome]:
     if certificate.delete_before_replace:
         yield Problem(
-            property=Value(path="deleteBeforeReplace", raw=True),
-            expected="listeners need it until the new one is there",
+            at=Value(path="deleteBeforeReplace", raw=True),
+            reason="listeners need it until the new one is there",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from policy.connection_strings import connection_strings
-from policy.embedded_text import Text, is_private_key, known_texts, private_keys_in
+from policy.embedded_text import Text, known_texts, private_key_in, private_keys_in
 from policy.registered import Resource
 from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
 from policy.rules.machines import INSTANCE, LAUNCH_TEMPLATE
@@ -106,16 +106,25 @@ def _user_data(resource: Resource) -> list[Value]:
 def _credentials(resource: Resource) -> Iterator[Outcome]:
     for value in _user_data(resource):
         for text in known_texts(value):
-            content = _NO_SECRETS.sub("", text.content)
-            found = [what for what, pattern in _CREDENTIALS if pattern.search(content)]
-            if _is_a_password(text):
-                found.append("a password")
-            if not found and any(each.has_password for each in connection_strings(content)):
-                found = ["a password in a connection string"]
-            if found:
-                yield Problem(property=text.value.hidden(), expected=f"it holds {found[0]}")
+            found = _credential_in(text)
+            if found is not None:
+                yield found
         if not value.is_known:
             raise UndecidedError(f"{value.path} is not known before the update")
+
+
+def _credential_in(text: Text) -> Problem | None:
+    """The first credential in a text; neither it nor the text around it is shown."""
+    content = _NO_SECRETS.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text.content)
+    for what, pattern in _CREDENTIALS:
+        if match := pattern.search(content):
+            return Problem(at=text.place_of(match.start()), reason=f"it holds {what}")
+    if _is_a_password(text):
+        return Problem(at=text.place(), reason="it is a password")
+    for each in connection_strings(content):
+        if each.has_password:
+            return Problem(at=text.place_of(each.offset), reason="it holds a password in a connection string")
+    return None
 
 
 def _is_a_password(text: Text) -> bool:
@@ -126,8 +135,8 @@ def _is_a_password(text: Text) -> bool:
 
 def _key_in_user_data(resource: Resource) -> Iterator[Outcome]:
     for value in _user_data(resource):
-        for text in private_keys_in(value):
-            yield Problem(property=text.value.hidden(), expected="it holds a private key")
+        for place in private_keys_in(value):
+            yield Problem(at=place, reason="it holds a private key")
 
 
 def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
@@ -140,8 +149,8 @@ def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
             continue
         # Almost any property is unknown in some preview; the update sees them all.
         for text in _texts(resource, name):
-            if is_private_key(text.content):
-                yield Problem(property=text.value.hidden(), expected="it holds a private key")
+            if place := private_key_in(text):
+                yield Problem(at=place, reason="it holds a private key")
 
 
 def _verifies(resource: Resource) -> Iterator[Outcome]:
@@ -152,8 +161,8 @@ def _verifies(resource: Resource) -> Iterator[Outcome]:
             for found in connection_strings(text.content):
                 for problem in found.problems():
                     yield Problem(
-                        property=text.value.hidden(),
-                        expected=f"a connection string ({found.kind}): {problem}",
+                        at=text.place_of(found.offset),
+                        reason=f"connection string ({found.kind}): {problem}",
                     )
 
 
@@ -162,8 +171,8 @@ def _ignores(resource: Resource) -> Iterator[Outcome]:
         first = re.split(r"[.\[]", path)[0]
         if first in _HIDING:
             yield Problem(
-                property=Value(path="ignoreChanges", raw=path),
-                expected="changes of it would not be seen again",
+                at=Value(path="ignoreChanges", raw=path),
+                reason="changes of it would not be seen again",
             )
 
 

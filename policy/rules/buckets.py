@@ -34,9 +34,7 @@ _BLOCKS = (
 
 def _companion(token: str, what: str, bucket: Resource, stack: Stack) -> Iterator[Outcome]:
     if not stack.referring(token, "bucket", bucket):
-        yield Problem(
-            property=bucket["bucket"].renamed(token.rpartition(":")[2]).emptied(), expected=f"expected {what}"
-        )
+        yield Problem(at=bucket["bucket"], reason=f"expected {what}")
 
 
 def _owner_enforced(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -45,40 +43,37 @@ def _owner_enforced(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
         value = controls["rule"].at("objectOwnership")
         if value.text() != "BucketOwnerEnforced":
             yield Problem(
-                property=value.renamed(f"{controls.name}.{value.path}"),
-                expected="expected BucketOwnerEnforced",
+                at=value.renamed(f"{controls.name}.{value.path}"),
+                reason="expected BucketOwnerEnforced",
             )
 
 
 def _tls_only(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
     policies = stack.referring(BUCKET_POLICY, "bucket", bucket)
     if not policies:
-        yield Problem(
-            property=bucket["policy"].renamed("BucketPolicy").emptied(),
-            expected="expected one that denies requests without TLS",
-        )
+        yield Problem(at=bucket["bucket"], reason="expected a BucketPolicy that denies requests without TLS")
     for policy in policies:
         try:
             if not denies_plain_text(policy["policy"]):
                 yield Problem(
-                    property=policy["policy"].renamed(f"{policy.name}.policy"),
-                    expected="no statement denies everybody what comes with aws:SecureTransport false",
+                    at=policy["policy"].renamed(f"{policy.name}.policy"),
+                    reason="no statement denies everybody what comes with aws:SecureTransport false",
                 )
         except UnreadableError as error:
-            yield Problem(property=policy["policy"], expected=f"it cannot be read as a policy: {error}")
+            yield Problem(at=policy["policy"], reason=f"it cannot be read as a policy: {error}")
 
 
 def _nobody_in_particular(statement: Statement) -> Iterator[Outcome]:
     if not statement.condition.given:
         for principal in statement.principals:
             if principal.text() == "*":
-                yield Problem(property=principal, expected="expected principals by name, or a condition")
+                yield Problem(at=principal, reason="expected principals by name, or a condition")
 
 
 def _every_action(statement: Statement) -> Iterator[Outcome]:
     for action in statement.actions:
         if action.text().lower() in ("*", "s3:*"):
-            yield Problem(property=action, expected="expected the actions that are needed")
+            yield Problem(at=action, reason="expected the actions that are needed")
 
 
 def _account(arn: str) -> str:
@@ -98,7 +93,7 @@ def _to_another_account(policy: Resource, stack: Stack) -> Iterator[Outcome]:
         for principal in statement.principals_of("AWS"):
             account = _account(principal.text())
             if actions and account and owners and account not in owners:
-                yield Problem(property=principal, expected=f"another account may {actions[0].text()}")
+                yield Problem(at=principal, reason=f"another account may {actions[0].text()}")
 
     yield from allowing(policy["policy"], judge)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from policy.registered import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.values import Value
+from policy.values import TextPlace, Value
 
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
 REQUEST = "tls:index/certRequest:CertRequest"
@@ -43,7 +43,7 @@ def _lifetime(certificate: Resource) -> Iterator[Outcome]:
         kind, days = "a server", SERVER_DAYS
     hours = value.number()
     if hours is None or hours > days * 24:
-        yield Problem(property=value, expected=f"expected {days * 24} hours or less for {kind}, {days} days")
+        yield Problem(at=value, reason=f"expected {days * 24} hours or less for {kind}, {days} days")
 
 
 def _renews(certificate: Resource) -> Iterator[Outcome]:
@@ -52,9 +52,9 @@ def _renews(certificate: Resource) -> Iterator[Outcome]:
     value, validity = certificate["earlyRenewalHours"], certificate["validityPeriodHours"].number()
     early = value.number()
     if early is None or early <= 0:
-        yield Problem(property=value, expected="expected the hours before expiry in which an update renews")
+        yield Problem(at=value, reason="expected the hours before expiry in which an update renews")
     elif validity is not None and early >= validity:
-        yield Problem(property=value, expected=f"expected less than its whole life, {validity:g} hours")
+        yield Problem(at=value, reason=f"expected less than its whole life, {validity:g} hours")
 
 
 def _strength(key: Resource) -> Iterator[Outcome]:
@@ -62,13 +62,13 @@ def _strength(key: Resource) -> Iterator[Outcome]:
     if algorithm == "RSA":
         bits = key["rsaBits"]
         if (bits.number() or 0) < 3072:
-            yield Problem(property=bits, expected="expected 3072 at least (the provider takes 2048)")
+            yield Problem(at=bits, reason="expected 3072 at least (the provider takes 2048)")
     elif algorithm == "ECDSA":
         curve = key["ecdsaCurve"]
         if curve.text().upper() not in ("P256", "P384"):
-            yield Problem(property=curve, expected="expected P256 or P384 (the provider takes P224)")
+            yield Problem(at=curve, reason="expected P256 or P384 (the provider takes P224)")
     elif algorithm != "ED25519":
-        yield Problem(property=key["algorithm"], expected="expected ECDSA, RSA or ED25519")
+        yield Problem(at=key["algorithm"], reason="expected ECDSA, RSA or ED25519")
 
 
 def _usages(certificate: Resource) -> Iterator[Outcome]:
@@ -76,18 +76,18 @@ def _usages(certificate: Resource) -> Iterator[Outcome]:
     if _is_authority(certificate):
         missing = sorted({"cert_signing", "crl_signing"} - uses)
         if missing:
-            yield Problem(property=value, expected=f"an authority expects {' and '.join(missing)}")
+            yield Problem(at=value, reason=f"an authority expects {' and '.join(missing)}")
         if uses & {_CLIENT, _SERVER}:
-            yield Problem(property=value, expected="an authority is no client and no server")
+            yield Problem(at=value, reason="an authority is no client and no server")
         return
     if uses & {"cert_signing", "crl_signing"}:
-        yield Problem(property=value, expected="only an authority signs; set isCaCertificate, or remove it")
+        yield Problem(at=value, reason="only an authority signs; set isCaCertificate, or remove it")
     elif "any_extended" in uses:
-        yield Problem(property=value, expected="any_extended lets a client be a server")
+        yield Problem(at=value, reason="any_extended lets a client be a server")
     elif _CLIENT in uses and _SERVER in uses:
-        yield Problem(property=value, expected="expected client_auth or server_auth, not both")
+        yield Problem(at=value, reason="expected client_auth or server_auth, not both")
     elif not uses & {_CLIENT, _SERVER}:
-        yield Problem(property=value, expected="expected client_auth or server_auth")
+        yield Problem(at=value, reason="expected client_auth or server_auth")
 
 
 def _no_leaf_as_anchor(certificate: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -97,8 +97,8 @@ def _no_leaf_as_anchor(certificate: Resource, stack: Stack) -> Iterator[Outcome]
         for name, urns in other.dependencies.items():
             if certificate.urn in urns and _ANCHORS.search(name):
                 yield Problem(
-                    property=certificate["isCaCertificate"],
-                    expected=f"{other.name}.{name} trusts it as an authority",
+                    at=certificate["isCaCertificate"],
+                    reason=f"{other.name}.{name} trusts it as an authority",
                 )
 
 
@@ -113,11 +113,11 @@ def _common_name(request: Resource, stack: Stack) -> Iterator[Outcome]:
     name = value.text()
     roles = {each["name"].text() for each in stack.of_types((_ROLE,)) if each["name"].is_known}
     if not name or "*" in name:
-        yield Problem(property=value, expected="expected the name of one role")
+        yield Problem(at=value, reason="expected the name of one role")
     elif name.lower() in _SUPERUSERS:
-        yield Problem(property=value, expected="expected a role that is no superuser")
+        yield Problem(at=value, reason="expected a role that is no superuser")
     elif roles and name not in roles:
-        yield Problem(property=value, expected=f"expected a role of the stack: {', '.join(sorted(roles))}")
+        yield Problem(at=value, reason=f"expected a role of the stack: {', '.join(sorted(roles))}")
 
 
 def _subject(resource: Resource, key: str) -> Value:
@@ -134,7 +134,7 @@ def _names(resource: Resource, stack: Stack) -> Iterator[Outcome]:
         name for name in ("dnsNames", "ipAddresses") if resource[name].given and resource[name].raw != []
     ]
     if is_server and not named:
-        yield Problem(property=resource["dnsNames"], expected="expected the names by which clients reach it")
+        yield Problem(at=resource["dnsNames"], reason="expected the names by which clients reach it")
 
 
 def _one_holder(key: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -143,8 +143,8 @@ def _one_holder(key: Resource, stack: Stack) -> Iterator[Outcome]:
     ]
     if len(holders) > 1:
         yield Problem(
-            property=key["algorithm"].renamed("privateKeyPem").hidden(),
-            expected=f"it is the key of {' and '.join(sorted(holders))}",
+            at=TextPlace(path="privateKeyPem"),
+            reason=f"{' and '.join(sorted(holders))} have the same key",
         )
 
 
@@ -156,8 +156,8 @@ def _authorities_apart(certificate: Resource, stack: Stack) -> Iterator[Outcome]
         keys = {each.urn for each in stack.all_referred(other, "caPrivateKeyPem", (PRIVATE_KEY,))}
         if other is not certificate and own & keys and _SERVER in _uses(other):
             yield Problem(
-                property=certificate["caPrivateKeyPem"].hidden(),
-                expected=f"the same authority signs the server certificate {other.name}",
+                at=certificate["caPrivateKeyPem"].hidden(),
+                reason=f"the same authority signs the server certificate {other.name}",
             )
             return
 
@@ -168,14 +168,14 @@ def _not_in_production(key: Resource, stack: Stack) -> Iterator[Outcome]:
     for certificate in stack.referring(SELF_SIGNED, "privateKeyPem", key):
         if _is_authority(certificate):
             yield Problem(
-                property=key["algorithm"].renamed("privateKeyPem").hidden(),
-                expected=f"the key of the authority {certificate.name} is in the state of production",
+                at=TextPlace(path="privateKeyPem"),
+                reason=f"the key of the authority {certificate.name} is in the state of production",
             )
     for request in stack.referring(REQUEST, "privateKeyPem", key):
         if any(_SERVER in _uses(each) for each in _signed_with(request, stack)):
             yield Problem(
-                property=key["algorithm"].renamed("privateKeyPem").hidden(),
-                expected=f"the key of the server of {request.name} is in the state of production",
+                at=TextPlace(path="privateKeyPem"),
+                reason=f"the key of the server of {request.name} is in the state of production",
             )
 
 

@@ -20,11 +20,11 @@ def _names_everything(resource: Resource) -> Iterator[Outcome]:
         try:
             for grant in grants(document):
                 if not grant.names_the_action:
-                    yield Problem(property=grant.action, expected="expected rds-db:connect alone")
+                    yield Problem(at=grant.action, reason="expected rds-db:connect alone")
                 elif grant.exact is None:
-                    yield Problem(property=grant.resource, expected=f"expected {_FORM}")
+                    yield Problem(at=grant.resource, reason=f"expected {_FORM}")
         except UnreadableError as error:
-            yield Problem(property=document, expected=f"it cannot be read as a policy document: {error}")
+            yield Problem(at=document, reason=f"it cannot be read as a policy document: {error}")
         except UndecidedError as error:
             yield Unclear(why=f"{error}; it is checked again in the update, before the resource is made")
 
@@ -44,7 +44,7 @@ def _never_the_master(resource: Resource, stack: Stack) -> Iterator[Outcome]:
             for grant in grants(document):
                 granted = True
                 if grant.user in masters:
-                    yield Problem(property=grant.resource, expected="expected any user but the master")
+                    yield Problem(at=grant.resource, reason="expected any user but the master")
         except UnreadableError:
             continue  # that is N46
         except UndecidedError as error:

@@ -75,7 +75,7 @@ def _speaks_tls(listener: Resource) -> Iterator[Outcome]:
     if protocol.text().upper() in ("HTTPS", "TLS", "TCP", "UDP", "TCP_UDP", "GENEVE"):
         return  # without TLS of the balancer's own: that is P103
     if not (_is_http(listener) and "redirect" in _types(listener)):
-        yield Problem(property=protocol, expected="expected HTTPS or TLS")
+        yield Problem(at=protocol, reason="expected HTTPS or TLS")
 
 
 def _only_redirects(listener: Resource) -> Iterator[Outcome]:
@@ -84,9 +84,9 @@ def _only_redirects(listener: Resource) -> Iterator[Outcome]:
 
     def judge(action: Value) -> Iterator[Outcome]:
         if action.at("type").text().lower() != "redirect":
-            yield Problem(property=action.at("type"), expected="expected redirect, since HTTP serves nothing")
+            yield Problem(at=action.at("type"), reason="expected redirect, since HTTP serves nothing")
         elif action.at("redirect").at("protocol").text().upper() != "HTTPS":
-            yield Problem(property=action.at("redirect").at("protocol"), expected="expected HTTPS")
+            yield Problem(at=action.at("redirect").at("protocol"), reason="expected HTTPS")
 
     yield from throughout(listener["defaultActions"].items(), judge)
 
@@ -95,8 +95,8 @@ def _policy_is_known(listener: Resource) -> Iterator[Outcome]:
     value = listener["sslPolicy"]
     if value.text() and _is_tls(listener) and value.text() not in POLICIES:
         yield Problem(
-            property=value,
-            expected=f"that is no policy which AWS had documented by {DOCUMENTED}, so nothing is known of it",
+            at=value,
+            reason=f"that is no policy which AWS had documented by {DOCUMENTED}, so nothing is known of it",
         )
 
 
@@ -105,11 +105,11 @@ def _floor(listener: Resource) -> Iterator[Outcome]:
         return
     value = listener["sslPolicy"]
     if not value.text():
-        yield Problem(property=value, expected="AWS would take ELBSecurityPolicy-2016-08, with TLS 1.0")
+        yield Problem(at=value, reason="AWS would take ELBSecurityPolicy-2016-08, with TLS 1.0")
         return
     policy = POLICIES.get(value.text())
     if policy is not None and policy.minimum not in ("1.2", "1.3"):
-        yield Problem(property=value, expected=f"it offers TLS {policy.minimum}; expected 1.2 at least")
+        yield Problem(at=value, reason=f"it offers TLS {policy.minimum}; expected 1.2 at least")
 
 
 def _suites(listener: Resource) -> Iterator[Outcome]:
@@ -118,16 +118,16 @@ def _suites(listener: Resource) -> Iterator[Outcome]:
     if policy is None or policy.minimum not in ("1.2", "1.3"):
         return
     if not policy.forward_secret:
-        yield Problem(property=value, expected="it offers suites without forward secrecy")
+        yield Problem(at=value, reason="it offers suites without forward secrecy")
     elif not policy.authenticated:
-        yield Problem(property=value, expected="it offers suites with CBC")
+        yield Problem(at=value, reason="it offers suites with CBC")
 
 
 def _post_quantum(listener: Resource) -> Iterator[Outcome]:
     value = listener["sslPolicy"]
     policy = POLICIES.get(value.text()) if _is_tls(listener) else None
     if policy is not None and not policy.post_quantum:
-        yield Problem(property=value, expected="expected a policy with -PQ- in its name")
+        yield Problem(at=value, reason="expected a policy with -PQ- in its name")
 
 
 def _header_names(listener: Resource) -> Iterator[Outcome]:
@@ -137,11 +137,9 @@ def _header_names(listener: Resource) -> Iterator[Outcome]:
     def judge(value: Value) -> Iterator[Outcome]:
         text = value.text().lower()
         if text in _ORDINARY:
-            yield Problem(
-                property=value, expected="that is an ordinary header, which clients send themselves"
-            )
+            yield Problem(at=value, reason="that is an ordinary header, which clients send themselves")
         elif text and text in seen:
-            yield Problem(property=value, expected=f"it has the name of {seen[text]}")
+            yield Problem(at=value, reason=f"it has the name of {seen[text]}")
         seen.setdefault(text, value.path)
 
     yield from throughout((listener[name] for name in names), judge)

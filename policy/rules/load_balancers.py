@@ -50,16 +50,14 @@ def _no_other_way(resource: Resource, stack: Stack) -> Iterator[Outcome]:
     if resource.type == LISTENER:
         mode = resource[MUTUAL].at("mode")
         if not verifies(resource):
-            yield Problem(
-                property=mode, expected="another listener verifies clients of the same target group"
-            )
+            yield Problem(at=mode, reason="another listener verifies clients of the same target group")
         return
     listeners = stack.all_referred(resource, "listenerArn", (LISTENER,))
     for listener in listeners:
         if not verifies(listener):
             yield Problem(
-                property=resource["listenerArn"],
-                expected=f"{listener.name} does not verify, but another listener of this target group does",
+                at=resource["listenerArn"],
+                reason=f"{listener.name} does not verify, but another listener of this target group does",
             )
 
 
@@ -119,31 +117,31 @@ def _strangers(urn: str, port: int, allowed: set[str], stack: Stack) -> Iterator
                 referred = stack.all_referred(holder, source.path.partition("[")[0], (SECURITY_GROUP,))
                 if not opening.is_from_a_group(source) or not {each.urn for each in referred} & allowed:
                     yield Problem(
-                        property=source.renamed(f"{holder.name}.{source.path}"),
-                        expected=f"only the load balancer's security group may reach port {port}",
+                        at=source.renamed(f"{holder.name}.{source.path}"),
+                        reason=f"only the load balancer's security group may reach port {port}",
                     )
 
 
 def _has_revocation(store: Resource, stack: Stack) -> Iterator[Outcome]:
     if not stack.referring(REVOCATION, "trustStoreArn", store):
         yield Problem(
-            property=store["name"].renamed("trustStoreRevocation").emptied(),
-            expected="expected a list of revoked certificates for this trust store",
+            at=store["name"],
+            reason="expected a TrustStoreRevocation for this trust store",
         )
 
 
 def _bundle_is_pinned(store: Resource, stack: Stack) -> Iterator[Outcome]:
     version = store["caCertificatesBundleS3ObjectVersion"]
     if not version.given:
-        yield Problem(property=version, expected="expected the version of the object that was reviewed")
+        yield Problem(at=version, reason="expected the version of the object that was reviewed")
     for bucket in stack.all_referred(store, "caCertificatesBundleS3Bucket", (_BUCKET,)):
         versionings = stack.referring(_VERSIONING, "bucket", bucket)
         if not any(
             each["versioningConfiguration"].at("status").text().lower() == "enabled" for each in versionings
         ):
             yield Problem(
-                property=store["caCertificatesBundleS3Bucket"],
-                expected=f"the bucket {bucket.name} is not versioned",
+                at=store["caCertificatesBundleS3Bucket"],
+                reason=f"the bucket {bucket.name} is not versioned",
             )
 
 
@@ -152,7 +150,7 @@ def _logs_connections(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
     if any(verifies(each) for each in listeners):
         enabled = balancer["connectionLogs"].at("enabled")
         if enabled.truth() is not True:
-            yield Problem(property=enabled, expected="expected true, since a listener verifies clients")
+            yield Problem(at=enabled, reason="expected true, since a listener verifies clients")
 
 
 def _is_an_application_balancer(balancer: Resource) -> bool:
@@ -164,7 +162,7 @@ def _has_a_firewall(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
     if _is_an_application_balancer(balancer) and internal.truth() is not True:
         associations: Iterable[Resource] = stack.referring(_WEB_ACL, "resourceArn", balancer)
         if not list(associations):
-            yield Problem(property=internal, expected="expected true, or a web ACL association")
+            yield Problem(at=internal, reason="expected true, or a web ACL association")
 
 
 def _has_a_protocol(group: Resource) -> bool:

@@ -36,7 +36,7 @@ def _has_no_interface(instance: Resource) -> bool:
 def _no_public_address(instance: Resource) -> Iterator[Outcome]:
     def judge(value: Value) -> Iterator[Outcome]:
         if value.text() and value.truth() is not False:
-            yield Problem(property=value, expected="expected false")
+            yield Problem(at=value, reason="expected false")
 
     yield from throughout(inside(instance, "associatePublicIpAddress"), judge)
 
@@ -46,29 +46,29 @@ def _not_the_default_group(instance: Resource, stack: Stack) -> Iterator[Outcome
         return
     groups = instance["vpcSecurityGroupIds"]
     if not groups.given or groups.raw == []:
-        yield Problem(property=groups, expected="AWS would take the VPC's default security group")
+        yield Problem(at=groups, reason="AWS would take the VPC's default security group")
     for group in stack.all_referred(instance, groups.path, (DEFAULT_GROUP,)):
-        yield Problem(property=groups, expected=f"{group.name} is the VPC's default security group")
+        yield Problem(at=groups, reason=f"{group.name} is the VPC's default security group")
 
 
 def _no_role_in_the_internet(instance: Resource, stack: Stack) -> Iterator[Outcome]:
     profile = instance["iamInstanceProfile"]
     if instance["associatePublicIpAddress"].truth() is not True or not profile.given:
         return
-    yield Problem(property=profile, expected="an instance that the internet reaches expects no role")
+    yield Problem(at=profile, reason="an instance that the internet reaches expects no role")
     sharing = [
         each.name
         for each in stack.of_types((INSTANCE,))
         if each is not instance and each["iamInstanceProfile"].raw == profile.raw
     ]
     if sharing:
-        yield Problem(property=profile, expected=f"{', '.join(sharing)} has the same role")
+        yield Problem(at=profile, reason=f"{', '.join(sharing)} has the same role")
 
 
 def _one_interface(instance: Resource) -> Iterator[Outcome]:
     interfaces = instance["networkInterfaces"]
     if len(interfaces.items()) > 1:
-        yield Problem(property=interfaces, expected="expected one network interface")
+        yield Problem(at=interfaces, reason="expected one network interface")
 
 
 RULES = (

@@ -39,9 +39,13 @@ def _leads_to_the_internet(subnet: Resource, stack: Stack) -> bool:
 def _subnets_are_private(group: Resource, stack: Stack) -> Iterator[Outcome]:
     for subnet in stack.all_referred(group, "subnetIds", (SUBNET,)):
         if _leads_to_the_internet(subnet, stack):
-            yield Problem(
-                property=group["subnetIds"], expected=f"{subnet.name} has a route to an internet gateway"
-            )
+            yield Problem(at=group["subnetIds"], reason=f"{subnet.name} has a route to an internet gateway")
+
+
+def _is_the_default_vpc(vpc: Resource) -> Iterator[Outcome]:
+    yield Problem(
+        at=vpc["cidrBlock"], reason="every subnet of the default VPC is public; expected another VPC"
+    )
 
 
 def _several_zones(vpc: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -49,23 +53,21 @@ def _several_zones(vpc: Resource, stack: Stack) -> Iterator[Outcome]:
     zones = {each["availabilityZone"].text() for each in subnets}
     if subnets and len(zones) < 2:
         yield Problem(
-            property=vpc["cidrBlock"],
-            expected="its subnets are in one availability zone; expected two or more",
+            at=vpc["cidrBlock"],
+            reason="its subnets are in one availability zone; expected two or more",
         )
 
 
 def _a_way_to_aws(vpc: Resource, stack: Stack) -> Iterator[Outcome]:
     if stack.referring(SUBNET, "vpcId", vpc) and not stack.referring(ENDPOINT, "vpcId", vpc):
-        yield Problem(
-            property=vpc["cidrBlock"], expected="expected VPC endpoints of the services that it uses"
-        )
+        yield Problem(at=vpc["cidrBlock"], reason="expected VPC endpoints of the services that it uses")
 
 
 def _trusts_somebody(endpoint: Resource) -> Iterator[Outcome]:
     def judge(statement: Statement) -> Iterator[Outcome]:
         for principal in statement.principals:
             if principal.text() == "*" and not statement.condition.given:
-                yield Problem(property=principal, expected="expected principals, or a condition on them")
+                yield Problem(at=principal, reason="expected principals, or a condition on them")
 
     if endpoint["policy"].given:
         yield from allowing(endpoint["policy"], judge, unreadable=True)
@@ -90,16 +92,7 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.HIGH,
         types=(DEFAULT_VPC,),
-        checks=(
-            lambda resource: iter(
-                [
-                    Problem(
-                        property=resource["forceDestroy"].renamed("DefaultVpc").emptied(),
-                        expected="its subnets are public; expected a VPC of one's own",
-                    )
-                ]
-            ),
-        ),
+        checks=(_is_the_default_vpc,),
         why="Every subnet of the default VPC is public.",
         fix="make a VPC",
         link=f"{_LINK}/userguide/default-vpc.html",

@@ -112,22 +112,22 @@ def _anywhere(statement: Statement) -> bool:
 def _everything(statement: Statement) -> Iterator[Outcome]:
     for action in statement.actions:
         if action.text() in ("*", "*:*") and _anywhere(statement):
-            yield Problem(property=action, expected="it allows everything, everywhere")
+            yield Problem(at=action, reason="it allows everything, everywhere")
 
 
 def _whole_service(statement: Statement) -> Iterator[Outcome]:
     for action in statement.actions:
         everything = action.text() in ("*", "*:*")
         if everything and not _anywhere(statement):
-            yield Problem(property=action, expected="expected the actions that are needed")
+            yield Problem(at=action, reason="expected the actions that are needed")
         elif re.fullmatch(r"(?!s3:|rds-db:)[a-z0-9-]+:\*", action.text().lower()):
-            yield Problem(property=action, expected="expected the actions that are needed of this service")
+            yield Problem(at=action, reason="expected the actions that are needed of this service")
 
 
 def _whole_storage(statement: Statement) -> Iterator[Outcome]:
     for action in statement.actions:
         if action.text().lower() == "s3:*":
-            yield Problem(property=action, expected="expected the actions that are needed of S3")
+            yield Problem(at=action, reason="expected the actions that are needed of S3")
 
 
 def _has_no_resource(action: str) -> bool:
@@ -145,7 +145,7 @@ def _every_resource(statement: Statement) -> Iterator[Outcome]:
     for action in statement.actions:
         name = action.text().lower()
         if not _has_no_resource(name) and not _is_named_elsewhere(name):
-            yield Problem(property=action, expected="it is allowed on Resource *; expected the resources")
+            yield Problem(at=action, reason="it is allowed on Resource *; expected the resources")
 
 
 def _escalates(resource: Resource) -> Iterator[Outcome]:
@@ -169,7 +169,7 @@ def _escalates(resource: Resource) -> Iterator[Outcome]:
             }
             if all(any(fnmatchcase(wanted, action) for action in granted) for wanted in needed):
                 first = next(iter(matching.values()))
-                yield Problem(property=first, expected=f"{' and '.join(sorted(needed))} give any permission")
+                yield Problem(at=first, reason=f"{' and '.join(sorted(needed))} give any permission")
                 break
 
 
@@ -177,12 +177,12 @@ def _passes_any_role(statement: Statement) -> Iterator[Outcome]:
     if "iam:passrole" in _texts(statement.actions):
         for resource in statement.resources:
             if resource.text() == "*" or resource.text().endswith(":role/*"):
-                yield Problem(property=resource, expected="expected the roles that may be passed on")
+                yield Problem(at=resource, reason="expected the roles that may be passed on")
 
 
 def _all_but(statement: Statement) -> Iterator[Outcome]:
     for excluded in statement.excluded:
-        yield Problem(property=excluded, expected="expected what is allowed, not what is not")
+        yield Problem(at=excluded, reason="expected what is allowed, not what is not")
 
 
 def _decrypts_everything(statement: Statement) -> Iterator[Outcome]:
@@ -191,20 +191,20 @@ def _decrypts_everything(statement: Statement) -> Iterator[Outcome]:
             if resource.text() == "*" or resource.text().endswith((":key/*", ":alias/*")):
                 narrowed = any(key == "kms:viaservice" for _, key, _ in statement.conditions())
                 if not narrowed:
-                    yield Problem(property=resource, expected="expected the keys, or a kms:ViaService")
+                    yield Problem(at=resource, reason="expected the keys, or a kms:ViaService")
 
 
 def _everybody(statement: Statement) -> Iterator[Outcome]:
     for principal in statement.principals:
         if principal.text() == "*":
-            yield Problem(property=principal, expected="expected services or principals by name")
+            yield Problem(at=principal, reason="expected services or principals by name")
 
 
 def _deputies(statement: Statement) -> Iterator[Outcome]:
     keys = {key for _, key, _ in statement.conditions()}
     for service in statement.principals_of("Service"):
         if service.text().lower() in _DEPUTIES and not keys & set(_SOURCES):
-            yield Problem(property=service, expected="expected a condition on aws:SourceAccount")
+            yield Problem(at=service, reason="expected a condition on aws:SourceAccount")
 
 
 def _account(principal: str) -> str:
@@ -219,8 +219,8 @@ def _other_accounts(statement: Statement) -> Iterator[Outcome]:
     for principal in statement.principals_of("AWS"):
         if _account(principal.text()) and not keys & set(_PROOFS):
             yield Problem(
-                property=principal,
-                expected="a whole account; expected one principal, sts:ExternalId or MFA",
+                at=principal,
+                reason="a whole account; expected one principal, sts:ExternalId or MFA",
             )
 
 
@@ -234,16 +234,12 @@ def _workflows(statement: Statement) -> Iterator[Outcome]:
         (operator, each) for operator, key, values in conditions if key == f"{_GITHUB}:sub" for each in values
     ]
     if audiences != ["sts.amazonaws.com"]:
-        yield Problem(
-            property=statement.condition, expected=f"expected {_GITHUB}:aud to be sts.amazonaws.com"
-        )
+        yield Problem(at=statement.condition, reason=f"expected {_GITHUB}:aud to be sts.amazonaws.com")
     if not subjects:
-        yield Problem(property=statement.condition, expected=f"expected {_GITHUB}:sub to name the repository")
+        yield Problem(at=statement.condition, reason=f"expected {_GITHUB}:sub to name the repository")
     for _, subject in subjects:
         if _SAFE_SUBJECT.fullmatch(subject.text()) is None:
-            yield Problem(
-                property=subject, expected="expected repo:<owner>/<name>:environment:<name> or :ref:<ref>"
-            )
+            yield Problem(at=subject, reason="expected repo:<owner>/<name>:environment:<name> or :ref:<ref>")
 
 
 def _attached(resource: Resource) -> list[Value]:
@@ -255,7 +251,7 @@ def _attached(resource: Resource) -> list[Value]:
 def _administrator(resource: Resource) -> Iterator[Outcome]:
     def judge(value: Value) -> Iterator[Outcome]:
         if value.text().rpartition("/")[2] in _ADMINISTRATORS and ":aws:policy/" in value.text():
-            yield Problem(property=value, expected="it allows everything that its name says")
+            yield Problem(at=value, reason="it allows everything that its name says")
 
     yield from throughout(_attached(resource), judge)
 
@@ -264,7 +260,7 @@ def _of_aws(resource: Resource) -> Iterator[Outcome]:
     def judge(value: Value) -> Iterator[Outcome]:
         name = value.text().rpartition("/")[2]
         if ":aws:policy/" in value.text() and name not in _ADMINISTRATORS:
-            yield Problem(property=value, expected="AWS changes that policy; expected one of one's own")
+            yield Problem(at=value, reason="AWS changes that policy; expected one of one's own")
 
     yield from throughout(_attached(resource), judge)
 

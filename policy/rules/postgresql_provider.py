@@ -9,7 +9,7 @@ from policy.registered import Resource, Stack
 from policy.requirement import must_not_be_given, must_not_be_true
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds_servers import MASTERS
-from policy.values import Value
+from policy.values import TextPlace, Value
 
 PROVIDER = "pulumi:providers:postgresql"
 ROLE = "postgresql:index/role:Role"
@@ -26,18 +26,16 @@ _SUPERUSERS = ("postgres", "rds_superuser", "rdsadmin")
 def _verifies(provider: Resource) -> Iterator[Outcome]:
     mode = provider["sslmode"] if provider["sslmode"].given else provider["sslMode"]
     if mode.text().lower() != "verify-full":
-        yield Problem(property=mode, expected="expected verify-full")
+        yield Problem(at=mode, reason="expected verify-full")
     if not provider["sslrootcert"].given:
-        yield Problem(
-            property=provider["sslrootcert"], expected="expected the file of the server's authority"
-        )
+        yield Problem(at=provider["sslrootcert"], reason="expected the file of the server's authority")
 
 
 def _no_password_beside_tokens(role: Resource) -> Iterator[Outcome]:
     granted = [each.text() for each in role["roles"].items()]
     password = role["password"] if role["password"].given else role["passwordWo"]
     if "rds_iam" in granted and password.given:
-        yield Problem(property=password.hidden(), expected="expected none, since the role logs in by IAM")
+        yield Problem(at=password.hidden(), reason="expected none, since the role logs in by IAM")
 
 
 def _never_the_master(grant: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -50,13 +48,13 @@ def _never_the_master(grant: Resource, stack: Stack) -> Iterator[Outcome]:
         if server[name].is_known and server[name].given
     }
     if grant["role"].text() in masters | set(_SUPERUSERS):
-        yield Problem(property=grant["role"], expected="expected any role but the master")
+        yield Problem(at=grant["role"], reason="expected any role but the master")
 
 
 def _of_keywords(value: Value) -> ConnectionString:
     pairs = [each.partition("=") for each in value.text().split() if "=" in each]
     return ConnectionString(
-        kind="keywords", parameters={key.lower(): text.strip("'") for key, _, text in pairs}
+        kind="keyword/value", parameters={key.lower(): text.strip("'") for key, _, text in pairs}
     )
 
 
@@ -64,12 +62,12 @@ def _link_verifies(resource: Resource) -> Iterator[Outcome]:
     if resource.type == SUBSCRIPTION:
         conninfo = resource["conninfo"]
         for problem in _of_keywords(conninfo).problems():
-            yield Problem(property=conninfo.hidden(), expected=problem)
+            yield Problem(at=TextPlace(path=conninfo.path, line=1), reason=problem)
         return
     mode = resource["options"].at("sslmode")
     wanted = resource.type == SERVER and resource["fdwName"].text() in ("postgres_fdw", "dblink_fdw")
     if (wanted or mode.given) and mode.text().lower() != "verify-full":
-        yield Problem(property=mode, expected="expected verify-full")
+        yield Problem(at=mode, reason="expected verify-full")
 
 
 RULES = (

@@ -26,15 +26,15 @@ def _identity(proxy: Resource) -> Iterator[Outcome]:
 
     def judge(auth: Value) -> Iterator[Outcome]:
         if auth.at("iamAuth").text().upper() != "REQUIRED":
-            yield Problem(property=auth.at("iamAuth"), expected="expected REQUIRED")
+            yield Problem(at=auth.at("iamAuth"), reason="expected REQUIRED")
         kind = auth.at("clientPasswordAuthType")
         if kind.text() and kind.text().lower() != _SCRAM:
-            yield Problem(property=kind, expected=f"expected {_SCRAM.upper()}")
+            yield Problem(at=kind, reason=f"expected {_SCRAM.upper()}")
 
     auths = proxy["auths"].items()
     yield from throughout(auths, judge)
     if not auths and not by_default:
-        yield Problem(property=proxy["defaultAuthScheme"], expected="expected IAM_AUTH")
+        yield Problem(at=proxy["defaultAuthScheme"], reason="expected IAM_AUTH")
 
 
 def _is_alone(instance: Resource) -> bool:

@@ -32,31 +32,31 @@ def _not_public(server: Resource) -> Iterator[Outcome]:
     value = server["publiclyAccessible"]
     # Without it AWS decides, and says yes where the subnets' VPC has an internet gateway.
     if value.truth() is not False:
-        yield Problem(property=value, expected="expected false")
+        yield Problem(at=value, reason="expected false")
 
 
 def _encrypted(server: Resource) -> Iterator[Outcome]:
     value = server["storageEncrypted"]
     if value.truth() is not True:
-        yield Problem(property=value, expected="expected true")
+        yield Problem(at=value, reason="expected true")
 
 
 def _iam_authentication(server: Resource) -> Iterator[Outcome]:
     value = server[_IAM]
     if is_postgresql(server) and value.truth() is not True:
-        yield Problem(property=value, expected="expected true")
+        yield Problem(at=value, reason="expected true")
 
 
 def _current_authority(server: Resource) -> Iterator[Outcome]:
     value = server["caCertIdentifier"]
     if value.text() and value.text().lower() not in AUTHORITIES:
-        yield Problem(property=value, expected=f"expected one of {', '.join(AUTHORITIES)}")
+        yield Problem(at=value, reason=f"expected one of {', '.join(AUTHORITIES)}")
 
 
 def _authority_is_stated(server: Resource) -> Iterator[Outcome]:
     value = server["caCertIdentifier"]
     if not value.given:
-        yield Problem(property=value, expected="the account's default applies, which differs and changes")
+        yield Problem(at=value, reason="the account's default applies, which differs and changes")
 
 
 def _no_password(server: Resource) -> Iterator[Outcome]:
@@ -65,8 +65,8 @@ def _no_password(server: Resource) -> Iterator[Outcome]:
         # Whatever it is, it is in the program and, but for write-only ones, in the state.
         if value.given:
             yield Problem(
-                property=Value.of(name, value.raw, secret=True),
-                expected="the program must not know the master's password",
+                at=Value.of(name, value.raw, secret=True),
+                reason="the program must not know the master's password",
             )
 
 
@@ -75,7 +75,7 @@ def _own_group(server: Resource, stack: Stack) -> Iterator[Outcome]:
         return
     value = server[GROUPS[server.type].property]
     if not value.text() or value.text().lower().startswith("default."):
-        yield Problem(property=value, expected="expected a parameter group of its own")
+        yield Problem(at=value, reason="expected a parameter group of its own")
 
 
 def _family_of_the_engine(server: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -88,8 +88,8 @@ def _family_of_the_engine(server: Resource, stack: Stack) -> Iterator[Outcome]:
         return
     if major_of(version) != family_major(group):
         yield Problem(
-            property=version,
-            expected=f"its parameter group {group.name} is of the family {group['family'].shown}",
+            at=version,
+            reason=f"its parameter group {group.name} is of the family {group['family'].shown}",
         )
 
 
@@ -99,14 +99,14 @@ def _iam_iff_granted(server: Resource, stack: Stack) -> Iterator[Outcome]:
     enabled = server[_IAM].truth() is True
     granted, hidden = _is_granted(server, stack)
     if granted and not enabled:
-        yield Problem(property=server[_IAM], expected="rds-db:connect is granted, and would allow nothing")
+        yield Problem(at=server[_IAM], reason="rds-db:connect is granted, and would allow nothing")
     elif enabled and not granted and hidden:
         yield Unclear(
             why=f"the policies of {', '.join(hidden)} are not known before the update; it is checked again "
             "at the end of the update"
         )
     elif enabled and not granted:
-        yield Problem(property=server[_IAM], expected="rds-db:connect is granted to nobody in this stack")
+        yield Problem(at=server[_IAM], reason="rds-db:connect is granted to nobody in this stack")
 
 
 def _is_granted(server: Resource, stack: Stack) -> tuple[bool, list[str]]:

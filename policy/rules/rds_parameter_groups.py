@@ -70,7 +70,7 @@ def _entry(group: Resource, name: str) -> Value | None:
 def _forces_tls(group: Resource) -> Iterator[Outcome]:
     value = _parameter(group, FORCE_SSL)
     if family_major(group) is not None and value.truth() is not True:
-        yield Problem(property=value, expected="expected 1")
+        yield Problem(at=value, reason="expected 1")
 
 
 def _group_forces_tls(server: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -88,13 +88,13 @@ def _group_forces_tls(server: Resource, stack: Stack) -> Iterator[Outcome]:
     value = _parameter(group, FORCE_SSL)
     if value.truth() is not True:
         shown = Value.of(f"{reference.path} → {group.name}.{value.path}", value.raw, secret=value.secret)
-        yield Problem(property=shown, expected="expected 1 in the group that this server uses")
+        yield Problem(at=shown, reason="expected 1 in the group that this server uses")
 
 
 def _minimum_protocol(group: Resource) -> Iterator[Outcome]:
     value = _parameter(group, MINIMUM_PROTOCOL)
     if family_major(group) is not None and value.text().lower() not in _FLOOR:
-        yield Problem(property=value, expected=f"expected {' or '.join(MINIMUM_PROTOCOLS)}")
+        yield Problem(at=value, reason=f"expected {' or '.join(MINIMUM_PROTOCOLS)}")
 
 
 def _maximum_protocol(group: Resource) -> Iterator[Outcome]:
@@ -102,11 +102,11 @@ def _maximum_protocol(group: Resource) -> Iterator[Outcome]:
     if family_major(group) is None or not value.text():
         return
     if value.text().lower() not in _FLOOR:
-        yield Problem(property=value, expected="expected no maximum")
+        yield Problem(at=value, reason="expected no maximum")
         return
     minimum = _parameter(group, MINIMUM_PROTOCOL).text().lower()
     if minimum in _ORDER and _ORDER.index(value.text().lower()) < _ORDER.index(minimum):
-        yield Problem(property=value, expected="it is below the minimum, so nobody could connect")
+        yield Problem(at=value, reason="it is below the minimum, so nobody could connect")
 
 
 def _ciphers(group: Resource) -> Iterator[Outcome]:
@@ -116,18 +116,18 @@ def _ciphers(group: Resource) -> Iterator[Outcome]:
     if not value.text():
         can_be_set = group.type == PARAMETER_GROUP and major >= CATALOGUE[_CIPHER_LIST].since
         if can_be_set and _parameter(group, MINIMUM_PROTOCOL).text().lower() != _ORDER[-1]:
-            yield Problem(property=value, expected="RDS would offer CBC and RSA key exchange with TLS 1.2")
+            yield Problem(at=value, reason="RDS would offer CBC and RSA key exchange with TLS 1.2")
         return
     known = {cipher.lower() for cipher in CIPHERS}
     stated = [each.strip() for each in value.text().replace(":", ",").split(",")]
     if any(each.lower() not in known for each in stated):
-        yield Problem(property=value, expected=f"expected only {', '.join(CIPHERS)}")
+        yield Problem(at=value, reason=f"expected only {', '.join(CIPHERS)}")
 
 
 def _is(name: str, expected: str, group: Resource) -> Iterator[Outcome]:
     value = _parameter(group, name)
     if family_major(group) is not None and value.text().lower() != expected:
-        yield Problem(property=value, expected=f"expected {expected}")
+        yield Problem(at=value, reason=f"expected {expected}")
 
 
 def _waits_for_reboot(name: str) -> bool:
@@ -142,7 +142,7 @@ def _apply_method(name: str, group: Resource) -> Iterator[Outcome]:
     method = entry.at("applyMethod")
     if method.text().lower() != _PENDING:
         shown = Value.of(f"parameters[{name}].applyMethod", method.raw, secret=method.secret)
-        yield Problem(property=shown, expected=f"expected {_PENDING}, and a reboot is due")
+        yield Problem(at=shown, reason=f"expected {_PENDING}, and a reboot is due")
 
 
 RULES = (

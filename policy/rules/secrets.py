@@ -29,7 +29,7 @@ def _names_principals(resource: Resource) -> Iterator[Outcome]:
     def judge(statement: Statement) -> Iterator[Outcome]:
         for principal in statement.principals:
             if principal.text() == "*" and not statement.condition.given:
-                yield Problem(property=principal, expected="expected principals by name, or a condition")
+                yield Problem(at=principal, reason="expected principals by name, or a condition")
 
     if resource["policy"].given:
         yield from allowing(resource["policy"], judge, unreadable=True)
@@ -38,7 +38,7 @@ def _names_principals(resource: Resource) -> Iterator[Outcome]:
 def _rotates_in_time(rotation: Resource) -> Iterator[Outcome]:
     def judge(value: Value) -> Iterator[Outcome]:
         if value.given and (value.number() or _LONGEST_DAYS + 1) > _LONGEST_DAYS:
-            yield Problem(property=value, expected=f"expected {_LONGEST_DAYS} days or less")
+            yield Problem(at=value, reason=f"expected {_LONGEST_DAYS} days or less")
 
     yield from throughout(inside(rotation, "rotationRules.automaticallyAfterDays"), judge)
 
@@ -53,24 +53,21 @@ def _secret_is_secure(parameter: Resource) -> Iterator[Outcome]:
     for name in _VALUES:
         value = parameter[name]
         if value.secret and not (value.is_known and private_keys_in(value)):
-            yield Problem(
-                property=parameter["type"], expected=f"expected SecureString, since {name} is a secret"
-            )
+            yield Problem(at=parameter["type"], reason=f"expected SecureString, since {name} is a secret")
 
 
 def _key_is_sealed(parameter: Resource) -> Iterator[Outcome]:
     for name in _VALUES:
         value = parameter[name]
-        if not value.given or not private_keys_in(value):
+        keys = private_keys_in(value) if value.given else []
+        if not keys:
             continue
         if name == "insecureValue":
-            yield Problem(
-                property=value.hidden(), expected="a private key; expected value, not insecureValue"
-            )
+            yield Problem(at=keys[0], reason="it holds a private key; expected value, not insecureValue")
         elif not _is_secure(parameter):
-            yield Problem(property=parameter["type"], expected="expected SecureString for a private key")
+            yield Problem(at=parameter["type"], reason="expected SecureString for a private key")
         elif not parameter["keyId"].given:
-            yield Problem(property=parameter["keyId"], expected="expected a key of one's own in KMS")
+            yield Problem(at=parameter["keyId"], reason="expected a key of one's own in KMS")
 
 
 RULES = (

@@ -75,7 +75,7 @@ def _from_the_internet(concerns: Callable[[Opening], bool], what: str) -> Resour
         if concerns(opening):
             for source, network in opening.networks():
                 if _everywhere(network):
-                    yield Problem(property=source, expected=f"the whole internet reaches {what}")
+                    yield Problem(at=source, reason=f"the whole internet reaches {what}")
 
     return lambda resource: _through(resource, "ingress", judge)
 
@@ -84,7 +84,7 @@ def _wide_public(opening: Opening) -> Iterator[Outcome]:
     for source, network in opening.networks():
         is_public = not network.is_private and not _everywhere(network)
         if is_public and network.prefixlen < _PUBLIC_PREFIX[network.version]:
-            yield Problem(property=source, expected="a large part of the internet; name smaller networks")
+            yield Problem(at=source, reason="a large part of the internet; name smaller networks")
 
 
 def _wide_private(opening: Opening) -> Iterator[Outcome]:
@@ -93,26 +93,24 @@ def _wide_private(opening: Opening) -> Iterator[Outcome]:
     for source, network in opening.networks():
         smallest = LARGEST_NETWORK[network.version]
         if network.is_private and not network.is_loopback and 0 < network.prefixlen < smallest:
-            yield Problem(
-                property=source, expected=f"expected a security group, or networks of /{smallest} or less"
-            )
+            yield Problem(at=source, reason=f"expected a security group, or networks of /{smallest} or less")
 
 
 def _one_port(opening: Opening) -> Iterator[Outcome]:
     if not _is_all(opening) and len(opening.ports) > 1:
-        yield Problem(property=opening.last, expected=f"expected fromPort, {opening.first.text()}")
+        yield Problem(at=opening.last, reason=f"expected fromPort, {opening.first.text()}")
 
 
 def _everything_out(opening: Opening) -> Iterator[Outcome]:
     if opening.is_of_every_protocol:
         for source, network in opening.networks():
             if _everywhere(network):
-                yield Problem(property=source, expected="every protocol and port may leave to anywhere")
+                yield Problem(at=source, reason="every protocol and port may leave to anywhere")
 
 
 def _nothing_by_default(resource: Resource, direction: str) -> Iterator[Outcome]:
     for opening in openings(resource, direction):
-        yield Problem(property=opening.place, expected="expected no rule in a VPC's default security group")
+        yield Problem(at=opening.place, reason="expected no rule in a VPC's default security group")
 
 
 def _ingress(judge: Callable[[Opening], Iterator[Outcome]]) -> ResourceCheck:

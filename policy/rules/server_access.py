@@ -8,7 +8,7 @@ from itertools import takewhile
 
 from policy.registered import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
-from policy.server_files import CARRIERS, NEWEST, HbaFile, IdentFile, carried
+from policy.server_files import CARRIERS, NEWEST, HbaFile, IdentFile, carried, shown
 from policy.values import UndecidedError
 from postgres.hba import AuthenticationMethod, ConnectionType, ParsedRule, analyse_hba
 from postgres.hba import Rule as HbaRule
@@ -42,8 +42,10 @@ def _remote(file: HbaFile) -> list[ParsedRule]:
     return [each for each in file.rules if _lets_in(each.rule) and not _stays_on_the_machine(each.rule)]
 
 
-def _shown(parsed: ParsedRule, expected: str) -> str:
-    return f"pg_hba.conf line {parsed.line_number}, `{rule_line(parsed.rule, NEWEST)}`: {expected}"
+def _problem(file: HbaFile, parsed: ParsedRule, expected: str) -> Problem:
+    """A problem with one rule, which is quoted unless the file is a secret."""
+    line = "" if file.text.secret else f"`{rule_line(parsed.rule, NEWEST)}`: "
+    return Problem(at=file.text.place(parsed.line_number), reason=f"{line}{expected}")
 
 
 def _in_files(check: FileCheck) -> ResourceCheck:
@@ -51,7 +53,7 @@ def _in_files(check: FileCheck) -> ResourceCheck:
         files = carried(resource)
         for file in files.hba:
             for parsed, expected in check(file):
-                yield Problem(property=file.text.value, expected=_shown(parsed, expected))
+                yield _problem(file, parsed, expected)
         if files.hidden:
             raise UndecidedError(f"{' and '.join(files.hidden)} is not known before the update")
 
@@ -67,7 +69,8 @@ def _in_plain_text(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
 def _includes(resource: Resource) -> Iterator[Outcome]:
     for file in carried(resource).hba:
         for include in file.includes:
-            yield Unclear(why=f"{file.text.value.path}, {include}: that file is not seen")
+            place = file.text.place(include.number)
+            yield Unclear(why=f"{place} includes another file, which cannot be checked here")
 
 
 def _perhaps_plain_text(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
@@ -148,8 +151,8 @@ def _is_closed(resource: Resource) -> Iterator[Outcome]:
         both = {ConnectionType.HOSTSSL, ConnectionType.HOSTNOSSL}
         if remote and ConnectionType.HOST not in closing and not both <= closing:
             yield Problem(
-                property=file.text.value,
-                expected="pg_hba.conf does not end with `host all all all reject`",
+                at=file.text.place(file.rules[-1].line_number),
+                reason="this is the last rule; expected `host all all all reject`",
             )
 
 
@@ -163,14 +166,11 @@ def _maps(resource: Resource) -> Iterator[Outcome]:
     }
 
     def judge(file: IdentFile) -> Iterator[Outcome]:
-        for problem in file.unreadable:
-            yield Problem(property=file.text.value, expected=problem)
-        for mapping in file.mappings:
+        for line in file.unreadable:
+            yield Problem(at=file.text.place(line.number), reason=shown(file.text, line))
+        for number, mapping in file.mappings:
             if mapping.database_user == SUPERUSER and mapping.map_name not in local:
-                yield Problem(
-                    property=file.text.value,
-                    expected=f"map {mapping.map_name} of pg_ident.conf leads to the superuser",
-                )
+                yield Problem(at=file.text.place(number), reason="it maps to the superuser")
 
     for file in files.ident:
         yield from judge(file)

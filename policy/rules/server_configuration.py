@@ -13,6 +13,7 @@ from policy.server_files import (
     LAUNCH_TEMPLATE,
     ConfigurationFile,
     carried,
+    shown,
 )
 from policy.values import UndecidedError, Value
 from postgres.server_settings import MINIMUM_PROTOCOLS
@@ -63,13 +64,12 @@ def _in_files(check: SettingCheck) -> ResourceCheck:
         files = carried(resource)
         for file in files.configuration:
             for name, expected in check(file):
-                raw = file.settings.get(name)
-                place = f"{file.text.value.path}, {name}"
-                yield Problem(property=Value(path=place, raw=raw), expected=expected)
-            if file.includes:
-                yield Unclear(
-                    why=f"{file.text.value.path}: {'; '.join(file.includes)}: that file is not seen"
-                )
+                setting = Value(path=name, raw=file.settings.get(name), secret=file.text.secret)
+                said = f"{name} is {setting.shown}" if setting.given else f"{name} is missing"
+                yield Problem(at=file.place_of(name), reason=f"{said}; {expected}")
+            for include in file.includes:
+                place = file.text.place(include.number)
+                yield Unclear(why=f"{place} includes another file, which cannot be checked here")
         if files.hidden:
             raise UndecidedError(f"{' and '.join(files.hidden)} is not known before the update")
 
@@ -126,8 +126,8 @@ def _key_files(resource: Resource) -> Iterator[Outcome]:
         for match in _CHMOD.finditer(text.content):
             if match["mode"] not in _KEY_MODES:
                 yield Problem(
-                    property=text.value.renamed(f"{text.value.path}, `{match[0]}`"),
-                    expected="expected mode 0600, or 0640 with owner root and group postgres",
+                    at=text.place_of(match.start()),
+                    reason=f"mode {match['mode']}; expected 0600, or 0640 with owner root and group postgres",
                 )
 
 
@@ -139,13 +139,18 @@ def _logged(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
 def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
     own = carried(resource)
     for file in own.hba:
-        for problem in file.unreadable:
+        for line in file.unreadable:
             yield Problem(
-                property=file.text.value, expected=f"pg_hba.conf {problem}; PostgreSQL would not take it"
+                at=file.text.place(line.number),
+                reason=f"PostgreSQL would refuse this line: {shown(file.text, line)}",
             )
     if resource.type not in (INSTANCE, LAUNCH_TEMPLATE):
         return
-    if not any(_INSTALLS.search(text.content) for text in own.texts):
+    installed = next(
+        (text.place_of(match.start()) for text in own.texts if (match := _INSTALLS.search(text.content))),
+        None,
+    )
+    if installed is None:
         return
     everywhere = [carried(each) for each in stack.of_types(_TYPES)]
     missing = [
@@ -158,8 +163,8 @@ def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
     ]
     if missing:
         yield Problem(
-            property=own.texts[0].value,
-            expected=f"it installs PostgreSQL, but {' and '.join(missing)} cannot be seen in the stack",
+            at=installed,
+            reason=f"it installs PostgreSQL, but no resource of the stack carries {' or '.join(missing)}",
         )
 
 

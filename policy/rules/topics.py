@@ -26,15 +26,15 @@ def _tls_only(topic: Resource, stack: Stack) -> Iterator[Outcome]:
     policies = [each["policy"] for each in stack.referring(TOPIC_POLICY, "arn", topic)]
     policies = [each for each in (*policies, topic["policy"]) if each.given]
     if not policies:
-        yield Problem(property=topic["policy"], expected="expected one that denies publishing without TLS")
+        yield Problem(at=topic["policy"], reason="expected one that denies publishing without TLS")
     for policy in policies:
         try:
             if not denies_plain_text(policy):
                 yield Problem(
-                    property=policy, expected="no statement denies what comes with aws:SecureTransport false"
+                    at=policy, reason="no statement denies what comes with aws:SecureTransport false"
                 )
         except UnreadableError as error:
-            yield Problem(property=policy, expected=f"it cannot be read as a policy document: {error}")
+            yield Problem(at=policy, reason=f"it cannot be read as a policy document: {error}")
 
 
 def _names_principals(resource: Resource) -> Iterator[Outcome]:
@@ -42,9 +42,7 @@ def _names_principals(resource: Resource) -> Iterator[Outcome]:
         keys = {key for _, key, _ in statement.conditions()}
         for principal in statement.principals:
             if principal.text() == "*" and not keys & set(_OWNERS):
-                yield Problem(
-                    property=principal, expected="expected principals, or a condition on the account"
-                )
+                yield Problem(at=principal, reason="expected principals, or a condition on the account")
 
     if resource["policy"].given:
         yield from allowing(resource["policy"], judge, unreadable=True)

@@ -12,6 +12,8 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import proto
 
 from policy.analyzer import Analyzer
+from policy.finding import Verdict
+from policy.message import Message, parse
 from policy.pack import Pack
 from policy.registered import Resource, Stack
 from policy.rules import RULES
@@ -231,12 +233,19 @@ def diagnostics(stub: Any, resources: Iterable[Sent]) -> list[Any]:
     return found + list(stub.AnalyzeStack(stack_request(resources)).diagnostics)
 
 
+def message_of(diagnostic: Any) -> Message:
+    """The message that a diagnostic of a rule carries."""
+    message = parse(diagnostic.message)
+    assert message is not None, diagnostic.message
+    return message
+
+
 def violated(found: Iterable[Any]) -> set[str]:
-    """Rules whose diagnostics are neither undecided nor exempt."""
+    """Rules whose diagnostics say that they are violated or have crashed."""
     return {
         each.policyName.removeprefix("PGTLS-")
         for each in found
-        if ": undecided: " not in each.message and " Exempt: " not in each.message
+        if message_of(each).verdict in (Verdict.VIOLATED, Verdict.CRASHED)
     }
 
 

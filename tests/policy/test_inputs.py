@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from policy.finding import Verdict
 from policy.registered import Resource
 from policy.rule import Outcome, Severity
 from policy.rules import RULES, permissions
@@ -35,6 +35,7 @@ from tests.policy.examples import (
     ids,
     in_process,
     instance,
+    message_of,
     parameter,
     policy,
     replaced,
@@ -118,20 +119,19 @@ def test_an_unknown_is_undecided_and_never_passes(name: str) -> None:
     assert undecided - ABOUT_DOCUMENTS == expected
     assert ids(verdicts) == ids(verdicts, "crashed") == set()
     found = diagnostics(Stub(), resources)
-    assert {
-        rule for each in found for rule in re.findall(r"PGTLS-([NP][0-9]+) \[", each.message)
-    } == undecided
+    messages = [message_of(each) for each in found]
+    assert {rule.id.removeprefix("PGTLS-") for each in messages for rule in each.rules} == undecided
     assert {each.enforcementLevel for each in found} == {0}, "undecided is advisory"
-    assert all(": undecided: " in each.message for each in found)
+    assert {each.verdict for each in messages} == {Verdict.UNDECIDED}
 
 
 def test_one_unknown_is_said_once_with_every_rule_that_needs_it_the_gravest_first() -> None:
     [found] = Stub().Analyze(analyze_request(policy(UNKNOWN))).diagnostics
-    rules = re.findall(r"PGTLS-([NP][0-9]+) \[(\w+)\]", found.message)
-    assert {rule for rule, _ in rules} == {"N46"} | ABOUT_DOCUMENTS & {
+    rules = message_of(found).rules
+    assert {rule.id.removeprefix("PGTLS-") for rule in rules} == {"N46"} | ABOUT_DOCUMENTS & {
         rule.id.removeprefix("PGTLS-") for rule in RULES if rule.is_about("aws:iam/rolePolicy:RolePolicy")
     }
-    gravity = [list(Severity).index(Severity(severity)) for _, severity in rules]
+    gravity = [list(Severity).index(rule.severity) for rule in rules]
     assert gravity == sorted(gravity)
     assert found.message.count("policy is not known before the update") == 1
 
@@ -216,7 +216,9 @@ def test_a_secret_that_is_right_passes() -> None:
 
 def test_a_message_says_what_where_and_how() -> None:
     message = next(iter(diagnostics(Stub(), [group(parameters=replaced("rds.force_ssl", "0"))]))).message
-    assert message.startswith("PGTLS-N41 [critical] group (aws:rds/parameterGroup:ParameterGroup) ")
+    assert message.startswith(
+        "PGTLS-N41 [critical] violated by group (aws:rds/parameterGroup:ParameterGroup): "
+    )
     assert "parameters[rds.force_ssl].value is '0': expected 1. Fix: state rds.force_ssl 1" in message
     assert message.endswith("See: https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/"
                             "PostgreSQL.Concepts.General.SSL.html")  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from policy.evaluation import of_resource
 from policy.finding import Verdict
+from policy.message import Message
 from policy.rules import RULES
 from tests.policy.examples import UNKNOWN, Sent, ids, in_process, resource, secret
 from tests.policy.test_rules import PASSES, REFUSED
@@ -38,7 +39,7 @@ def with_each_property(of: Sent, values: tuple[Any, ...]) -> Iterator[tuple[str,
 
 def violated(of: Sent) -> set[str]:
     findings = of_resource(RULES, resource(of))
-    assert [each.message for each in findings if each.verdict is Verdict.CRASHED] == []
+    assert [each.explanation for each in findings if each.verdict is Verdict.CRASHED] == []
     return {each.rule.id for each in findings if each.verdict is Verdict.VIOLATED}
 
 
@@ -79,8 +80,8 @@ def test_no_message_shows_what_is_secret(name: str) -> None:
     hidden = {**of, "properties": {key: secret(each) for key, each in of["properties"].items()}}
     texts = [each for each in strings(of["properties"]) if len(each) > 24 and "\n" not in each]
     for finding in of_resource(RULES, resource(hidden)):
-        detail = finding.detail
-        assert not [each for each in texts if each in detail], f"{name}: {detail}"
+        said = Message.of(finding).statement
+        assert not [each for each in texts if each in said], f"{name}: {said}"
 
 
 def strings(raw: Any) -> Iterator[str]:

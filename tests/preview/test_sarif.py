@@ -9,10 +9,14 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from rich.console import Console
 
 from engine.progress import Step
 from engine.project import CHECKOUT
+from policy.finding import Verdict
+from policy.message import Message, RuleReference
 from policy.rules import RULES
 from preview.markdown import markdown
 from preview.offline_stack_file import OfflineStackFile
@@ -30,8 +34,27 @@ SECTIONS = [
 ]
 
 
-def finding(rule: str, level: str, resource: str, message: str) -> Finding:
-    return Finding(rule=rule, pack="passwordless-postgres", level=level, resource=resource, message=message)
+def finding(rule: str, level: str, resource: str, text: str) -> Finding:
+    return Finding(rule=rule, pack="passwordless-postgres", level=level, resource=resource, text=text)
+
+
+def message(rule: str, verdict: Verdict, **fields: str) -> Message:
+    of = next(each for each in RULES if each.id == rule)
+    return Message(
+        **{
+            "rules": (RuleReference(of.id, of.severity),),
+            "verdict": verdict,
+            "name": "one",
+            "type": of.types[0],
+            "explanation": "expected 1",
+            **fields,
+        }
+    )
+
+
+def as_shown(said: Message, title: str = "A title") -> str:
+    """A message as the engine shows it, below the rule's title."""
+    return f"{title}\n  {said.format()}"
 
 
 @pytest.fixture
@@ -40,14 +63,30 @@ def preview() -> Preview:
     plan.rules.update(rule.id for rule in RULES)
     plan.findings += [
         finding(
-            "PGTLS-N41", "mandatory", "rds-parameters (ParameterGroup)", "value is '0' | <b>: expected 1"
+            "PGTLS-N41",
+            "mandatory",
+            "rds-parameters (ParameterGroup)",
+            as_shown(message("PGTLS-N41", Verdict.VIOLATED, place="value", value="'0 | <b>'", fix="set it")),
         ),
-        finding("PGTLS-N46", "advisory", "rds-connect (RolePolicy)", "x: undecided: policy is not known"),
+        finding(
+            "PGTLS-N46",
+            "advisory",
+            "rds-connect (RolePolicy)",
+            as_shown(message("PGTLS-N46", Verdict.UNDECIDED, explanation="policy is not known")),
+        ),
         finding(
             "PGTLS-P095",
             "advisory",
             "gateway (LoadBalancer)",
-            "x Exempt: it is public (team, until 2027-01-31)",
+            as_shown(
+                message(
+                    "PGTLS-P095",
+                    Verdict.EXEMPT,
+                    place="internal",
+                    value="'false'",
+                    exemption="it is public (team, until 2027-01-31)",
+                )
+            ),
         ),
         finding("PGTLS-configuration", "mandatory", "", "an exemption expired"),
     ]
@@ -111,6 +150,45 @@ def test_an_exempt_finding_is_suppressed_with_its_reason(preview: Preview) -> No
     assert suppressed["PGTLS-P095"][0]["justification"] == "it is public (team, until 2027-01-31)"
 
 
+LEVELS = {
+    Verdict.VIOLATED: "warning",
+    Verdict.UNDECIDED: "note",
+    Verdict.CRASHED: "warning",
+    Verdict.EXEMPT: "warning",
+}
+WORDS = st.one_of(
+    st.sampled_from([": undecided: ", " Exempt: it is fine", "undecided for x (y): z", "Fix: nothing"]),
+    st.text(st.characters(codec="ascii", min_codepoint=33), min_size=1, max_size=20),
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(title=WORDS, explanation=WORDS, fix=WORDS)
+def test_other_words_in_a_message_change_neither_level_nor_suppression(
+    preview: Preview, title: str, explanation: str, fix: str
+) -> None:
+    """Both come from the verdict, so that rewording a rule changes nothing."""
+    for verdict, level in LEVELS.items():
+        said = message("PGTLS-N41", verdict, explanation=explanation.strip() or "x", fix=fix)
+        if verdict in (Verdict.VIOLATED, Verdict.EXEMPT):
+            said = replace(said, place="value", exemption="reason" if verdict is Verdict.EXEMPT else "")
+        preview.plan.findings[:] = [
+            finding("PGTLS-N41", enforced, "one (X)", as_shown(said, title))
+            for enforced in ("advisory", "mandatory")
+        ]
+        advisory, mandatory = sarif(preview)["runs"][0]["results"]
+        assert (advisory["level"], mandatory["level"]) == (level, "error")
+        assert ("suppressions" in advisory) == (verdict is Verdict.EXEMPT)
+
+
+def test_findings_of_another_pack_are_shown_as_they_are(preview: Preview) -> None:
+    preview.plan.findings[:] = [finding("T1", "advisory", "one (X)", "x: undecided: y Exempt: z")]
+    [result] = sarif(preview)["runs"][0]["results"]
+    assert (result["level"], result["message"]["text"]) == ("warning", "x: undecided: y Exempt: z")
+    assert "suppressions" not in result
+    assert "x: undecided: y Exempt: z |" in markdown(preview)
+
+
 def test_results_can_be_told_apart_from_one_run_to_the_next(preview: Preview) -> None:
     prints = [each["partialFingerprints"]["rule/resource"] for each in sarif(preview)["runs"][0]["results"]]
     assert len(set(prints)) == len(prints)
@@ -141,7 +219,9 @@ def test_the_summary_lists_what_stops_first_and_shows_text_as_it_is(preview: Pre
     assert text.startswith("### Preview of `prod`: **failed**\n")
     rows = [line for line in text.splitlines() if line.startswith("| PGTLS")]
     assert [row.split(" | ")[1] for row in rows] == ["**mandatory**", "**mandatory**", "advisory", "advisory"]
-    assert r"value is '0' \| \<b\>: expected 1" in text
+    assert r"violated: value is '0 \| \<b\>': expected 1. Fix: set it |" in text
+    assert r"undecided: policy is not known |" in text
+    assert r"exempt: internal is 'false': expected 1. Exempt: it is public (team, until 2027-01-31) |" in text
     assert all(row.replace(r"\|", "").count("|") == 5 for row in rows)
 
 

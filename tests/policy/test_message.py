@@ -1,0 +1,199 @@
+"""A finding can be read back from the text that the engine carries, whatever the program calls its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from policy.exemption import Exemption
+from policy.finding import Finding, Verdict
+from policy.message import Message, RuleReference, parse
+from policy.registered import Resource
+from policy.rule import Severity
+from policy.rules import RULES
+from policy.values import UNKNOWN, Secret, TextPlace, Value
+from tests.policy.examples import UNKNOWN as UNKNOWN_TEXT
+from tests.policy.examples import Sent, Stub, diagnostics, hardened, instance, message_of, policy, secret
+from tests.policy.fixtures import server_files
+from tests.policy.test_rules import REFUSED
+
+PARTS = (
+    ". Exempt: ", ". Fix: ", ". See: ", " is ", ": ", "'", '"', "\\", "\n", "not set", " (", ")", "<{%",
+    "%}>", "PGTLS-N41 [critical] violated by x (y): ", "undecided for ", "\x1b[31m", "\u2028", "Fix\\:",
+)  # fmt: skip
+HOSTILE = st.lists(st.one_of(st.text(max_size=8), st.sampled_from(PARTS)), max_size=6).map("".join)
+"""Text that looks like parts of a message, beside any other text."""
+VALUES = st.one_of(
+    st.none(),
+    st.just(UNKNOWN),
+    HOSTILE,
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.just([]),
+    st.just({}),
+    HOSTILE.map(Secret),
+)
+PLACES = st.one_of(
+    st.tuples(HOSTILE, VALUES).map(lambda each: Value.of(each[0], each[1])),
+    st.builds(TextPlace, path=HOSTILE, file=HOSTILE, line=st.integers(0, 999), column=st.integers(0, 99)),
+)
+
+
+@st.composite
+def findings(draw: st.DrawFn) -> Finding:
+    rules = draw(st.lists(st.sampled_from(RULES), min_size=1, max_size=3))
+    verdict = draw(st.sampled_from(Verdict))
+    found = Finding(
+        rule=rules[0],
+        resource=Resource(urn="urn", type=draw(HOSTILE), name=draw(HOSTILE), properties={}),
+        verdict=verdict,
+        explanation=draw(HOSTILE.filter(lambda text: bool(text.strip()))),
+        others=tuple(rules[1:]) if verdict is Verdict.UNDECIDED else (),
+    )
+    if verdict in (Verdict.VIOLATED, Verdict.EXEMPT):
+        at = draw(PLACES)
+        is_value = isinstance(at, Value)
+        found = replace(found, place=at.path if is_value else str(at), value=at.shown if is_value else "")
+        assume(found.place.strip())
+    if verdict is Verdict.EXEMPT:
+        exempt = Exemption(
+            rule=found.rule.id, resource="urn", reason=draw(HOSTILE), owner=draw(HOSTILE), expires=date.max
+        )
+        found = replace(found, exemption=exempt)
+    return found
+
+
+@settings(deadline=None, max_examples=400)
+@given(findings())
+def test_every_finding_is_read_back_as_it_was_written(finding: Finding) -> None:
+    message = Message.of(finding)
+    text = message.format()
+    assert parse(text) == message
+    assert parse(f"{finding.rule.title}\n  {text}\n") == message, "as the engine shows it"
+    assert len(text.splitlines()) == 1
+    assert "<{%" not in text, "the engine would take it for a colour mark"
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_every_rule_is_read_back(verdict: Verdict) -> None:
+    is_found_in_a_property = verdict in (Verdict.VIOLATED, Verdict.EXEMPT)
+    for rule in RULES:
+        found = Finding(
+            rule=rule,
+            resource=Resource(urn="urn", type=rule.types[0], name="one", properties={}),
+            verdict=verdict,
+            place="name" if is_found_in_a_property else "",
+            value="'x'" if is_found_in_a_property else "",
+            explanation=rule.why,
+        )
+        message = parse(Message.of(found).format())
+        assert message is not None
+        assert message.rules == (RuleReference(rule.id, rule.severity),)
+        assert (message.verdict, message.explanation) == (verdict, rule.why)
+        assert message.fix == (rule.fix if verdict is Verdict.VIOLATED else "")
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused_is_read_back(name: str) -> None:
+    resources, expected = REFUSED[name]
+    found = [(each, message_of(each)) for each in diagnostics(Stub(), resources)]
+    named = {
+        rule.id.removeprefix("PGTLS-")
+        for _, message in found
+        for rule in message.rules
+        if message.verdict is Verdict.VIOLATED
+    }
+    assert named == expected
+    for diagnostic, message in found:
+        assert message.format() == diagnostic.message
+        assert message.rules[0].id == diagnostic.policyName
+        assert message.name in {each["name"] for each in resources}
+        if message.verdict is Verdict.VIOLATED:
+            assert message.place
+            assert message.fix
+
+
+ODD: dict[str, list[Sent]] = {
+    "a label in a value": hardened(instance(caCertIdentifier="x. Fix: nothing. Exempt: all")),
+    "lines": hardened(
+        instance(caCertIdentifier="x\nPGTLS-N41 [critical] exempted for x (y): z. Exempt: all")
+    ),
+    "a secret": hardened(instance(caCertIdentifier=secret("swordfish"))),
+    "an unknown": hardened(instance(caCertIdentifier=UNKNOWN_TEXT)),
+    "a name": hardened({**instance(storageEncrypted=False), "name": 'x" (y): undecided for z. Exempt: all'}),
+    "a key": hardened(
+        policy({"Statement": [{"Effect": "Allow", "Action": "rds-db:*", "Resource": "*"}], "a: b\nis c": {}})
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_program_cannot_forge_another_verdict(name: str) -> None:
+    found = diagnostics(Stub(), ODD[name])
+    assert found
+    for each in found:
+        message = message_of(each)
+        assert message.verdict is (Verdict.UNDECIDED if name == "an unknown" else Verdict.VIOLATED)
+        assert message.exemption == ""
+        assert "swordfish" not in each.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "an exemption expired",
+        "a pack of somebody else: undecided: x. Exempt: y",
+        "PGTLS-N41 [critical] violated by",
+        "PGTLS-N41 [grave] violated by x (y): z is 'a': b",
+        "PGTLS-N41 [critical] approved for x (y): z is 'a': b",
+        "PGTLS-N41 [critical] violated by \"x (y): z is 'a': b",
+    ],
+)
+def test_other_text_is_no_message(text: str) -> None:
+    assert parse(text) is None
+
+
+@settings(deadline=None, max_examples=200)
+@given(HOSTILE)
+def test_any_text_can_be_read(text: str) -> None:
+    parse(text)
+    parse(f"PGTLS-N41 [{Severity.HIGH}] violated by {text}")
+
+
+@pytest.mark.parametrize("name", server_files.PLACES)
+def test_a_finding_in_a_text_names_the_place_and_not_a_value(name: str) -> None:
+    resources, rule, place = server_files.PLACES[name]
+    found = [each for each in diagnostics(Stub(), resources) if each.policyName == f"PGTLS-{rule}"]
+    assert place in [message_of(each).place for each in found]
+    for each in found:
+        assert "is not set" not in each.message
+        assert "swordfish" not in each.message
+
+
+@pytest.mark.parametrize("name", server_files.REFUSED)
+def test_nothing_in_a_text_is_said_to_be_not_set(name: str) -> None:
+    for each in diagnostics(Stub(), server_files.REFUSED[name][0]):
+        assert "is not set" not in each.message
+
+
+@pytest.mark.parametrize(
+    ("hba", "conf"),
+    [
+        ("hostssl app swordfish 10.30.0.0/24 trust", server_files.CONF),
+        ("swordfish app app 10.30.0.0/24 cert", server_files.CONF),
+        ("hostssl app app 10.30.0.0/24 trust", "ssl = swordfish\n"),
+    ],
+)
+def test_a_line_of_a_secret_file_is_named_and_not_quoted(hba: str, conf: str) -> None:
+    script = server_files.script(server_files.hba(hba), conf)
+    found = diagnostics(Stub(), server_files.machine(userData=script))
+    assert any("swordfish" in each.message for each in found)
+    hidden = diagnostics(Stub(), server_files.machine(userData=secret(script)))
+    assert not any("swordfish" in each.message for each in hidden)
+    assert [message_of(each).place for each in hidden] == [message_of(each).place for each in found]
