@@ -19,7 +19,7 @@ from policy.enforcement import DEFAULT, Level
 from policy.finding import merged
 from policy.message import Message
 from policy.pack import CONFIGURATION, NAME, PROPERTIES, Pack, Reported
-from policy.registered import Resource, Stack
+from policy.resources import Resource, Stack
 from policy.rule import Rule, Severity
 from policy.values import decoded
 

@@ -17,7 +17,7 @@ from pulumi.runtime import proto
 
 from policy.analyzer import Analyzer
 from policy.pack import Pack
-from policy.registered import Resource
+from policy.resources import Resource
 from policy.rule import ANY, Area, Outcome, Rule, Severity
 from policy.rules import RULES
 

@@ -1,4 +1,4 @@
-"""Rules applied to resources: each check by itself, so that nothing hides what another one finds."""
+"""Applies rules to resources, each check by itself, so that none hides what another one finds."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from policy.finding import Finding, Verdict
-from policy.registered import Resource, Stack
+from policy.resources import Resource, Stack
 from policy.rule import Outcome, Rule, Unclear
 from policy.values import UndecidedError, Value
 
-LATER = "checked again in the update, before the resource is made"
-LATER_IN_STACK = "checked again at the end of the update"
+_LATER = "checked again in the update, before the resource is created"
+_LATER_IN_STACK = "checked again at the end of the update"
 
 
 def of_resource(rules: Iterable[Rule], resource: Resource) -> list[Finding]:
-    """What the resource rules find in one resource."""
+    """The findings of the resource rules in one resource."""
     return [
         finding
         for rule in rules
@@ -27,7 +27,7 @@ def of_resource(rules: Iterable[Rule], resource: Resource) -> list[Finding]:
 
 
 def of_stack(rules: Iterable[Rule], stack: Stack) -> list[Finding]:
-    """What the stack rules find, resource by resource."""
+    """The findings of the stack rules, resource by resource."""
     return [
         finding
         for rule in rules
@@ -45,11 +45,10 @@ def _findings(rule: Rule, resource: Resource, check: Callable[[], Iterator[Outco
         for outcome in check():
             yield _finding(rule, resource, outcome)
     except UndecidedError as error:
-        later = LATER_IN_STACK if rule.is_about_the_stack else LATER
-        yield _finding(rule, resource, Unclear(why=f"{error}; it is {later}"))
-    except Exception as error:  # noqa: BLE001 - a rule's mistake must neither pass nor stop the other rules
+        yield _finding(rule, resource, Unclear(why=str(error), is_decided_later=True))
+    except Exception as error:  # noqa: BLE001 - a bug in one rule must neither pass nor stop the other rules
         last = traceback.extract_tb(error.__traceback__)[-1]
-        # The exception's text could hold a property's value, and with it a secret.
+        # The exception's text could contain a property's value, and so a secret.
         place = f"{type(error).__name__} in {Path(last.filename).name}, line {last.lineno}"
         explanation = f"the rule itself failed, so nothing is proven: {place}"
         yield Finding(rule=rule, resource=resource, verdict=Verdict.CRASHED, explanation=explanation)
@@ -57,7 +56,9 @@ def _findings(rule: Rule, resource: Resource, check: Callable[[], Iterator[Outco
 
 def _finding(rule: Rule, resource: Resource, outcome: Outcome) -> Finding:
     if isinstance(outcome, Unclear):
-        return Finding(rule=rule, resource=resource, verdict=Verdict.UNDECIDED, explanation=outcome.why)
+        later = _LATER_IN_STACK if rule.is_about_the_stack else _LATER
+        explanation = f"{outcome.why}; it is {later}" if outcome.is_decided_later else outcome.why
+        return Finding(rule=rule, resource=resource, verdict=Verdict.UNDECIDED, explanation=explanation)
     at = outcome.at
     return Finding(
         rule=rule,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from policy.exemption import Exemption
-from policy.registered import Resource
+from policy.exemptions import Exemption
+from policy.resources import Resource
 from policy.rule import Rule, Severity
 
 

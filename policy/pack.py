@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from policy import enforcement, evaluation, exemption
+from policy import enforcement, evaluation, exemptions
 from policy.enforcement import Enforcement, Level
-from policy.exemption import Exemption
+from policy.exemptions import Exemption
 from policy.finding import Finding, Verdict
-from policy.registered import Resource, Stack
+from policy.resources import Resource, Stack
 from policy.rule import Rule
 
 NAME = "passwordless-postgres"
 CONFIGURATION = "PGTLS-configuration"
 """The policy under whose name the whole pack is configured, and which reports what is wrong with that."""
 
-PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemption.SCHEMA}
+PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemptions.SCHEMA}
 
 
 def today() -> date:
@@ -66,7 +66,7 @@ class Pack:
         self.applied.clear()
         names = [rule.id for rule in self.rules]
         self.enforcement, wrong_levels = enforcement.read(properties.get("enforcement", {}), names)
-        self.exemptions, wrong_exemptions = exemption.read(properties.get("exemptions", []), names)
+        self.exemptions, wrong_exemptions = exemptions.read(properties.get("exemptions", []), names)
         unknown = [f"there is no property {name!r}" for name in properties if name not in PROPERTIES]
         self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
 

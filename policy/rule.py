@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from policy.registered import Resource, Stack
+from policy.resources import Resource, Stack
 from policy.values import TextPlace, Value
 
 ANY = "*"
@@ -50,9 +50,15 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True)
 class Unclear:
-    """What a check cannot decide, while it goes on with the rest."""
+    """What a check cannot decide, while it goes on with the rest.
+
+    Attributes:
+        why: The reason.
+        is_decided_later: Whether the update decides it.
+    """
 
     why: str
+    is_decided_later: bool = False
 
 
 Outcome = Problem | Unclear

@@ -1,53 +1,54 @@
-"""Every rule of the pack, by service."""
+"""The rules of the pack, in a module for each service or provider."""
 
 from __future__ import annotations
 
 from policy.rule import Rule
 from policy.rules import (
     acm,
-    anywhere,
-    buckets,
-    certificates,
+    any_resource,
+    aws_provider,
     iam,
-    listeners,
-    load_balancers,
-    machines,
-    networks,
-    permissions,
+    kms,
     postgresql_provider,
-    proxies,
-    rds,
-    rds_parameter_groups,
-    secrets,
-    security_groups,
-    server_access,
-    server_configuration,
-    topics,
+    s3,
+    secretsmanager,
+    sns,
+    ssm,
+    tls_provider,
 )
+from policy.rules.ec2 import instances, security_groups, user_data, vpcs
+from policy.rules.elb import listeners, load_balancers
+from policy.rules.postgresql import configuration, hba, ident
+from policy.rules.rds import iam_authentication, parameter_groups, proxies, servers
 
 _MODULES = (
     acm,
-    anywhere,
-    buckets,
-    certificates,
+    any_resource,
+    aws_provider,
     iam,
+    kms,
+    postgresql_provider,
+    s3,
+    secretsmanager,
+    sns,
+    ssm,
+    tls_provider,
+    instances,
+    security_groups,
+    user_data,
+    vpcs,
     listeners,
     load_balancers,
-    machines,
-    networks,
-    permissions,
-    postgresql_provider,
+    configuration,
+    hba,
+    ident,
+    iam_authentication,
+    parameter_groups,
     proxies,
-    rds,
-    rds_parameter_groups,
-    secrets,
-    security_groups,
-    server_access,
-    server_configuration,
-    topics,
+    servers,
 )
 
 RULES: tuple[Rule, ...] = tuple(
     sorted((rule for module in _MODULES for rule in module.RULES), key=lambda rule: rule.id)
 )
-"""The rules, by id."""
+"""Every rule, by id."""

@@ -1,4 +1,4 @@
-"""Certificates in AWS Certificate Manager, imported or asked for."""
+"""Certificates in AWS Certificate Manager, imported or requested."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from policy.registered import Resource
-from policy.requirement import must, must_not_be
+from policy.property_checks import must, must_not_be
+from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.values import TextPlace, Value
 
@@ -27,7 +27,7 @@ def _now() -> datetime:
 
 
 def _imported(certificate: Resource) -> x509.Certificate | None:
-    """What is imported; None when the certificate is not imported, or cannot be read."""
+    """The imported certificate; None where it is not imported or cannot be parsed."""
     from cryptography import x509
 
     body = certificate[_BODY]
@@ -46,10 +46,10 @@ def _problems(found: x509.Certificate) -> Iterator[str]:
 
     algorithm = found.signature_hash_algorithm
     if algorithm is not None and algorithm.name in ("md5", "sha1"):
-        yield f"it is signed with {algorithm.name}"
+        yield f"it is signed with {algorithm.name}; expected SHA-256 or stronger"
     key = found.public_key()
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < _LEAST_RSA_BITS:
-        yield f"its key has {key.key_size} bits of RSA"
+        yield f"its RSA key has {key.key_size} bits; expected {_LEAST_RSA_BITS} or more"
     if found.not_valid_after_utc < _now():
         yield f"it expired on {found.not_valid_after_utc.date()}"
     extensions = found.extensions
@@ -58,11 +58,11 @@ def _problems(found: x509.Certificate) -> Iterator[str]:
     except x509.ExtensionNotFound:
         usage = None
     if usage is None or ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-        yield "it is not for servers (extended key usage)"
+        yield "it is not valid for servers; expected the extended key usage serverAuth"
     try:
         extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:
-        yield "it has no subject alternative name"
+        yield "it has no subject alternative names"
 
 
 def _is_sound(certificate: Resource) -> Iterator[Outcome]:
@@ -70,12 +70,15 @@ def _is_sound(certificate: Resource) -> Iterator[Outcome]:
         return
     found = _imported(certificate)
     if found is None:
-        yield Problem(at=TextPlace(path=_BODY), reason="it cannot be parsed as a certificate in PEM")
+        yield Problem(at=TextPlace(path=_BODY), reason="it is not a certificate in PEM")
         return
     for problem in _problems(found):
         yield Problem(at=TextPlace(path=_BODY), reason=problem)
     if not certificate["certificateChain"].given and found.issuer != found.subject:
-        yield Problem(at=certificate["certificateChain"], reason="expected the authorities above it")
+        yield Problem(
+            at=certificate["certificateChain"],
+            reason="expected its authorities' certificates",
+        )
 
 
 def _expires_soon(certificate: Resource) -> Iterator[Outcome]:
@@ -101,45 +104,45 @@ def _strong(value: Value) -> bool:
 
 
 def _no_wildcard(name: str) -> Callable[[Resource], Iterator[Outcome]]:
-    return must(name, lambda value: "*" not in value.text(), "expected names without a wildcard")
+    return must(name, lambda value: "*" not in value.text(), "expected a name without a wildcard")
 
 
 def _stays_until_replaced(certificate: Resource) -> Iterator[Outcome]:
     if certificate.delete_before_replace:
         yield Problem(
             at=Value(path="deleteBeforeReplace", raw=True),
-            reason="listeners need it until the new one is there",
+            reason="expected false; listeners need the certificate until the new one exists",
         )
 
 
 RULES = (
     Rule(
         id="PGTLS-P107",
-        title="A certificate's key is strong",
+        title="The certificate's key is strong",
         area=Area.TLS,
         severity=Severity.HIGH,
         types=(CERTIFICATE,),
-        checks=(must("keyAlgorithm", _strong, "expected EC_prime256v1, EC_secp384r1 or RSA_2048 at least"),),
-        why="Short keys can be broken.",
+        checks=(must("keyAlgorithm", _strong, "expected EC_prime256v1, EC_secp384r1 or at least RSA_2048"),),
+        why="A weak key can be broken.",
         fix="set keyAlgorithm to EC_prime256v1",
         link=f"{_GUIDE}/acm-certificate-characteristics.html",
         references=("SH:ACM.2",),
     ),
     Rule(
         id="PGTLS-P108",
-        title="An imported certificate does not expire soon",
+        title="Imported certificates do not expire within 30 days",
         area=Area.TLS,
         severity=Severity.HIGH,
         types=(CERTIFICATE,),
         checks=(_expires_soon,),
-        why="ACM does not renew what is imported.",
-        fix="import its successor",
+        why="ACM does not renew imported certificates.",
+        fix="import the renewed certificate",
         link=f"{_GUIDE}/import-reimport.html",
         references=("SH:ACM.1",),
     ),
     Rule(
         id="PGTLS-P109",
-        title="A certificate is logged publicly",
+        title="Certificates are logged for certificate transparency",
         area=Area.TLS,
         severity=Severity.LOW,
         types=(CERTIFICATE,),
@@ -148,41 +151,41 @@ RULES = (
                 "options.certificateTransparencyLoggingPreference", "DISABLED", expected="expected ENABLED"
             ),
         ),
-        why="Browsers refuse it, and nobody notices a false one.",
+        why="Browsers reject certificates that are not logged, and a fraudulent one goes unnoticed.",
         fix="remove options.certificateTransparencyLoggingPreference",
         link=f"{_GUIDE}/acm-concepts.html",
     ),
     Rule(
         id="PGTLS-P110",
-        title="A certificate stays until its successor is there",
+        title="A certificate is created before the old one is deleted",
         area=Area.TLS,
         severity=Severity.LOW,
         types=(CERTIFICATE,),
         checks=(_stays_until_replaced,),
-        why="In between, listeners have none; AWS refuses to delete one that is in use.",
-        fix="remove the option delete_before_replace",
+        why="Listeners would have no certificate in between, and AWS refuses to delete one in use.",
+        fix="remove the delete_before_replace option",
         link="https://www.pulumi.com/docs/iac/concepts/options/deletebeforereplace/",
     ),
     Rule(
         id="PGTLS-P111",
-        title="A certificate names what it is for",
+        title="Certificates name single hosts",
         area=Area.TLS,
         severity=Severity.MEDIUM,
         types=(CERTIFICATE,),
         checks=(_no_wildcard("domainName"), _no_wildcard("subjectAlternativeNames[]")),
-        why="Whoever gets hold of a wildcard's key is every host of the domain.",
-        fix="name each host",
+        why="Whoever obtains the key of a wildcard certificate can impersonate every host of the domain.",
+        fix="list each host name",
         link=f"{_GUIDE}/acm-certificate-characteristics.html",
     ),
     Rule(
         id="PGTLS-N30",
-        title="An imported certificate is sound",
+        title="Imported certificates are valid for servers",
         area=Area.TLS,
         severity=Severity.HIGH,
         types=(CERTIFICATE,),
         checks=(_is_sound,),
-        why="ACM takes certificates that clients refuse.",
-        fix="import one with SHA-256, a strong key, serverAuth, names, and its chain",
+        why="ACM accepts certificates that clients reject.",
+        fix="import a certificate with a strong key, SHA-256, serverAuth, alternative names, and its chain",
         link=f"{_GUIDE}/import-certificate-prerequisites.html",
     ),
 )

@@ -1,14 +1,14 @@
-"""What pulumi-postgresql connects by, and the roles and links that it makes."""
+"""pulumi-postgresql: its connection, and the roles, foreign servers and subscriptions that it creates."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.connection_strings import ConnectionString
-from policy.registered import Resource, Stack
-from policy.requirement import must_not_be_given, must_not_be_true
+from policy.property_checks import must_not_be_given, must_not_be_true
+from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.rules.rds_servers import MASTERS
+from policy.rules.rds.resource_types import MASTERS
+from policy.text.connection_strings import ConnectionString
 from policy.values import TextPlace, Value
 
 PROVIDER = "pulumi:providers:postgresql"
@@ -19,7 +19,7 @@ SUBSCRIPTION = "postgresql:index/subscription:Subscription"
 USER_MAPPING = "postgresql:index/userMapping:UserMapping"
 _PROVIDER_LINK = "https://www.pulumi.com/registry/packages/postgresql/installation-configuration/"
 _ROLE_LINK = "https://www.postgresql.org/docs/current/role-attributes.html"
-_POWERS = ("superuser", "createRole", "replication", "bypassRowLevelSecurity")
+_ADMINISTRATIVE_ATTRIBUTES = ("superuser", "createRole", "replication", "bypassRowLevelSecurity")
 _SUPERUSERS = ("postgres", "rds_superuser", "rdsadmin")
 
 
@@ -28,7 +28,7 @@ def _verifies(provider: Resource) -> Iterator[Outcome]:
     if mode.text().lower() != "verify-full":
         yield Problem(at=mode, reason="expected verify-full")
     if not provider["sslrootcert"].given:
-        yield Problem(at=provider["sslrootcert"], reason="expected the file of the server's authority")
+        yield Problem(at=provider["sslrootcert"], reason="expected the file with the server's authority")
 
 
 def _no_password_beside_tokens(role: Resource) -> Iterator[Outcome]:
@@ -48,7 +48,7 @@ def _never_the_master(grant: Resource, stack: Stack) -> Iterator[Outcome]:
         if server[name].is_known and server[name].given
     }
     if grant["role"].text() in masters | set(_SUPERUSERS):
-        yield Problem(at=grant["role"], reason="expected any role but the master")
+        yield Problem(at=grant["role"], reason="it is the master user; expected another role")
 
 
 def _of_keywords(value: Value) -> ConnectionString:
@@ -73,56 +73,56 @@ def _link_verifies(resource: Resource) -> Iterator[Outcome]:
 RULES = (
     Rule(
         id="PGTLS-N80",
-        title="The provider of PostgreSQL verifies the server",
+        title="The PostgreSQL provider verifies the server",
         area=Area.TLS,
         severity=Severity.CRITICAL,
         types=(PROVIDER,),
         checks=(_verifies,),
-        why="It logs in as the administrator; whoever is on the way could be the server.",
+        why="The provider logs in as an administrator; an impersonated server could act in its place.",
         fix="set sslmode to verify-full and sslrootcert",
         link=_PROVIDER_LINK,
     ),
     Rule(
         id="PGTLS-N81",
-        title="The provider of PostgreSQL has no password",
+        title="The PostgreSQL provider has no password",
         area=Area.SECRETS,
         severity=Severity.HIGH,
         types=(PROVIDER,),
         checks=(must_not_be_given("password", "expected awsRdsIamAuth, or a client certificate"),),
-        why="The administrator's password would be in the state.",
+        why="The administrator's password would be stored in the state.",
         fix="set awsRdsIamAuth, or clientcert",
         link=_PROVIDER_LINK,
     ),
     Rule(
         id="PGTLS-N82",
-        title="Roles of applications have no power over the server, and no password beside IAM",
+        title="Application roles have no administrative attributes, and no password beside IAM",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=(ROLE,),
-        checks=(*(must_not_be_true(power) for power in _POWERS), _no_password_beside_tokens),
-        why="An application that is taken over would take the server.",
-        fix=f"remove {', '.join(_POWERS)}; and the password where the role is in rds_iam",
+        checks=(*(must_not_be_true(name) for name in _ADMINISTRATIVE_ATTRIBUTES), _no_password_beside_tokens),
+        why="Whoever takes over the application would take over the server.",
+        fix=f"remove {', '.join(_ADMINISTRATIVE_ATTRIBUTES)}, and the password of roles that have rds_iam",
         link=_ROLE_LINK,
     ),
     Rule(
         id="PGTLS-N83",
-        title="rds_iam is never granted to the master",
+        title="rds_iam is not granted to the master user",
         area=Area.IDENTITY,
         severity=Severity.MEDIUM,
         types=(GRANT_ROLE,),
         stack_checks=(_never_the_master,),
-        why="Its password stops working, also the one that Secrets Manager rotates.",
-        fix="grant rds_iam to roles of applications",
+        why="Its password stops working, including the one that Secrets Manager rotates.",
+        fix="grant rds_iam to application roles only",
         link="https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.html",
     ),
     Rule(
         id="PGTLS-N84",
-        title="A server verifies the servers that it connects to",
+        title="Foreign servers and subscriptions verify the server that they connect to",
         area=Area.TLS,
         severity=Severity.HIGH,
         types=(SERVER, SUBSCRIPTION, USER_MAPPING),
         checks=(_link_verifies,),
-        why="Foreign tables and subscriptions carry data without a client that would notice.",
+        why="They transfer data unattended, so nobody would notice an impersonated server.",
         fix="set sslmode to verify-full and sslrootcert in options or conninfo",
         link="https://www.postgresql.org/docs/current/libpq-ssl.html",
     ),

@@ -15,7 +15,7 @@ from policy.analyzer import Analyzer
 from policy.finding import Verdict
 from policy.message import Message, parse
 from policy.pack import Pack
-from policy.registered import Resource, Stack
+from policy.resources import Resource, Stack
 from policy.rules import RULES
 from policy.values import decoded
 

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.embedded_text import LARGEST, known_texts, private_keys_in, texts, unfolded
+from policy.text.embedded_text import LARGEST, known_texts, private_keys_in, texts, unfolded
 from policy.values import UNKNOWN, UndecidedError, Value, decoded
 from tests.policy.examples import secret
 

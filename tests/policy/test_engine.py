@@ -12,7 +12,8 @@ import pytest
 from emulator.core.servicer import Provider, ProviderServer
 from policy.finding import Verdict
 from policy.message import Message, parse
-from policy.rules import RULES, iam, permissions, rds, rds_parameter_groups
+from policy.rules import RULES, iam
+from policy.rules.rds import iam_authentication, parameter_groups, servers
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
 from tests.policy.fixtures import account, certificates, gateway, server_files
 from tests.policy.registering import Echo, program, stand_ins
@@ -96,7 +97,7 @@ def aws(stack: Any, serve: Callable[[Provider], ProviderServer]) -> Any:
     return stack
 
 
-ABOUT_DOCUMENTS = {rule.id for rule in permissions.RULES if "aws:iam/rolePolicy:RolePolicy" in rule.types}
+ABOUT_DOCUMENTS = {rule.id for rule in iam.RULES if "aws:iam/rolePolicy:RolePolicy" in rule.types}
 
 
 def refused(output: str) -> set[str]:
@@ -127,7 +128,7 @@ def test_a_weak_program_is_stopped_with_every_rule(aws: Any) -> None:
     aws.program(BAD)
     preview = aws.run("preview", "--policy-pack", str(PACK))
     assert preview.status != 0
-    ours = (*rds.RULES, *rds_parameter_groups.RULES, *iam.RULES)
+    ours = (*servers.RULES, *parameter_groups.RULES, *iam_authentication.RULES)
     found = refused(preview.output)
     assert found - ABOUT_DOCUMENTS == {rule.id for rule in ours}
     for rule in ours:

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from policy.exemption import Exemption
+from policy.exemptions import Exemption
 from policy.finding import Finding, Verdict
 from policy.message import Message, RuleReference, parse
-from policy.registered import Resource
+from policy.resources import Resource
 from policy.rule import Severity
 from policy.rules import RULES
 from policy.values import UNKNOWN, Secret, TextPlace, Value

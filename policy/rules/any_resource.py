@@ -1,0 +1,142 @@
+"""Rules about every resource: private keys, connection strings, and ignored changes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from policy.resources import Resource
+from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
+from policy.rules.ec2.instances import INSTANCE, LAUNCH_TEMPLATE
+from policy.rules.ec2.user_data import USER_DATA
+from policy.rules.ssm import PARAMETER
+from policy.text.connection_strings import connection_strings
+from policy.text.embedded_text import Text, known_texts, private_key_in
+from policy.values import Value
+
+# Where private keys belong: secret stores, and the resources that create keys or pass them on.
+_SECRET_STORES = frozenset(
+    {
+        ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"),
+        ("aws:secretsmanager/secretVersion:SecretVersion", "secretBinary"),
+        ("aws:secretsmanager/secretVersion:SecretVersion", "secretStringWo"),
+        ("aws:acm/certificate:Certificate", "privateKey"),
+    }
+)
+_KEY_TYPES = ("tls:", "pulumi:providers:tls", "pulumi:pulumi:Stack")
+_PUBLIC = "-----BEGIN"
+_DECISIVE = frozenset(
+    [
+        "*",
+        "assumeRolePolicy",
+        "auths",
+        "caCertIdentifier",
+        "certificateArn",
+        "dbClusterParameterGroupName",
+        "defaultActions",
+        "egress",
+        "iamDatabaseAuthenticationEnabled",
+        "inlinePolicies",
+        "ingress",
+        "managedPolicyArns",
+        "metadataOptions",
+        "mutualAuthentication",
+        "parameterGroupName",
+        "parameters",
+        "policy",
+        "publiclyAccessible",
+        "requireTls",
+        "securityGroups",
+        "sslMode",
+        "sslPolicy",
+        "sslmode",
+        "storageEncrypted",
+        "userData",
+        "userDataBase64",
+        "vpcSecurityGroupIds",
+        "caCertificatesBundleS3ObjectVersion",
+        "validityPeriodHours",
+        "allowedUses",
+        "protocol",
+    ]
+)
+
+
+@lru_cache(maxsize=64)
+def _texts(resource: Resource, name: str) -> list[Text]:
+    return known_texts(resource[name])
+
+
+def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
+    if resource.type.startswith(_KEY_TYPES) or resource.type == PARAMETER:
+        return  # N32 reports parameters
+    for name in resource.properties:
+        if (resource.type, name) in _SECRET_STORES or (
+            resource.type in (INSTANCE, LAUNCH_TEMPLATE) and name in USER_DATA
+        ):
+            continue
+        # An unknown property is not undecided here, since almost every resource has one. The update sees all.
+        for text in _texts(resource, name):
+            if place := private_key_in(text):
+                yield Problem(at=place, reason="it holds a private key")
+
+
+def _verifies(resource: Resource) -> Iterator[Outcome]:
+    for name in resource.properties:
+        for text in _texts(resource, name):
+            if _PUBLIC in text.content[:64]:
+                continue
+            for found in connection_strings(text.content):
+                for problem in found.problems():
+                    yield Problem(
+                        at=text.place_of(found.offset),
+                        reason=f"connection string ({found.kind}): {problem}",
+                    )
+
+
+def _ignores(resource: Resource) -> Iterator[Outcome]:
+    for path in resource.ignored:
+        first = re.split(r"[.\[]", path)[0]
+        if first in _DECISIVE:
+            yield Problem(
+                at=Value(path="ignoreChanges", raw=path),
+                reason="expected the property not to be ignored; its changes would never be shown",
+            )
+
+
+RULES = (
+    Rule(
+        id="PGTLS-N31",
+        title="Private keys are stored in secret stores only",
+        area=Area.SECRETS,
+        severity=Severity.CRITICAL,
+        types=(ANY,),
+        checks=(_key_anywhere,),
+        why="Whoever can read the property can impersonate the key's owner.",
+        fix="store the key in Secrets Manager and pass its ARN",
+        link="https://docs.aws.amazon.com/secretsmanager/latest/userguide/intro.html",
+    ),
+    Rule(
+        id="PGTLS-N85",
+        title="Connection strings verify the server",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(ANY,),
+        checks=(_verifies,),
+        why="With a weaker sslmode, anybody on the network path can impersonate the server.",
+        fix="set sslmode=verify-full and sslrootcert",
+        link="https://www.postgresql.org/docs/current/libpq-ssl.html",
+    ),
+    Rule(
+        id="PGTLS-N51",
+        title="ignoreChanges covers no property that decides TLS or access",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(ANY,),
+        checks=(_ignores,),
+        why="A manual change of the property would be neither shown in a preview nor corrected.",
+        fix="remove the property from ignoreChanges",
+        link="https://www.pulumi.com/docs/iac/concepts/options/ignorechanges/",
+    ),
+)

@@ -1,0 +1,205 @@
+"""Security groups: ingress from the internet and from large networks, and egress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from policy.resources import Resource
+from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
+from policy.rules.ec2.security_group_rules import (
+    DEFAULT_GROUP,
+    EGRESS_HOLDERS,
+    INGRESS_HOLDERS,
+    Network,
+    Opening,
+    openings,
+)
+from policy.values import UndecidedError
+from postgres.hba_analysis import LARGEST_NETWORK
+
+_LINK = "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"
+_POSTGRESQL, _SSH, _RDP, _HTTP, _HTTPS = 5432, 22, 3389, 80, 443
+_HIGH_RISK = (
+    20, 21, 23, 25, 110, 135, 137, 138, 139, 143, 389, 445, 1433, 1434, 1521, 2375, 2376, 2379, 3000, 3306,
+    4333, 5000, 5439, 5500, 5601, 5672, 5900, 6379, 6443, 8080, 8088, 8888, 9042, 9090, 9092, 9200, 9300,
+    10250, 11211, 15672, 27017,
+)  # fmt: skip
+_OF_THEIR_OWN = (_POSTGRESQL, _SSH, _RDP)
+_PUBLIC_PREFIX = {4: 24, 6: 48}
+
+
+def _through(
+    resource: Resource,
+    direction: str,
+    judge: Callable[[Opening], Iterator[Outcome]],
+) -> Iterator[Outcome]:
+    undecided: UndecidedError | None = None
+    for opening in openings(resource, direction):
+        try:
+            yield from judge(opening)
+        except UndecidedError as error:
+            undecided = undecided or error
+    if undecided is not None:
+        raise undecided
+
+
+def _everywhere(network: Network) -> bool:
+    return network.prefixlen == 0
+
+
+def _is_all(opening: Opening) -> bool:
+    return opening.is_of_every_protocol or len(opening.ports) > 65535
+
+
+def _covers(port: int, opening: Opening) -> bool:
+    return not _is_all(opening) and opening.covers(port)
+
+
+def _high_risk(opening: Opening) -> bool:
+    return not _is_all(opening) and any(opening.covers(port) for port in _HIGH_RISK)
+
+
+def _only_http(opening: Opening) -> bool:
+    return list(opening.ports) == [_HTTP]
+
+
+def _unnamed(opening: Opening) -> bool:
+    if _is_all(opening) or _high_risk(opening) or any(opening.covers(port) for port in _OF_THEIR_OWN):
+        return False
+    return len(opening.ports) > 0 and list(opening.ports) not in ([_HTTPS], [_HTTP])
+
+
+def _from_the_internet(concerns: Callable[[Opening], bool], what: str) -> ResourceCheck:
+    def judge(opening: Opening) -> Iterator[Outcome]:
+        if concerns(opening):
+            for source, network in opening.networks():
+                if _everywhere(network):
+                    yield Problem(at=source, reason=f"the whole internet can reach {what}")
+
+    return lambda resource: _through(resource, "ingress", judge)
+
+
+def _wide_public(opening: Opening) -> Iterator[Outcome]:
+    for source, network in opening.networks():
+        is_public = not network.is_private and not _everywhere(network)
+        if is_public and network.prefixlen < _PUBLIC_PREFIX[network.version]:
+            yield Problem(at=source, reason="it is a large part of the internet; expected smaller networks")
+
+
+def _wide_private(opening: Opening) -> Iterator[Outcome]:
+    if not opening.covers(_POSTGRESQL):
+        return
+    for source, network in opening.networks():
+        smallest = LARGEST_NETWORK[network.version]
+        if network.is_private and not network.is_loopback and 0 < network.prefixlen < smallest:
+            yield Problem(at=source, reason=f"expected a security group, or a /{smallest} or smaller")
+
+
+def _one_port(opening: Opening) -> Iterator[Outcome]:
+    if not _is_all(opening) and len(opening.ports) > 1:
+        yield Problem(at=opening.last, reason=f"expected the same port as fromPort, {opening.first.text()}")
+
+
+def _everything_out(opening: Opening) -> Iterator[Outcome]:
+    if opening.is_of_every_protocol:
+        for source, network in opening.networks():
+            if _everywhere(network):
+                yield Problem(at=source, reason="every protocol and port is allowed to everywhere")
+
+
+def _nothing_by_default(resource: Resource, direction: str) -> Iterator[Outcome]:
+    for opening in openings(resource, direction):
+        yield Problem(at=opening.place, reason="expected no rule in a default security group")
+
+
+def _ingress(judge: Callable[[Opening], Iterator[Outcome]]) -> ResourceCheck:
+    return lambda resource: _through(resource, "ingress", judge)
+
+
+_INTERNET = (
+    ("P055", Severity.CRITICAL, partial(_covers, _POSTGRESQL), "PostgreSQL", "port 5432", ("SH:EC2.19",)),
+    ("P056", Severity.HIGH, partial(_covers, _SSH), "SSH", "port 22", ("SH:EC2.13", "CIS5:5.3")),
+    ("P057", Severity.HIGH, partial(_covers, _RDP), "remote desktop", "port 3389", ("SH:EC2.14",)),
+    ("P058", Severity.MEDIUM, _only_http, "unencrypted HTTP", "port 80", ()),
+    ("P059", Severity.CRITICAL, _is_all, "every port", "every port", ()),
+    ("P060", Severity.HIGH, _unnamed, "ports other than 443", "a port other than 443", ("SH:EC2.18",)),
+    ("P061", Severity.HIGH, _high_risk, "high-risk ports", "a high-risk port", ("SH:EC2.19",)),
+)
+
+RULES = (
+    *(
+        Rule(
+            id=f"PGTLS-{number}",
+            title=f"The internet cannot reach {what}",
+            area=Area.NETWORK,
+            severity=severity,
+            types=INGRESS_HOLDERS,
+            checks=(_from_the_internet(concerns, ports),),
+            why="Whatever the internet can reach is attacked within minutes.",
+            fix="use the clients' security groups or networks as the source",
+            link=_LINK,
+            references=references,
+        )
+        for number, severity, concerns, what, ports, references in _INTERNET
+    ),
+    Rule(
+        id="PGTLS-P062",
+        title="Ingress is not open to large parts of the internet",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=INGRESS_HOLDERS,
+        checks=(_ingress(_wide_public),),
+        why="0.0.0.0/1 and 128.0.0.0/1 together are the whole internet.",
+        fix="use public networks of /24 (IPv6: /48) or smaller",
+        link=_LINK,
+    ),
+    Rule(
+        id="PGTLS-P063",
+        title="PostgreSQL is not open to large private networks",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=INGRESS_HOLDERS,
+        checks=(_ingress(_wide_private),),
+        why="Everything in the network could try to log in.",
+        fix="use the applications' security groups as the source",
+        link=_LINK,
+    ),
+    Rule(
+        id="PGTLS-P064",
+        title="Each rule opens one port",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=INGRESS_HOLDERS,
+        checks=(_ingress(_one_port),),
+        why="A range opens ports that nobody had in mind.",
+        fix="write one rule per port",
+        link=_LINK,
+    ),
+    Rule(
+        id="PGTLS-P065",
+        title="Egress is restricted",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=EGRESS_HOLDERS,
+        checks=(lambda resource: _through(resource, "egress", _everything_out),),
+        why="Unrestricted egress lets an attacker copy data anywhere.",
+        fix="list the ports and destinations that are needed",
+        link=_LINK,
+    ),
+    Rule(
+        id="PGTLS-P068",
+        title="The VPC's default security group has no rules",
+        area=Area.NETWORK,
+        severity=Severity.HIGH,
+        types=(DEFAULT_GROUP,),
+        checks=(
+            partial(_nothing_by_default, direction="ingress"),
+            partial(_nothing_by_default, direction="egress"),
+        ),
+        why="Everything that names no security group uses the default one.",
+        fix="remove ingress and egress from it, and create a security group for each purpose",
+        link="https://docs.aws.amazon.com/vpc/latest/userguide/default-security-group.html",
+        references=("SH:EC2.2", "CIS5:5.5"),
+    ),
+)

@@ -1,0 +1,275 @@
+"""Load balancers, target groups and trust stores, together with what refers to them in the stack."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from policy.property_checks import must_be, must_be_true
+from policy.resources import Resource, Stack
+from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.rules.ec2.security_group_rules import RULE_SHAPES, SECURITY_GROUP, openings
+from policy.rules.elb.listeners import LISTENER, LISTENER_RULE, MUTUAL, verifies
+
+LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
+TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
+TRUST_STORE = "aws:lb/trustStore:TrustStore"
+REVOCATION = "aws:lb/trustStoreRevocation:TrustStoreRevocation"
+_ATTACHMENT = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
+_WEB_ACL = "aws:wafv2/webAclAssociation:WebAclAssociation"
+_BUCKET = "aws:s3/bucket:Bucket"
+_VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+_SCALING = "aws:autoscaling/group:Group"
+_SCALING_ATTACHMENT = "aws:autoscaling/attachment:Attachment"
+_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+_INSTANCE = "aws:ec2/instance:Instance"
+
+_GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application"
+_MUTUAL_LINK = f"{_GUIDE}/mutual-authentication.html"
+
+
+def _forwards(resource: Resource) -> str:
+    return "defaultActions" if resource.type == LISTENER else "actions"
+
+
+def _verified_groups(stack: Stack) -> set[str]:
+    """URNs of the target groups to which a verifying listener, or one of its rules, forwards."""
+    found: set[str] = set()
+    for listener in stack.of_types((LISTENER,)):
+        if not (listener[MUTUAL].is_known and listener[MUTUAL].at("mode").is_known and verifies(listener)):
+            continue
+        for each in (listener, *stack.referring(LISTENER_RULE, "listenerArn", listener)):
+            found.update(group.urn for group in stack.all_referred(each, _forwards(each), (TARGET_GROUP,)))
+    return found
+
+
+def _no_other_way(resource: Resource, stack: Stack) -> Iterator[Outcome]:
+    reached = stack.all_referred(resource, _forwards(resource), (TARGET_GROUP,))
+    verified = _verified_groups(stack)
+    if all(group.urn not in verified for group in reached):
+        return
+    if resource.type == LISTENER:
+        mode = resource[MUTUAL].at("mode")
+        if not verifies(resource):
+            yield Problem(at=mode, reason="expected verify, as in another listener of the same target group")
+        return
+    listeners = stack.all_referred(resource, "listenerArn", (LISTENER,))
+    for listener in listeners:
+        if not verifies(listener):
+            yield Problem(
+                at=resource["listenerArn"],
+                reason=f"{listener.name} does not verify clients; another listener of the targets does",
+            )
+
+
+def _target_security_groups(group: Resource, stack: Stack) -> list[Resource]:
+    wanted = (SECURITY_GROUP,)
+    found: list[Resource] = []
+    scaling = stack.referring(_SCALING, "targetGroupArns", group)
+    for attachment in stack.referring(_SCALING_ATTACHMENT, "lbTargetGroupArn", group):
+        scaling += stack.all_referred(attachment, "autoscalingGroupName", (_SCALING,))
+    for each in scaling:
+        for template in (
+            *stack.all_referred(each, "launchTemplate", (_TEMPLATE,)),
+            *stack.all_referred(each, "mixedInstancesPolicy", (_TEMPLATE,)),
+        ):
+            found += stack.all_referred(template, "vpcSecurityGroupIds", wanted)
+            found += stack.all_referred(template, "networkInterfaces", wanted)
+    for attachment in stack.referring(_ATTACHMENT, "targetGroupArn", group):
+        for instance in stack.all_referred(attachment, "targetId", (_INSTANCE,)):
+            found += stack.all_referred(instance, "vpcSecurityGroupIds", wanted)
+    return found
+
+
+def _balancers_of(group: Resource, stack: Stack) -> list[Resource]:
+    listeners = stack.referring(LISTENER, "defaultActions", group)
+    for rule in stack.referring(LISTENER_RULE, "actions", group):
+        listeners += stack.all_referred(rule, "listenerArn", (LISTENER,))
+    return [
+        balancer
+        for listener in listeners
+        for balancer in stack.all_referred(listener, "loadBalancerArn", (LOAD_BALANCER,))
+    ]
+
+
+def _only_from_the_balancer(target_group: Resource, stack: Stack) -> Iterator[Outcome]:
+    if target_group.urn not in _verified_groups(stack):
+        return
+    port = target_group["port"].number()
+    if port is None:
+        return
+    allowed = {
+        group.urn
+        for balancer in _balancers_of(target_group, stack)
+        for group in stack.all_referred(balancer, "securityGroups", (SECURITY_GROUP,))
+    }
+    for group in dict.fromkeys(each.urn for each in _target_security_groups(target_group, stack)):
+        yield from _strangers(group, int(port), allowed, stack)
+
+
+def _strangers(urn: str, port: int, allowed: set[str], stack: Stack) -> Iterator[Outcome]:
+    group = next(each for each in stack.of_types((SECURITY_GROUP,)) if each.urn == urn)
+    separate = [each for token in RULE_SHAPES for each in stack.referring(token, "securityGroupId", group)]
+    for holder in (group, *separate):
+        for opening in openings(holder):
+            if not opening.covers(port):
+                continue
+            for source in opening.sources:
+                referred = stack.all_referred(holder, source.path.partition("[")[0], (SECURITY_GROUP,))
+                if not opening.is_from_a_group(source) or not {each.urn for each in referred} & allowed:
+                    yield Problem(
+                        at=source.renamed(f"{holder.name}.{source.path}"),
+                        reason=f"expected only the load balancer's security group for port {port}",
+                    )
+
+
+def _has_revocation(store: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not stack.referring(REVOCATION, "trustStoreArn", store):
+        yield Problem(
+            at=store["name"],
+            reason="expected a TrustStoreRevocation for this trust store",
+        )
+
+
+def _bundle_is_pinned(store: Resource, stack: Stack) -> Iterator[Outcome]:
+    version = store["caCertificatesBundleS3ObjectVersion"]
+    if not version.given:
+        yield Problem(at=version, reason="expected the object version that was reviewed")
+    for bucket in stack.all_referred(store, "caCertificatesBundleS3Bucket", (_BUCKET,)):
+        versionings = stack.referring(_VERSIONING, "bucket", bucket)
+        if not any(
+            each["versioningConfiguration"].at("status").text().lower() == "enabled" for each in versionings
+        ):
+            yield Problem(
+                at=store["caCertificatesBundleS3Bucket"],
+                reason=f"the bucket {bucket.name} is not versioned",
+            )
+
+
+def _logs_connections(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
+    listeners = stack.referring(LISTENER, "loadBalancerArn", balancer)
+    if any(verifies(each) for each in listeners):
+        enabled = balancer["connectionLogs"].at("enabled")
+        if enabled.truth() is not True:
+            yield Problem(at=enabled, reason="expected true, since a listener verifies clients")
+
+
+def _is_an_application_balancer(balancer: Resource) -> bool:
+    return balancer["loadBalancerType"].text().lower() in ("", "application")
+
+
+def _has_a_firewall(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
+    internal = balancer["internal"]
+    if _is_an_application_balancer(balancer) and internal.truth() is not True:
+        associations: Iterable[Resource] = stack.referring(_WEB_ACL, "resourceArn", balancer)
+        if not list(associations):
+            yield Problem(at=internal, reason="expected true, or an associated web ACL")
+
+
+def _has_a_protocol(group: Resource) -> bool:
+    return group["targetType"].text().lower() != "lambda"
+
+
+RULES = (
+    Rule(
+        id="PGTLS-P094",
+        title="Internet-facing load balancers have a web application firewall",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        stack_checks=(_has_a_firewall,),
+        why="Everybody can send requests to it.",
+        fix="set internal to true, or associate a WAFv2 web ACL with the load balancer",
+        link="https://docs.aws.amazon.com/waf/latest/developerguide/web-acl-associating-aws-resource.html",
+        references=("SH:ELB.16",),
+    ),
+    Rule(
+        id="PGTLS-P095",
+        title="Load balancers are internal",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        checks=(must_be_true("internal"),),
+        why="What does not need to be reached from the internet should not be reachable.",
+        fix="set internal to true, or exempt a load balancer that is meant to be public",
+        link=f"{_GUIDE}/application-load-balancers.html",
+    ),
+    Rule(
+        id="PGTLS-P104",
+        title="Load balancers use TLS to their targets",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(TARGET_GROUP,),
+        checks=(must_be("protocol", "HTTPS", "TLS", when=_has_a_protocol),),
+        why="Otherwise traffic between load balancer and target can be read.",
+        fix="set protocol to HTTPS; this replaces the target group, so do it early",
+        link=f"{_GUIDE}/load-balancer-target-groups.html",
+        references=("SH:ELB.22",),
+    ),
+    Rule(
+        id="PGTLS-P105",
+        title="Health checks use TLS",
+        area=Area.TLS,
+        severity=Severity.MEDIUM,
+        types=(TARGET_GROUP,),
+        checks=(must_be("healthCheck.protocol", "HTTPS", when=_has_a_protocol),),
+        why="Otherwise the target has to accept requests without TLS.",
+        fix="set healthCheck.protocol to HTTPS",
+        link=f"{_GUIDE}/target-group-health-checks.html",
+        references=("SH:ELB.21",),
+    ),
+    Rule(
+        id="PGTLS-N62",
+        title="Every trust store has a certificate revocation list",
+        area=Area.IDENTITY,
+        severity=Severity.HIGH,
+        types=(TRUST_STORE,),
+        stack_checks=(_has_revocation,),
+        why="A stolen key would be accepted until its certificate expires.",
+        fix="add a TrustStoreRevocation with the authority's CRL",
+        link=_MUTUAL_LINK,
+    ),
+    Rule(
+        id="PGTLS-N63",
+        title="A trust store's CA bundle is a pinned object version in a versioned bucket",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(TRUST_STORE,),
+        stack_checks=(_bundle_is_pinned,),
+        why="Whoever can write the object can add an authority, and so clients.",
+        fix="set caCertificatesBundleS3ObjectVersion, and enable versioning on the bucket",
+        link=_MUTUAL_LINK,
+    ),
+    Rule(
+        id="PGTLS-N64",
+        title="Targets of a verifying listener have no listener that does not verify",
+        area=Area.IDENTITY,
+        severity=Severity.CRITICAL,
+        types=(LISTENER, LISTENER_RULE),
+        stack_checks=(_no_other_way,),
+        why="Without verification, a client can send the headers that the application trusts.",
+        fix="make the other listener verify clients too, or give it a target group of its own",
+        link=_MUTUAL_LINK,
+    ),
+    Rule(
+        id="PGTLS-N65",
+        title="Only the load balancer reaches targets behind a verifying listener",
+        area=Area.NETWORK,
+        severity=Severity.CRITICAL,
+        types=(TARGET_GROUP,),
+        stack_checks=(_only_from_the_balancer,),
+        why="Whoever reaches a target directly can write the client certificate headers.",
+        fix="allow only the load balancer's security group to reach the targets' port",
+        link=f"{_GUIDE}/load-balancer-update-security-groups.html",
+    ),
+    Rule(
+        id="PGTLS-N66",
+        title="Load balancers that verify clients log connections",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        stack_checks=(_logs_connections,),
+        why="Rejected client certificates appear in no other log.",
+        fix="set connectionLogs to a bucket, with enabled true",
+        link=f"{_GUIDE}/load-balancer-connection-logs.html",
+    ),
+)

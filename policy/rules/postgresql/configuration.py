@@ -1,0 +1,260 @@
+"""postgresql.conf, wherever a resource carries it: TLS, certificates, passwords, connection logs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from policy.resources import Resource, Stack
+from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
+from policy.text.server_files import (
+    CARRIERS,
+    INSTANCE,
+    LAUNCH_TEMPLATE,
+    ConfigurationFile,
+    carried,
+    shown,
+)
+from policy.values import Value
+from postgres.server_settings import MINIMUM_PROTOCOLS
+
+_DOCUMENTATION = "https://www.postgresql.org/docs/current"
+_CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"
+_TCP = f"{_DOCUMENTATION}/ssl-tcp.html"
+_TYPES = tuple(CARRIERS)
+_ON = ("on", "true", "yes", "1", "tru", "tr", "t", "ye", "y")
+_OFF = ("", "off", "false", "no", "0")
+_ORDER = ("tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3")
+_GOOD_SUITE = re.compile(
+    r"(?:TLS_)?(?:EC)?DHE[-_+].*(?:GCM|CHACHA20|CCM).*|TLS_(?:AES_(?:128|256)_GCM|CHACHA20)_\w+|E?ECDH\+(?:AESGCM|CHACHA20)",
+    re.IGNORECASE,
+)
+_GROUPS = frozenset(
+    [
+        "x25519",
+        "x448",
+        "prime256v1",
+        "secp384r1",
+        "secp521r1",
+        "p-256",
+        "p-384",
+        "p-521",
+        "x25519mlkem768",
+        "secp256r1mlkem768",
+        "secp384r1mlkem1024",
+    ]
+)
+_TLS13_SUITES = frozenset(
+    ("tls_aes_256_gcm_sha384", "tls_aes_128_gcm_sha256", "tls_chacha20_poly1305_sha256")
+)
+_CHMOD = re.compile(
+    r"\bchmod\s+(?:-\S+\s+)*(?P<mode>[0-7]{3,4}|[ugoa,]*[+=][rwxX]+)\s+(?P<files>[^\n;&|]*\.key\b)"
+)
+_KEY_MODES = ("600", "0600", "640", "0640", "400", "0400", "440", "0440")
+_INSTALLS = re.compile(
+    r"(?:apt(?:-get)?|dnf|yum|microdnf)\b[^\n]*\binstall\b[^\n]*\bpostgresql(?:-?[0-9]+)?(?:-server)?\b"
+    r"|\bpg_createcluster\b|\binitdb\b|\bpostgresql-setup\b"
+)
+
+SettingCheck = Callable[[ConfigurationFile], Iterator[tuple[str, str]]]
+
+
+def _in_files(check: SettingCheck) -> ResourceCheck:
+    def of_resource(resource: Resource) -> Iterator[Outcome]:
+        files = carried(resource)
+        for file in files.configuration:
+            for name, expected in check(file):
+                setting = Value(path=name, raw=file.settings.get(name), secret=file.text.secret)
+                said = f"{name} is {setting.shown}" if setting.given else f"{name} is missing"
+                yield Problem(at=file.place_of(name), reason=f"{said}; {expected}")
+            for include in file.includes:
+                place = file.text.place(include.number)
+                yield Unclear(why=f"{place} includes another file, which cannot be checked here")
+        files.require_known()
+
+    return of_resource
+
+
+def _tls_is_on(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    if file.settings.get("ssl", "off").lower() not in _ON:
+        yield "ssl", "expected on"
+    floor = file.settings.get("ssl_min_protocol_version", "").lower()
+    if floor not in [each.lower() for each in MINIMUM_PROTOCOLS]:
+        yield "ssl_min_protocol_version", f"expected {' or '.join(MINIMUM_PROTOCOLS)}"
+        return
+    ceiling = file.settings.get("ssl_max_protocol_version", "").lower()
+    if ceiling and (ceiling not in _ORDER or _ORDER.index(ceiling) < _ORDER.index(floor)):
+        yield "ssl_max_protocol_version", "expected none, since it is below the minimum"
+
+
+def _an_authority(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    authority = file.settings.get("ssl_ca_file", "")
+    if authority and authority == file.settings.get("ssl_cert_file", "server.crt"):
+        yield "ssl_ca_file", "expected the authority that signs clients, not the server's certificate"
+
+
+def _revocation(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    settings = file.settings
+    if settings.get("ssl_ca_file") and not (settings.get("ssl_crl_file") or settings.get("ssl_crl_dir")):
+        yield "ssl_crl_file", "expected a CRL, since client certificates are verified"
+
+
+def _suites(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    settings = file.settings
+    suites = [each for each in re.split(r"[:, ]+", settings.get("ssl_ciphers", "")) if each]
+    if any(each[0] not in "!-@" and _GOOD_SUITE.fullmatch(each.lstrip("+")) is None for each in suites):
+        yield "ssl_ciphers", "expected only strong cipher suites with forward secrecy"
+    for name in ("ssl_groups", "ssl_ecdh_curve"):
+        named = [each.strip().lower() for each in settings.get(name, "").split(":") if each.strip()]
+        if any(each not in _GROUPS for each in named):
+            yield name, "expected X25519, prime256v1, secp384r1 or a group with ML-KEM"
+    suites = [
+        each.strip().lower() for each in settings.get("ssl_tls13_ciphers", "").split(":") if each.strip()
+    ]
+    if any(each not in _TLS13_SUITES for each in suites):
+        yield "ssl_tls13_ciphers", "expected TLS 1.3 cipher suites with a full-length authentication tag"
+
+
+def _scram(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    if file.settings.get("password_encryption", "scram-sha-256").lower() != "scram-sha-256":
+        yield "password_encryption", "expected scram-sha-256"
+
+
+def _key_files(resource: Resource) -> Iterator[Outcome]:
+    for text in carried(resource).texts:
+        for match in _CHMOD.finditer(text.content):
+            if match["mode"] not in _KEY_MODES:
+                yield Problem(
+                    at=text.place_of(match.start()),
+                    reason=f"mode {match['mode']}; expected 0600, or 0640 with owner root and group postgres",
+                )
+
+
+def _logged(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
+    if file.settings.get("log_connections", "off").lower() in _OFF:
+        yield "log_connections", "expected on"
+
+
+def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
+    own = carried(resource)
+    for file in own.hba:
+        for line in file.unreadable:
+            yield Problem(
+                at=file.text.place(line.number),
+                reason=f"PostgreSQL would refuse this line: {shown(file.text, line)}",
+            )
+    if resource.type not in (INSTANCE, LAUNCH_TEMPLATE):
+        return
+    installed = next(
+        (text.place_of(match.start()) for text in own.texts if (match := _INSTALLS.search(text.content))),
+        None,
+    )
+    if installed is None:
+        return
+    everywhere = [carried(each) for each in stack.of_types(_TYPES)]
+    missing = [
+        name
+        for name, found in (
+            ("pg_hba.conf", any(each.hba for each in everywhere)),
+            ("postgresql.conf", any(each.configuration for each in everywhere)),
+        )
+        if not found
+    ]
+    if missing:
+        yield Problem(
+            at=installed,
+            reason=f"it installs PostgreSQL, but no resource of the stack carries {' or '.join(missing)}",
+        )
+
+
+def _rule(
+    number: str,
+    title: str,
+    severity: Severity,
+    *checks: ResourceCheck,
+    area: Area = Area.TLS,
+    why: str,
+    fix: str,
+    link: str = _CONNECTIONS,
+) -> Rule:
+    return Rule(
+        id=f"PGTLS-{number}",
+        title=title,
+        area=area,
+        severity=severity,
+        types=_TYPES,
+        checks=checks,
+        why=why,
+        fix=fix,
+        link=link,
+    )
+
+
+RULES = (
+    _rule(
+        "N09",
+        "postgresql.conf turns TLS on, with a minimum of 1.2",
+        Severity.CRITICAL,
+        _in_files(_tls_is_on),
+        why="Without ssl, hostssl rules match nobody; without a minimum, the default applies.",
+        fix="set ssl = on and ssl_min_protocol_version = 'TLSv1.3' or 'TLSv1.2', and no maximum",
+    ),
+    _rule(
+        "N10",
+        "ssl_ca_file is an authority, not the server's certificate",
+        Severity.HIGH,
+        _in_files(_an_authority),
+        why="Otherwise whoever steals the server's key can sign client certificates.",
+        fix="set ssl_ca_file to the certificate of the authority that signs clients",
+        link=_TCP,
+    ),
+    _rule(
+        "N11",
+        "postgresql.conf sets a certificate revocation list",
+        Severity.HIGH,
+        _in_files(_revocation),
+        why="A stolen key could be used until its certificate expires.",
+        fix="set ssl_crl_file or ssl_crl_dir",
+        link=_TCP,
+    ),
+    _rule(
+        "N12",
+        "postgresql.conf offers no weak cipher suites or groups",
+        Severity.MEDIUM,
+        _in_files(_suites),
+        why="Weak suites can be broken; without forward secrecy, recorded traffic can be decrypted later.",
+        fix="offer only ECDHE with GCM or ChaCha20, with X25519 or prime256v1",
+    ),
+    _rule(
+        "N13",
+        "Passwords are stored as SCRAM, and only the server can read its key",
+        Severity.HIGH,
+        _in_files(_scram),
+        _key_files,
+        area=Area.IDENTITY,
+        why="md5 hashes can be replayed, and whoever can read the key can impersonate the server.",
+        fix="set password_encryption = 'scram-sha-256'; set mode 0600 on the key",
+        link=_TCP,
+    ),
+    _rule(
+        "N14",
+        "postgresql.conf logs connections",
+        Severity.MEDIUM,
+        _in_files(_logged),
+        area=Area.IDENTITY,
+        why="The connection log shows which client certificate was used.",
+        fix="set log_connections = on",
+        link=f"{_DOCUMENTATION}/runtime-config-logging.html",
+    ),
+    Rule(
+        id="PGTLS-N90",
+        title="The files that decide who can log in are part of the stack",
+        area=Area.IDENTITY,
+        severity=Severity.HIGH,
+        types=_TYPES,
+        stack_checks=(_is_readable,),
+        why="What is not in the stack cannot be checked.",
+        fix="write complete pg_hba.conf and postgresql.conf files, in user data or in objects of the stack",
+        link=f"{_DOCUMENTATION}/auth-pg-hba-conf.html",
+    ),
+)

@@ -1,0 +1,190 @@
+"""S3 buckets: not public, TLS only, owned by one account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from policy.property_checks import must_be_true, must_not_be
+from policy.resources import Resource, Stack
+from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.text.policy_document import Statement, allowing, in_policy, not_everybody, rejects_plain_text
+
+BUCKET = "aws:s3/bucket:Bucket"
+BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
+BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
+OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+BUCKET_ACL = "aws:s3/bucketAcl:BucketAcl"
+_GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
+_PUBLIC_ACLS = ("public-read", "public-read-write", "authenticated-read", "aws-exec-read")
+_SENSITIVE = (
+    "s3:deletebucketpolicy",
+    "s3:putbucketacl",
+    "s3:putbucketpolicy",
+    "s3:putencryptionconfiguration",
+    "s3:putobjectacl",
+)
+_BLOCKS = (
+    ("P112", "blockPublicAcls", "New public ACLs are refused"),
+    ("P113", "blockPublicPolicy", "New public bucket policies are refused"),
+    ("P114", "ignorePublicAcls", "Public ACLs have no effect"),
+    ("P115", "restrictPublicBuckets", "Buckets with a public policy are closed to other accounts"),
+)
+
+
+def _companion(token: str, what: str, bucket: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not stack.referring(token, "bucket", bucket):
+        yield Problem(at=bucket["bucket"], reason=f"expected {what}")
+
+
+def _owner_enforced(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
+    yield from _companion(OWNERSHIP, "BucketOwnershipControls for this bucket", bucket, stack)
+    for controls in stack.referring(OWNERSHIP, "bucket", bucket):
+        value = controls["rule"].at("objectOwnership")
+        if value.text() != "BucketOwnerEnforced":
+            yield Problem(
+                at=value.renamed(f"{controls.name}.{value.path}"),
+                reason="expected BucketOwnerEnforced",
+            )
+
+
+def _tls_only(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
+    policies = stack.referring(BUCKET_POLICY, "bucket", bucket)
+    if not policies:
+        yield Problem(at=bucket["bucket"], reason="expected a BucketPolicy that denies requests without TLS")
+    for policy in policies:
+        yield from rejects_plain_text(policy["policy"].renamed(f"{policy.name}.policy"))
+
+
+def _every_action(statement: Statement) -> Iterator[Outcome]:
+    for action in statement.actions:
+        if action.text().lower() in ("*", "s3:*"):
+            yield Problem(at=action, reason="expected a list of actions")
+
+
+def _account(arn: str) -> str:
+    parts = arn.split(":")
+    return parts[4] if len(parts) > 4 else arn if arn.isdigit() else ""
+
+
+def _to_another_account(policy: Resource, stack: Stack) -> Iterator[Outcome]:
+    owners = {
+        _account(each["arn"].text())
+        for each in stack.of_types(("aws:iam/role:Role",))
+        if each["arn"].is_known
+    } - {""}
+
+    def judge(statement: Statement) -> Iterator[Outcome]:
+        actions = [each for each in statement.actions if each.text().lower() in _SENSITIVE]
+        for principal in statement.principals_of("AWS"):
+            account = _account(principal.text())
+            if actions and account and owners and account not in owners:
+                yield Problem(at=principal, reason=f"it is another account, and may {actions[0].text()}")
+
+    yield from allowing(policy["policy"], judge)
+
+
+def _names_principals(policy: Resource) -> Iterator[Outcome]:
+    # A BucketPolicy without a policy is reported as well.
+    yield from allowing(policy["policy"], not_everybody, unreadable=True)
+
+
+RULES = (
+    *(
+        Rule(
+            id=f"PGTLS-{number}",
+            title=title,
+            area=Area.NETWORK,
+            severity=Severity.HIGH,
+            types=(BLOCK,),
+            checks=(must_be_true(name),),
+            why="Otherwise one mistake in a policy or an ACL makes the bucket public.",
+            fix=f"set {name} to true",
+            link=f"{_GUIDE}/access-control-block-public-access.html",
+            references=("SH:S3.8", "CIS5:2.1.4"),
+        )
+        for number, name, title in _BLOCKS
+    ),
+    Rule(
+        id="PGTLS-P116",
+        title="Every bucket has a public access block",
+        area=Area.NETWORK,
+        severity=Severity.HIGH,
+        types=(BUCKET,),
+        stack_checks=(partial(_companion, BLOCK, "a BucketPublicAccessBlock for this bucket"),),
+        why="The account's own setting is managed elsewhere and can change.",
+        fix="add a BucketPublicAccessBlock with all four settings true",
+        link=f"{_GUIDE}/access-control-block-public-access.html",
+        references=("SH:S3.8",),
+    ),
+    Rule(
+        id="PGTLS-P123",
+        title="Buckets accept requests over TLS only",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(BUCKET,),
+        stack_checks=(_tls_only,),
+        why="S3 also accepts requests without TLS.",
+        fix="add a statement that denies Principal * every action where aws:SecureTransport is false",
+        link=f"{_GUIDE}/security-best-practices.html",
+        references=("SH:S3.5", "CIS5:2.1.1"),
+    ),
+    Rule(
+        id="PGTLS-P124",
+        title="Bucket policies allow named principals only",
+        area=Area.IDENTITY,
+        severity=Severity.CRITICAL,
+        types=(BUCKET_POLICY,),
+        checks=(_names_principals,),
+        why="Principal * means everybody on the internet.",
+        fix="list the principals",
+        link=f"{_GUIDE}/security-best-practices.html",
+    ),
+    Rule(
+        id="PGTLS-P125",
+        title="Bucket policies list the allowed actions",
+        area=Area.IDENTITY,
+        severity=Severity.HIGH,
+        types=(BUCKET_POLICY,),
+        checks=(in_policy(_every_action),),
+        why="s3:* includes making the bucket public.",
+        fix="list the actions that are needed",
+        link=f"{_GUIDE}/security-best-practices.html",
+    ),
+    Rule(
+        id="PGTLS-P126",
+        title="Bucket policies give other accounts no control over the bucket",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(BUCKET_POLICY,),
+        stack_checks=(_to_another_account,),
+        why="The other account could open the bucket, or lock its owner out.",
+        fix="grant other accounts no more than reading and writing objects",
+        link=f"{_GUIDE}/security-best-practices.html",
+        references=("SH:S3.6",),
+    ),
+    Rule(
+        id="PGTLS-P128",
+        title="The bucket's owner owns all of its objects",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(BUCKET,),
+        stack_checks=(_owner_enforced,),
+        why="Object ACLs bypass the bucket policy.",
+        fix="add BucketOwnershipControls with BucketOwnerEnforced",
+        link=f"{_GUIDE}/about-object-ownership.html",
+        references=("SH:S3.12",),
+    ),
+    Rule(
+        id="PGTLS-P129",
+        title="Bucket ACLs are not public",
+        area=Area.IDENTITY,
+        severity=Severity.CRITICAL,
+        types=(BUCKET_ACL, BUCKET),
+        checks=(must_not_be("acl", *_PUBLIC_ACLS, expected="expected private"),),
+        why="Everybody could read the objects.",
+        fix="remove the acl and set BucketOwnerEnforced",
+        link=f"{_GUIDE}/acl-overview.html",
+        references=("SH:S3.2", "SH:S3.3"),
+    ),
+)

@@ -1,0 +1,87 @@
+"""SNS topics, which carry alarms and RDS events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from policy.property_checks import must_be, must_not_be
+from policy.resources import Resource, Stack
+from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.text.policy_document import Statement, in_policy, rejects_plain_text
+
+TOPIC = "aws:sns/topic:Topic"
+TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
+SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
+_GUIDE = "https://docs.aws.amazon.com/sns/latest/dg"
+_OWNERS = (
+    "aws:sourceowner",
+    "aws:sourceaccount",
+    "aws:sourcearn",
+    "aws:principalorgid",
+    "aws:principalaccount",
+)
+
+
+def _tls_only(topic: Resource, stack: Stack) -> Iterator[Outcome]:
+    policies = [each["policy"] for each in stack.referring(TOPIC_POLICY, "arn", topic)]
+    policies = [each for each in (*policies, topic["policy"]) if each.given]
+    if not policies:
+        yield Problem(at=topic["policy"], reason="expected a policy that denies publishing without TLS")
+    for policy in policies:
+        yield from rejects_plain_text(policy)
+
+
+def _names_principals(statement: Statement) -> Iterator[Outcome]:
+    keys = {key for _, key, _ in statement.conditions()}
+    for principal in statement.principals:
+        if principal.text() == "*" and not keys & set(_OWNERS):
+            yield Problem(at=principal, reason="expected named principals, or a condition on the account")
+
+
+RULES = (
+    Rule(
+        id="PGTLS-P166",
+        title="Topics accept messages over TLS only",
+        area=Area.TLS,
+        severity=Severity.MEDIUM,
+        types=(TOPIC,),
+        stack_checks=(_tls_only,),
+        why="SNS also accepts requests without TLS.",
+        fix="add a statement that denies Principal * sns:Publish where aws:SecureTransport is false",
+        link=f"{_GUIDE}/sns-security-best-practices.html",
+    ),
+    Rule(
+        id="PGTLS-P167",
+        title="Topic policies name who may use the topic",
+        area=Area.IDENTITY,
+        severity=Severity.HIGH,
+        types=(TOPIC_POLICY, TOPIC),
+        checks=(in_policy(_names_principals, unreadable=True),),
+        why="Everybody could read alarms or send false ones.",
+        fix="list the principals, or add a condition on aws:SourceAccount",
+        link=f"{_GUIDE}/sns-access-policy-use-cases.html",
+        references=("SH:SNS.4",),
+    ),
+    Rule(
+        id="PGTLS-P168",
+        title="Topics deliver messages over TLS",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(SUBSCRIPTION,),
+        checks=(must_not_be("protocol", "http", expected="expected https"),),
+        why="Alarms and events could be read and forged on their way.",
+        fix="set protocol to https",
+        link=f"{_GUIDE}/sns-security-best-practices.html",
+    ),
+    Rule(
+        id="PGTLS-P169",
+        title="Topics sign messages with SHA-256",
+        area=Area.TLS,
+        severity=Severity.LOW,
+        types=(TOPIC,),
+        checks=(must_be("signatureVersion", "2"),),
+        why="Signature version 1 uses SHA-1.",
+        fix="set signatureVersion to 2",
+        link=f"{_GUIDE}/sns-verify-signature-of-message.html",
+    ),
+)

@@ -1,0 +1,1 @@
+"""Text that properties carry: how it is found, unpacked and parsed."""
