@@ -235,19 +235,23 @@ def pulumi() -> Path:
     return Path(found)
 
 
-@pytest.fixture
-def stack(tmp_path: Path, pulumi: Path) -> Stack:
-    """An empty stack."""
+def empty_stack(folder: Path, pulumi: Path, name: str = "sandbox") -> Stack:
     environment = Path(sys.prefix)
-    (tmp_path / "Pulumi.yaml").write_text(
+    (folder / "Pulumi.yaml").write_text(
         "name: passwordless-postgres\nruntime:\n  name: python\n  options:\n"
         f"    virtualenv: {environment}\n    toolchain: pip\n"
     )
-    (tmp_path / "backend").mkdir()
-    stack = Stack(tmp_path, pulumi)
-    made = stack.run("stack", "init", "sandbox")
+    (folder / "backend").mkdir()
+    stack = Stack(folder, pulumi)
+    made = stack.run("stack", "init", name)
     assert made.status == 0, made.output
     return stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path, pulumi: Path) -> Stack:
+    """An empty stack."""
+    return empty_stack(tmp_path, pulumi)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
-"""A stack on the real engine, as the stand-in providers' tests have it."""
+"""The real engine, as in the tests of the stand-in providers."""
 
 from __future__ import annotations
 
-from tests.emulator.conftest import pulumi, serve, stack
+from tests.emulator.conftest import pulumi
 
-__all__ = ["pulumi", "serve", "stack"]
+__all__ = ["pulumi"]

@@ -89,11 +89,14 @@ def program(stacks: Mapping[str, Iterable[Sent]]) -> str:
 
 
 def stand_ins(
-    stacks: Mapping[str, Iterable[Sent]], serve: Callable[[Provider], ProviderServer]
+    stacks: Mapping[str, Iterable[Sent]],
+    serve: Callable[[Provider], ProviderServer],
+    aws: Iterable[ResourceType] = (),
 ) -> dict[str, int]:
-    """Ports of the providers of every type in the stacks, by package."""
+    """Ports of the providers of every type in the stacks, by package; `aws` has more types of AWS."""
+    packages: dict[str, list[ResourceType]] = {"aws": list(aws)}
     tokens = {each["type"] for resources in stacks.values() for each in resources}
-    packages: dict[str, list[ResourceType]] = {}
+    tokens -= {each.token for each in packages["aws"]}
     for token in sorted(tokens):
         package = token.partition(":")[0]
         if package == "pulumi":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,7 +16,7 @@ from emulator.core.servicer import Provider, ProviderServer
 from policy.finding import Verdict
 from policy.message import Message, parse
 from policy.rules import RULES, iam
-from policy.rules.rds import iam_authentication, parameter_groups, servers
+from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
 from tests.policy.fixtures import account, certificates, gateway, server_files
 from tests.policy.registering import Echo, program, stand_ins
@@ -59,18 +62,9 @@ GOOD = (
     grant("connect", server("server", group("group")), "app_user")
     """
 )
-BAD = (
-    SERVER
-    + """
-    weak = {"rds.force_ssl": "0", "ssl_min_protocol_version": "TLSv1", "password_encryption": "md5"}
-    group_of_16 = group("group", family="postgres16", method="immediate", **weak)
-    exposed = server("exposed", group_of_16, publicly_accessible=True, storage_encrypted=False,
-                     iam_database_authentication_enabled=False, ca_cert_identifier="rds-ca-2019",
-                     manage_master_user_password=None, password="swordfish")
-    bare = server("bare", None, ca_cert_identifier=None)
-    grant("master", exposed, "pgpl_master")
-    grant("everybody", exposed, "*")
-    """
+WILDCARD = GOOD.replace('"app_user"', '"*"')
+WEAK = GOOD.replace('"storage_encrypted": True', '"storage_encrypted": False').replace(
+    '"publicly_accessible": False', '"publicly_accessible": True'
 )
 
 
@@ -89,85 +83,117 @@ class RolePolicy(Echo):
     chosen: ClassVar[Mapping[str, str]] = {"name": "policy-physical"}
 
 
-@pytest.fixture
-def aws(stack: Any, serve: Callable[[Provider], ProviderServer]) -> Any:
-    """The stack with a stand-in that knows the types of the programs."""
-    types = [Instance(), ParameterGroup(), RolePolicy()]
-    stack.providers["aws"] = serve(Provider("aws", types, distribution="pulumi")).port
-    return stack
-
-
 ABOUT_DOCUMENTS = {rule.id for rule in iam.RULES if "aws:iam/rolePolicy:RolePolicy" in rule.types}
 
 
-def refused(output: str) -> set[str]:
-    return {rule.id for rule in RULES if lines(output, rule.id)}
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[Provider], ProviderServer]]:
+    """Starts servers and stops them after the module."""
+    with contextlib.ExitStack() as servers:
+
+        def start(provider: Provider) -> ProviderServer:
+            server = ProviderServer(provider)
+            server.start()
+            servers.callback(server.stop, 0)
+            return server
+
+        yield start
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runs:
+    """The engine's runs of one stack, one after the other; several tests read them."""
+
+    undecided: Run
+    refused: Run
+    made_by_refused: Mapping[str, Any]
+    passed: Run
+    configured: Run
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, pulumi: Path, serve: Any) -> Runs:
+    stack = empty_stack(tmp_path_factory.mktemp("sandbox"), pulumi)
+    own = (Instance(), ParameterGroup(), RolePolicy())
+    stack.providers.update(stand_ins(HARDENED, serve, own))
+    with_pack = ("--policy-pack", str(PACK))
+    stack.program(f"{textwrap.dedent(WILDCARD)}\n{program(HARDENED)}")
+    undecided = stack.run("preview", *with_pack)
+    stack.program(WILDCARD)
+    refused = stack.up(*with_pack)
+    made_by_refused = stack.state()
+    stack.program(GOOD)
+    passed = stack.up(*with_pack)
+    stack.program(WEAK)
+    file = stack.folder / "pack.json"
+    file.write_text(json.dumps({"PGTLS-configuration": CONFIGURATION}))
+    configured = stack.run("preview", *with_pack, "--policy-pack-config", str(file))
+    return Runs(
+        undecided=undecided,
+        refused=refused,
+        made_by_refused=made_by_refused,
+        passed=passed,
+        configured=configured,
+    )
+
+
+HARDENED = {
+    "g": gateway.STACK, "m": [gateway.MACHINE_OK], "n": account.NETWORK, "b": account.STORAGE,
+    "t": account.TOPICS, "p": account.PROXIED, "c": certificates.DEV, "a": certificates.ASKED,
+    "d": certificates.DATABASE, "f": server_files.machine(userData=server_files.script()),
+}  # fmt: skip
+CONFIGURATION = {
+    "exemptions": [
+        {
+            "rule": "PGTLS-P002",
+            "resource": "aws:rds/instance:Instance::server",
+            "reason": "Holds public data only, for the fair",
+            "owner": "platform team",
+            "expires": "2999-12-31",
+        }
+    ],
+    "enforcement": {"critical": "advisory"},
+}
 
 
 def messages(output: str) -> list[Message]:
     return [message for line in output.splitlines() if (message := parse(line))]
 
 
-def lines(output: str, rule: str) -> list[Message]:
-    return [each for each in messages(output) if rule in [named.id for named in each.rules]]
+def named(found: Iterable[Message]) -> set[str]:
+    """Ids of the rules in messages."""
+    return {rule.id for each in found for rule in each.rules}
 
 
-def test_a_hardened_program_passes_preview_and_update(aws: Any) -> None:
-    aws.program(GOOD)
-    preview = aws.run("preview", "--policy-pack", str(PACK))
-    assert preview.status == 0, preview.output
+def test_what_is_hardened_or_not_known_passes_the_preview(runs: Runs) -> None:
+    assert runs.undecided.status == 0, runs.undecided.output
+    found = messages(runs.undecided.output)
+    assert {each.verdict for each in found} == {Verdict.UNDECIDED}
     waiting = {"PGTLS-N46", "PGTLS-N47", "PGTLS-N48", *ABOUT_DOCUMENTS}
-    assert {each.verdict for each in messages(preview.output)} == {Verdict.UNDECIDED}
-    assert refused(preview.output) == waiting
-    up = aws.up("--policy-pack", str(PACK))
-    assert up.status == 0, up.output
-    assert refused(up.output) == set()
+    assert named(each for each in found if each.name in ("server", "group", "connect")) == waiting
+    assert "policy is not known before the update" in runs.undecided.output
 
 
-def test_a_weak_program_is_stopped_with_every_rule(aws: Any) -> None:
-    aws.program(BAD)
-    preview = aws.run("preview", "--policy-pack", str(PACK))
-    assert preview.status != 0
-    ours = (*servers.RULES, *parameter_groups.RULES, *iam_authentication.RULES)
-    found = refused(preview.output)
-    assert found - ABOUT_DOCUMENTS == {rule.id for rule in ours}
-    for rule in ours:
-        if rule.id not in ("PGTLS-N46", "PGTLS-N47", "PGTLS-N48"):
-            assert any(each.verdict is Verdict.VIOLATED for each in lines(preview.output, rule.id)), rule.id
-    assert "swordfish" not in preview.output
+def test_the_update_decides_what_the_preview_could_not(runs: Runs) -> None:
+    assert runs.refused.status != 0
+    found = [each for each in messages(runs.refused.output) if "PGTLS-N46" in named([each])]
+    assert any("expected arn:" in each.explanation for each in found), runs.refused.output
+    assert "connect" not in runs.made_by_refused, "the policy was not made"
 
 
-def test_the_update_decides_what_the_preview_could_not(aws: Any) -> None:
-    aws.program(GOOD.replace('"app_user"', '"*"'))
-    preview = aws.run("preview", "--policy-pack", str(PACK))
-    assert preview.status == 0, preview.output
-    assert "policy is not known before the update" in preview.output
-    up = aws.up("--policy-pack", str(PACK))
-    assert up.status != 0
-    assert any("expected arn:" in each.explanation for each in lines(up.output, "PGTLS-N46")), up.output
-    assert "connect" not in aws.state(), "the policy was not made"
+def test_a_hardened_program_passes_the_update_without_a_finding(runs: Runs) -> None:
+    assert runs.passed.status == 0, runs.passed.output
+    assert messages(runs.passed.output) == []
 
 
-def test_the_configuration_reaches_the_pack(aws: Any, tmp_path: Path) -> None:
-    aws.program(GOOD.replace('"storage_encrypted": True', '"storage_encrypted": False'))
-    refusing = aws.run("preview", "--policy-pack", str(PACK))
-    assert refusing.status != 0, refusing.output
-    exemption = {
-        "rule": "PGTLS-P002",
-        "resource": "aws:rds/instance:Instance::server",
-        "reason": "Holds public data only, for the fair",
-        "owner": "platform team",
-        "expires": "2999-12-31",
-    }
-    file = tmp_path / "pack.json"
-    file.write_text(json.dumps({"PGTLS-configuration": {"exemptions": [exemption]}}))
-    exempt = aws.run("preview", "--policy-pack", str(PACK), "--policy-pack-config", str(file))
-    assert exempt.status == 0, exempt.output
-    assert "Exempt: Holds public data only, for the fair" in exempt.output
-    file.write_text(json.dumps({"PGTLS-configuration": {"enforcement": {"high": "advisory"}}}))
-    advisory = aws.run("preview", "--policy-pack", str(PACK), "--policy-pack-config", str(file))
-    assert advisory.status == 0, advisory.output
-    assert lines(advisory.output, "PGTLS-P002")
+def test_the_configuration_reaches_the_pack(runs: Runs) -> None:
+    assert runs.configured.status == 0, runs.configured.output
+    found = {each.rules[0].id: each for each in messages(runs.configured.output)}
+    assert (
+        found["PGTLS-P002"].exemption
+        == "Holds public data only, for the fair (platform team, until 2999-12-31)"
+    )
+    assert found["PGTLS-P001"].verdict is Verdict.VIOLATED, "critical, and advisory by the configuration"
 
 
 def weak_stacks() -> dict[str, list[Sent]]:
@@ -229,28 +255,15 @@ def weak_resources() -> dict[str, list[Sent]]:
     return chosen
 
 
-def test_every_rule_refuses_something_in_the_engine(stack: Any, serve: Any) -> None:
-    # Some rules hold in production alone, which they know by the stack's name.
-    made = stack.run("stack", "init", "prod")
-    assert made.status == 0, made.output
+def test_every_rule_refuses_something_in_the_engine(tmp_path: Path, pulumi: Path, serve: Any) -> None:
+    # Some rules apply to production alone, which they recognise by the stack's name.
+    stack = empty_stack(tmp_path, pulumi, "prod")
     stacks = {**weak_stacks(), **weak_resources()}
     stack.providers.update(stand_ins(stacks, serve))
     stack.program(program(stacks))
     preview = stack.run("preview", "--policy-pack", str(PACK))
     assert preview.status != 0
-    assert {rule.id for rule in RULES} - refused(preview.output) == set(), preview.output
-    assert Verdict.CRASHED not in {each.verdict for each in messages(preview.output)}
+    found = messages(preview.output)
+    assert {rule.id for rule in RULES} - named(found) == set(), preview.output
+    assert Verdict.CRASHED not in {each.verdict for each in found}
     assert "swordfish" not in preview.output
-
-
-def test_what_is_hardened_passes_in_the_engine(stack: Any, serve: Any) -> None:
-    stacks = {
-        "g": gateway.STACK, "m": [gateway.MACHINE_OK], "n": account.NETWORK, "b": account.STORAGE,
-        "t": account.TOPICS, "p": account.PROXIED, "c": certificates.DEV, "a": certificates.ASKED,
-        "d": certificates.DATABASE, "f": server_files.machine(userData=server_files.script()),
-    }  # fmt: skip
-    stack.providers.update(stand_ins(stacks, serve))
-    stack.program(program(stacks))
-    preview = stack.run("preview", "--policy-pack", str(PACK))
-    assert preview.status == 0, preview.output
-    assert {each.verdict for each in messages(preview.output)} <= {Verdict.UNDECIDED}
