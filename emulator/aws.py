@@ -10,7 +10,7 @@ from emulator.acm import types as certificates
 from emulator.acm.certificates import Certificates
 from emulator.autoscaling import types as auto_scaling
 from emulator.autoscaling.groups import Groups
-from emulator.cloudwatch import monitoring
+from emulator.cloudwatch import alarms
 from emulator.core.aws_type import AwsType, Backends
 from emulator.core.credentials import ACCOUNT
 from emulator.core.endpoint import AwsEndpoint
@@ -28,6 +28,7 @@ from emulator.invokes import functions
 from emulator.kms import keys
 from emulator.lambda_ import types as lambda_functions
 from emulator.lambda_.functions import Functions
+from emulator.logs import log_groups
 from emulator.rds import event_subscriptions as database_events
 from emulator.rds import groups as database_groups
 from emulator.rds import instances as databases
@@ -68,8 +69,8 @@ TYPES: Sequence[type[AwsType]] = (
     launch_templates.LaunchTemplate,
     listeners.Listener,
     load_balancers.LoadBalancer,
-    monitoring.LogGroup,
-    monitoring.MetricAlarm,
+    alarms.MetricAlarm,
+    log_groups.LogGroup,
     name_service.Record,
     name_service.Zone,
     network.Eip,

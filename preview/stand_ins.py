@@ -59,9 +59,7 @@ class SubnetElsewhere(Subnet):
         position = self._network.subnet_ids.index(request.id)
         known = {"vpcId": self._network.vpc_id, "availabilityZone": zones[position % len(zones)]}
         found = self.request(replace(request, inputs=known), 0)
-        return State(
-            id=request.id, inputs=known, outputs={**known, "region": found.region, **self.computed(found)}
-        )
+        return State(id=request.id, inputs=known, outputs=self.outputs(found))
 
 
 class PreviewedAws(AwsProvider):

@@ -260,7 +260,7 @@ class AwsType(ResourceType):
         asked = self.request(request, generation, resumed=pending is not None)
         asked = replace(asked, id=self.resource_id(asked))
         if request.preview:
-            outputs = {**self._outputs(asked), **self.unknown_outputs(request.inputs)}
+            outputs = {**self.outputs(asked), **self.unknown_outputs(request.inputs)}
             return "" if asked.id is UNKNOWN else asked.id, outputs
         self._drop_what_differs(asked)
         record = Record(
@@ -284,7 +284,7 @@ class AwsType(ResourceType):
             self.registry.remove(record)
             raise
         with self.registry.lock:
-            outputs = {**self._outputs(asked), **added}
+            outputs = {**self.outputs(asked), **added}
             self.registry.put(replace(record, outputs=self._storable(outputs)))
         return asked.id, outputs
 
@@ -330,7 +330,7 @@ class AwsType(ResourceType):
         record = self.registry.get(self.token, request.id)
         asked = self.request(request, record.generation if record is not None else 0)
         kept = {name: value for name, value in request.outputs.items() if name not in request.old_inputs}
-        outputs = {**kept, **self._outputs(asked)}
+        outputs = {**kept, **self.outputs(asked)}
         outputs |= {
             name: request.outputs[name]
             for name in self.unknown_outputs(request.inputs)
@@ -377,7 +377,8 @@ class AwsType(ResourceType):
         region = given(request.inputs, "region", request.configuration.get("region") or REGION)
         return AwsRequest(**given_fields, generation=generation, region=region, resumed=resumed)
 
-    def _outputs(self, request: AwsRequest) -> dict[str, Any]:
+    def outputs(self, request: AwsRequest) -> dict[str, Any]:
+        """Inputs, what AWS chooses, and what is computed."""
         outputs = {name: value for name, value in request.inputs.items() if name != DEFAULTS}
         outputs.setdefault("region", request.region)
         for name, default in self.output_defaults.items():

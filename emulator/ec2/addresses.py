@@ -6,24 +6,25 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
-from emulator.core.aws_type import known
-from emulator.core.resource_type import Failure, Properties
+from emulator.core.checks import Check
 
 
-def network_problem(inputs: Properties, name: str, version: int = 4) -> Iterable[Failure]:
-    """A failure when a known value is no network in its canonical form."""
-    value = inputs.get(name)
-    if not known(value):
-        return
-    try:
-        network = ipaddress.ip_network(str(value), strict=False)
-    except ValueError:
-        yield Failure(name, f"{value!r} is not a valid IPv{version} CIDR block")
-        return
-    if network.version != version or "/" not in str(value):
-        yield Failure(name, f"{value!r} is not a valid IPv{version} CIDR block")
-    elif str(network) != value:
-        yield Failure(name, f'{value!r} is not a valid IPv{version} CIDR block; did you mean "{network}"?')
+def cidr_block(version: int = 4) -> Check:
+    """The value is a network in its canonical form."""
+
+    def check(_: str, value: Any) -> Iterable[str]:
+        refusal = f"{value!r} is not a valid IPv{version} CIDR block"
+        try:
+            network = ipaddress.ip_network(str(value), strict=False)
+        except ValueError:
+            yield refusal
+            return
+        if network.version != version or "/" not in str(value):
+            yield refusal
+        elif str(network) != value:
+            yield f'{refusal}; did you mean "{network}"?'
+
+    return check
 
 
 def inside(inner: str, outer: str) -> bool:
@@ -49,3 +50,8 @@ def host_address(network: Any, start: int, taken: Iterable[str]) -> str:
         if address not in used:
             return address
     raise ValueError(f"subnet {network} has no free address")
+
+
+def private_dns_name(address: Any, region: str) -> str:
+    """Name of an address in the VPC's DNS."""
+    return f"ip-{str(address).replace('.', '-')}.{region}.compute.internal"

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsRequest, AwsType, given, known, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType
+from emulator.core.checks import between, matching
 from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
-from emulator.core.resource_type import Failure, Properties, Refused
+from emulator.core.resource_type import Properties
 
 KEY = "aws:kms/key:Key"
+# Gives the account the key, as AWS does where a key has no policy of its own.
+_DEFAULT_POLICY = {
+    "Id": "key-default-1",
+    "Statement": [
+        {
+            "Sid": "Enable IAM User Permissions",
+            "Effect": "Allow",
+            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
+            "Action": "kms:*",
+            "Resource": "*",
+        }
+    ],
+    "Version": "2012-10-17",
+}
 
 
 class Key(AwsType):
     """`kms.Key`."""
 
     token = KEY
+    arn_format = ("kms", "key/{id}")
     defaults: ClassVar[Mapping[str, Any]] = {
         "bypassPolicyLockoutSafetyCheck": False,
         "customerMasterKeySpec": "SYMMETRIC_DEFAULT",
@@ -26,39 +42,20 @@ class Key(AwsType):
         "isEnabled": True,
         "keyUsage": "ENCRYPT_DECRYPT",
     }
+    checks: ClassVar = {"deletionWindowInDays": (between(7, 30),)}
+    output_defaults: ClassVar[Mapping[str, Any]] = {
+        "multiRegion": False,
+        "policy": json.dumps(_DEFAULT_POLICY),
+    }
     replace_on = frozenset(
         {"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId", "region"}
     )
 
     def resource_id(self, request: AwsRequest) -> Any:
-        """A UUID."""
         return str(uuid.UUID(request.digest("key")[:32], version=4))
 
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """The waiting period."""
-        days = inputs.get("deletionWindowInDays")
-        if known(days) and not 7 <= int(days or 0) <= 30:
-            yield Failure(
-                "deletionWindowInDays",
-                f"expected deletion_window_in_days to be in the range (7 - 30), got {days}",
-            )
-
     def computed(self, request: AwsRequest) -> Properties:
-        """ARN, and the policy that gives the account the key."""
-        root = {
-            "Sid": "Enable IAM User Permissions",
-            "Effect": "Allow",
-            "Principal": {"AWS": f"arn:aws:iam::{ACCOUNT}:root"},
-            "Action": "kms:*",
-            "Resource": "*",
-        }
-        default = json.dumps({"Id": "key-default-1", "Statement": [root], "Version": "2012-10-17"})
-        return {
-            "arn": request.arn("kms", f"key/{request.id}"),
-            "keyId": request.id,
-            "multiRegion": given(request.inputs, "multiRegion", False),
-            "policy": given(request.inputs, "policy", default),
-        }
+        return {"keyId": request.id}
 
 
 class Alias(AwsType):
@@ -66,40 +63,40 @@ class Alias(AwsType):
 
     token = "aws:kms/alias:Alias"
     required = ("targetKeyId",)
+    arn_format = ("kms", "{id}")
     name_property = "name"
     name_maximum = 256
+    name_taken = (
+        "creating KMS Alias ({id}): api error AlreadyExistsException: An alias with the name {id} already "
+        "exists"
+    )
+    checks: ClassVar = {
+        "name": (
+            matching(
+                r"alias/(?!aws/)[a-zA-Z0-9/_-]+",
+                "must begin with 'alias/' and be comprised of only [a-zA-Z0-9/_-]",
+            ),
+        )
+    }
     replace_on = frozenset({"name", "namePrefix", "region"})
     taggable = False
 
     def form_name(self, name: str) -> str:
-        """With the prefix that every alias has."""
         return f"alias/{name}"
 
-    def resource_id(self, request: AwsRequest) -> Any:
-        """The name."""
-        if request.inputs.get("name") is not None:
-            return request.inputs["name"]
-        return text(request.inputs["namePrefix"], request.digest("name")[:26])
-
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Form of the name."""
-        words = "must begin with 'alias/' and be comprised of only [a-zA-Z0-9/_-]"
-        yield from pattern_problem(inputs, "name", r"alias/(?!aws/)[a-zA-Z0-9/_-]+", words)
-
     def refuse(self, request: AwsRequest) -> None:
-        """Unknown key, or a name that is taken."""
-        identifier = str(request.inputs["targetKeyId"]).rpartition("/")[2]
         self.existing(
-            KEY, identifier, "creating KMS Alias: api error NotFoundException: Key '{id}' does not exist"
+            KEY,
+            key_id(request.inputs["targetKeyId"]),
+            "creating KMS Alias: api error NotFoundException: Key '{id}' does not exist",
         )
-        if self.taken(request):
-            raise Refused(
-                f"creating KMS Alias ({request.id}): api error AlreadyExistsException: An alias with the "
-                f"name {request.id} already exists"
-            )
 
     def computed(self, request: AwsRequest) -> Properties:
-        """ARNs."""
         key = request.inputs["targetKeyId"]
-        target = UNKNOWN if key is UNKNOWN else request.arn("kms", f"key/{str(key).rpartition('/')[2]}")
-        return {"arn": request.arn("kms", request.id), "name": request.id, "targetKeyArn": target}
+        target = UNKNOWN if key is UNKNOWN else request.arn("kms", f"key/{key_id(key)}")
+        return {"name": request.id, "targetKeyArn": target}
+
+
+def key_id(key: Any) -> str:
+    """Id of a key that is given by id or ARN."""
+    return str(key).rpartition("/")[2]

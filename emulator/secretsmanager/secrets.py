@@ -7,66 +7,56 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
-
-from emulator.core.aws_type import AwsRequest, AwsType, given, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType, given, text
+from emulator.core.checks import matching
+from emulator.core.endpoint import AwsEndpoint
 from emulator.core.moto_backend import secret_arn
 from emulator.core.properties import UNKNOWN
-from emulator.core.resource_type import Failure, Properties, Refused
-from emulator.core.service_errors import service_call
+from emulator.core.resource_type import Properties
+from emulator.core.service_errors import answer_or_none, service_call
 
 SECRET = "aws:secretsmanager/secret:Secret"
-_GONE = ("ResourceNotFoundException",)
+_GONE = ("ResourceNotFoundException", "InvalidRequestException")
+_VALUES = ("secretString", "secretBinary", "secretStringWo")
+
+
+def _recovery_window(name: str, days: Any) -> Iterable[str]:
+    if days != 0 and not 7 <= days <= 30:
+        yield f"expected recovery_window_in_days to be 0 or in the range (7 - 30), got {days}"
 
 
 class Secret(AwsType):
-    """`secretsmanager.Secret`."""
+    """`secretsmanager.Secret`. It is created without a version."""
 
     token = SECRET
     defaults: ClassVar[Mapping[str, Any]] = {"forceOverwriteReplicaSecret": False, "recoveryWindowInDays": 30}
     name_property = "name"
     name_maximum = 512
+    name_taken = (
+        "creating Secrets Manager Secret ({name}): api error ResourceExistsException: The operation failed "
+        "because the secret {name} already exists."
+    )
+    checks: ClassVar = {
+        "name": (
+            matching(r"[a-zA-Z0-9/_+=.@-]{1,512}", "at most 512 characters of a-zA-Z0-9/_+=.@- are allowed"),
+        ),
+        "recoveryWindowInDays": (_recovery_window,),
+    }
+    output_defaults: ClassVar[Mapping[str, Any]] = {"policy": ""}
     replace_on = frozenset({"name", "namePrefix", "region", "type"})
 
     def resource_id(self, request: AwsRequest) -> Any:
-        """The ARN."""
-        name = request.inputs.get("name")
-        if name is None:
-            name = text(request.inputs["namePrefix"], request.digest("name")[:26])
+        name = self.physical_name(request)
         return UNKNOWN if name is UNKNOWN else secret_arn(name, request.region)
 
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Form of the name, recovery window."""
-        words = "at most 512 characters of a-zA-Z0-9/_+=.@- are allowed"
-        yield from pattern_problem(inputs, "name", r"[a-zA-Z0-9/_+=.@-]{1,512}", words)
-        days = inputs["recoveryWindowInDays"]
-        if isinstance(days, int) and days != 0 and not 7 <= days <= 30:
-            yield Failure(
-                "recoveryWindowInDays",
-                f"expected recovery_window_in_days to be 0 or in the range (7 - 30), got {days}",
-            )
-
-    def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken."""
-        if self.taken(request):
-            raise Refused(
-                f"creating Secrets Manager Secret ({request.inputs.get('name')}): api error "
-                "ResourceExistsException: The operation "
-                f"failed because the secret {request.inputs.get('name')} already exists."
-            )
-
     def computed(self, request: AwsRequest) -> Properties:
-        """ARN and name."""
-        name = UNKNOWN if request.id is UNKNOWN else str(request.id).split(":secret:")[1].rpartition("-")[0]
-        return {"arn": request.id, "name": name, "policy": given(request.inputs, "policy", "")}
+        return {"arn": request.id, "name": UNKNOWN if request.id is UNKNOWN else _name(request.id)}
 
     def provision(self, request: AwsRequest) -> Properties:
-        """Creates it, without a version."""
-        name = request.id.split(":secret:")[1].rpartition("-")[0]
+        name, client = _name(request.id), _client(self.endpoint, request)
         options = {"Description": request.inputs["description"]} if request.inputs.get("description") else {}
         if request.inputs.get("kmsKeyId"):
             options["KmsKeyId"] = request.inputs["kmsKeyId"]
-        client = self.endpoint.client("secretsmanager", request.region)
         accept = ("ResourceExistsException",) if request.resumed else ()
         with service_call(f"creating Secrets Manager Secret ({name})", accept=accept):
             client.create_secret(Name=name, **options)
@@ -76,39 +66,31 @@ class Secret(AwsType):
         return {}
 
     def renew(self, request: AwsRequest) -> Properties:
-        """Changes description, key and inline policy."""
-        client = self.endpoint.client("secretsmanager", request.region)
+        client, old, new = _client(self.endpoint, request), request.old_inputs, request.inputs
         with service_call(f"updating Secrets Manager Secret ({request.id})"):
-            if any(
-                request.old_inputs.get(name) != request.inputs.get(name)
-                for name in ("description", "kmsKeyId")
-            ):
-                options = {"KmsKeyId": request.inputs["kmsKeyId"]} if request.inputs.get("kmsKeyId") else {}
+            if any(old.get(name) != new.get(name) for name in ("description", "kmsKeyId")):
+                options = {"KmsKeyId": new["kmsKeyId"]} if new.get("kmsKeyId") else {}
                 client.update_secret(
-                    SecretId=request.id, Description=given(request.inputs, "description", ""), **options
+                    SecretId=request.id, Description=given(new, "description", ""), **options
                 )
-            if request.old_inputs.get("policy") != request.inputs.get("policy"):
-                if request.inputs.get("policy"):
-                    client.put_resource_policy(SecretId=request.id, ResourcePolicy=request.inputs["policy"])
+            if old.get("policy") != new.get("policy"):
+                if new.get("policy"):
+                    client.put_resource_policy(SecretId=request.id, ResourcePolicy=new["policy"])
                 else:
                     client.delete_resource_policy(SecretId=request.id)
         return {}
 
     def observe(self, request: AwsRequest) -> Properties | None:
-        """Whether it is there and not about to be deleted."""
-        try:
-            found = self.endpoint.client("secretsmanager").describe_secret(SecretId=request.id)
-        except ClientError:
-            return None
-        return None if found.get("DeletedDate") else {}
+        """None also when its deletion is scheduled."""
+        found = answer_or_none(_client(self.endpoint, request).describe_secret, SecretId=request.id)
+        return None if found is None or found.get("DeletedDate") else {}
 
     def dispose(self, request: AwsRequest) -> None:
         """Schedules deletion, or deletes at once where the window is 0."""
         days = int(request.inputs.get("recoveryWindowInDays", 30))
         options = {"RecoveryWindowInDays": days} if days else {"ForceDeleteWithoutRecovery": True}
-        accept = (*_GONE, "InvalidRequestException")
-        with service_call(f"deleting Secrets Manager Secret ({request.id})", accept=accept):
-            self.endpoint.client("secretsmanager").delete_secret(SecretId=request.id, **options)
+        with service_call(f"deleting Secrets Manager Secret ({request.id})", accept=_GONE):
+            _client(self.endpoint, request).delete_secret(SecretId=request.id, **options)
 
 
 class SecretVersion(AwsType):
@@ -116,64 +98,51 @@ class SecretVersion(AwsType):
 
     token = "aws:secretsmanager/secretVersion:SecretVersion"
     required = ("secretId",)
+    at_most_one = (_VALUES,)
+    output_defaults: ClassVar[Mapping[str, Any]] = {"versionStages": ["AWSCURRENT"]}
     replace_on = frozenset({"secretId", "secretBinary", "secretString", "secretStringWoVersion", "region"})
-    hidden = frozenset({"secretString", "secretBinary", "secretStringWo"})
-    secret_outputs = frozenset({"secretString", "secretBinary", "secretStringWo"})
+    hidden = frozenset(_VALUES)
+    secret_outputs = frozenset(_VALUES)
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:
-        """Secret and version."""
         return text(request.inputs["secretId"], "|", _version(request))
 
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """One value at most."""
-        given = [
-            name
-            for name in ("secretString", "secretBinary", "secretStringWo")
-            if inputs.get(name) is not None
-        ]
-        for name in given[1:]:
-            yield Failure(name, f'"{name}": conflicts with {given[0]}')
-
     def computed(self, request: AwsRequest) -> Properties:
-        """ARN, version and labels."""
         return {
             "arn": request.inputs["secretId"],
             "secretArn": request.inputs["secretId"],
             "hasSecretStringWo": request.inputs.get("secretStringWo") is not None,
             "versionId": _version(request),
-            "versionStages": given(request.inputs, "versionStages", ["AWSCURRENT"]),
         }
 
     def provision(self, request: AwsRequest) -> Properties:
         """Puts the value. The same request twice is one version, as with AWS."""
-        options: dict[str, Any] = {}
-        if request.inputs.get("secretBinary") is not None:
-            options["SecretBinary"] = base64.b64decode(request.inputs["secretBinary"])
+        inputs, options = request.inputs, {}
+        if inputs.get("secretBinary") is not None:
+            options["SecretBinary"] = base64.b64decode(inputs["secretBinary"])
         else:
-            options["SecretString"] = given(
-                request.inputs, "secretString", given(request.inputs, "secretStringWo", "")
-            )
-        if request.inputs.get("versionStages"):
-            options["VersionStages"] = request.inputs["versionStages"]
-        client = self.endpoint.client("secretsmanager", request.region)
-        if request.resumed and _has_version(client, request.id):
+            options["SecretString"] = given(inputs, "secretString", given(inputs, "secretStringWo", ""))
+        if inputs.get("versionStages"):
+            options["VersionStages"] = inputs["versionStages"]
+        if request.resumed and self.observe(request) is not None:
             return {}
-        with service_call(f"putting Secrets Manager Secret ({request.inputs['secretId']}) value"):
-            client.put_secret_value(
-                SecretId=request.inputs["secretId"], ClientRequestToken=_version(request), **options
+        with service_call(f"putting Secrets Manager Secret ({inputs['secretId']}) value"):
+            _client(self.endpoint, request).put_secret_value(
+                SecretId=inputs["secretId"], ClientRequestToken=_version(request), **options
             )
         return {}
 
     def observe(self, request: AwsRequest) -> Properties | None:
-        """Whether the version is there."""
-        return {} if _has_version(self.endpoint.client("secretsmanager"), request.id) else None
+        secret, _, version = request.id.partition("|")
+        found = answer_or_none(_client(self.endpoint, request).describe_secret, SecretId=secret)
+        return {} if found is not None and version in found.get("VersionIdsToStages", {}) else None
 
     def dispose(self, request: AwsRequest) -> None:
-        """Takes its labels away; AWSCURRENT cannot be, so the current version stays as long as its secret."""
+        """Removes its labels; AWSCURRENT cannot be, so the current version stays as long as its secret."""
         secret, _, version = request.id.partition("|")
-        client = self.endpoint.client("secretsmanager")
-        accept = (*_GONE, "InvalidRequestException", "InvalidParameterException")
+        client = _client(self.endpoint, request)
+        accept = (*_GONE, "InvalidParameterException")
         with service_call(f"deleting Secrets Manager Secret Version ({request.id})", accept=accept):
             stages = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {}).get(version, ())
             for stage in stages:
@@ -188,49 +157,36 @@ class SecretPolicy(AwsType):
 
     token = "aws:secretsmanager/secretPolicy:SecretPolicy"
     required = ("policy", "secretArn")
+    id_inputs = ("secretArn",)
     replace_on = frozenset({"secretArn", "region"})
+    provision_again = True
     taggable = False
 
-    def resource_id(self, request: AwsRequest) -> Any:
-        """The secret's ARN."""
-        return request.inputs["secretArn"]
-
     def provision(self, request: AwsRequest) -> Properties:
-        """Puts the document."""
         with service_call(f"putting Secrets Manager Secret Policy ({request.id})"):
-            self.endpoint.client("secretsmanager", request.region).put_resource_policy(
+            _client(self.endpoint, request).put_resource_policy(
                 SecretId=request.id,
                 ResourcePolicy=request.inputs["policy"],
                 BlockPublicPolicy=bool(request.inputs.get("blockPublicPolicy")),
             )
         return {}
 
-    def renew(self, request: AwsRequest) -> Properties:
-        """Puts the document anew."""
-        return self.provision(request)
-
     def observe(self, request: AwsRequest) -> Properties | None:
-        """The document."""
-        try:
-            found = self.endpoint.client("secretsmanager").get_resource_policy(SecretId=request.id)
-        except ClientError:
-            return None
+        found = answer_or_none(_client(self.endpoint, request).get_resource_policy, SecretId=request.id) or {}
         return {"policy": found["ResourcePolicy"]} if found.get("ResourcePolicy") else None
 
     def dispose(self, request: AwsRequest) -> None:
-        """Removes the document."""
-        accept = (*_GONE, "InvalidRequestException")
-        with service_call(f"deleting Secrets Manager Secret Policy ({request.id})", accept=accept):
-            self.endpoint.client("secretsmanager").delete_resource_policy(SecretId=request.id)
+        with service_call(f"deleting Secrets Manager Secret Policy ({request.id})", accept=_GONE):
+            _client(self.endpoint, request).delete_resource_policy(SecretId=request.id)
 
 
-def _version(resource: AwsRequest) -> str:
-    return str(uuid.UUID(resource.digest("version")[:32], version=4))
+def _client(endpoint: AwsEndpoint, request: AwsRequest) -> Any:
+    return endpoint.client("secretsmanager", request.region)
 
 
-def _has_version(client: Any, resource_id: str) -> bool:
-    secret, _, version = resource_id.partition("|")
-    try:
-        return version in client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
-    except ClientError:
-        return False
+def _name(arn: str) -> str:
+    return arn.split(":secret:")[1].rpartition("-")[0]
+
+
+def _version(request: AwsRequest) -> str:
+    return str(uuid.UUID(request.digest("version")[:32], version=4))

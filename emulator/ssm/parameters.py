@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
-
-from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, given, pattern_problem
+from emulator.core.aws_type import AwsRequest, AwsType, given
+from emulator.core.checks import matching, one_of
 from emulator.core.properties import UNKNOWN
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.resources import parameter_arn
-from emulator.core.service_errors import service_call
+from emulator.core.service_errors import answer_or_none, service_call
 
-_VALUES = ("insecureValue", "value", "valueWo")
-# What a change of makes a new version of the parameter.
-_VERSIONED = (
-    "allowedPattern",
-    "dataType",
-    "description",
-    "insecureValue",
-    "keyId",
-    "tier",
-    "type",
-    "value",
-    "valueWoVersion",
-)
+_VALUES = ("value", "insecureValue", "valueWo")
+_PUT_ARGUMENTS = {
+    "allowedPattern": "AllowedPattern",
+    "dataType": "DataType",
+    "description": "Description",
+    "keyId": "KeyId",
+    "tier": "Tier",
+}
+# A change of these makes a new version of the parameter.
+_VERSIONED = (*_PUT_ARGUMENTS, "insecureValue", "type", "value", "valueWoVersion")
 
 
 class Parameter(AwsType):
@@ -36,30 +32,29 @@ class Parameter(AwsType):
     required = ("type",)
     name_property = "name"
     name_maximum = 2048
+    exactly_one = (_VALUES,)
+    checks: ClassVar = {
+        "type": (one_of("String", "StringList", "SecureString"),),
+        "tier": (one_of("Standard", "Advanced", "Intelligent-Tiering"),),
+        "dataType": (one_of("aws:ec2:image", "aws:ssm:integration", "text"),),
+        "name": (
+            matching(
+                r"(/[a-zA-Z0-9_./-]+|[a-zA-Z0-9_.-]+)",
+                "a-zA-Z0-9_.-/ are allowed, and a name with '/' in it begins with one",
+            ),
+            matching(r"(?!(?i:/?(aws|ssm)))[\s\S]*", "a name cannot begin with aws or ssm"),
+        ),
+    }
+    output_defaults: ClassVar[Mapping[str, Any]] = {"dataType": "text", "tier": "Standard"}
     replace_on = frozenset({"name", "dataType", "region"})
     hidden = frozenset({"value", "valueWo"})
     secret_outputs = frozenset({"value", "valueWo"})
 
-    def resource_id(self, request: AwsRequest) -> Any:
-        """The name."""
-        return request.inputs["name"]
-
     def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """One value, known types and tiers, the form of names."""
-        if sum(inputs.get(name) is not None for name in _VALUES) != 1:
-            yield Failure("value", "one of `insecure_value,value,value_wo` must be specified")
-        yield from choice_problem(inputs, "type", ("String", "StringList", "SecureString"))
-        yield from choice_problem(inputs, "tier", ("Standard", "Advanced", "Intelligent-Tiering"))
-        yield from choice_problem(inputs, "dataType", ("aws:ec2:image", "aws:ssm:integration", "text"))
         if inputs["type"] == "SecureString" and inputs.get("insecureValue") is not None:
             yield Failure(
                 "insecureValue", "invalid configuration, cannot set type = SecureString and insecure_value"
             )
-        words = "a-zA-Z0-9_.-/ are allowed, and a name with '/' in it begins with one"
-        yield from pattern_problem(inputs, "name", r"(/[a-zA-Z0-9_./-]+|[a-zA-Z0-9_.-]+)", words)
-        yield from pattern_problem(
-            inputs, "name", r"(?!(?i:/?(aws|ssm)))[\s\S]*", "a name cannot begin with aws or ssm"
-        )
 
     def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """AWS does not go back from the advanced tier."""
@@ -71,31 +66,24 @@ class Parameter(AwsType):
         )
 
     def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken."""
         if self.taken(request) and not request.inputs.get("overwrite"):
             raise Refused(
                 f"creating SSM Parameter ({request.id}): api error ParameterAlreadyExists: The parameter "
-                "already exists. "
-                "To overwrite this value, set the overwrite option in the request to true."
+                "already exists. To overwrite this value, set the overwrite option in the request to true."
             )
 
     def computed(self, request: AwsRequest) -> Properties:
-        """ARN and defaults."""
+        key = "alias/aws/ssm" if request.inputs["type"] == "SecureString" else ""
         outputs = {
             "arn": UNKNOWN if request.id is UNKNOWN else parameter_arn(request.id, request.region),
-            "dataType": given(request.inputs, "dataType", "text"),
-            "keyId": given(
-                request.inputs, "keyId", "alias/aws/ssm" if request.inputs["type"] == "SecureString" else ""
-            ),
-            "tier": given(request.inputs, "tier", "Standard"),
+            "keyId": given(request.inputs, "keyId", key),
         }
         if request.inputs.get("valueWo") is not None:
             outputs["hasValueWo"] = True
         return outputs
 
     def unknown_outputs(self, inputs: Properties) -> Properties:
-        """AWS counts the versions, of a parameter that was there before too."""
-        del inputs
+        """AWS counts the versions, also those that a parameter had before."""
         return {"version": UNKNOWN}
 
     def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
@@ -112,70 +100,48 @@ class Parameter(AwsType):
 
     def provision(self, request: AwsRequest) -> Properties:
         """Puts it; one that a kill interrupted is left alone when it has this value already."""
-        client = self.endpoint.client("ssm", request.region)
-        if request.resumed:
-            found = _found(client, request.id)
-            if (
-                found is not None
-                and found["Value"] == _value(request.inputs)
-                and found["Type"] == request.inputs["type"]
-            ):
-                return {"version": found["Version"]}
-        return self._put(
-            client,
-            request.id,
-            request.inputs,
-            overwrite=request.resumed or bool(request.inputs.get("overwrite")),
-        )
+        inputs = request.inputs
+        found = self._found(request) if request.resumed else None
+        if found is not None and found["Value"] == _value(inputs) and found["Type"] == inputs["type"]:
+            return {"version": found["Version"]}
+        return self._put(request, overwrite=request.resumed or bool(inputs.get("overwrite")))
 
     def renew(self, request: AwsRequest) -> Properties:
         """Puts it anew, which makes a version, unless only tags changed."""
         if all(request.old_inputs.get(name) == request.inputs.get(name) for name in _VERSIONED):
             return {"version": request.outputs.get("version")}
-        return self._put(
-            self.endpoint.client("ssm", request.region), request.id, request.inputs, overwrite=True
-        )
+        return self._put(request, overwrite=True)
 
-    def _put(self, client: Any, name: str, inputs: Properties, *, overwrite: bool) -> Properties:
+    def _put(self, request: AwsRequest, *, overwrite: bool) -> Properties:
+        inputs = request.inputs
         options = {
-            argument: inputs[prop]
-            for prop, argument in (
-                ("allowedPattern", "AllowedPattern"),
-                ("dataType", "DataType"),
-                ("description", "Description"),
-                ("keyId", "KeyId"),
-                ("tier", "Tier"),
-            )
-            if inputs.get(prop) is not None
+            argument: inputs[name]
+            for name, argument in _PUT_ARGUMENTS.items()
+            if inputs.get(name) is not None
         }
-        with service_call(f"putting SSM Parameter ({name})"):
-            answer = client.put_parameter(
-                Name=name, Type=inputs["type"], Value=_value(inputs), Overwrite=overwrite, **options
+        with service_call(f"putting SSM Parameter ({request.id})"):
+            answer = self.endpoint.client("ssm", request.region).put_parameter(
+                Name=request.id, Type=inputs["type"], Value=_value(inputs), Overwrite=overwrite, **options
             )
         return {"version": answer["Version"]}
 
     def observe(self, request: AwsRequest) -> Properties | None:
         """Version, and the value where it is no secret."""
-        found = _found(self.endpoint.client("ssm"), request.id)
+        found = self._found(request)
         if found is None:
             return None
-        outputs: dict[str, Any] = {"version": found["Version"]}
-        if "insecureValue" in request.inputs:
-            outputs["insecureValue"] = found["Value"]
-        return outputs
+        secret = "insecureValue" not in request.inputs
+        return {"version": found["Version"], **({} if secret else {"insecureValue": found["Value"]})}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Deletes it."""
         with service_call(f"deleting SSM Parameter ({request.id})", accept=("ParameterNotFound",)):
             self.endpoint.client("ssm").delete_parameter(Name=request.id)
+
+    def _found(self, request: AwsRequest) -> Mapping[str, Any] | None:
+        client = self.endpoint.client("ssm", request.region)
+        answer = answer_or_none(client.get_parameter, Name=request.id, WithDecryption=True)
+        return None if answer is None else answer["Parameter"]
 
 
 def _value(inputs: Properties) -> str:
     return next(str(inputs[name]) for name in _VALUES if inputs.get(name) is not None)
-
-
-def _found(client: Any, name: str) -> dict[str, Any] | None:
-    try:
-        return client.get_parameter(Name=name, WithDecryption=True)["Parameter"]
-    except ClientError:
-        return None

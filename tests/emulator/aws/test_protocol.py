@@ -112,7 +112,7 @@ def test_default_tags_are_in_tags_all(engine):
             "need from_port",
         ),
         (INSTANCE, {"ami": ARM_IMAGE, "userDataBase64": "!"}, "userDataBase64", "base64"),
-        (INSTANCE, {"ami": ARM_IMAGE, "metadataOptions": {"httpTokens": "never"}}, "httpTokens", "required"),
+        (INSTANCE, {"ami": ARM_IMAGE, "metadataOptions": {"httpTokens": "x"}}, "metadataOptions", "required"),
         (
             VOLUME,
             {"availabilityZone": "eu-central-1a", "size": 1, "type": "gp2", "throughput": 125},
