@@ -1,4 +1,4 @@
-"""`python -m engine`: make sure that there is an engine, and print the folder of its programs."""
+"""`python -m engine`: install the engine unless it is there, and print the folder of its commands."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer(name="engine", add_completion=False, pretty_exceptions_enable=
 
 @app.command()
 def engine() -> None:
-    """Make sure that there is an engine, and print the folder of its programs."""
+    """Install the Pulumi engine unless it is there, and print the folder of its commands."""
     with expected_errors():
         typer.echo(ensure(Progress()).folder)
 

@@ -11,19 +11,19 @@ import typer
 
 
 class CommandError(Exception):
-    """Something outside the code is wrong; the text says what, where, and what to do."""
+    """Something other than the code is wrong; the text says what, where, and what to do."""
 
 
 @contextmanager
 def expected_errors() -> Iterator[None]:
-    """End a command with the text of its `CommandError` and status 1, without a traceback."""
+    """Exit with status 1 and the text of a `CommandError`, without a traceback."""
     try:
         yield
     except CommandError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(1) from None
     except BrokenPipeError:
-        # Whoever read our output has enough of it; Python would complain again at exit.
+        # The reader of our output has closed it. Without this Python would report that again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(0) from None
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""What the engine reports while it works: its event log, read as it grows."""
+"""The engine's event log, read while the engine writes it, and what the events add up to."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 from engine.progress import Step
 
-# What follows the program's own error and says nothing more.
-ECHOES = (
+# Errors that only repeat that there was an error.
+REPEATED_ERRORS = (
     "an unhandled error occurred: program exited with non-zero exit code",
     "update failed",
     "preview failed",
@@ -38,33 +38,33 @@ RESULTS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """A resource as people name it."""
+    """Type and name of a resource, short enough to be shown."""
 
     type: str
     name: str
 
     @classmethod
     def of(cls, urn: str) -> Resource:
-        """The resource with an URN: `urn:pulumi:stack::project::parent$type::name`."""
+        """The resource of an URN such as `urn:pulumi:stack::project::parent$type::name`."""
         parts = urn.split("::", 3)
         kind = parts[2].rpartition("$")[2] if len(parts) == 4 else ""
-        # `aws:s3/bucket:Bucket` and `passwordless-postgres:index:Network` both end in what matters.
+        # The last part is enough: `aws:s3/bucket:Bucket`, `passwordless-postgres:index:Network`.
         return cls(type=kind.rpartition(":")[2], name=parts[-1])
 
 
 @dataclass(kw_only=True)
-class Account:
-    """What a run of the engine has come to so far."""
+class RunState:
+    """What the events of one run of the engine add up to so far."""
 
     step: Step
     errors: list[str] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
     finished: int = 0
-    _under_way: dict[str, str] = field(default_factory=dict)
-    _said: set[str] = field(default_factory=set)
+    _in_progress: dict[str, str] = field(default_factory=dict)
+    _printed: set[str] = field(default_factory=set)
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Take in one event, and show it."""
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """Add one event, and show it as progress."""
         if "resourcePreEvent" in event:
             self._begin(event["resourcePreEvent"]["metadata"])
         elif "resOutputsEvent" in event:
@@ -82,34 +82,34 @@ class Account:
         return all(operation in QUIET_OPERATIONS for operation, count in self.changes.items() if count)
 
     def summary(self) -> str:
-        """The changes in words: `unchanged, 84 resources` or `3 created, 81 unchanged`."""
+        """The changes as text: `unchanged, 84 resources` or `3 created, 81 unchanged`."""
         if self.unchanged:
             return f"unchanged, {self.changes.get('same', 0)} resources"
         counts = [f"{self.changes[key]} {word}" for key, word in RESULTS if self.changes.get(key)]
         return ", ".join(counts)
 
     def causes(self) -> list[str]:
-        """The errors without those that only say that there were errors."""
+        """The errors that name a cause; all errors when none does."""
         return self.own_errors() or self.errors
 
     def own_errors(self) -> list[str]:
-        """The errors that say what is wrong; none where the engine only says that it gives up."""
-        return [error for error in self.errors if not any(echo in error for echo in ECHOES)]
+        """The errors except those that only repeat that there was an error."""
+        return [error for error in self.errors if not any(text in error for text in REPEATED_ERRORS)]
 
     def _begin(self, metadata: Mapping[str, Any]) -> None:
         resource = Resource.of(metadata["urn"])
         verb = VERBS.get(metadata["op"], metadata["op"])
-        self._under_way[metadata["urn"]] = f"{verb} {resource.type} {resource.name}"
+        self._in_progress[metadata["urn"]] = f"{verb} {resource.type} {resource.name}"
         self._show()
 
     def _end(self, metadata: Mapping[str, Any]) -> None:
-        self._under_way.pop(metadata["urn"], None)
+        self._in_progress.pop(metadata["urn"], None)
         self.finished += 1
         self._show()
 
     def _show(self) -> None:
-        # What was begun first is what is being waited for.
-        current = next((text for text in self._under_way.values() if "Stack" not in text), "")
+        # The operation that was begun first is the one that the engine waits for.
+        current = next((text for text in self._in_progress.values() if "Stack" not in text), "")
         self.step.detail = f"{self.finished} resources done" + (f", {current}" if current else "")
 
     def _diagnose(self, event: Mapping[str, Any]) -> None:
@@ -123,26 +123,26 @@ class Account:
             message = f"{resource.name} ({resource.type}): {message}"
         if severity == "error":
             self.errors.append(message)
-        elif message not in self._said:
-            self._said.add(message)
+        elif message not in self._printed:
+            self._printed.add(message)
             self.step.say(f"warning: {message}" if severity == "warning" else f"  {message}")
 
 
 def plain(text: str) -> str:
-    """Text without the engine's colour marks and without space around it."""
+    """Text without the engine's colour tags and surrounding white space."""
     return re.sub(r"<\{%.*?%\}>", "", text).strip()
 
 
 class EventLog:
-    """The engine's event log, one JSON document per line, read from where the last reading ended."""
+    """The engine's event log, one JSON document per line."""
 
     def __init__(self, path: Path) -> None:
-        """Read `path`, which the engine makes when it starts."""
+        """Read `path`, which need not exist yet."""
         self._path = path
         self._position = 0
 
     def read(self) -> Iterator[Mapping[str, Any]]:
-        """The events that have come since the last call; a line that is not yet whole waits."""
+        """The events since the last call; an incomplete line is left for the next one."""
         try:
             with self._path.open("rb") as log:
                 log.seek(self._position)

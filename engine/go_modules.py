@@ -1,8 +1,7 @@
-"""The engine built from Go modules, pinned in `tools/pulumi`, where nothing else can be had.
+"""Building the engine from the Go modules that `tools/pulumi` pins: two programs and two scripts.
 
-Two programs and two scripts. Everything Go writes (modules, build cache, settings, temporary
-files) stays below the target while the build runs, so that a build that was interrupted goes on
-where it stopped, and nothing of it is left elsewhere.
+Everything that Go writes (modules, build cache, settings, temporary files) stays below the target folder, so
+that an interrupted build continues where it stopped, and nothing is left elsewhere.
 """
 
 from __future__ import annotations
@@ -30,22 +29,22 @@ SCRIPTS = ("python/cmd/pulumi-language-python-exec", "python/dist/pulumi-resourc
 
 
 class BuildError(Exception):
-    """Go is missing, too old, or failed; the text says which and how."""
+    """Go is missing, too old, or failed; the text says what happened."""
 
 
 def go_environment(target: Path, inherited: dict[str, str]) -> dict[str, str]:
-    """The environment of Go's commands: caches below `target`, the user's proxies as they are."""
+    """The environment of Go's commands: caches below `target`, proxies as the user has set them."""
     configuration = Path(inherited.get("XDG_CONFIG_HOME") or Path(inherited.get("HOME", "/")) / ".config")
     return {
         **inherited,
-        # Settings made with `go env -w` hold, while Go's telemetry goes where it is removed again.
+        # Settings made with `go env -w` apply; Go's telemetry goes to a folder that is removed.
         "GOENV": inherited.get("GOENV") or str(configuration / "go" / "env"),
         "XDG_CONFIG_HOME": str(target / "configuration"),
         "GOPATH": str(target / "path"),
         "GOMODCACHE": str(target / "modules"),
         "GOCACHE": str(target / "build"),
         "GOTMPDIR": str(target / "temporary"),
-        # A toolchain that is fetched in passing, a vendor folder or a workspace would not be what is pinned.
+        # Exclude everything that is not pinned: other toolchains, vendor folders, workspaces.
         "GOTOOLCHAIN": "local",
         "GOFLAGS": "-modcacherw",
         "GOWORK": "off",
@@ -54,17 +53,17 @@ def go_environment(target: Path, inherited: dict[str, str]) -> dict[str, str]:
 
 
 def go_problem(version_line: str) -> str | None:
-    """What is wrong with the Go that answered `go version` like this; None when it will do."""
+    """Why a Go with this output of `go version` cannot be used; None when it can."""
     match = re.search(r"go(\d+)\.(\d+)(?:\.(\d+))?", version_line)
     if match is None:
-        return f"`go version` answers {version_line.strip()!r}, which names no release"
+        return f"`go version` answers {version_line.strip()!r}, which contains no release"
     if (int(match[1]), int(match[2]), int(match[3] or 0)) < MINIMUM_GO:
         return f"Go {match[0][2:]} is too old: >= {MINIMUM_GO_TEXT} is needed"
     return None
 
 
 def _progress(line: str) -> str | None:
-    """What a line of Go's output says is going on; None for anything else."""
+    """The progress that a line of Go's output reports, if any."""
     match = re.match(r"go: downloading (\S+) (\S+)", line)
     if match:
         return f"downloading {match[1]} {match[2]}"
@@ -117,7 +116,9 @@ def _module_folder(go: str, folder: Path, environment: dict[str, str]) -> Path:
     try:
         return Path(json.loads(answer.stdout)["Dir"])
     except (ValueError, KeyError) as error:
-        raise BuildError(f"{SDK_MODULE} cannot be had: {answer.stderr.strip() or answer.stdout}") from error
+        raise BuildError(
+            f"{SDK_MODULE} cannot be downloaded: {answer.stderr.strip() or answer.stdout}"
+        ) from error
 
 
 def _remove_caches(target: Path) -> Iterator[None]:
@@ -130,7 +131,7 @@ def build(target: Path, version: str, step: Step) -> None:
     """Build engine `version` and its Python language host to `target`/bin.
 
     Raises:
-        BuildError: see the class.
+        BuildError: Go is missing, too old, or failed.
         OSError: `target` cannot be written.
     """
     go = shutil.which("go")
@@ -180,6 +181,6 @@ def build(target: Path, version: str, step: Step) -> None:
         copy = target / "bin" / Path(script).name
         shutil.copyfile(sources / script, copy)
         copy.chmod(0o755)
-    # The caches are ten times the size of what was made; nothing needs them again.
+    # The caches are ten times the size of the engine, and nothing needs them again.
     for _ in _remove_caches(target):
         step.detail = "removing Go's caches"

@@ -1,9 +1,9 @@
-"""The Pulumi engine with its Python language host: found, or made, without the user's help.
+"""Finding or installing the Pulumi engine with its Python language host.
 
 Order: the folder named by PASSWORDLESS_POSTGRES_ENGINE, a suitable `pulumi` on PATH, the project's
-cache, the official installer, Go modules from `tools/pulumi`. What is made goes to the cache:
+cache, the official installer, Go modules from `tools/pulumi`. The last two install to the cache:
 `$XDG_CACHE_HOME/passwordless-postgres/engine/<version>-<os>-<arch>/bin`, shared by all checkouts.
-A folder with that name is always whole: it is made beside it and renamed when it has been proven.
+A folder with that name is always complete: it is made under another name, tested and renamed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from engine.progress import Progress, Step
 
 ENGINE_VERSION = "3.259.0"
 ENGINE_VARIABLE = "PASSWORDLESS_POSTGRES_ENGINE"
-# Policy packs need no more: their own Python runs them, where older releases had an analyzer script beside.
+# Policy packs need no other command: unlike older releases, this one has no analyzer script.
 COMMANDS = (
     "pulumi",
     "pulumi-language-python",
@@ -39,16 +39,16 @@ Version = tuple[int, int, int]
 
 
 class EngineError(CommandError):
-    """No engine was found and none could be made; the text lists what was tried."""
+    """No engine was found and none could be installed; the text lists what was tried."""
 
 
 class UnsuitableError(Exception):
-    """A folder does not hold an engine that this project can use; the text says why."""
+    """A folder does not contain an engine that this project can use; the text says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Engine:
-    """An engine that answers: the folder of its commands, its version, where it came from."""
+    """A working engine: the folder of its commands, its version, and where it came from."""
 
     folder: Path
     version: str
@@ -60,15 +60,15 @@ class Engine:
         return str(self.folder / "pulumi")
 
     def search_path(self, inherited: str) -> str:
-        """PATH on which the engine finds its language host and nobody else's."""
+        """PATH on which the engine finds its own language host first."""
         return f"{self.folder}{os.pathsep}{inherited}" if inherited else str(self.folder)
 
 
 def parse_version(text: str) -> Version:
-    """`v3.259.0`, `go version go1.26.8 …` and the like as numbers.
+    """The version number in a text such as `v3.259.0`.
 
     Raises:
-        ValueError: there is no version in the text.
+        ValueError: the text contains none.
     """
     match = re.search(r"(\d+)\.(\d+)(?:\.(\d+))?", text)
     if match is None:
@@ -77,7 +77,7 @@ def parse_version(text: str) -> Version:
 
 
 def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where engines are kept between runs and between checkouts."""
+    """The folder of the engines that all checkouts share."""
     base = environment.get("XDG_CACHE_HOME", "")
     # The XDG specification says to ignore a relative path.
     folder = Path(base) if base.startswith("/") else Path.home() / ".cache"
@@ -85,13 +85,13 @@ def cache_root(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """The cache of this engine's version on this kind of machine."""
+    """The folder of this version of the engine for this kind of machine."""
     machine = f"{platform.system().lower()}-{platform.machine()}"
     return cache_root(environment) / f"{ENGINE_VERSION}-{machine}"
 
 
 def examine(folder: Path, origin: str) -> Engine:
-    """The engine in `folder`, proven by running it.
+    """The engine in `folder`, after running it.
 
     Raises:
         UnsuitableError: a command is missing, does not run, or has the wrong version.
@@ -111,7 +111,7 @@ def examine(folder: Path, origin: str) -> Engine:
 
 def _version_of(command: Path) -> Version:
     try:
-        # Even this command writes a log into the engine's home, which is the user's otherwise.
+        # Even this command writes a log to the engine's home, which would be the user's.
         with tempfile.TemporaryDirectory(prefix="pulumi-home-") as home:
             answer = subprocess.run(
                 [command, "version"],
@@ -131,7 +131,7 @@ def _on_path() -> Engine:
     found = shutil.which("pulumi")
     if found is None:
         raise UnsuitableError("no pulumi on PATH")
-    # Package managers put links on PATH; the language host lies beside the real file.
+    # Package managers put links on PATH; the language host is in the folder of the real file.
     folders = dict.fromkeys([Path(found).parent, Path(found).resolve().parent])
     problems = []
     for folder in folders:
@@ -148,16 +148,16 @@ def _exclusive(lock: Path, step: Step) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            step.detail = "another set-up is making it; waiting for that one"
+            step.detail = "another process is installing it; waiting for that one"
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def _adopt(partial: Path, final: Path, origin: str) -> Engine:
-    """Prove what was made in `partial` and give it its final name.
+def _publish(partial: Path, final: Path, origin: str) -> Engine:
+    """Test the engine in `partial` and give it its final name.
 
     Raises:
-        UnsuitableError: what was made is not whole.
+        UnsuitableError: the engine is incomplete.
     """
     examine(partial / "bin", origin)
     for entry in partial.iterdir():
@@ -169,44 +169,44 @@ def _adopt(partial: Path, final: Path, origin: str) -> Engine:
     return examine(final / "bin", origin)
 
 
-def _make(final: Path, step: Step, tried: list[str]) -> Engine:
-    makers: list[tuple[str, str, Callable[[Path, str, Step], None]]] = [
+def _install(final: Path, step: Step, tried: list[str]) -> Engine:
+    installers: list[tuple[str, str, Callable[[Path, str, Step], None]]] = [
         ("the official installer", ".installing", official_installer.install),
         ("Go modules", ".partial", go_modules.build),
     ]
-    # A kill between the end of a build and its renaming leaves nothing to do but that.
-    for origin, suffix, _ in makers:
+    # A process that was killed between the end of a build and its renaming has left a complete engine.
+    for origin, suffix, _ in installers:
         partial = final.with_name(final.name + suffix)
         try:
-            return _adopt(partial, final, origin)
+            return _publish(partial, final, origin)
         except UnsuitableError:
             continue
-    for origin, suffix, maker in makers:
+    for origin, suffix, install in installers:
         partial = final.with_name(final.name + suffix)
         partial.mkdir(exist_ok=True)
         try:
-            maker(partial, ENGINE_VERSION, step)
-            engine = _adopt(partial, final, origin)
+            install(partial, ENGINE_VERSION, step)
+            engine = _publish(partial, final, origin)
         except (official_installer.InstallerError, go_modules.BuildError, UnsuitableError) as problem:
             tried.append(f"{origin}: {problem}")
             step.say(f"engine: {origin} did not work: {problem}")
         else:
-            for _, other, _ in makers:
+            for _, other, _ in installers:
                 shutil.rmtree(final.with_name(final.name + other), ignore_errors=True)
             return engine
     raise EngineError(
-        f"There is no Pulumi engine and none could be made for {platform.system()} {platform.machine()}.\n"
+        f"There is no Pulumi engine, and none can be installed on {platform.system()} {platform.machine()}:\n"
         + "".join(f"  - {line}\n" for line in tried)
         + f"Install Pulumi >= {ENGINE_VERSION} with its Python language host and put it on PATH, or install "
-        f"Go >= {go_modules.MINIMUM_GO_TEXT} with reach to a Go module proxy, then run this again."
+        f"Go >= {go_modules.MINIMUM_GO_TEXT} with access to a Go module proxy, then run this again."
     )
 
 
 def ensure(progress: Progress) -> Engine:
-    """The engine to use, made when there is none; idempotent, and safe to run several times at once.
+    """Find the engine, or install it; idempotent, and safe to run several times at once.
 
     Raises:
-        EngineError: none was found and none could be made.
+        EngineError: none was found and none could be installed.
     """
     tried: list[str] = []
     named = os.environ.get(ENGINE_VARIABLE)
@@ -232,11 +232,11 @@ def ensure(progress: Progress) -> Engine:
                 try:
                     engine = examine(final / "bin", "the cache")
                 except UnsuitableError:
-                    engine = _make(final, step, tried)
+                    engine = _install(final, step, tried)
         except OSError as error:
             raise EngineError(
-                f"The engine's cache {final} cannot be written: {error}. Make room or set XDG_CACHE_HOME to "
-                "a folder that can be written."
+                f"The engine's cache {final} cannot be written: {error}. Free some space, or set "
+                "XDG_CACHE_HOME to a folder that can be written."
             ) from error
-        step.result = f"Pulumi {engine.version} from {engine.origin}, kept in {engine.folder}"
+        step.result = f"Pulumi {engine.version} from {engine.origin}, installed in {engine.folder}"
         return engine

@@ -1,7 +1,7 @@
-"""The engine from Pulumi's own installer, through the Automation API, with limits on waiting.
+"""Installing the engine with Pulumi's own installer, through the Automation API, with time limits.
 
-The installer itself waits for ever on a proxy that answers nothing. So it runs in a process of its
-own with a connection limit for Python and for curl, and is ended when nothing arrives any more.
+The installer waits for ever for a proxy that does not answer. So it runs in a process of its own with limits
+for connections of Python and curl, and it is killed when nothing arrives any more.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from engine.progress import Step
 
 CONNECT_SECONDS = 8
-# Without a byte for this long the download has died; a slow one goes on.
+# A download without a byte for this long has failed; a slow one continues.
 STALLED_SECONDS = 30
 POLL_SECONDS = 0.25
 
@@ -31,11 +31,11 @@ PulumiCommand.install(root=sys.argv[1], version=VersionInfo.parse(sys.argv[2]))
 
 
 class InstallerError(Exception):
-    """The installer could not be reached or did not finish; the text says how it ended."""
+    """The installer could not be downloaded or failed; the text says how."""
 
 
 def _curl_configuration(folder: Path) -> None:
-    """The user's own curl settings (a proxy, certificates) with limits added."""
+    """Write the user's own curl settings (proxy, certificates) with limits added."""
     home = Path(os.environ.get("CURL_HOME") or os.environ.get("HOME") or "/")
     try:
         own = (home / ".curlrc").read_text()
@@ -55,17 +55,17 @@ def _bytes_below(*folders: Path) -> int:
 
 
 def _watch(process: subprocess.Popen[bytes], folders: tuple[Path, ...], step: Step) -> None:
-    """Wait for the installer while bytes arrive.
+    """Wait for the installer as long as bytes arrive.
 
     Raises:
-        InstallerError: none arrived for too long.
+        InstallerError: no byte arrived for too long.
     """
     size, changed = -1, time.monotonic()
     while process.poll() is None:
         try:
             now = _bytes_below(*folders)
         except OSError:
-            # The installer moves files while we count.
+            # The installer moves files in the meantime.
             now = size
         if now != size:
             size, changed = now, time.monotonic()
@@ -80,7 +80,7 @@ def install(target: Path, version: str, step: Step) -> None:
     """Install the engine's `version` to `target`/bin.
 
     Raises:
-        InstallerError: see the class.
+        InstallerError: the installer could not be downloaded or failed.
     """
     with tempfile.TemporaryDirectory(dir=target) as scratch:
         folder = Path(scratch)

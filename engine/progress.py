@@ -1,4 +1,4 @@
-"""What a person sees while the sandbox works: live lines on a terminal, plain lines elsewhere."""
+"""Progress of a command: live lines on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ LIVE_INTERVAL_SECONDS = 0.25
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them: `7 s`, `3 min 05 s`."""
+    """Seconds as text: `7 s`, `3 min 05 s`."""
     whole = int(seconds)
     return f"{whole} s" if whole < 60 else f"{whole // 60} min {whole % 60:02} s"
 
 
 class Step:
-    """One piece of work under way. `detail` may be changed from any thread.
+    """One step in progress. `detail` may be changed from any thread.
 
-    On a terminal it is one line with the time elapsed, and on anything else a line after two
-    seconds and then every 15 seconds, so that a log stays short and is never silent for long.
+    A terminal shows one line with the elapsed time. Anything else gets a line after two seconds and then
+    every 15 seconds, so that a log stays short but is never silent for long.
     """
 
     def __init__(self, console: Console, title: str) -> None:
-        """Begin `title`; nothing is printed yet."""
+        """Begin the step `title` without printing anything yet."""
         self.title = title
         self.detail = ""
         self.result = ""
@@ -46,7 +46,7 @@ class Step:
         return time.monotonic() - self._started
 
     def say(self, text: str) -> None:
-        """A line that stays, above the live one."""
+        """Print a line that stays, above the live one."""
         self._console.print(escape(text))
 
     def _line(self) -> str:
@@ -92,12 +92,12 @@ class Progress:
     """The steps of one command, on standard error; results belong on standard output."""
 
     def __init__(self, console: Console | None = None) -> None:
-        """Print on `console`, by default standard error; NO_COLOR is honoured."""
+        """Print to `console`, by default standard error; NO_COLOR is respected."""
         self._console = console or Console(file=sys.stderr, highlight=False, soft_wrap=True)
 
     @contextmanager
     def step(self, title: str) -> Iterator[Step]:
-        """Show `title` while the block runs, and one line with `result` when it ends well."""
+        """Show `title` while the block runs, and one line with `result` when it succeeds."""
         step = Step(self._console, title)
         with step._reporting():
             yield step
@@ -105,5 +105,5 @@ class Progress:
         self._console.print(escape(f"{title}: {step.result or 'done'}{took}"))
 
     def say(self, text: str) -> None:
-        """A line of its own."""
+        """Print a line."""
         self._console.print(escape(text))

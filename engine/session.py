@@ -1,4 +1,4 @@
-"""One stack in the engine, with everything the engine keeps of its own in one folder."""
+"""Running the engine on one stack, with the engine's home and state in one folder."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from pathlib import Path
 from engine import processes
 from engine.checkpoint import Checkpoint
 from engine.errors import CommandError
-from engine.events import Account, EventLog, plain
+from engine.events import EventLog, RunState, plain
 from engine.installation import Engine
 from engine.project import PROJECT
 from runtime.files import replace_file
 
 POLL_SECONDS = 0.1
 STOPPING_SECONDS = 60
-# Credentials and endpoints of the user's own AWS must not reach a program that runs on loopback.
-FOREIGN = ("AWS_", "PULUMI_")
+# The user's own AWS and Pulumi settings must not reach a program that runs on loopback.
+EXCLUDED_PREFIXES = ("AWS_", "PULUMI_")
 
 
 class EngineCommandError(CommandError):
-    """A short command of the engine failed; the text has its own words."""
+    """A short command of the engine failed; the text contains its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ended:
+class RunResult:
     """How a run of the engine ended.
 
     Attributes:
-        status: Its exit status, negative for a signal.
-        causes: Why, where it is not 0.
+        status: Exit status, negative for a signal.
+        causes: The errors, when the status is not 0.
     """
 
     status: int
     causes: Sequence[str] = ()
 
-    def words(self) -> str:
-        """The causes, one per line."""
+    def error_text(self) -> str:
+        """The errors, one per line."""
         return "\n".join(f"error: {cause.removeprefix('error: ')}" for cause in self.causes)
 
 
@@ -53,12 +53,12 @@ class EngineSession:
         engine: The engine.
         stack: Name of the stack.
         project: Folder of the program.
-        root: What marks processes as ours, see `processes`.
-        part: The same.
-        folder: Where home, backend and passphrase lie.
-        log: What the engine prints goes here.
-        providers: Port of the stand-in for each package.
-        aws: Environment of the operator on the sandbox's AWS.
+        root: Folder to which the engine's processes belong, see `processes`.
+        part: The part of it that starts them.
+        folder: Contains the engine's home, its backend and the passphrase.
+        log: File for the engine's output.
+        providers: Port of the provider for each package.
+        aws: Variables with which the program reaches AWS.
     """
 
     def __init__(
@@ -74,14 +74,13 @@ class EngineSession:
         providers: Mapping[str, int],
         aws: Mapping[str, str],
     ) -> None:
-        """See the class."""
         self._engine = engine
         self._project = project
         self._log = log
         self.stack = stack
         self.folder = folder
         self.checkpoint = Checkpoint(backend=folder / "backend", project=PROJECT, stack=stack)
-        own = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN)}
+        own = {key: value for key, value in os.environ.items() if not key.startswith(EXCLUDED_PREFIXES)}
         own.pop("PYTHONDONTWRITEBYTECODE", None)
         self._environment = {
             **processes.marked_environment(root, part, own),
@@ -94,36 +93,39 @@ class EngineSession:
             "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
-            # Every provider is attached; without this the engine looks for plugins to download.
+            # Every provider is attached by its port; the engine would look for plugins to download.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
-            # The event log is behind this switch; the Automation API uses both.
+            # Enables --event-log; the Automation API uses both.
             "PULUMI_DEBUG_COMMANDS": "1",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in providers.items()),
-            # Without its bytecode the program takes seconds more to start; in the checkout it has no place.
+            # Without bytecode the program takes seconds more to start; it must not appear in the checkout.
             "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX")
             or str(project / ".venv" / "pycache"),
         }
 
     @property
     def passphrase_file(self) -> Path:
-        """The passphrase of the stack's secrets."""
+        """The file with the passphrase of the stack's secrets."""
         return self.folder / "passphrase"
 
     def prepare(self) -> None:
-        """Make the folders and the passphrase, where there are none."""
+        """Create the folders and the passphrase unless they exist."""
         for folder in (self.folder, self.folder / "backend"):
             folder.mkdir(mode=0o700, exist_ok=True)
         if not self.passphrase_file.exists():
             replace_file(self.passphrase_file, secrets.token_urlsafe(32) + "\n")
 
     def make_stack(self) -> str | None:
-        """Make the stack if there is none; the salt that its stack file must carry, None where it has none.
+        """Create the stack unless it exists.
+
+        Returns:
+            The salt that its stack file must contain; None when the stack has none.
 
         Raises:
-            EngineCommandError: the engine does not make it.
+            EngineCommandError: the engine cannot create it.
         """
         if not self.checkpoint.exists():
-            # `stack init` rewrites the stack file that it finds, so it gets a project without one.
+            # `stack init` rewrites the stack file that it finds: give it a project without one.
             folder = self.folder / "project"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -132,7 +134,7 @@ class EngineSession:
         return self.checkpoint.salt()
 
     def command(self, *arguments: str, folder: Path | None = None) -> str:
-        """Run a short command of the engine; what it prints.
+        """Run a short command of the engine, and return its output.
 
         Raises:
             EngineCommandError: it fails.
@@ -154,19 +156,19 @@ class EngineSession:
         return answer.stdout
 
     def run(
-        self, *arguments: str, configuration: Path, account: Account, interrupted: Callable[[], None]
-    ) -> Ended:
-        """Run the program, and show what the engine is at.
+        self, *arguments: str, configuration: Path, state: RunState, on_interrupt: Callable[[], None]
+    ) -> RunResult:
+        """Run the engine with the program until it ends.
 
         Args:
             arguments: The command, such as `up`, and its options.
             configuration: The stack file.
-            account: Takes in what happens.
-            interrupted: Called on Ctrl-C, before the engine's end is waited for.
+            state: Gets every event.
+            on_interrupt: Called on Ctrl-C, before the wait for the engine's end.
         """
         events = self.folder / "events"
         events.unlink(missing_ok=True)
-        account.step.detail = "the engine and the program are starting"
+        state.step.detail = "the engine and the program are starting"
         log = EventLog(events)
         with self._log.open("a") as output:
             self._log.chmod(0o600)
@@ -186,40 +188,40 @@ class EngineSession:
                 stderr=subprocess.STDOUT,
             )
             try:
-                _follow(process, log, account, interrupted)
+                _follow(process, log, state, on_interrupt)
             finally:
                 events.unlink(missing_ok=True)
-        return Ended(
+        return RunResult(
             status=process.returncode,
-            causes=self._causes(process.returncode, account, start) if process.returncode else (),
+            causes=self._causes(process.returncode, state, start) if process.returncode else (),
         )
 
-    def _causes(self, status: int, account: Account, start: int) -> list[str]:
-        causes = account.causes()
+    def _causes(self, status: int, state: RunState, start: int) -> list[str]:
+        causes = state.causes()
         if not causes:
             with self._log.open("rb") as log:
                 log.seek(start)
-                said = log.read().decode(errors="replace").strip().splitlines()
-            causes = [line for line in said if line.startswith("error:")] or said[-5:]
+                lines = log.read().decode(errors="replace").strip().splitlines()
+            causes = [line for line in lines if line.startswith("error:")] or lines[-5:]
         if status < 0:
             causes = [*causes, f"the engine was ended by signal {-status}"]
         return causes
 
 
 def _follow(
-    process: subprocess.Popen[bytes], log: EventLog, account: Account, interrupted: Callable[[], None]
+    process: subprocess.Popen[bytes], log: EventLog, state: RunState, on_interrupt: Callable[[], None]
 ) -> None:
-    """Show the engine's events until it ends; on Ctrl-C give it the time to end in order."""
+    """Handle the engine's events until it ends; after Ctrl-C give it time to end in order."""
     try:
         while process.poll() is None:
             for event in log.read():
-                account.take(event)
+                state.handle(event)
             time.sleep(POLL_SECONDS)
         for event in log.read():
-            account.take(event)
+            state.handle(event)
     except KeyboardInterrupt:
-        # The terminal has sent the interrupt to the engine as well.
-        interrupted()
+        # The terminal has interrupted the engine as well.
+        on_interrupt()
         try:
             process.wait(STOPPING_SECONDS)
         finally:

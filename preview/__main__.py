@@ -1,4 +1,4 @@
-"""`python -m preview`: what a stack file would deploy, and what the policies say of it."""
+"""`python -m preview`: what a stack file would deploy, and what policies find in it."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ def preview_command(
     stack: Annotated[str, typer.Option("--stack", help="Name of the stack.", metavar="NAME")],
     stack_file: Annotated[
         Path | None,
-        typer.Option("--stack-file", help="Stack file instead of stacks/Pulumi.NAME.yaml.", metavar="FILE"),
+        typer.Option("--stack-file", help="Stack file; default: stacks/Pulumi.NAME.yaml.", metavar="FILE"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     policy_pack: Annotated[
         Path | None,
-        typer.Option("--policy-pack", help="Policies instead of those in policy/.", metavar="DIRECTORY"),
+        typer.Option("--policy-pack", help="Policy pack to use instead of policy/.", metavar="DIRECTORY"),
     ] = None,
-    no_policy: Annotated[bool, typer.Option("--no-policy", help="Run no policies.")] = False,
+    no_policy: Annotated[bool, typer.Option("--no-policy", help="Run without policies.")] = False,
     sarif_file: Annotated[
         Path | None,
-        typer.Option("--sarif", help="Write the findings as SARIF 2.1.0, too.", metavar="FILE"),
+        typer.Option("--sarif", help="Also write the findings to a file, as SARIF 2.1.0.", metavar="FILE"),
     ] = None,
     markdown_file: Annotated[
         Path | None,
-        typer.Option("--markdown", help="Add a summary in Markdown to a file, too.", metavar="FILE"),
+        typer.Option("--markdown", help="Also append a summary to a file, as Markdown.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Show what would be deployed of a stack file, without AWS; status 1 when it or a policy forbids that."""
+    """Show what a stack would deploy, without AWS. Exits with 1 if it is invalid or a policy forbids it."""
     with expected_errors():
         file = stack_file_of(stack, stack_file)
         pack = None if no_policy else policy_pack or default_policy_pack()
@@ -52,7 +52,7 @@ def preview_command(
         if sarif_file is not None:
             sarif_file.write_text(json.dumps(sarif(found), indent=2) + "\n", encoding="utf-8")
         if markdown_file is not None:
-            # A workflow's summary takes what each stack adds to it.
+            # Several previews share one summary of a workflow.
             with markdown_file.open("a", encoding="utf-8") as summary:
                 summary.write(markdown(found))
         if as_json:

@@ -1,9 +1,8 @@
-"""A stack file as a preview can use it that reaches neither key service nor Pulumi Cloud.
+"""A copy of a stack file that can be previewed without its key service and without Pulumi Cloud.
 
-Nor does a preview download the gateway's dependencies for another machine: its program is made for this one.
+The gateway's program is built for this machine, so that a preview downloads no dependencies for another one.
 
-The file is copied node by node: values stay as they are written, where reading and writing them would turn
-`01:00` into 60.
+The file is copied as YAML nodes. Parsing and dumping values would change them: `01:00` would become 60.
 """
 
 from __future__ import annotations
@@ -14,28 +13,27 @@ from pathlib import Path
 
 import yaml
 
-from engine.project import PROJECT
-from engine.stack_file import read_document
+from engine.project import PROJECT, read_stack_file
 
-# Who encrypts the stack's secrets, and what Pulumi Cloud adds to its settings.
+# How the stack's secrets are encrypted, and the settings that Pulumi Cloud adds.
 _SECRETS = ("secretsprovider", "encryptedkey", "encryptionsalt")
 _CLOUD = "environment"
 _TEXT = "tag:yaml.org,2002:str"
 _GATEWAY = f"{PROJECT}:gateway"
 _PLATFORM = "platform"
 _THIS_MACHINE = "deploying"
-# Anything else is for settings to refuse.
+# Any other platform is left for `settings` to refuse.
 _DOWNLOADED = "debian-13"
 
 
 @dataclass(frozen=True, kw_only=True)
 class OfflineStackFile:
-    """The copy.
+    """The copy of a stack file.
 
     Attributes:
-        text: The file.
+        text: Its content.
         placeholders: Keys whose secret value was replaced.
-        left_out: Top-level keys that only Pulumi Cloud can answer.
+        left_out: Top-level keys that were removed because only Pulumi Cloud can resolve them.
     """
 
     text: str
@@ -44,20 +42,20 @@ class OfflineStackFile:
 
 
 def offline(path: Path, salt: str, encrypt: Callable[[str], str]) -> OfflineStackFile:
-    """Copy a stack file, its secrets replaced by placeholders that stay secret.
+    """Copy a stack file with its secrets replaced by encrypted placeholders.
 
     Args:
         path: The file.
-        salt: Of the passphrase of the preview's own stack.
+        salt: The salt of the passphrase of the preview's stack.
         encrypt: Encrypts with that passphrase.
 
     Raises:
-        CommandError: It is no stack file.
+        CommandError: it is not a stack file.
     """
-    read_document(path)
+    read_stack_file(path)
     root = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
     if not isinstance(root, yaml.MappingNode):
-        raise TypeError("read_document takes mappings alone")
+        raise TypeError("read_stack_file returns only mappings")
     placeholders = []
     for key, value in root.value:
         if key.value == "config":

@@ -1,4 +1,4 @@
-"""The engine's encryption by passphrase, so that a placeholder is as secret as what it stands for.
+"""The engine's encryption by passphrase: a placeholder is encrypted like the secret that it replaces.
 
 Source: `sdk/go/common/resource/config/crypt.go` of pulumi/pulumi.
 """
@@ -19,16 +19,16 @@ _NONCE_BYTES = 12
 
 
 def encryption(passphrase: str, salt: str) -> Callable[[str], str]:
-    """What encrypts for a stack.
+    """A function that encrypts values for a stack.
 
     Args:
-        passphrase: The stack's.
+        passphrase: The stack's passphrase.
         salt: The `encryptionsalt` of its stack file, `v1:<salt>:<proof>`.
     """
 
     @cache
     def cipher() -> AESGCM:
-        # Slow by design, so only for a stack file with secrets.
+        # Slow by design: do it only for a stack file with secrets.
         raw = base64.b64decode(salt.split(":")[1])
         return AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), raw, _ITERATIONS, _KEY_BYTES))
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.events import Account, Resource, plain
+from engine.events import Resource, RunState, plain
 from policy.message import Message, parse
 
 MANDATORY = "mandatory"
@@ -46,7 +46,7 @@ class Finding:
 
 
 @dataclass(kw_only=True)
-class Plan(Account):
+class Plan(RunState):
     """The result of a preview so far.
 
     Attributes:
@@ -61,9 +61,9 @@ class Plan(Account):
     rules: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
-    def take(self, event: Mapping[str, Any]) -> None:
-        """Add one event, and show it."""
-        super().take(event)
+    def handle(self, event: Mapping[str, Any]) -> None:
+        """Add one event, and show it as progress."""
+        super().handle(event)
         if "resourcePreEvent" in event:
             metadata = event["resourcePreEvent"]["metadata"]
             if not metadata["type"].startswith(_OF_THE_ENGINE):

@@ -1,7 +1,7 @@
-"""One preview, from a stack file to what would be made of it.
+"""One preview of a stack file.
 
-The engine runs the checkout's program with a stack file, home and backend in a temporary folder, so that
-nothing in the checkout changes, whatever a sandbox that runs beside it does.
+The engine runs the checkout's program with a copy of the stack file, a home and a backend in a temporary
+folder. So nothing in the checkout changes, and a running sandbox does not matter.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from engine import processes
 from engine.errors import CommandError
 from engine.installation import Engine
 from engine.progress import Progress
-from engine.project import CHECKOUT
-from engine.session import Ended, EngineSession
-from engine.stack_file import read_document
+from engine.project import CHECKOUT, read_stack_file
+from engine.session import EngineSession, RunResult
 from preview.offline_stack_file import OfflineStackFile, offline
 from preview.passphrase import encryption
 from preview.plan import Plan
@@ -37,15 +36,15 @@ _STACK_NAME = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """How it went.
+    """The result of a preview.
 
     Attributes:
         stack: Name of the stack.
         file: Its stack file.
-        policy_pack: The policies that judged it, None without.
-        copy: What was previewed instead of the file.
-        plan: What would be made.
-        errors: Why it cannot be deployed, findings of policies excepted.
+        policy_pack: The policy pack that ran, if any.
+        copy: The copy of the file that was previewed.
+        plan: The planned resources and the policies' findings.
+        errors: Why it cannot be deployed, without the policies' findings.
     """
 
     stack: str
@@ -57,32 +56,32 @@ class Preview:
 
     @property
     def passed(self) -> bool:
-        """Whether a deployment may follow."""
+        """Whether it may be deployed."""
         return not self.problems()
 
     def problems(self) -> list[str]:
-        """What forbids a deployment: the errors, and the rules that are broken."""
+        """Why it must not be deployed: the errors, and the rules that it violates."""
         rules = sorted({finding.rule for finding in self.plan.findings if finding.stops})
-        return [*self.errors, *([f"policies forbid to deploy this: {', '.join(rules)}"] if rules else [])]
+        return [*self.errors, *([f"policies forbid this deployment: {', '.join(rules)}"] if rules else [])]
 
 
 def stack_file_of(stack: str, named: Path | None = None) -> Path:
-    """The stack file of a stack: the one that was named, or else the one that the engine takes.
+    """The stack file of a stack: the one that was named, else the one that the engine uses.
 
     Raises:
-        CommandError: the stack's name is none, or there is no such file.
+        CommandError: the stack's name is invalid, or there is no such file.
     """
     if not _STACK_NAME.fullmatch(stack):
-        raise CommandError(f"{stack!r} is no name of a stack: letters, digits, `-`, `_` and `.` are.")
+        raise CommandError(f"{stack!r} is not a valid stack name. Use letters, digits, `-`, `_` and `.`.")
     file = named or STACKS / f"Pulumi.{stack}.yaml"
     if named is None and not file.exists():
         files = sorted(path.stem.removeprefix("Pulumi.") for path in STACKS.glob("Pulumi.*.yaml"))
-        raise CommandError(f"There is no stack file {file}; there are those of {', '.join(files)}.")
+        raise CommandError(f"There is no stack file {file}. Stacks with a file: {', '.join(files)}.")
     return file
 
 
 def default_policy_pack() -> Path | None:
-    """The checkout's policies."""
+    """The checkout's policy pack."""
     return POLICY_PACK if (POLICY_PACK / PACK_FILE).exists() else None
 
 
@@ -90,13 +89,13 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
     """Preview a stack file as the named stack.
 
     Raises:
-        CommandError: it cannot be tried; what is wrong with the file's settings is in the answer instead.
+        CommandError: the preview cannot run. Errors in the file's settings are part of the result instead.
     """
-    document = read_document(file)
+    document = read_stack_file(file)
     if policy_pack is not None and not (policy_pack / PACK_FILE).exists():
-        raise CommandError(f"{policy_pack} is no policy pack: it has no {PACK_FILE}.")
+        raise CommandError(f"{policy_pack} is not a policy pack: it has no {PACK_FILE}.")
     with (
-        _ending_in_order(),
+        _exit_on_signals(),
         tempfile.TemporaryDirectory(prefix="passwordless-postgres-preview-") as temporary,
     ):
         folder = Path(temporary).resolve()
@@ -109,29 +108,29 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
                 session.prepare()
                 salt = session.make_stack()
                 if salt is None:
-                    raise CommandError("The engine made a stack without a salt for its passphrase.")
+                    raise CommandError("The engine created a stack without a salt for its passphrase.")
                 copy = offline(file, salt, encryption(session.passphrase_file.read_text().strip(), salt))
                 plan = Plan(step=step)
-                ended = _run(session, folder, copy, policy_pack, plan)
+                result = _run(session, folder, copy, policy_pack, plan)
             finally:
-                processes.end(processes.ours(folder, _PART))
+                processes.terminate(processes.find(folder, _PART))
             step.result = f"{len(plan.resources)} resources"
-    errors = _own_errors(ended, plan)
+    errors = _own_errors(result, plan)
     return Preview(stack=stack, file=file, policy_pack=policy_pack, copy=copy, plan=plan, errors=errors)
 
 
 @contextlib.contextmanager
-def _ending_in_order() -> Iterator[None]:
-    """Whoever ends this process, as CI does after its time is up, ends the engine with it."""
+def _exit_on_signals() -> Iterator[None]:
+    """Turn signals, such as those after a time-out in CI, into an exit that ends the engine, too."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    # `nohup` has SIGHUP ignored, and so it stays.
-    ending = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
-    for number in ending:
+    # `nohup` ignores SIGHUP; leave that as it is.
+    handled = [number for number, handler in before.items() if handler is not signal.SIG_IGN]
+    for number in handled:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         yield
     finally:
-        for number in ending:
+        for number in handled:
             signal.signal(number, before[number])
 
 
@@ -151,20 +150,20 @@ def _session(stack: str, folder: Path, engine: Engine, served: StandIns) -> Engi
 
 def _run(
     session: EngineSession, folder: Path, copy: OfflineStackFile, policy_pack: Path | None, plan: Plan
-) -> Ended:
+) -> RunResult:
     configuration = folder / f"Pulumi.{session.stack}.yaml"
     replace_file(configuration, copy.text)
     return session.run(
         "preview",
         *(() if policy_pack is None else ("--policy-pack", str(policy_pack.resolve()))),
         configuration=configuration,
-        account=plan,
-        interrupted=lambda: plan.step.say("preview: interrupted, the engine ends"),
+        state=plan,
+        on_interrupt=lambda: plan.step.say("preview: interrupted; waiting for the engine's end"),
     )
 
 
-def _own_errors(ended: Ended, plan: Plan) -> tuple[str, ...]:
-    """Why the engine ended badly, unless findings of policies say all there is."""
-    if ended.status == 0 or (not plan.own_errors() and any(finding.stops for finding in plan.findings)):
+def _own_errors(result: RunResult, plan: Plan) -> tuple[str, ...]:
+    """The errors of a failed run; none when the policies' findings are its only reason."""
+    if result.status == 0 or (not plan.own_errors() and any(finding.stops for finding in plan.findings)):
         return ()
-    return tuple(cause.removeprefix("error: ") for cause in ended.causes)
+    return tuple(cause.removeprefix("error: ") for cause in result.causes)

@@ -1,4 +1,4 @@
-"""A preview for people, and as one JSON document for programs."""
+"""A preview as text for people, and as a JSON document for programs."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def as_document(preview: Preview) -> dict[str, Any]:
 
 
 def show(preview: Preview, console: Console) -> None:
-    """Print what would be made and what policies find; a table on a terminal, plain lines elsewhere."""
+    """Print the planned resources and the policies' findings, on a terminal as a table."""
     counts = sorted(preview.plan.counts().items())
     if console.is_terminal:
         console.print(_table(counts))
@@ -59,9 +59,9 @@ def show(preview: Preview, console: Console) -> None:
             console.print(f"{count:>4} {operation} {kind}", markup=False)
     console.print(escape(_summary(preview)))
     for name in preview.copy.placeholders:
-        console.print(escape(f"placeholder: {name} (its secret cannot be read here)"))
+        console.print(escape(f"placeholder: {name} (a preview cannot decrypt it)"))
     for name in preview.copy.left_out:
-        console.print(escape(f"left out: {name} (only Pulumi Cloud can answer it)"))
+        console.print(escape(f"left out: {name} (only Pulumi Cloud can resolve it)"))
     _show_findings(preview, console)
 
 
@@ -92,6 +92,6 @@ def _show_findings(preview: Preview, console: Console) -> None:
     console.print(escape(f"policy: {verdict} findings of {rules} rules ({preview.policy_pack})"))
     for finding in findings:
         resource = f"{finding.resource}: " if finding.resource else ""
-        words = finding.text.replace("\n", "\n  ")
-        line = escape(f"{finding.level}: {finding.rule}: {resource}{words}")
+        message = finding.text.replace("\n", "\n  ")
+        line = escape(f"{finding.level}: {finding.rule}: {resource}{message}")
         console.print(f"[red]{line}[/red]" if finding.stops else line)

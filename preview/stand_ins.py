@@ -1,4 +1,4 @@
-"""The stand-in providers of a preview: nothing runs behind them, and what exists elsewhere is believed."""
+"""The emulator's providers for a preview: nothing runs behind them, and existing resources need not exist."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _NETWORK = f"{PROJECT}:network"
 
 @dataclass(frozen=True, kw_only=True)
 class ExistingNetwork:
-    """The network that a stack file names, as far as a preview can know it."""
+    """The existing network that a stack file names, as far as a preview can know it."""
 
     vpc_id: str
     subnet_ids: Sequence[str]
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> ExistingNetwork:
-        """What the section `config` of a stack file says; `settings.py` judges it, not this."""
+        """Read it from the section `config` of a stack file; `settings` validates its values."""
         section = config.get(_NETWORK)
         existing = section.get("existing") if isinstance(section, Mapping) else None
         named = existing if isinstance(existing, Mapping) else {}
@@ -45,14 +45,14 @@ class ExistingNetwork:
 
 
 class SubnetElsewhere(Subnet):
-    """`ec2.Subnet` that also finds those of an existing network: in its VPC, one zone after the other."""
+    """`ec2.Subnet` that also finds the subnets of the existing network, one per availability zone in turn."""
 
     def __init__(self, backends: Backends, network: ExistingNetwork) -> None:
         super().__init__(backends)
         self._network = network
 
     def read(self, request: Request) -> State | None:
-        """The subnet, None when the stack file names no such one."""
+        """The subnet; None when the stack file does not name it."""
         if request.id not in self._network.subnet_ids:
             return None
         zones = zone_names(self.request(request, 0).region)
@@ -63,7 +63,7 @@ class SubnetElsewhere(Subnet):
 
 
 class PreviewedAws(AwsProvider):
-    """The aws types, in whatever account the stack file wants to be."""
+    """The aws types, in any account."""
 
     def __init__(self, endpoint: AwsEndpoint, machines: Machines, network: ExistingNetwork) -> None:
         super().__init__(endpoint, machines)
@@ -71,14 +71,14 @@ class PreviewedAws(AwsProvider):
         self.types[subnet.token] = subnet
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
-        """Nothing: a preview touches no account, so a stack file that allows only its own is right here."""
+        """Accept a stack file that allows only its own account: a preview touches none."""
         del configuration
         return ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class StandIns:
-    """Where they listen, and how the program reaches their AWS."""
+    """Port of the provider for each package, and the variables with which the program reaches AWS."""
 
     providers: Mapping[str, int]
     aws: Mapping[str, str]
@@ -89,12 +89,12 @@ def stand_ins(folder: Path, network: ExistingNetwork) -> Iterator[StandIns]:
     """Serve from this process until the block ends.
 
     Args:
-        folder: Takes what they write.
-        network: What exists elsewhere.
+        folder: Folder for their state.
+        network: The existing network.
     """
     with contextlib.ExitStack() as stack:
         endpoint = stack.enter_context(AwsEndpoint(folder))
-        # Machines boot when an instance is created, which a preview never does.
+        # A preview creates no instance, so no machine ever boots.
         machines = Machines(folder, endpoint.url, endpoint.metadata, binaries={})
         ports = {}
         for provider in (

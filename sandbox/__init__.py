@@ -1,1 +1,1 @@
-"""The loopback AWS: engine set-up, stand-in providers, machines, PostgreSQL servers, CLI."""
+"""The command line of the sandbox: the real engine and program on the emulated AWS."""

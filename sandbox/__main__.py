@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -14,35 +13,27 @@ from emulator.postgresql_server import binaries as postgresql_binaries
 from engine.errors import CommandError, expected_errors
 from engine.installation import cache_root
 from engine.progress import Progress
+from sandbox import logs
+from sandbox.logs import LogSource
 from sandbox.state import State, existing_state, open_state, remove_state
 
 app = typer.Typer(
     name="sandbox",
-    help="PostgreSQL without passwords on loopback: the real engine and program, a stand-in AWS.",
+    help="PostgreSQL without passwords on loopback: the real engine and program on an emulated AWS.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
 StateOption = Annotated[
-    Path | None, typer.Option("--state", help="State folder instead of .sandbox.", metavar="DIRECTORY")
+    Path | None, typer.Option("--state", help="State folder; default: .sandbox.", metavar="DIRECTORY")
 ]
-
-
-class LogSource(StrEnum):
-    """Whose log is shown."""
-
-    ENGINE = "engine"
-    SANDBOX = "sandbox"
-    MACHINES = "machines"
-    RDS = "rds"
-    GATEWAY = "gateway"
 
 
 def _existing(state: Path | None) -> State:
     found = existing_state(state)
     if found is None:
-        raise CommandError("There is no sandbox; `make up` makes one.")
+        raise CommandError("There is no sandbox. `make up` deploys one.")
     return found
 
 
@@ -52,12 +43,10 @@ def up_command(
     state: StateOption = None,
     stack_file: Annotated[
         Path | None,
-        typer.Option(
-            "--stack-file", help="Stack file instead of stacks/Pulumi.sandbox.yaml.", metavar="FILE"
-        ),
+        typer.Option("--stack-file", help="Stack file; default: stacks/Pulumi.sandbox.yaml.", metavar="FILE"),
     ] = None,
 ) -> None:
-    """Deploy the sandbox, or bring it to what the stack file says now."""
+    """Deploy the sandbox, or update it to its stack file."""
     from sandbox.stack_file import DEFAULT_FILE
     from sandbox.up import up
 
@@ -77,7 +66,7 @@ def status_command(
     state: StateOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Show what runs and what the machine says; status 1 when the sandbox does not run."""
+    """Show what runs and what the machines report. Exits with 1 if the sandbox does not run."""
     from sandbox.status import as_text, status
 
     with expected_errors():
@@ -91,7 +80,7 @@ def status_command(
 
 @app.command("down")
 def down_command(*, state: StateOption = None) -> None:
-    """Stop everything and keep the data; `up` brings it back."""
+    """Stop everything and keep the data; `up` starts it again."""
     with expected_errors():
         found = existing_state(state)
         if found is None:
@@ -106,12 +95,12 @@ def _stop(state: State) -> None:
     from sandbox import resident
 
     with Progress().step("stopping") as step:
-        step.result = "ended" if resident.stop(state) else "nothing was running"
+        step.result = "done" if resident.stop(state) else "nothing was running"
 
 
 @app.command("clean")
 def clean_command(*, state: StateOption = None) -> None:
-    """Stop everything and remove it with its data; only the engine's cache is kept."""
+    """Stop everything and remove it with its data. Keeps only the engine's cache."""
     from sandbox import stack_context
     from sandbox.deployment import STACK
 
@@ -132,24 +121,21 @@ def clean_command(*, state: StateOption = None) -> None:
 def logs_command(
     *,
     state: StateOption = None,
-    source: Annotated[LogSource | None, typer.Argument(help="Whose log; all without it.")] = None,
+    source: Annotated[LogSource | None, typer.Argument(help="Whose log to show; default: all.")] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Continue with new lines until Ctrl-C.")
     ] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many last lines of each.")] = 30,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of each log.")] = 30,
 ) -> None:
-    """Show the logs of the engine, the sandbox, its machines and their PostgreSQL."""
-    from sandbox import logs
-
+    """Show the logs of the engine, the sandbox, its machines, RDS and the gateway."""
     with expected_errors():
         found = _existing(state)
-        chosen = source.value if source else None
-        for file in logs.log_files(found, chosen):
+        for file in logs.log_files(found, source):
             typer.echo(f"==> {file}")
             for line in logs.last_lines(file, lines):
                 typer.echo(line)
         if follow:
-            for file, line in logs.follow(found, chosen):
+            for file, line in logs.follow(found, source):
                 typer.echo(f"{file.name}: {line}")
 
 
@@ -157,11 +143,12 @@ def logs_command(
 def postgresql_command(
     *,
     major: Annotated[
-        list[int], typer.Option("--major", help="Release to have; may be repeated.", metavar="NUMBER")
+        list[int],
+        typer.Option("--major", help="Major release; may be repeated.", metavar="NUMBER"),
     ],
     state: StateOption = None,
 ) -> None:
-    """Make sure that PostgreSQL's programs are there, and print the folder that has MAJOR/bin of each."""
+    """Install PostgreSQL's programs unless they are there, and print the folder that contains MAJOR/bin."""
     with expected_errors():
         progress = Progress()
         folder = open_state(state, progress.say)
@@ -173,12 +160,10 @@ def postgresql_command(
 def bench_command(
     *,
     state: StateOption = None,
-    seconds: Annotated[
-        int, typer.Option("--seconds", min=4, help="How long the long measurements take.")
-    ] = 60,
+    seconds: Annotated[int, typer.Option("--seconds", min=4, help="Duration of the long measurements.")] = 60,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Measure the running sandbox, as ratios to floors of the same run."""
+    """Measure the running sandbox, relative to baselines of the same run."""
     with expected_errors():
         from sandbox.bench import as_text, bench
 
@@ -194,7 +179,7 @@ def bench_command(
 
 @app.command("serve", hidden=True)
 def serve_command(*, state: StateOption = None) -> None:
-    """Be the resident process; `up` starts it."""
+    """Run the resident process; `up` starts it."""
     from sandbox.serve import PORT_NAMES, serve
 
     with expected_errors():

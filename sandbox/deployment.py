@@ -1,4 +1,4 @@
-"""One deployment: the real engine on the real program, with the sandbox's providers attached."""
+"""One deployment: the real engine runs the real program, with the emulator's providers attached."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from engine import processes
 from engine.errors import CommandError
-from engine.events import Account
+from engine.events import RunState
 from engine.installation import Engine
 from engine.progress import Progress, Step
 from engine.project import CHECKOUT
@@ -25,12 +25,12 @@ PART = "deployment"
 
 
 class DeploymentError(CommandError):
-    """The engine did not bring the stack to what was asked; the text is in the engine's words."""
+    """The engine could not deploy the stack; the text contains the engine's errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Deployed:
-    """A deployment that went well."""
+    """A successful deployment."""
 
     unchanged: bool
     summary: str
@@ -41,16 +41,15 @@ class Deployment:
     """Deploys one sandbox.
 
     Args:
-        state: its state folder.
-        engine: the engine to use.
-        providers: port of the stand-in for each package.
-        aws: environment of the operator on the sandbox's AWS.
+        state: Its state folder.
+        engine: The engine to use.
+        providers: Port of the emulator's provider for each package.
+        aws: Variables with which the operator reaches the emulated AWS.
     """
 
     def __init__(
         self, state: State, engine: Engine, providers: Mapping[str, int], aws: Mapping[str, str]
     ) -> None:
-        """See the class."""
         self._state = state
         self._session = EngineSession(
             engine=engine,
@@ -66,51 +65,48 @@ class Deployment:
         self._checkpoint = self._session.checkpoint
 
     def up(self, stack_file: StackFile, ports: Mapping[str, int], progress: Progress) -> Deployed:
-        """Bring the stack to what the file says.
+        """Deploy a stack file.
 
         Raises:
-            DeploymentError: the engine or the program refused, or the machine did.
+            DeploymentError: the engine, the program or a machine refused it.
         """
         try:
             with progress.step("deployment") as step:
-                self._mend(step)
-                salt = self._make_stack()
+                self._recover(step)
                 copy = self._state.pulumi / "Pulumi.sandbox.yaml"
                 replace_file(
                     copy,
                     stack_file.completed(
-                        ports, self._state.rds_ca_bundle, self._state.public_ca_bundle, salt
+                        ports, self._state.rds_ca_bundle, self._state.public_ca_bundle, self._make_stack()
                     ),
                 )
-                account = self._run(copy, step)
-                step.result = account.summary()
-            return Deployed(
-                unchanged=account.unchanged, summary=account.summary(), connections=self._connections()
-            )
+                run = self._run(copy, step)
+                step.result = run.summary()
+            return Deployed(unchanged=run.unchanged, summary=run.summary(), connections=self._connections())
         except EngineCommandError as error:
             raise DeploymentError(str(error)) from error
 
-    def _mend(self, step: Step) -> None:
-        """Make good what a killed engine has left: processes, a lock, operations without an end."""
+    def _recover(self, step: Step) -> None:
+        """Clean up after a killed engine: its processes, its lock, a damaged state, pending operations."""
         self._session.prepare()
-        if processes.end(processes.ours(self._state.root, PART)):
-            step.say("deployment: ended what was left of an earlier one")
+        if processes.terminate(processes.find(self._state.root, PART)):
+            step.say("deployment: terminated the processes of an earlier one")
         stale_lock = self._checkpoint.has_stale_lock()
-        if copy := self._checkpoint.mend():
+        if copy := self._checkpoint.repair():
             step.say(
-                f"deployment: an earlier one was killed while it wrote its state; going on from {copy.name}"
+                f"deployment: an earlier one was killed while writing its state; continuing from {copy.name}"
             )
         if stale_lock and self._checkpoint.exists():
             step.say("deployment: an earlier one was killed; releasing its lock")
             self._session.command("cancel", "--yes", "--stack", STACK)
         if self._checkpoint.has_pending_operations():
-            step.say("deployment: an earlier one was killed while it waited; its open operations begin anew")
-            self._forget_pending_operations()
-        # The engine keeps a log of every run for ever.
+            step.say("deployment: an earlier one was killed while waiting; repeating its pending operations")
+            self._remove_pending_operations()
+        # The engine keeps the log of every run for ever.
         shutil.rmtree(self._state.pulumi / "home" / "logs", ignore_errors=True)
 
-    def _forget_pending_operations(self) -> None:
-        # What such an operation has made is adopted by its next attempt: the stand-ins know it by its URN.
+    def _remove_pending_operations(self) -> None:
+        # The next run repeats them; the emulator recognises by its URN what they have already created.
         file = self._state.pulumi / "export.json"
         try:
             self._session.command("stack", "export", "--stack", STACK, "--file", str(file))
@@ -122,36 +118,34 @@ class Deployment:
             file.unlink(missing_ok=True)
 
     def _make_stack(self) -> str:
-        """Make the stack if there is none; the salt that its stack file must carry."""
+        """Create the stack unless it exists, and return the salt for its stack file."""
         salt = self._session.make_stack()
         if salt is None:
             raise DeploymentError(
                 f"The engine's state {self._checkpoint.file} has no salt for its passphrase. "
-                "Begin anew with `make clean`."
+                "Start over with `make clean`."
             )
         return salt
 
-    def _run(self, configuration: Path, step: Step) -> Account:
-        account = Account(step=step)
-        ended = self._session.run(
+    def _run(self, configuration: Path, step: Step) -> RunState:
+        state = RunState(step=step)
+        result = self._session.run(
             *("up", "--yes", "--skip-preview"),
             configuration=configuration,
-            account=account,
-            interrupted=lambda: step.say(
-                "deployment: interrupted, the engine ends what it has begun (again to force it)"
+            state=state,
+            on_interrupt=lambda: step.say(
+                "deployment: interrupted; the engine finishes what it has begun (interrupt again to kill it)"
             ),
         )
-        if ended.status != 0:
+        if result.status != 0:
             raise DeploymentError(
-                f"The deployment failed.\n{ended.words()}\n"
-                f"The engine's whole account: {self._state.engine_log}"
+                f"The deployment failed.\n{result.error_text()}\nFull log: {self._state.engine_log}"
             )
-        return account
+        return state
 
     def _connections(self) -> dict[str, Any]:
         """The stack's connections document."""
-        text = self._session.command("stack", "output", "connections", "--json", "--stack", STACK)
-        document = json.loads(text)
+        document = self._checkpoint.output("connections")
         if not isinstance(document, dict):
-            raise DeploymentError("The stack has no output `connections` that is a document.")
+            raise DeploymentError("The stack's output `connections` is not a document.")
         return document

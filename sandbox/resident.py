@@ -1,8 +1,10 @@
-"""Starting, asking and ending the resident process, from the commands."""
+"""The resident process as the commands see it: start it, ask whether it answers, stop it."""
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -17,22 +19,24 @@ from engine import processes
 from engine.errors import CommandError
 from engine.progress import Progress
 from engine.project import CHECKOUT
-from sandbox.serve import HAND_OVER, PORT_NAMES, Addresses, code_fingerprint, log_tail, read_addresses
+from sandbox.logs import last_lines
+from sandbox.serve import HAND_OVER, PORT_NAMES, Addresses, code_fingerprint, read_addresses
 from sandbox.state import State
 
 PART = "serve"
-STARTING_SECONDS = 60.0
-ANSWERING_SECONDS = 5.0
-STOPPING_SECONDS = 30.0
+START_SECONDS = 60.0
+ANSWER_SECONDS = 5.0
+STOP_SECONDS = 30.0
+SERVERS_SECONDS = 30.0
 _POLL_SECONDS = 0.05
 
 
 class ResidentError(CommandError):
-    """The resident process does not start; the text has the end of its log."""
+    """The resident process does not start; the text contains the end of its log."""
 
 
 def operator_environment(state: State, addresses: Addresses) -> dict[str, str]:
-    """Environment with which AWS's tools act as the operator on the sandbox."""
+    """Variables with which AWS's tools reach the emulated AWS as its operator."""
     return {
         "AWS_ENDPOINT_URL": addresses.aws_endpoint,
         "AWS_REGION": REGION,
@@ -44,10 +48,10 @@ def operator_environment(state: State, addresses: Addresses) -> dict[str, str]:
 def _endpoint_answers(url: str) -> bool:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=ANSWERING_SECONDS):
+        with opener.open(url, timeout=ANSWER_SECONDS):
             return True
     except urllib.error.HTTPError as answer:
-        # An unsigned request is refused, which proves as much as an answer.
+        # It refuses an unsigned request; that proves as much as an answer.
         return answer.code < HTTPStatus.INTERNAL_SERVER_ERROR
     except OSError:
         return False
@@ -56,7 +60,7 @@ def _endpoint_answers(url: str) -> bool:
 def _port_answers(port: int) -> bool:
     channel = grpc.insecure_channel(f"127.0.0.1:{port}", options=[("grpc.enable_http_proxy", 0)])
     try:
-        grpc.channel_ready_future(channel).result(timeout=ANSWERING_SECONDS)
+        grpc.channel_ready_future(channel).result(timeout=ANSWER_SECONDS)
     except grpc.FutureTimeoutError:
         return False
     else:
@@ -66,7 +70,7 @@ def _port_answers(port: int) -> bool:
 
 
 def running(state: State) -> Addresses | None:
-    """The resident process when it lives and everything in it answers; None otherwise."""
+    """The resident process if it runs and everything in it answers."""
     addresses = read_addresses(state)
     if addresses is None or not addresses.identity.is_alive:
         return None
@@ -77,7 +81,7 @@ def running(state: State) -> Addresses | None:
 
 
 def ensure(state: State, progress: Progress) -> Addresses:
-    """The resident process, started when there is none, or one that does not answer or runs old code.
+    """Return the resident process; start it if it does not run, does not answer or runs old code.
 
     Raises:
         ResidentError: it does not start.
@@ -88,12 +92,12 @@ def ensure(state: State, progress: Progress) -> Addresses:
             step.result = f"running, AWS at {found.aws_endpoint}"
             return found
         if found is not None:
-            step.detail = "its code has changed; starting a new one, PostgreSQL goes on"
-            processes.send(found.identity, HAND_OVER)
-            processes.wait_until_gone([found.identity], STOPPING_SECONDS)
+            step.detail = "its code has changed; starting a new one while PostgreSQL goes on"
+            processes.send_signal(found.identity, HAND_OVER)
+            processes.wait_until_gone([found.identity], STOP_SECONDS)
         else:
-            step.detail = "ending what is left of an earlier one"
-        _end_resident(state)
+            step.detail = "terminating what is left of an earlier one"
+        _terminate(state)
         step.detail = "starting"
         addresses = _start(state)
         step.result = f"started, AWS at {addresses.aws_endpoint}"
@@ -101,7 +105,7 @@ def ensure(state: State, progress: Progress) -> Addresses:
 
 
 def _start(state: State) -> Addresses:
-    # Asked before, since a port that our own stopped servers leave is free by now.
+    # Our own resident process has ended: any port that is in use now belongs to somebody else.
     state.ports(PORT_NAMES, is_ours=lambda _: False)
     state.serve_file.unlink(missing_ok=True)
     with state.serve_log.open("ab") as log:
@@ -115,7 +119,7 @@ def _start(state: State) -> Addresses:
             stderr=log,
             start_new_session=True,
         )
-    deadline = time.monotonic() + STARTING_SECONDS
+    deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise _failure(state, f"ended with status {process.returncode} while it started")
@@ -124,34 +128,55 @@ def _start(state: State) -> Addresses:
             return addresses
         time.sleep(_POLL_SECONDS)
     stop(state)
-    raise _failure(state, f"was not ready after {STARTING_SECONDS:.0f} s")
+    raise _failure(state, f"was not ready after {START_SECONDS:.0f} s")
 
 
 def _failure(state: State, what: str) -> ResidentError:
     return ResidentError(
         f"The sandbox's resident process {what}. The end of its log {state.serve_log}:\n"
-        f"{log_tail(state.serve_log, 15)}"
+        + "\n".join(last_lines(state.serve_log, 15))
     )
 
 
 def _without_credentials() -> dict[str, str]:
-    # The machines must get their credentials from the metadata service or not at all.
+    # The machines must get their credentials from the metadata service.
     return {key: value for key, value in os.environ.items() if not key.startswith("AWS_")}
 
 
-def _end_resident(state: State) -> list[processes.Identity]:
-    """End a resident process that answers no more, or never got as far; its servers go on."""
-    ended = processes.end(processes.ours(state.root, PART), STOPPING_SECONDS)
+def _terminate(state: State) -> list[processes.Identity]:
+    """Terminate a resident process that no longer answers or never did; its servers go on."""
+    ended = processes.terminate(processes.find(state.root, PART), STOP_SECONDS)
     state.serve_file.unlink(missing_ok=True)
     return ended
 
 
 def stop(state: State) -> bool:
-    """End the resident process and everything it started; True when there was anything.
+    """Terminate the resident process and everything it started; returns whether anything ran.
 
-    The servers end in order (fast shutdown), so that data is as after any restart.
+    PostgreSQL servers get a fast shutdown, so that their data is complete.
     """
-    ended = _end_resident(state)
-    # After a kill there are machines and servers without a resident process.
-    ended += processes.end(processes.ours(state.root), STOPPING_SECONDS)
+    ended = _terminate(state)
+    # A killed resident process leaves its machines and servers behind.
+    ended += processes.terminate(processes.find(state.root), STOP_SECONDS)
     return bool(ended)
+
+
+def wait_for_servers(state: State) -> None:
+    """Wait up to 30 s for the servers of the last deployment, which may just have been started again.
+
+    A server that does not return is no error here: the deployment may repair it.
+    """
+    try:
+        databases = json.loads(state.connections.read_text())["databases"]
+        addresses = [(database["host"], int(database["port"])) for database in databases.values()]
+    except (OSError, ValueError, KeyError):
+        return
+    deadline = time.monotonic() + SERVERS_SECONDS
+    for address in addresses:
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(address, timeout=1).close()
+            except OSError:
+                time.sleep(_POLL_SECONDS)
+            else:
+                break

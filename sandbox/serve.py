@@ -1,7 +1,7 @@
-"""The resident process: the loopback AWS, stand-in providers, machines, databases, until it is told to end.
+"""The resident process: the emulated AWS, the providers, machines and databases.
 
-It outlives the command that started it. It holds a lock for as long as it lives, so that there is
-one per state folder, and writes its addresses when all of it answers.
+It outlives the command that started it. While it runs it holds a lock, so that a state folder has only one,
+and it writes its addresses when everything in it answers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -30,7 +29,7 @@ from sandbox.state import State
 
 PORT_NAMES = ("aws", "metadata", "provider-aws", "provider-tls", "provider-postgresql")
 HAND_OVER = signal.SIGHUP
-STILL_WANTED_SECONDS = 1.0
+FOLDER_CHECK_SECONDS = 1.0
 # What the resident process loads; when it changes on disk, `up` starts a new one.
 CODE = ("sandbox", "emulator", "engine", "runtime", "postgres", "gateway", "pgpasswordless")
 
@@ -38,13 +37,13 @@ _log = logging.getLogger("sandbox.serve")
 
 
 class Addresses(BaseModel):
-    """What the resident process says of itself when it is ready; holds no secret.
+    """What the resident process writes when it is ready; contains no secret.
 
     Attributes:
-        pid: its process number, with `started` from `processes.Identity`.
-        aws_endpoint: URL of the loopback AWS.
-        providers: gRPC port of the stand-in for each package.
-        code: fingerprint of the code it runs.
+        pid: its process number; `started` is that of `processes.Identity`.
+        aws_endpoint: URL of the emulated AWS.
+        providers: gRPC port of the provider for each package.
+        code: fingerprint of the code that it runs.
     """
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
@@ -58,12 +57,12 @@ class Addresses(BaseModel):
 
     @property
     def identity(self) -> Identity:
-        """The process itself, not another one with its number."""
+        """The process, told from any later one with the same number."""
         return Identity(pid=self.pid, started=self.started)
 
 
 def read_addresses(state: State) -> Addresses | None:
-    """What the resident process of a state folder last said; None when it said nothing."""
+    """The addresses that the resident process of a state folder has written, if any."""
     try:
         return Addresses.model_validate_json(state.serve_file.read_text())
     except (OSError, ValidationError):
@@ -71,7 +70,7 @@ def read_addresses(state: State) -> Addresses | None:
 
 
 def code_fingerprint() -> str:
-    """SHA-256 over names and contents of the code that the resident process runs."""
+    """SHA-256 of the names and contents of the code that the resident process runs."""
     digest = hashlib.sha256()
     for folder in CODE:
         for file in sorted((CHECKOUT / folder).rglob("*.py")):
@@ -81,8 +80,8 @@ def code_fingerprint() -> str:
 
 
 @contextlib.contextmanager
-def _sole(state: State) -> Iterator[bool]:
-    """Hold the lock; False when another process has it."""
+def _lock(state: State) -> Iterator[bool]:
+    """Hold the lock of the state folder; yields False when another process holds it."""
     with state.serve_lock.open("a") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -92,8 +91,8 @@ def _sole(state: State) -> Iterator[bool]:
             yield True
 
 
-def _still_wanted(state: State, inode: int) -> bool:
-    """Whether the state folder is still there: whoever removes it wants nothing to be left."""
+def _folder_exists(state: State, inode: int) -> bool:
+    """Whether the state folder is still there; the process ends when somebody removes it."""
     try:
         return state.serve_lock.stat().st_ino == inode
     except OSError:
@@ -104,11 +103,11 @@ def _still_wanted(state: State, inode: int) -> bool:
 def _services(
     state: State, ports: dict[str, int], handing_over: Callable[[], bool]
 ) -> Iterator[tuple[str, dict[str, int]]]:
-    """Everything that is served, started in order and stopped in the opposite one.
+    """Start all services, and stop them in the opposite order; yields AWS's URL and the providers' ports.
 
-    At the end PostgreSQL is stopped too, unless a successor takes over.
+    PostgreSQL is stopped too, unless another resident process takes over.
     """
-    # Slow to import, and only this process needs them.
+    # They take long to import, and the commands import this module, too.
     from emulator.acm.certificates import Certificates
     from emulator.autoscaling.groups import Groups
     from emulator.aws import AwsProvider
@@ -128,7 +127,7 @@ def _services(
         endpoint.start()
         stack.callback(endpoint.stop)
         _log.info("AWS endpoint at %s", endpoint.url)
-        # A release that is not there yet is fetched before a deployment that asks for it.
+        # `up` downloads a release before a deployment needs it.
         binaries = {major: state.postgresql / str(major) / "bin" for major in SUPPORTED_MAJORS}
         server_user = state.user.name if state.user.switched else None
         machines = Machines(state.root, endpoint.url, endpoint.metadata, binaries, server_user)
@@ -162,20 +161,20 @@ def _services(
             server.start()
             stack.callback(server.stop)
             served[provider.package] = server.port
-            _log.info("stand-in for %s on port %d", provider.package, server.port)
+            _log.info("provider %s on port %d", provider.package, server.port)
         machines.start()
         databases.start()
         certificates.prepare()
-        # Listeners first: groups register their instances there.
+        # Before the groups, which register their instances with it.
         balancers.start()
         groups.start()
         yield endpoint.url, served
 
 
 def serve(state: State, ports: dict[str, int]) -> int:
-    """Serve until SIGTERM, SIGINT, SIGHUP, or until the state folder is gone; the exit status.
+    """Serve until SIGTERM, SIGINT or SIGHUP, or until the state folder is removed; returns the exit status.
 
-    After SIGHUP PostgreSQL goes on, for a successor to take over; otherwise it is stopped first.
+    After SIGHUP PostgreSQL goes on, and the next resident process takes it over.
     """
     logging.basicConfig(
         stream=sys.stderr,
@@ -195,9 +194,9 @@ def serve(state: State, ports: dict[str, int]) -> int:
         stopping.set()
 
     signal.signal(HAND_OVER, hand_over)
-    with _sole(state) as alone:
+    with _lock(state) as alone:
         if not alone:
-            _log.error("another process serves %s", state.root)
+            _log.error("another resident process serves %s", state.root)
             return 1
         inode = state.serve_lock.stat().st_ino
         state.serve_file.unlink(missing_ok=True)
@@ -211,22 +210,14 @@ def serve(state: State, ports: dict[str, int]) -> int:
             )
             replace_file(state.serve_file, addresses.model_dump_json(by_alias=True, indent=2) + "\n")
             _log.info("ready")
-            while not stopping.wait(STILL_WANTED_SECONDS):
-                if not _still_wanted(state, inode):
+            while not stopping.wait(FOLDER_CHECK_SECONDS):
+                if not _folder_exists(state, inode):
                     _log.info("the state folder is gone")
                     break
             _log.info("ending")
         state.serve_file.unlink(missing_ok=True)
         if not state.root.exists():
-            # Servers are found by their data folders, and those are gone.
-            processes.end(processes.ours(state.root))
+            # The providers cannot stop servers whose data is gone; they are still found by their arguments.
+            processes.terminate(processes.find(state.root))
     _log.info("ended")
     return 0
-
-
-def log_tail(path: Path, lines: int) -> str:
-    """The last lines of a log, for an error that has to say why something did not start."""
-    try:
-        return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
-    except OSError:
-        return ""

@@ -1,4 +1,4 @@
-"""What `pgpasswordless --stack sandbox` reads: where the stack's document lies and how its AWS is reached."""
+"""The stack context that `pgpasswordless --stack sandbox` reads: connections document and AWS variables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sandbox.state import State
 
 
 def contexts_folder() -> Path:
-    """Where stack contexts lie: the folder that the environment names, else the checkout's."""
+    """The folder of stack contexts: the one that the environment names, else the checkout's."""
     named = os.environ.get(CONTEXTS_VARIABLE)
     return Path(named).absolute() if named else CHECKOUT / FOLDER
 
@@ -24,7 +24,7 @@ def contexts_folder() -> Path:
 def write(
     stack: str, state: State, connections: Mapping[str, Any], aws: Mapping[str, str], psql: Path | None
 ) -> None:
-    """Write the connections document and the stack context, for their owner only."""
+    """Write the connections document and the stack context, readable by their owner only."""
     replace_file(state.connections, json.dumps(connections, indent=2) + "\n")
     folder = contexts_folder()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -37,7 +37,7 @@ def write(
 
 
 def belongs_to(stack: str, state: State) -> bool:
-    """Whether the stack context that lies there is this sandbox's."""
+    """Whether the stack context is that of this sandbox."""
     try:
         context = json.loads(context_file(stack, contexts_folder()).read_text())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""The sandbox's copy of a stack file: what the user wrote, with what only the sandbox knows."""
+"""The sandbox's copy of a stack file, completed by ports and authorities of the emulator."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import yaml
 
-from engine.project import CHECKOUT, PROJECT
-from engine.stack_file import read_document
+from engine.project import CHECKOUT, PROJECT, read_stack_file
 
 SELF_MANAGED = f"{PROJECT}:selfManaged"
 RDS = f"{PROJECT}:rds"
@@ -24,14 +23,14 @@ DEFAULT_MAJOR = 17
 
 @dataclass(frozen=True, kw_only=True)
 class StackFile:
-    """A stack file as the user wrote it. `settings.py` judges its values, not this."""
+    """A stack file as the user wrote it. `settings` validates its values."""
 
     path: Path
     document: dict[str, Any]
 
     @property
     def majors(self) -> list[int]:
-        """The PostgreSQL releases it asks for, the self-managed server's first; nonsense is left out."""
+        """The PostgreSQL releases that it asks for, the self-managed server's first. Skips invalid values."""
         majors = [section.get("major", DEFAULT_MAJOR) for section in self._sections()]
         return list(dict.fromkeys(major for major in majors if type(major) is int))
 
@@ -46,25 +45,22 @@ class StackFile:
         return [section for section in sections if isinstance(section, dict)]
 
     def completed(self, ports: Mapping[str, int], ca_bundle: Path, public_ca_bundle: Path, salt: str) -> str:
-        """The text for the engine: what only the sandbox knows, and the salt of its passphrase.
+        """The stack file for the engine.
 
         Args:
-            ports: Where its servers listen: `postgresql` the self-managed one, `rds` RDS, `gateway` the
-                gateway's load balancer.
-            ca_bundle: The authorities of its RDS.
-            public_ca_bundle: The authority of its Certificate Manager.
-            salt: Of the passphrase.
+            ports: Ports of the self-managed server (`postgresql`), of RDS (`rds`) and of the gateway's load
+                balancer (`gateway`).
+            ca_bundle: The authorities of the emulated RDS.
+            public_ca_bundle: The authority of the emulated Certificate Manager.
+            salt: The salt of the stack's passphrase.
         """
         config = dict(self.document["config"])
-        own = {
+        completed = {
             SELF_MANAGED: {"port": ports.get(SELF_MANAGED_PORT)},
             RDS: {"port": ports.get(RDS_PORT), "caBundle": str(ca_bundle)},
-            GATEWAY: {
-                "port": ports.get(GATEWAY_PORT),
-                "caBundle": str(public_ca_bundle),
-            },
+            GATEWAY: {"port": ports.get(GATEWAY_PORT), "caBundle": str(public_ca_bundle)},
         }
-        for name, values in own.items():
+        for name, values in completed.items():
             if isinstance(config.get(name), dict):
                 config[name] = {**config[name], **values}
         return yaml.safe_dump(
@@ -76,6 +72,6 @@ def read(path: Path) -> StackFile:
     """Read a stack file.
 
     Raises:
-        CommandError: there is none, or it is not YAML with a section `config`.
+        CommandError: there is no such file, or it is not YAML with a section `config`.
     """
-    return StackFile(path=path, document=read_document(path))
+    return StackFile(path=path, document=read_stack_file(path))

@@ -1,4 +1,4 @@
-"""The sandbox's state folder: where it lies, what lies in it, which ports it has."""
+"""The sandbox's state folder: its place, its content, its ports, its lock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FORMAT = 2
 
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """The paths of one sandbox; `nominal`, what was asked for, is a link where `root` lies elsewhere."""
+    """The paths of one sandbox. `nominal` is the folder that was asked for; it may be a link to `root`."""
 
     root: Path
     nominal: Path
@@ -38,12 +38,12 @@ class State:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the folder lies elsewhere than asked, for the servers' user to reach it."""
+        """Whether `nominal` is a link, because the servers' user could not enter a folder in its place."""
         return self.root != self.nominal
 
     @property
     def serve_lock(self) -> Path:
-        """Held by the resident process as long as it lives."""
+        """Locked by the resident process while it runs."""
         return self.root / "serve.lock"
 
     @property
@@ -53,12 +53,12 @@ class State:
 
     @property
     def serve_log(self) -> Path:
-        """What the resident process says."""
+        """The log of the resident process."""
         return self.root / "serve.log"
 
     @property
     def engine_log(self) -> Path:
-        """What the engine said, all runs."""
+        """The engine's output, of all runs."""
         return self.root / "engine.log"
 
     @property
@@ -68,7 +68,7 @@ class State:
 
     @property
     def postgresql(self) -> Path:
-        """PostgreSQL's programs, `<major>/bin` each."""
+        """PostgreSQL's programs, in `<major>/bin`."""
         return self.root / "postgresql"
 
     @property
@@ -78,7 +78,7 @@ class State:
 
     @property
     def deployment(self) -> Path:
-        """How the last deployment ended."""
+        """The result of the last deployment."""
         return self.root / "deployment.json"
 
     @property
@@ -98,7 +98,7 @@ class State:
 
     @property
     def public_ca_bundle(self) -> Path:
-        """The authority of the certificates that stand for public ones, for clients."""
+        """The authority of the emulated Certificate Manager's certificates, for clients."""
         return self.root / PUBLIC_CA_BUNDLE
 
     @property
@@ -151,9 +151,9 @@ class State:
         """A free TCP port for each name, the same one on every call.
 
         Args:
-            names: what the ports are for.
-            is_ours: whether what listens on a port belongs to this sandbox. A port that something else
-                has taken in the meantime is given up for a new one.
+            names: Names of what the ports are for.
+            is_ours: Whether the process that listens on a port belongs to this sandbox. A port that any other
+                process has taken is replaced by a new one.
         """
         file = self.root / "ports.json"
         try:
@@ -168,7 +168,7 @@ class State:
 
     @contextmanager
     def exclusive(self, purpose: str) -> Iterator[None]:
-        """Hold the folder for one command; it is released when the process ends, however it ends.
+        """Lock the folder for one command. The lock ends with the process, however that ends.
 
         Raises:
             CommandError: another command holds it.
@@ -195,19 +195,19 @@ def default_folder() -> Path:
 
 
 def _absolute(path: Path) -> Path:
-    # The last part may be our link to a folder elsewhere, and shall stay one.
+    # Do not resolve the last part, which may be our link to another folder.
     return path.parent.resolve() / path.name
 
 
 def open_state(requested: Path | None, say: Callable[[str], None]) -> State:
-    """The state folder, made if there is none.
+    """Open the state folder, and create it unless it exists.
 
     Args:
-        requested: where it shall lie; None for `.sandbox` in the checkout.
-        say: told where it lies when that is elsewhere than asked.
+        requested: The folder; None for `.sandbox` in the checkout.
+        say: Called with a message when the folder is created elsewhere.
 
     Raises:
-        CommandError: it belongs to another user or cannot be made.
+        CommandError: it belongs to another user or cannot be created.
     """
     nominal = _absolute(requested) if requested else default_folder()
     user = server_user()
@@ -216,7 +216,7 @@ def open_state(requested: Path | None, say: Callable[[str], None]) -> State:
         root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CommandError(
-            f"The state folder {nominal} cannot be made: {error}. Name another one with --state."
+            f"The state folder {nominal} cannot be created: {error}. Name another one with --state."
         ) from error
     owner = root.stat().st_uid
     if owner != os.geteuid():
@@ -226,12 +226,12 @@ def open_state(requested: Path | None, say: Callable[[str], None]) -> State:
         )
     root.chmod(0o711 if user.switched else 0o700)
     if root != nominal:
-        say(f"state: {root}, since user {user.name} cannot enter {nominal.parent}; {nominal} is a link to it")
+        say(f"state: {root}; user {user.name} cannot enter {nominal.parent}, so {nominal} is a link to it")
     return State(root=root, nominal=nominal, user=user)
 
 
 def existing_state(requested: Path | None) -> State | None:
-    """The state folder if there is one; nothing is made."""
+    """The state folder if it exists; creates nothing."""
     nominal = _absolute(requested) if requested else default_folder()
     root = nominal.resolve()
     return State(root=root, nominal=nominal, user=server_user()) if root.is_dir() else None
@@ -245,8 +245,8 @@ def _place(nominal: Path, user: ServerUser) -> Path:
         return nominal
     if nominal.is_dir():
         raise CommandError(
-            f"User {user.name}, who runs the servers, cannot enter {nominal}. "
-            "Run `make clean` as the user who made it, then this again."
+            f"User {user.name}, which runs the servers, cannot enter {nominal}. "
+            "Run `make clean` as the user who created it, then this again."
         )
     name = hashlib.sha256(str(nominal).encode()).hexdigest()[:16]
     for base in ELSEWHERE:
@@ -262,13 +262,13 @@ def _place(nominal: Path, user: ServerUser) -> Path:
         nominal.symlink_to(target)
         return target
     raise CommandError(
-        f"User {user.name}, who runs the servers, cannot enter {nominal.parent}, and none of "
-        f"{', '.join(map(str, ELSEWHERE))} can be used instead. Name a folder it can enter with --state."
+        f"User {user.name}, which runs the servers, cannot enter {nominal.parent}, and none of "
+        f"{', '.join(map(str, ELSEWHERE))} can be used instead. Name a folder that it can enter with --state."
     )
 
 
 def remove_state(state: State) -> None:
-    """Remove the folder, its link, and the folder made to hold it elsewhere."""
+    """Remove the folder, its link, and the folder that was created to contain it."""
     for machine in state.root.glob("machines/*/root"):
         remove_sockets(machine)
     for server in state.rds.glob("*/server"):

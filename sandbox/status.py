@@ -1,4 +1,4 @@
-"""`status`: what runs, and what the machine last said of its desired state."""
+"""`status`: what runs, and what each machine last reported about its desired state."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REPORT_FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "s
 
 
 def status(state: State) -> dict[str, Any]:
-    """The status as a document with camelCase keys; `running` says whether the sandbox answers."""
+    """The status as a document with camelCase keys; `running` tells whether the sandbox answers."""
     addresses = resident.running(state)
     checkpoint = Checkpoint(backend=state.pulumi / "backend", project=PROJECT, stack=STACK)
     return {
@@ -42,7 +42,7 @@ def status(state: State) -> dict[str, Any]:
         "groups": _groups(state),
         "processes": [
             {"pid": identity.pid, "program": processes.label(identity)}
-            for identity in processes.ours(state.root)
+            for identity in processes.find(state.root)
         ],
     }
 
@@ -63,7 +63,7 @@ def _databases(state: State) -> list[dict[str, Any]]:
 
 
 def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None) -> dict[str, Any]:
-    """The machine's own report where it can be read, else what the last deployment saw of it."""
+    """The machine's current report if it can be read, else the one of the last deployment."""
     report = _report(outputs, state, addresses) if addresses else None
     source = report or outputs
     return {"server": outputs.get("server"), **{name: source.get(name) for name in REPORT_FIELDS}}
@@ -79,7 +79,7 @@ def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict
 
 
 def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]]:
-    """The RDS instances as the sandbox itself describes them, none while it does not run."""
+    """The RDS instances as the emulated AWS describes them; none while the sandbox does not run."""
     if addresses is None:
         return []
     try:
@@ -100,7 +100,7 @@ def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]
 
 
 def _load_balancers(state: State) -> list[dict[str, Any]]:
-    """The listeners of load balancers, as they were declared."""
+    """The load balancers' listeners."""
     found = [_read(file) for file in sorted(state.load_balancing.glob("listeners/*.json"))]
     return [
         {"arn": listener["arn"], "port": listener["port"], "mode": listener["mode"]}
@@ -151,7 +151,7 @@ def _client(service: str, state: State, addresses: Addresses) -> Any:
 
 
 def as_text(document: dict[str, Any]) -> str:
-    """The status for people."""
+    """The status as text for people."""
     lines = [
         f"sandbox      {'running' if document['running'] else 'not running'}, state in {document['state']}"
     ]

@@ -110,7 +110,7 @@ class RunningInstance:
         self.close()
         identity = self.process
         if identity is not None:
-            processes.end([identity], _ENDING_SECONDS)
+            processes.terminate([identity], _ENDING_SECONDS)
         self._reap()
         self._change(process=None)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.checkpoint import Checkpoint
+from engine.checkpoint import SPECIAL_VALUE, Checkpoint
 from engine.errors import CommandError
 
 
@@ -22,6 +22,16 @@ def checkpoint(tmp_path: Path) -> Checkpoint:
 def write(checkpoint: Checkpoint, latest: dict[str, object]) -> None:
     checkpoint.file.parent.mkdir(parents=True, exist_ok=True)
     checkpoint.file.write_text(json.dumps({"version": 3, "checkpoint": {"latest": latest}}))
+
+
+def test_an_output_is_found_unless_it_is_secret(checkpoint: Checkpoint) -> None:
+    assert checkpoint.output("connections") is None
+    secret = {SPECIAL_VALUE: "1b47061264138c4ac30d75fd1eb44270", "ciphertext": "v1:"}
+    outputs = {"connections": {"databases": {}}, "password": secret}
+    write(checkpoint, {"resources": [{"type": "pulumi:pulumi:Stack", "outputs": outputs}]})
+    assert checkpoint.output("connections") == {"databases": {}}
+    assert checkpoint.output("password") is None
+    assert checkpoint.output("other") is None
 
 
 def lock(checkpoint: Checkpoint, content: str) -> None:
@@ -72,7 +82,7 @@ def test_the_lock_of_an_engine_that_was_killed_and_not_waited_for_is_stale(
     engine.symlink_to("/bin/cat")
     process = subprocess.Popen([engine], stdin=subprocess.PIPE)
     lock(checkpoint, json.dumps({"pid": process.pid}))
-    with pytest.raises(CommandError, match=f"process number {process.pid} is at work"):
+    with pytest.raises(CommandError, match=f"process number {process.pid} is working"):
         checkpoint.has_stale_lock()
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
@@ -101,14 +111,14 @@ def test_a_state_that_a_kill_left_half_written_is_replaced_by_the_newest_whole_c
     bak.write_text("{")
     copy.write_text(checkpoint.file.read_text())
     checkpoint.file.write_text(left)
-    assert checkpoint.mend() == copy
+    assert checkpoint.repair() == copy
     assert checkpoint.resources_of_type(":Vpc")
-    assert checkpoint.mend() is None
+    assert checkpoint.repair() is None
 
 
 def test_a_half_written_state_without_any_copy_begins_anew(checkpoint: Checkpoint) -> None:
     write(checkpoint, {})
     checkpoint.file.write_text("")
-    assert checkpoint.mend() == checkpoint.file
+    assert checkpoint.repair() == checkpoint.file
     assert not checkpoint.exists()
-    assert checkpoint.mend() is None
+    assert checkpoint.repair() is None

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from engine.events import Account, EventLog, Resource, plain
+from engine.events import EventLog, Resource, RunState, plain
 from engine.progress import Step
 
 URN = "urn:pulumi:sandbox::project::passwordless-postgres:index:Network$aws:ec2/vpc:Vpc::network"
@@ -21,8 +21,8 @@ def output() -> io.StringIO:
 
 
 @pytest.fixture
-def account(output: io.StringIO) -> Account:
-    return Account(step=Step(Console(file=output, highlight=False, soft_wrap=True), "deployment"))
+def state(output: io.StringIO) -> RunState:
+    return RunState(step=Step(Console(file=output, highlight=False, soft_wrap=True), "deployment"))
 
 
 def diagnostic(severity: str, message: str, urn: str = "") -> dict[str, object]:
@@ -41,13 +41,13 @@ def test_resources_have_names_for_people(urn: str, resource: Resource) -> None:
     assert Resource.of(urn) == resource
 
 
-def test_progress_counts_what_is_done_and_tells_what_is_waited_for(account: Account) -> None:
+def test_progress_counts_what_is_done_and_tells_what_is_waited_for(state: RunState) -> None:
     other = URN.replace("::network", "::other")
-    account.take({"resourcePreEvent": {"metadata": {"op": "create", "urn": URN}}})
-    account.take({"resourcePreEvent": {"metadata": {"op": "update", "urn": other}}})
-    assert account.step.detail == "0 resources done, creating Vpc network"
-    account.take({"resOutputsEvent": {"metadata": {"op": "create", "urn": URN}}})
-    assert account.step.detail == "1 resources done, updating Vpc other"
+    state.handle({"resourcePreEvent": {"metadata": {"op": "create", "urn": URN}}})
+    state.handle({"resourcePreEvent": {"metadata": {"op": "update", "urn": other}}})
+    assert state.step.detail == "0 resources done, creating Vpc network"
+    state.handle({"resOutputsEvent": {"metadata": {"op": "create", "urn": URN}}})
+    assert state.step.detail == "1 resources done, updating Vpc other"
 
 
 @pytest.mark.parametrize(
@@ -58,35 +58,35 @@ def test_progress_counts_what_is_done_and_tells_what_is_waited_for(account: Acco
         ({"update": 1, "delete": 2, "replace": 1}, False, "1 updated, 1 replaced, 2 deleted"),
     ],
 )
-def test_the_summary_says_what_changed(account, changes, unchanged: bool, summary: str) -> None:
-    account.take({"summaryEvent": {"resourceChanges": changes}})
-    assert (account.unchanged, account.summary()) == (unchanged, summary)
+def test_the_summary_says_what_changed(state, changes, unchanged: bool, summary: str) -> None:
+    state.handle({"summaryEvent": {"resourceChanges": changes}})
+    assert (state.unchanged, state.summary()) == (unchanged, summary)
 
 
-def test_errors_lose_what_only_says_that_there_were_errors(account: Account) -> None:
-    account.take(diagnostic("error", "node refused: line 3 of pg_hba.conf\n"))
-    account.take(
+def test_errors_lose_what_only_says_that_there_were_errors(state: RunState) -> None:
+    state.handle(diagnostic("error", "node refused: line 3 of pg_hba.conf\n"))
+    state.handle(
         diagnostic("error", "an unhandled error occurred: program exited with non-zero exit code: 1")
     )
-    account.take(diagnostic("error", "update failed"))
-    assert account.causes() == ["node refused: line 3 of pg_hba.conf"]
+    state.handle(diagnostic("error", "update failed"))
+    assert state.causes() == ["node refused: line 3 of pg_hba.conf"]
 
 
-def test_an_error_without_a_cause_is_not_lost(account: Account) -> None:
-    account.take(diagnostic("error", "update failed"))
-    assert account.causes() == ["update failed"]
+def test_an_error_without_a_cause_is_not_lost(state: RunState) -> None:
+    state.handle(diagnostic("error", "update failed"))
+    assert state.causes() == ["update failed"]
 
 
-def test_an_error_of_a_resource_names_it(account: Account) -> None:
-    account.take(diagnostic("error", "<{%reset%}>no such zone<{%reset%}>\n", URN))
-    assert account.causes() == ["network (Vpc): no such zone"]
+def test_an_error_of_a_resource_names_it(state: RunState) -> None:
+    state.handle(diagnostic("error", "<{%reset%}>no such zone<{%reset%}>\n", URN))
+    assert state.causes() == ["network (Vpc): no such zone"]
 
 
-def test_messages_are_shown_once_and_debugging_never(account: Account, output: io.StringIO) -> None:
-    account.take(diagnostic("info#err", "waiting for report\n\n"))
-    account.take(diagnostic("info#err", "waiting for report\n\n"))
-    account.take(diagnostic("warning", "old"))
-    account.take(diagnostic("debug", "registering resource"))
+def test_messages_are_shown_once_and_debugging_never(state: RunState, output: io.StringIO) -> None:
+    state.handle(diagnostic("info#err", "waiting for report\n\n"))
+    state.handle(diagnostic("info#err", "waiting for report\n\n"))
+    state.handle(diagnostic("warning", "old"))
+    state.handle(diagnostic("debug", "registering resource"))
     assert output.getvalue() == "  waiting for report\nwarning: old\n"
 
 

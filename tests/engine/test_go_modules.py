@@ -78,7 +78,7 @@ def test_without_go_it_says_so(tmp_path: Path, step: Step, monkeypatch) -> None:
         ("go version go1.26 linux/arm64", None),
         ("go version go1.25.10 linux/amd64", "Go 1.25.10 is too old: >= 1.25.11 is needed"),
         ("go version go1.19.8 linux/amd64", "Go 1.19.8 is too old: >= 1.25.11 is needed"),
-        ("go version devel", "`go version` answers 'go version devel', which names no release"),
+        ("go version devel", "`go version` answers 'go version devel', which contains no release"),
     ],
 )
 def test_old_releases_of_go_are_refused(answer: str, problem: str | None) -> None:

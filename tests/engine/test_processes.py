@@ -1,8 +1,9 @@
-"""Only the sandbox's own processes are found and ended."""
+"""Only the processes that belong to a folder are found and ended."""
 
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,21 +48,21 @@ def test_marked_processes_are_ours_and_others_are_not(start, tmp_path: Path) -> 
     inherited = dict(os.environ)
     mine = start(processes.marked_environment(tmp_path, "serve", inherited))
     other = start(processes.marked_environment(tmp_path / "other", "serve", inherited))
-    assert processes.ours(tmp_path) == [mine]
-    assert processes.ours(tmp_path / "other") == [other]
+    assert processes.find(tmp_path) == [mine]
+    assert processes.find(tmp_path / "other") == [other]
 
 
 def test_parts_are_told_apart(start, tmp_path: Path) -> None:
     serve = start(processes.marked_environment(tmp_path, "serve", dict(os.environ)))
     engine = start(processes.marked_environment(tmp_path, "deployment", dict(os.environ)))
-    assert processes.ours(tmp_path, "deployment") == [engine]
-    assert {identity.pid for identity in processes.ours(tmp_path)} == {serve.pid, engine.pid}
+    assert processes.find(tmp_path, "deployment") == [engine]
+    assert {identity.pid for identity in processes.find(tmp_path)} == {serve.pid, engine.pid}
 
 
 def test_programs_of_our_machines_are_ours(start, tmp_path: Path) -> None:
     node = start({**os.environ, processes.MACHINE_ROOT: f"{tmp_path}/machines/i-1/root"})
-    assert processes.ours(tmp_path) == [node]
-    assert processes.ours(tmp_path, "serve") == []
+    assert processes.find(tmp_path) == [node]
+    assert processes.find(tmp_path, "serve") == []
 
 
 def test_a_server_is_known_by_its_data_folder(tmp_path: Path) -> None:
@@ -74,16 +75,25 @@ def test_a_server_is_known_by_its_data_folder(tmp_path: Path) -> None:
     try:
         assert process.stdout is not None
         process.stdout.read(1)
-        assert [identity.pid for identity in processes.ours(tmp_path / "state")] == [process.pid]
-        assert processes.ours(tmp_path / "stat") == []
+        assert [identity.pid for identity in processes.find(tmp_path / "state")] == [process.pid]
+        assert processes.find(tmp_path / "stat") == []
     finally:
         process.kill()
         process.communicate()
 
 
+def test_the_ports_of_a_folders_processes_are_found(start, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); "
+    start(processes.marked_environment(tmp_path, "serve", dict(os.environ)), listen + WAIT)
+    assert processes.listening_ports(tmp_path) == {port}
+    assert processes.listening_ports(tmp_path / "other") == set()
+
+
 def test_ending_is_forced_where_asking_does_not_help(start, tmp_path: Path) -> None:
     stubborn = start(processes.marked_environment(tmp_path, "serve", dict(os.environ)), STUBBORN)
-    assert processes.end([stubborn], seconds=0.3) == [stubborn]
+    assert processes.terminate([stubborn], seconds=0.3) == [stubborn]
     assert not stubborn.is_alive
 
 
@@ -91,7 +101,7 @@ def test_another_process_with_the_same_number_is_left_alone(start, tmp_path: Pat
     running = start(dict(os.environ))
     earlier = processes.Identity(pid=running.pid, started=running.started - 1)
     assert not earlier.is_alive
-    assert processes.end([earlier]) == []
+    assert processes.terminate([earlier]) == []
     assert running.is_alive
 
 

@@ -155,7 +155,7 @@ def test_a_mandatory_finding_of_a_policy_is_status_1_and_names_its_rule(
     answer = preview(checkout, "--stack", "prod", "--policy-pack", str(pack))
     assert answer.returncode == 1
     assert answer.stderr.endswith(
-        "error: The preview failed.\nerror: policies forbid to deploy this: T1-stops\n"
+        "error: The preview failed.\nerror: policies forbid this deployment: T1-stops\n"
     )
     assert "mandatory: T1-stops: rds-instance (Instance): Kept.\n  35 days [at most]\n" in answer.stdout
     assert "advisory: T2-says: rds-instance (Instance): Kept.\n  35 days [at most]\n" in answer.stdout
@@ -186,17 +186,17 @@ def test_ended_from_outside_it_leaves_neither_engine_nor_folder(
         os.killpg(process.pid, number)
     process.communicate()
     assert process.returncode == 128 + number
-    assert processes.ours(folder) == []
+    assert processes.find(folder) == []
     assert not folder.exists()
 
 
 def test_a_stack_without_a_file_is_answered_with_those_that_have_one(checkout: Path) -> None:
     answer = preview(checkout, "--stack", "nowhere")
     assert answer.returncode == 1
-    assert "there are those of dev, prod, sandbox, staging." in answer.stderr
+    assert "Stacks with a file: dev, prod, sandbox, staging." in answer.stderr
     answer = preview(checkout, "--stack", "../prod")
     assert answer.returncode == 1
-    assert "'../prod' is no name of a stack" in answer.stderr
+    assert "'../prod' is not a valid stack name" in answer.stderr
 
 
 def test_a_folder_that_is_no_policy_pack_is_refused_before_the_engine_starts(
@@ -204,7 +204,7 @@ def test_a_folder_that_is_no_policy_pack_is_refused_before_the_engine_starts(
 ) -> None:
     answer = preview(checkout, "--stack", "prod", "--policy-pack", str(tmp_path))
     assert answer.returncode == 1
-    assert f"{tmp_path} is no policy pack: it has no PulumiPolicy.yaml." in answer.stderr
+    assert f"{tmp_path} is not a policy pack: it has no PulumiPolicy.yaml." in answer.stderr
 
 
 def test_make_preview_asks_for_the_stack() -> None:

@@ -47,7 +47,7 @@ def preview() -> Preview:
         {"policyAnalyzeSummaryEvent": {"passed": ["N42"], "failed": ["N40"]}},
         {"policyAnalyzeStackSummaryEvent": {"failed": ["N41"]}},
     ):
-        plan.take(event)
+        plan.handle(event)
     return Preview(
         stack="prod",
         file=Path("Pulumi.prod.yaml"),
@@ -69,8 +69,8 @@ def test_plain_lines_count_what_is_in_the_cloud_and_name_what_was_replaced(previ
         "   1 read aws:ec2/subnet:Subnet\n"
         "   2 create aws:s3/bucket:Bucket\n"
         "prod: 2 create, 1 read\n"
-        "placeholder: aws:secretKey (its secret cannot be read here)\n"
-        "left out: environment (only Pulumi Cloud can answer it)\n"
+        "placeholder: aws:secretKey (a preview cannot decrypt it)\n"
+        "left out: environment (only Pulumi Cloud can resolve it)\n"
         "policy: 1 mandatory, 1 other findings of 3 rules (policy)\n"
         "mandatory: N40: one (Bucket): [words]\n"
         "advisory: N41: [words]\n"

@@ -53,7 +53,7 @@ def test_the_engine_and_the_preview_are_commands_of_their_own(package: str) -> N
 def test_without_a_sandbox_there_is_one_line_that_says_so(command: str, tmp_path: Path) -> None:
     answer = run(command, "--state", str(tmp_path / "none"))
     assert answer.returncode == 1
-    assert answer.stderr == "error: There is no sandbox; `make up` makes one.\n"
+    assert answer.stderr == "error: There is no sandbox. `make up` deploys one.\n"
 
 
 def test_down_without_a_sandbox_is_no_error(tmp_path: Path) -> None:

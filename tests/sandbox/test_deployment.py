@@ -110,7 +110,7 @@ def test_a_stack_is_made_then_unchanged_then_refused(deploy, state: State, outpu
         deploy(refuse="1")
     assert "error: line 3 of pg_hba.conf lets everybody in\n" in str(caught.value)
     assert "Traceback" not in str(caught.value)
-    assert processes.ours(state.root) == []
+    assert processes.find(state.root) == []
 
 
 KILLED = """
@@ -151,9 +151,9 @@ def test_after_kill_9_of_the_whole_process_group_the_next_one_ends_green(
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)
     killed.communicate()
-    assert processes.ours(state.root) != []
+    assert processes.find(state.root) != []
     (state.root / "hold").unlink()
     assert deploy().summary in ("2 created", "1 created, 1 unchanged")
-    assert "open operations begin anew" in output.getvalue()
+    assert "repeating its pending operations" in output.getvalue()
     assert "releasing its lock" in output.getvalue()
-    assert processes.ours(state.root) == []
+    assert processes.find(state.root) == []

@@ -51,7 +51,7 @@ def test_it_starts_once_survives_being_killed_and_ends(state: State, progress: P
     )
     assert resident.stop(state)
     assert read_addresses(state) is None
-    assert processes.ours(state.root) == []
+    assert processes.find(state.root) == []
     assert not resident.stop(state)
 
 

@@ -74,7 +74,7 @@ def test_a_gateway_that_was_killed_is_started_again_on_the_same_instance(scaling
     (instance,) = scaling.running.instances
     before = instance.process
     assert before is not None
-    processes.send(before, signal.SIGKILL)
+    processes.send_signal(before, signal.SIGKILL)
     wait_until(scaling, lambda: instance.process not in (None, before) and instance.serves("/healthz"))
     assert [item.instance.instance_id for item in scaling.running.instances] == [
         instance.instance.instance_id
@@ -174,8 +174,8 @@ def test_a_deleted_group_leaves_no_process_no_artifact_and_no_instance(scaling):
 def test_a_gateway_is_known_as_a_part_of_its_sandbox_alone(scaling, tmp_path):
     start(scaling)
     (told,) = scaling.ask()
-    assert told["pid"] in {identity.pid for identity in processes.ours(scaling.folder)}
-    assert told["pid"] not in {identity.pid for identity in processes.ours(tmp_path / "other")}
+    assert told["pid"] in {identity.pid for identity in processes.find(scaling.folder)}
+    assert told["pid"] not in {identity.pid for identity in processes.find(tmp_path / "other")}
 
 
 def test_files_with_secrets_are_readable_by_their_owner_alone(scaling):

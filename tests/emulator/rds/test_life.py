@@ -223,7 +223,7 @@ def test_sessions_end_and_postgresql_goes_on_when_the_sandbox_hands_over(cloud, 
 def test_after_kill_9_of_the_server_and_the_sandbox_the_data_comes_back(cloud, database):
     with cloud.master(database) as master:
         master.execute("CREATE TABLE IF NOT EXISTS survives AS SELECT 1 AS x")
-    servers = processes.ours(cloud.folder)
+    servers = processes.find(cloud.folder)
     assert [processes.label(server) for server in servers] == ["postgres"]
     cloud.databases.stop()
     for server in servers:
