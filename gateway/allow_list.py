@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from gateway.document import Identity, IdentityKind
+from gateway.document import AllowedIdentity, IdentityKind
 from gateway.refusals import RefusalCode, Refused
 
 
@@ -23,7 +23,7 @@ class Name:
 class AllowList:
     """Finds the one role of a certificate; names are compared whole, and in their own case."""
 
-    def __init__(self, identities: Iterable[Identity]) -> None:
+    def __init__(self, identities: Iterable[AllowedIdentity]) -> None:
         """Learn who may come."""
         self._roles = {Name(kind=each.kind, value=each.value): each.role for each in identities}
 

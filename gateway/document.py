@@ -1,6 +1,6 @@
-"""What the gateway lives by, one versioned document: whom it trusts, as whom, and its database.
+"""The gateway's configuration, one versioned document: whom it trusts, as which role, and its database.
 
-The stack puts it to a private bucket and names it in an SSM parameter (`Pointer`). Running
+The stack puts it into a private bucket and names it in an SSM parameter (`ObjectPointer`). Running
 instances re-read it, so that a new authority, a revoked certificate or a changed allow-list
 replaces no instance. It holds the header suffixes, which are secret.
 """
@@ -8,53 +8,27 @@ replaces no instance. It holds the header suffixes, which are secret.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, field_validator, model_validator
 
+from documents.document import Document
 from gateway.header_names import header_names
 from pgpasswordless.connections import Database
 
 SCHEMA_VERSION = 1
 MAX_HEADER_SUFFIXES = 2
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 IdentityKind = Literal["uri", "dns", "commonName"]
 
 _ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
-class Document(BaseModel):
-    """Base of the document's parts: camelCase in JSON, unknown keys refused, immutable."""
+class AllowedIdentity(Document):
+    """One entry of the allow-list: a name in certificates, and the database role that it maps to.
 
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        extra="forbid",
-        hide_input_in_errors=True,
-    )
-
-    def to_json(self) -> str:
-        """The document as compact JSON with camelCase keys."""
-        return self.model_dump_json(by_alias=True)
-
-
-class Pointer(Document):
-    """The value of the SSM parameter: which version of which object is the document now."""
-
-    bucket: str = Field(min_length=1)
-    key: str = Field(min_length=1)
-    version: str = Field(min_length=1)
-    sha256: Sha256
-
-
-class Identity(Document):
-    """Who may come, and as which database role.
-
-    `kind` says what of the certificate has to equal `value`, whole and in its own case: a URI or a
-    DNS name among its subject alternative names, or its one common name.
+    `kind` says which name of the certificate must equal `value`, as a whole and case-sensitively: a URI or
+    a DNS name among its subject alternative names, or its only common name.
     """
 
     kind: IdentityKind
@@ -87,7 +61,7 @@ class GatewayDocument(Document):
     client_authorities: str = Field(min_length=1)
     revocation_lists: tuple[str, ...] = ()
     header_suffixes: tuple[str, ...] = Field(min_length=1, max_length=MAX_HEADER_SUFFIXES, repr=False)
-    identities: tuple[Identity, ...]
+    identities: tuple[AllowedIdentity, ...]
 
     @field_validator("header_suffixes")
     @classmethod

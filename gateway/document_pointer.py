@@ -15,7 +15,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
-from gateway.document import Pointer
+from documents.document import ObjectPointer
 from gateway.document_source import FoundDocument
 from gateway.errors import DocumentError
 from pgpasswordless.aws import LOOPBACK, reason
@@ -68,7 +68,7 @@ class DocumentPointer:
             )
         return FoundDocument(text=text, version=version)
 
-    def _pointer(self) -> Pointer:
+    def _pointer(self) -> ObjectPointer:
         try:
             answer = self._parameters.get_parameter(Name=self._parameter)
             value = answer["Parameter"].get("Value", "")
@@ -77,14 +77,14 @@ class DocumentPointer:
                 f"the parameter {self._parameter!r} in {self._region} cannot be read: {_told(error)}"
             ) from None
         try:
-            return Pointer.model_validate_json(value)
+            return ObjectPointer.model_validate_json(value)
         except ValidationError:
             raise DocumentError(
                 f"the parameter {self._parameter!r} in {self._region} is no pointer: it needs bucket, key,"
                 " version and sha256 as JSON; deploy the stack again"
             ) from None
 
-    def _object(self, pointer: Pointer) -> bytes:
+    def _object(self, pointer: ObjectPointer) -> bytes:
         where = _where(pointer)
         try:
             answer = self._objects.get_object(
@@ -125,5 +125,5 @@ def _told(error: Exception) -> str:
     return reason(error) if isinstance(error, BotoCoreError | ClientError) else str(error)
 
 
-def _where(pointer: Pointer) -> str:
+def _where(pointer: ObjectPointer) -> str:
     return f"version {pointer.version} of s3://{pointer.bucket}/{pointer.key}"

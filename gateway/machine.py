@@ -1,4 +1,4 @@
-"""What an instance of the gateway is told at its start, and what never changes while it lives."""
+"""What user-data tells an instance of the gateway; it never changes during the instance's life."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from gateway.document import Document, Sha256
+from documents.document import Document, ObjectPointer
 
 MACHINE_FILE = "/etc/passwordless-postgres-gateway/machine.json"
 APPLICATION = "gateway.application:application"
@@ -20,22 +20,13 @@ Application = Annotated[
 ]
 
 
-class Artifact(Document):
-    """One version of one object: the gateway with its dependencies, as a zip file."""
-
-    bucket: str = Field(min_length=1)
-    key: str = Field(min_length=1)
-    version: str = Field(min_length=1)
-    sha256: Sha256
-
-
 class Machine(Document):
     """The instance's own file, written by its user-data; holds no secret.
 
     Attributes:
         region: AWS region of everything named here.
         pointer: name of the SSM parameter that says where the gateway's document is.
-        artifact: what to run.
+        artifact: what to run: the gateway with its dependencies, as a zip file.
         application: `module:attribute` of the ASGI application in the artifact.
         port: where the load balancer's target group sends requests, HTTPS.
         metrics_port: Prometheus, on loopback alone.
@@ -44,7 +35,7 @@ class Machine(Document):
     schema_version: Literal[1] = 1
     region: str = Field(min_length=1)
     pointer: str = Field(pattern=r"^/")
-    artifact: Artifact
+    artifact: ObjectPointer
     application: Application = APPLICATION
     port: int = Field(ge=1, le=65535)
     metrics_port: int = Field(ge=1, le=65535)

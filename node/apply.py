@@ -12,9 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node import files, log_positions, pointer, server_process
+from node import pointer, server_log, server_process
 from node.layout import Layout
 from node.state import Applied, Judged, State
+from runtime import files
 from runtime.errors import FailedError
 from runtime.signed_requests import Credentials, SignedRequests
 
@@ -77,12 +78,12 @@ def keep_serving(layout: Layout, state: State) -> None:
         applied = state.applied
         if applied is None or applied.generation == layout.current_generation():
             raise
-        files.link(layout.current, Path("generations") / applied.generation)
+        files.replace_link(layout.current, Path("generations") / applied.generation)
         here.start(majors[-1])
 
 
 def _run(layout: Layout) -> int:
-    machine = files.read_json(layout.machine)
+    machine = files.read_json_object(layout.machine)
     if machine is None:
         raise FailedError(f"{layout.machine} is missing or no JSON object; user-data writes it")
     state = State.load(layout.state)
@@ -102,10 +103,8 @@ def _run(layout: Layout) -> int:
     status = _judge(layout, machine, state, newest)
     if status == REFUSED and trouble is not None:
         status = FAILED
-    if log_positions.behind(layout):
-        from node.logs import LogShipper
-
-        LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
+    if server_log.has_unshipped_lines(layout):
+        server_log.LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
     return status
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from node import files, openpgp
+from node import openpgp
 from node.commands import Commands
 from node.layout import Layout
+from runtime import files
 from runtime.errors import FailedError
 
 NATIVE_MAJOR = 17
@@ -78,7 +79,7 @@ class Apt:
     def _write(self, name: str, text: str) -> None:
         path = self.layout.root / name
         files.make_directory(path.parent, 0o755)
-        files.write(path, text.encode(), mode=0o644)
+        files.replace_file(path, text, 0o644, durable=True)
 
     def _keep_package_from_making_a_cluster(self) -> None:
         self._write(

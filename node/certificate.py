@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import json
-from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -17,47 +15,23 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from runtime.identity_secret import IdentityDocument
+
 SMALLEST_RSA_BITS = 3072
 
 
-@dataclass(frozen=True, kw_only=True)
-class ServerIdentity:
-    """Certificate chain, leaf first, and private key, both PEM; the key is never shown."""
-
-    certificate: str
-    private_key: str = field(repr=False)
-
-    @property
-    def leaf_sha256(self) -> str:
-        """SHA-256 of the leaf's DER form, as a TLS client sees it."""
-        leaf = x509.load_pem_x509_certificate(self.certificate.encode())
-        return hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
-
-    @property
-    def not_after(self) -> str:
-        """When the leaf expires, ISO 8601 in UTC."""
-        return x509.load_pem_x509_certificate(self.certificate.encode()).not_valid_after_utc.isoformat()
+def leaf_sha256(identity: IdentityDocument) -> str:
+    """SHA-256 of the leaf's DER form, as a TLS client sees it."""
+    leaf = x509.load_pem_x509_certificate(identity.certificate.encode())
+    return hashlib.sha256(leaf.public_bytes(Encoding.DER)).hexdigest()
 
 
-def parse_identity(secret: str) -> ServerIdentity:
-    """The identity in a SecretString.
-
-    Raises:
-        ValueError: it is no such document; the text never quotes it.
-    """
-    try:
-        document = json.loads(secret)
-        certificate, private_key = document["certificate"], document["privateKey"]
-    except (ValueError, KeyError, TypeError):
-        certificate = private_key = None
-    if not isinstance(certificate, str) or not isinstance(private_key, str):
-        raise ValueError(  # noqa: TRY004 - it is the document that is wrong
-            "server identity: the secret must be a JSON object with the texts certificate and privateKey"
-        )
-    return ServerIdentity(certificate=certificate, private_key=private_key)
+def leaf_not_after(identity: IdentityDocument) -> str:
+    """When the leaf expires, ISO 8601 in UTC."""
+    return x509.load_pem_x509_certificate(identity.certificate.encode()).not_valid_after_utc.isoformat()
 
 
-def identity_problems(identity: ServerIdentity, now: datetime.datetime) -> list[str]:
+def identity_problems(identity: IdentityDocument, now: datetime.datetime) -> list[str]:
     """Why clients would not accept this identity, or the server could not use it; empty when all is well."""
     try:
         chain = x509.load_pem_x509_certificates(identity.certificate.encode())
@@ -105,7 +79,7 @@ def _key_problems(leaf: x509.Certificate) -> list[str]:
     return [f"has a key of kind {type(key).__name__.removesuffix('PublicKey')}; {allowed}"]
 
 
-def _private_key_problems(identity: ServerIdentity, leaf: x509.Certificate, named: str) -> list[str]:
+def _private_key_problems(identity: IdentityDocument, leaf: x509.Certificate, named: str) -> list[str]:
     if "-----BEGIN PRIVATE KEY-----" not in identity.private_key:
         return ["server private key must be unencrypted PKCS#8 PEM (BEGIN PRIVATE KEY)"]
     try:

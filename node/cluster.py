@@ -5,9 +5,9 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from node import files
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 SUPERUSER = "postgres"

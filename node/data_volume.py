@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files
 from node.commands import Commands
 from node.layout import Layout
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 MOUNT_UNIT = "var-lib-postgresql.mount"
@@ -79,5 +79,5 @@ class DataVolume:
         )
         if not unit.exists() or unit.read_text() != text:
             files.make_directory(unit.parent, 0o755)
-            files.write(unit, text.encode(), mode=0o644)
+            files.replace_file(unit, text, 0o644, durable=True)
             self.commands("systemctl", "daemon-reload")

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files, server_log, server_process
+from node import server_log, server_process
 from node.apt import Apt
 from node.commands import Commands, run
 from node.data_volume import DataVolume
 from node.layout import CLUSTER, Layout
 from node.server_user import ServerUser
+from runtime import files
 from runtime.errors import FailedError
 from runtime.instance_metadata import InstanceMetadata
 
@@ -51,7 +52,7 @@ class Debian:
             DataVolume(layout=self.layout, commands=self.commands, volume=volume).mount()
         drop_in = self.layout.root / UMASK_DROP_IN
         files.make_directory(drop_in.parent, 0o755)
-        files.write(drop_in, b"[Service]\nUMask=0077\n", mode=0o644)
+        files.replace_file(drop_in, "[Service]\nUMask=0077\n", 0o644, durable=True)
         user = self.user
         data = self.layout.data(major)
         if data.exists() and data.stat().st_uid != user.uid:

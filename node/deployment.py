@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from node import cluster, generation, machine_file, server_process
-from node.certificate import ServerIdentity
+from node.certificate import leaf_not_after, leaf_sha256
 from node.desired_state import Machine, Manifest, Outcome, Pointer, Report
 from node.fetch import Store
 from node.layout import Layout
@@ -30,6 +30,7 @@ from node.switch import Expected, Switch
 from node.validation import DesiredState, validated
 from postgres.roles import Declaration
 from runtime.errors import FailedError, RefusedError
+from runtime.identity_secret import IdentityDocument
 from runtime.instance_metadata import InstanceMetadata
 
 
@@ -210,7 +211,9 @@ class Deployment:
         old_programs = minor.isdigit() and int(minor) < manifest.minor_floor
         return (*switch.pending_restart(), *(["server_version"] if old_programs else []))
 
-    def _record(self, switch: Switch, identity: ServerIdentity, name: str, pending: tuple[str, ...]) -> None:
+    def _record(
+        self, switch: Switch, identity: IdentityDocument, name: str, pending: tuple[str, ...]
+    ) -> None:
         self.stage("recording")
         applied = Applied(serial=self.newest.serial, manifest=self.newest.manifest, generation=name)
         waiting = f"; waiting for a restart: {', '.join(pending)}" if pending else ""
@@ -218,8 +221,8 @@ class Deployment:
         report = self._report("applied", f"serving generation {name}{waiting}").model_copy(
             update={
                 "server_version": switch.server_version(),
-                "certificate_sha256": identity.leaf_sha256,
-                "certificate_not_after": identity.not_after,
+                "certificate_sha256": leaf_sha256(identity),
+                "certificate_not_after": leaf_not_after(identity),
                 "pending_restart": pending,
             }
         )
@@ -309,4 +312,4 @@ class Deployment:
 
 
 def _expected(desired: DesiredState) -> Expected:
-    return Expected(certificate_sha256=desired.identity.leaf_sha256, logins=desired.logins())
+    return Expected(certificate_sha256=leaf_sha256(desired.identity), logins=desired.logins())

@@ -7,34 +7,16 @@ desired state. `Report` is the machine's answer.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from documents.document import Document, ObjectVersion, Sha256
 
 SCHEMA_VERSION = 1
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Outcome = Literal["applying", "applied", "refused", "failed"]
 RestartPolicy = Literal["pending", "automatic"]
-
-
-class Document(BaseModel):
-    """Base of all documents: camelCase in JSON, unknown keys refused, immutable."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
-
-    def to_json(self) -> str:
-        """The document as compact JSON with camelCase keys."""
-        return self.model_dump_json(by_alias=True)
-
-
-class ObjectVersion(Document):
-    """One version of one object in the desired-state bucket."""
-
-    key: str
-    version: str
-    sha256: Sha256
 
 
 class SecretVersion(Document):

@@ -6,9 +6,9 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from node import files
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime import files
 
 KEPT = 3
 """Generations that stay: the current one, and those before it for a look back."""
@@ -34,7 +34,8 @@ def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: Server
         shutil.rmtree(beside)
     user.make_directory(beside)
     for file, data in contents.items():
-        files.write(beside / file, data, owner=user.owner)
+        files.replace_file(beside / file, data, owner=user.owner)
+    files.sync_directory(beside)
     aside = layout.generations / f".{name}.old"
     if aside.exists():
         shutil.rmtree(aside)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files
+from runtime import files
 
 ROOT_VARIABLE = "PASSWORDLESS_POSTGRES_ROOT"
 CLUSTER = "main"

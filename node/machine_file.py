@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from node import files
 from node.layout import Layout
 from node.machine_platform import Platform
+from runtime import files
 
 HEADER = "# Written by passwordless-postgres on this machine. Changes by hand are lost.\n"
 
@@ -57,4 +57,4 @@ def write(layout: Layout, platform: Platform, major: int) -> None:
     text = rendered(layout.current, settings).encode()
     path = layout.configuration(major)
     if not path.exists() or path.read_bytes() != text:
-        files.write(path, text, owner=platform.user.owner)
+        files.replace_file(path, text, owner=platform.user.owner, durable=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from node import files
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime import files
 from runtime.errors import FailedError
 
 
@@ -60,7 +60,7 @@ def of(layout: Layout) -> Platform:
     Raises:
         FailedError: platform.json names a platform that does not exist or lacks a value.
     """
-    description = files.read_json(layout.platform)
+    description = files.read_json_object(layout.platform)
     if description is None and not layout.platform.exists():
         from node.debian import Debian
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from node import files
 from node.desired_state import Report
 from node.fetch import Store
 from node.layout import Layout
+from runtime import files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Reporter:
         """Keep a report for delivery, unless it says what the last one said."""
         last = self._last()
         if last is None or last.model_copy(update={"time": report.time}) != report:
-            files.write(self.layout.report, report.to_json().encode())
+            files.replace_file(self.layout.report, report.to_json(), durable=True)
 
     def deliver(self) -> None:
         """Send the kept report if the bucket does not have it yet.
@@ -37,7 +37,7 @@ class Reporter:
             return
         text = self.layout.report.read_bytes()
         self.store.put(self.key, text.decode())
-        files.write(self.layout.delivered_report, text)
+        files.replace_file(self.layout.delivered_report, text, durable=True)
 
     def last_outcome(self, serial: int, manifest: str) -> str | None:
         """How the last report on this desired state ended; None if there is none."""

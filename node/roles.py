@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files
 from node.cluster import SUPERUSER
 from node.layout import Layout
 from node.sql import Sql, SqlError
 from postgres.roles import Declaration, Step, statements
 from postgres.traces import DamagedRecord, apply_after_traces, traces_from_json, traces_to_json
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 
@@ -47,7 +47,7 @@ class Roles:
             desired,
             recorded(path),
             plan=plan,
-            record=lambda traces: files.write(path, traces_to_json(traces).encode()),
+            record=lambda traces: files.replace_file(path, traces_to_json(traces), durable=True),
             run=lambda steps: self._run(steps, desired.administrator),
         )
 

@@ -13,11 +13,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import cluster, files, machine_file, server_process, short_path
+from node import cluster, machine_file, server_process, short_path
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
 from postgres.server_settings import parse_postgresql_conf
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 START_SECONDS = 60
@@ -127,7 +128,7 @@ class ScratchServer:
             logs=self._home,
         )
         text = machine_file.rendered(generation, settings | _OVERRIDES)
-        files.write(self._configuration, text.encode(), owner=user.owner)
+        files.replace_file(self._configuration, text, owner=user.owner)
 
     def _parse(self, generation: Path) -> None:
         postgres = [self.platform.binaries(self.major) / "postgres", "-D", self._data]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files
+from runtime import files
 from runtime.errors import FailedError
 
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from node import files
+from runtime import files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class State:
     @classmethod
     def load(cls, path: Path) -> State:
         """Read the state file."""
-        document = files.read_json(path)
+        document = files.read_json_object(path)
         try:
             return cls(
                 applied=Applied(**document["applied"]) if document and document["applied"] else None,
@@ -53,4 +53,4 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write the state file."""
-        files.write(path, json.dumps(asdict(self), indent=1).encode())
+        files.replace_file(path, json.dumps(asdict(self), indent=1), durable=True)

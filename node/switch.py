@@ -6,12 +6,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import files, probe, server_log, server_process
+from node import probe, server_log, server_process
 from node.cluster import SUPERUSER
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
 from postgres.server_settings import MACHINE_SETTINGS, required_settings
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 RELOAD_SECONDS = 30
@@ -52,7 +53,7 @@ class Switch:
 
     def point(self, generation: str) -> None:
         """Let `current` name the generation; the server reads it at its next reload or start."""
-        files.link(self.layout.current, Path("generations") / generation)
+        files.replace_link(self.layout.current, Path("generations") / generation)
 
     def start(self, generation: str) -> None:
         """Start the stopped server on a generation.

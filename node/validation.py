@@ -20,6 +20,7 @@ from postgres.server_settings import (
 )
 from postgres.versions import SUPPORTED_MAJORS
 from runtime.errors import RefusedError
+from runtime.identity_secret import IdentityDocument
 
 FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
 
@@ -30,7 +31,7 @@ class DesiredState:
 
     manifest: Manifest
     declaration: Declaration
-    identity: certificate.ServerIdentity
+    identity: IdentityDocument
     contents: Mapping[str, bytes] = field(repr=False)
     """The program's files by name, without what the machine adds."""
 
@@ -136,9 +137,9 @@ def _declaration(text: str, major: int) -> tuple[Declaration | None, list[str]]:
     return declaration, [f"roles.json: {problem}" for problem in problems]
 
 
-def _identity(secret: str, now: datetime.datetime) -> tuple[certificate.ServerIdentity | None, list[str]]:
+def _identity(secret: str, now: datetime.datetime) -> tuple[IdentityDocument | None, list[str]]:
     try:
-        identity = certificate.parse_identity(secret)
+        identity = IdentityDocument.parse(secret)
     except ValueError as error:
-        return None, [str(error)]
+        return None, [f"server identity: the secret is wrong: {error}"]
     return identity, certificate.identity_problems(identity, now)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pgpasswordless.connections import Authentication, Document
+from documents.document import Document
+from pgpasswordless.connections import Authentication
 
 
 class Check(Document):

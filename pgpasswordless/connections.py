@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+
+from documents.document import Document, Sha256
 
 SCHEMA_VERSION = 1
 
-Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Protocol = Literal["TLSv1.2", "TLSv1.3"]
 Authentication = Literal["certificate", "iam"]
 
@@ -26,12 +27,6 @@ def _moment(value: str | None) -> str | None:
     if moment is None or moment.tzinfo is None:
         raise ValueError(f"{value!r} is not an RFC 3339 time with an offset, such as 2027-01-31T12:00:00Z")
     return value
-
-
-class Document(BaseModel):
-    """Base of the document's parts: camelCase in JSON, unknown keys refused, immutable."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
 
 
 class CertificateBundle(Document):
@@ -157,10 +152,6 @@ class Connections(Document):
     stack: str = Field(min_length=1, description="name of the Pulumi stack")
     databases: dict[str, Database] = Field(default_factory=dict, description="databases by name")
     gateway: Gateway | None = Field(default=None, description="the gateway, where there is one")
-
-    def to_json(self) -> str:
-        """The document as JSON with camelCase keys."""
-        return self.model_dump_json(by_alias=True)
 
 
 def json_schema() -> dict[str, Any]:

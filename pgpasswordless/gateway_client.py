@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from documents.document import Document
 from pgpasswordless import identity, identity_files
-from pgpasswordless.connections import Document, Gateway, GatewayClient
+from pgpasswordless.connections import Gateway, GatewayClient
 from pgpasswordless.directories import identity_directory
 from pgpasswordless.errors import NotSupportedError, UnknownNameError
 from pgpasswordless.identity_files import IdentityFiles

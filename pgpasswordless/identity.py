@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -21,6 +20,7 @@ from cryptography.x509.oid import NameOID
 
 from pgpasswordless.aws import Aws, reason
 from pgpasswordless.errors import IdentityError
+from runtime.identity_secret import IdentityDocument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +66,16 @@ def fetch(aws: Aws, secret_arn: str, role: str, *, now: datetime | None = None) 
 
 def check(text: str, role: str, *, where: str, now: datetime | None = None) -> Identity:
     """Check an identity secret's text; see `fetch`. `where` names the secret in messages."""
-    certificate_pem, key_pem = _parts(text, role, where)
     try:
-        chain = x509.load_pem_x509_certificates(certificate_pem)
+        document = IdentityDocument.parse(text)
+    except ValueError as error:
+        raise _wrong(role, where, str(error)) from None
+    try:
+        chain = x509.load_pem_x509_certificates(document.certificate.encode())
     except ValueError:
         raise _wrong(role, where, "certificate is not a PEM chain of X.509 certificates") from None
     try:
-        key = load_pem_private_key(key_pem, password=None)
+        key = load_pem_private_key(document.private_key.encode(), password=None)
     # The parser's own text is not passed on: it could quote the key.
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise _wrong(role, where, "privateKey is not an unencrypted PEM private key") from None
@@ -85,19 +88,6 @@ def check(text: str, role: str, *, where: str, now: datetime | None = None) -> I
         not_after=leaf.not_valid_after_utc,
         serial_number=leaf.serial_number,
     )
-
-
-def _parts(text: str, role: str, where: str) -> tuple[bytes, bytes]:
-    try:
-        content = json.loads(text)
-    except ValueError:
-        content = None
-    if not isinstance(content, dict):
-        raise _wrong(role, where, "it is not a JSON object")
-    certificate, key = content.get("certificate"), content.get("privateKey")
-    if not isinstance(certificate, str) or not isinstance(key, str):
-        raise _wrong(role, where, "it must have the texts certificate and privateKey")
-    return certificate.encode(), key.encode()
 
 
 def _check_leaf(leaf: x509.Certificate, key: PrivateKeyTypes, role: str, where: str, now: datetime) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pgpasswordless.connections import Authentication, Document
+from documents.document import Document
+from pgpasswordless.connections import Authentication
 from pgpasswordless.drivers import Driver, DriverSettings, render
 from pgpasswordless.libpq import ServerTarget, Target, conninfo, keywords, psql_command
 from pgpasswordless.settings import target_of

@@ -9,13 +9,14 @@ import shutil
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
+from documents.document import ObjectPointer
 from pgpasswordless.aws import Aws, reason
-from pgpasswordless.connections import Connections, Database, Document, RoleConnection, Sha256
+from pgpasswordless.connections import Connections, Database, RoleConnection
 from pgpasswordless.directories import FOLDER, context_file
 from pgpasswordless.errors import StackError, UnknownNameError
 
@@ -35,15 +36,6 @@ class Context(BaseModel):
     connections: Path
     environment: dict[str, str] = {}
     psql: str | None = None
-
-
-class Published(Document):
-    """The pointer that a stack keeps in an SSM parameter: which object is the document."""
-
-    bucket: Annotated[str, StringConstraints(min_length=1)]
-    key: Annotated[str, StringConstraints(min_length=1)]
-    version: str | None = None
-    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -195,9 +187,9 @@ def _problems(where: str, error: ValidationError) -> str:
 def _published(aws: Aws, parameter: str) -> str:
     try:
         value = aws.parameters().get_parameter(Name=parameter)["Parameter"].get("Value", "")
-        pointer = Published.model_validate_json(value)
-        version: dict[str, Any] = {"VersionId": pointer.version} if pointer.version else {}
-        body = aws.objects().get_object(Bucket=pointer.bucket, Key=pointer.key, **version)["Body"].read()
+        pointer = ObjectPointer.model_validate_json(value)
+        answer = aws.objects().get_object(Bucket=pointer.bucket, Key=pointer.key, VersionId=pointer.version)
+        body = answer["Body"].read()
     except ValidationError as error:
         raise StackError(_problems(f"SSM parameter {parameter}", error)) from None
     except (BotoCoreError, ClientError) as error:

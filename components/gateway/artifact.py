@@ -17,7 +17,7 @@ from typing import final
 from components.gateway.dependencies import LOCK, Platform, cache_folder, dependency_files
 from components.zip_archive import PROJECT, pack, package_sources
 
-PACKAGES = ("gateway", "pgpasswordless", "runtime")
+PACKAGES = ("gateway", "pgpasswordless", "documents", "runtime")
 
 # botocore describes 400 services; an application of the user's own may want any of them.
 _SERVICES = "botocore/data/"

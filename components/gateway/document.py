@@ -11,19 +11,11 @@ import pulumi
 from pulumi_aws import s3, ssm
 
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from gateway.document import GatewayDocument, Identity, IdentityKind, Pointer
+from documents.document import ObjectPointer
+from gateway.document import AllowedIdentity, GatewayDocument
 from pgpasswordless.connections import Database
 
 DOCUMENT_KEY = "gateway.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AllowedIdentity:
-    """One entry of the allow-list: what of a certificate has to equal `value`, and the database role."""
-
-    kind: IdentityKind
-    value: str
-    role: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +113,7 @@ class PublishedGatewayDocument(pulumi.ComponentResource):
             type=ssm.ParameterType.STRING,
             insecure_value=pulumi.Output.all(
                 bucket=bucket.id, version=document.version_id, sha256=sha256
-            ).apply(lambda values: Pointer(key=DOCUMENT_KEY, **values).to_json()),
+            ).apply(lambda values: ObjectPointer(key=DOCUMENT_KEY, **values).to_json()),
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -149,5 +141,5 @@ def document_json(
         client_authorities=client_authorities,
         revocation_lists=tuple(revocation_lists),
         header_suffixes=tuple(header_suffixes),
-        identities=tuple(Identity.model_validate(each) for each in identities),
+        identities=tuple(AllowedIdentity.model_validate(each) for each in identities),
     ).to_json()

@@ -17,7 +17,8 @@ from components.network import PrivateSubnet
 from components.pinned_image import Architecture, KeptImage, KeptImageArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.self_managed.machine import DebianImage
-from gateway.machine import APPLICATION, Artifact, Machine
+from documents.document import ObjectPointer
+from gateway.machine import APPLICATION, Machine
 
 ARTIFACT_KEY = "gateway.zip"
 
@@ -295,7 +296,7 @@ class GatewayMachines(pulumi.ComponentResource):
             Machine(
                 region=region,
                 pointer=args.pointer_name,
-                artifact=Artifact(
+                artifact=ObjectPointer(
                     bucket=bucket, key=ARTIFACT_KEY, version=version, sha256=args.artifact.sha256
                 ),
                 application=args.application,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
@@ -12,6 +11,7 @@ import pulumi
 from pulumi_aws import secretsmanager
 
 from components import iam_documents
+from runtime.identity_secret import IdentityDocument
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +95,7 @@ class IdentitySecret(pulumi.ComponentResource):
         )
         text = pulumi.Output.secret(
             pulumi.Output.all(certificate=args.certificate_pem, private_key=args.private_key_pem).apply(
-                lambda values: identity_json(**values)
+                lambda values: IdentityDocument(**values).render()
             )
         )
         version = secretsmanager.SecretVersion(
@@ -111,8 +111,3 @@ class IdentitySecret(pulumi.ComponentResource):
             text.apply(lambda value: hashlib.sha256(value.encode()).hexdigest())
         )
         self.register_outputs({"arn": self.arn, "versionId": self.version_id, "sha256": self.sha256})
-
-
-def identity_json(certificate: str, private_key: str) -> str:
-    """The secret's value."""
-    return json.dumps({"certificate": certificate, "privateKey": private_key}, separators=(",", ":"))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from components.zip_archive import PROJECT, pack, package_sources
 
-_PACKAGES = ("node", "postgres", "runtime")
+_PACKAGES = ("node", "postgres", "documents", "runtime")
 _MAIN = "from node.__main__ import main\n\nmain()\n"
 
 
@@ -31,6 +31,6 @@ def launcher_source(root: Path = PROJECT) -> str:
 
 
 def node_artifact(root: Path = PROJECT) -> NodeArtifact:
-    """The artifact made of the packages `node`, `postgres` and `runtime` below `root`."""
+    """The artifact made of the packages `node`, `postgres`, `documents` and `runtime` below `root`."""
     content = pack({**package_sources(_PACKAGES, root), "__main__.py": _MAIN.encode()})
     return NodeArtifact(content=content, sha256=hashlib.sha256(content).hexdigest())

@@ -17,7 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import InstanceMetadataFetcher
 
-from gateway.machine import Artifact
+from documents.document import ObjectPointer
 
 _ANSWER_SECONDS = 10
 _ATTEMPTS = 2
@@ -40,7 +40,7 @@ class Artifacts:
         self._endpoint_url = endpoint_url
         self._lock = threading.Lock()
 
-    def ensure(self, artifact: Artifact, region: str, metadata: str) -> Path:
+    def ensure(self, artifact: ObjectPointer, region: str, metadata: str) -> Path:
         """The folder with an artifact's content.
 
         It is fetched with the credentials of the instance's role even when it is there already: a role that
@@ -79,7 +79,7 @@ class Artifacts:
                 if folder.name not in wanted:
                     shutil.rmtree(folder)
 
-    def _fetched(self, artifact: Artifact, region: str, metadata: str) -> bytes:
+    def _fetched(self, artifact: ObjectPointer, region: str, metadata: str) -> bytes:
         fetcher = InstanceMetadataFetcher(
             timeout=_ANSWER_SECONDS,
             num_attempts=_ATTEMPTS,

@@ -30,9 +30,9 @@ from emulator.rds.configuration import (
     postgresql_conf,
 )
 from emulator.rds.instance import ADMINISTRATOR, IAM_ROLE, Instance
-from node import files
 from node.server_user import ServerUser
 from node.short_path import make_socket_directory, remove_stand_in, socket_directory
+from runtime import files
 from runtime.errors import FailedError
 
 START_SECONDS = 60
@@ -130,7 +130,7 @@ class Server:
             "pg_ident.conf": pg_ident_conf({own, self._user.name}),
         }
         for name, text in texts.items():
-            files.write(self.data / name, text.encode(), owner=self._user.owner)
+            files.replace_file(self.data / name, text, owner=self._user.owner)
 
     def lacking(self, instance: Instance) -> list[str]:
         """Libraries that the parameter group preloads and that are not there."""

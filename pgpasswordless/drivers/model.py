@@ -6,7 +6,7 @@ import json
 from enum import StrEnum
 from typing import Any
 
-from pgpasswordless.connections import Document
+from documents.document import Document
 from pgpasswordless.errors import NotSupportedError
 
 

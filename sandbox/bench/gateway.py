@@ -38,7 +38,7 @@ from engine.errors import CommandError
 from engine.progress import Progress
 from engine.project import CHECKOUT
 from gateway.application import WHOAMI
-from gateway.document import GatewayDocument, Identity
+from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.header_names import SUFFIX_LENGTH, header_names
 from pgpasswordless.connections import Database
 from pgpasswordless.stack import Stack
@@ -133,7 +133,7 @@ def _application(
         database=database,
         client_authorities=authority.public_bytes(Encoding.PEM).decode(),
         header_suffixes=(suffix,),
-        identities=(Identity(kind="uri", value=IDENTITY, role=ROLE),),
+        identities=(AllowedIdentity(kind="uri", value=IDENTITY, role=ROLE),),
     )
     file = folder / "document.json"
     file.touch(mode=0o600)

@@ -19,9 +19,10 @@ from typing import Any
 import psutil
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from documents.document import ObjectPointer
 from emulator.elb.data_plane.connection_log import fields
 from emulator.elb.data_plane.forwarded_headers import verify_headers
-from gateway.document import GatewayDocument, Pointer
+from gateway.document import GatewayDocument
 from gateway.header_names import header_names
 from pgpasswordless.connections import Connections, Gateway
 from pgpasswordless.gateway_request import Answer, address, get
@@ -126,7 +127,7 @@ class RunningGateway:
         """What its instances live by now."""
         environment = self.sandbox.aws_environment()
         value = client("ssm", environment).get_parameter(Name=POINTER)["Parameter"]["Value"]
-        pointer = Pointer.model_validate_json(value)
+        pointer = ObjectPointer.model_validate_json(value)
         body = client("s3", environment).get_object(
             Bucket=pointer.bucket, Key=pointer.key, VersionId=pointer.version
         )["Body"]

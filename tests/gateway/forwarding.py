@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from gateway.document import GatewayDocument, Identity
+from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.header_names import header_names
 from pgpasswordless.connections import CertificateBundle, Database, RoleConnection
 from tests.gateway.certificates import Authority, pem
@@ -70,7 +70,7 @@ def database(*roles: str, **changes: Any) -> Database:
 
 def document(
     *authorities: Authority | str,
-    identities: Sequence[Identity] = (Identity(kind="uri", value=URI, role=ROLE),),
+    identities: Sequence[AllowedIdentity] = (AllowedIdentity(kind="uri", value=URI, role=ROLE),),
     **changes: Any,
 ) -> GatewayDocument:
     bundle = "".join(each if isinstance(each, str) else pem(each.certificate) for each in authorities)

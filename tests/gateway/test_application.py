@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.application import application as shipped
 from gateway.caller import caller
 from gateway.database import RolePools
-from gateway.document import GatewayDocument, Identity
+from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.document_source import FoundDocument
 from gateway.errors import DatabaseUnavailableError, DocumentError
 from gateway.json_answer import answer
@@ -219,7 +219,9 @@ def test_a_new_document_counts_from_the_next_request_on_for_remembered_callers_t
         assert (await request(gateway.application, "/", forwarded(certificate))).status == 401
         assert gateway.line()["refusal"] == "revoked"
         assert (await request(gateway.application, "/", forwarded(other))).status == 200
-        gateway.source.publish(document(issuer, identities=[Identity(kind="uri", value=URI, role="orders")]))
+        gateway.source.publish(
+            document(issuer, identities=[AllowedIdentity(kind="uri", value=URI, role="orders")])
+        )
         assert await gateway.live.refresh()
         assert (await request(gateway.application, "/", forwarded(other))).json()["role"] == "orders"
         gateway.source.publish(document(issuer, header_suffixes=(OTHER_SUFFIX,)))

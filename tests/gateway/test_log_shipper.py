@@ -11,25 +11,16 @@ from typing import Any
 
 import boto3
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from moto import mock_aws
 
 from gateway import log_shipper
 from gateway.log_shipper import (
-    BATCH_BYTES,
-    BATCH_EVENTS,
-    BATCH_SPAN_MILLISECONDS,
-    EVENT_BYTES,
-    Entry,
-    batches,
-    events,
     journal_command,
-    keep_in,
-    parsed,
+    journal_event,
     sender,
     ship,
 )
+from runtime.cloudwatch import EVENT_BYTES, LogEvent
 
 # CloudWatch refuses what is from the future or long past.
 NOW = int(time.time() * 1000) - 60_000
@@ -45,22 +36,22 @@ def line(number: int, message: Any = None) -> bytes:
 
 
 def test_a_line_of_the_journal() -> None:
-    assert parsed(line(7)) == Entry(timestamp=NOW + 7, message="line 7", cursor="cursor 7")
+    assert journal_event(line(7)) == LogEvent(timestamp=NOW + 7, message="line 7", position="cursor 7")
 
 
 def test_what_is_not_text_comes_as_bytes() -> None:
-    entry = parsed(line(1, list(b"half \xff")))
+    entry = journal_event(line(1, list(b"half \xff")))
     assert entry is not None
     assert entry.message == "half \ufffd"
 
 
 def test_empty_lines_are_not_shipped() -> None:
-    assert parsed(line(1, " \n")) is None
-    assert parsed(line(1, [])) is None
+    assert journal_event(line(1, " \n")) is None
+    assert journal_event(line(1, [])) is None
 
 
 def test_a_line_too_long_for_aws_is_cut_between_characters() -> None:
-    entry = parsed(line(1, "ä" * EVENT_BYTES))
+    entry = journal_event(line(1, "ä" * EVENT_BYTES))
     assert entry is not None
     assert len(entry.message.encode()) <= EVENT_BYTES
     assert set(entry.message) == {"ä"}
@@ -69,30 +60,7 @@ def test_a_line_too_long_for_aws_is_cut_between_characters() -> None:
 @pytest.mark.parametrize("text", [b"{}", b"[]", b"no json"])
 def test_what_journalctl_never_writes_is_an_error(text: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
-        parsed(text)
-
-
-@given(
-    st.lists(st.tuples(st.integers(0, 3 * BATCH_SPAN_MILLISECONDS), st.integers(1, EVENT_BYTES)), max_size=30)
-)
-def test_batches_fit_aws_and_lose_nothing(given_: list[tuple[int, int]]) -> None:
-    entries = [
-        Entry(timestamp=timestamp, message="x" * size, cursor=str(number))
-        for number, (timestamp, size) in enumerate(given_)
-    ]
-    made = list(batches(entries))
-    assert [entry for batch in made for entry in batch] == entries
-    for batch in made:
-        assert sum(entry.size for entry in batch) <= BATCH_BYTES
-        times = [entry.timestamp for entry in batch]
-        assert max(times) - min(times) <= BATCH_SPAN_MILLISECONDS
-        sent = [event["timestamp"] for event in events(batch)]
-        assert sent == sorted(times)
-
-
-def test_a_batch_has_no_more_events_than_aws_takes() -> None:
-    entries = [Entry(timestamp=NOW, message="x", cursor="c") for _ in range(BATCH_EVENTS + 1)]
-    assert [len(batch) for batch in batches(entries)] == [BATCH_EVENTS, 1]
+        journal_event(text)
 
 
 def pipe(data: bytes) -> Any:
@@ -124,14 +92,6 @@ def test_the_position_stays_where_aws_has_everything() -> None:
     with pipe(line(1)) as lines, pytest.raises(ConnectionError):
         ship(lines, refuse, kept.append)
     assert kept == []
-
-
-def test_a_position_is_read_again(tmp_path: Path) -> None:
-    keep = keep_in(tmp_path / "position")
-    keep("cursor 1")
-    keep("cursor 2")
-    assert (tmp_path / "position").read_text() == "cursor 2"
-    assert [path.name for path in tmp_path.iterdir()] == ["position"]
 
 
 def test_the_journal_is_followed_from_a_position_or_from_its_beginning() -> None:

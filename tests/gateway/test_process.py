@@ -21,10 +21,11 @@ from urllib.request import urlopen
 
 import pytest
 
+from documents.document import ObjectPointer
 from gateway import structured_log
 from gateway.__main__ import main
-from gateway.document import GatewayDocument, Identity, Pointer
-from gateway.machine import Artifact, Machine
+from gateway.document import AllowedIdentity, GatewayDocument
+from gateway.machine import Machine
 from tests.emulator.rds.conftest import REGION, eventually, free_port
 from tests.gateway.certificates import Authority
 from tests.gateway.forwarding import URI, Headers, document, forwarded, values
@@ -163,10 +164,8 @@ def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(runn
         assert process.get("/metrics")[0] == 401
         assert 'refusals_total{code="missing-header"} 2.0' in process.metrics()
 
-        write(
-            path,
-            document(issuer, database=described, identities=[Identity(kind="uri", value=URI, role="orders")]),
-        )
+        moved = AllowedIdentity(kind="uri", value=URI, role="orders")
+        write(path, document(issuer, database=described, identities=[moved]))
         eventually(lambda: process.get("/whoami", headers)[1].get("role") == "orders")
 
         assert process.end() == 0
@@ -189,12 +188,12 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
     objects.put_bucket_versioning(Bucket="documents", VersioningConfiguration={"Status": "Enabled"})
     version = objects.put_object(Bucket="documents", Key="document.json", Body=text)["VersionId"]
     sha256 = hashlib.sha256(text).hexdigest()
-    pointer = Pointer(bucket="documents", key="document.json", version=version, sha256=sha256)
+    pointer = ObjectPointer(bucket="documents", key="document.json", version=version, sha256=sha256)
     aws.client("ssm").put_parameter(Name="/gateway/document", Value=pointer.to_json(), Type="String")
     machine = Machine(
         region=REGION,
         pointer="/gateway/document",
-        artifact=Artifact(bucket="artifacts", key="gateway.zip", version="1", sha256="0" * 64),
+        artifact=ObjectPointer(bucket="artifacts", key="gateway.zip", version="1", sha256="0" * 64),
         port=8443,
         metrics_port=9443,
     )

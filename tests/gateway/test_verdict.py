@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from gateway.caller import Caller
-from gateway.document import Identity
+from gateway.document import AllowedIdentity
 from gateway.errors import DocumentError
 from gateway.refusals import Refusal, RefusalCode
 from gateway.verdict import CLOCK_SKEW, Admission
@@ -444,9 +444,9 @@ def test_a_second_generation_of_the_authority_is_trusted_beside_the_first(author
 )
 def test_a_name_that_only_resembles_a_listed_one_is_refused(authority, changes):
     listed = [
-        Identity(kind="uri", value=URI, role="by_uri"),
-        Identity(kind="dns", value="reports.example.test", role="by_dns"),
-        Identity(kind="commonName", value="Reporting", role="by_name"),
+        AllowedIdentity(kind="uri", value=URI, role="by_uri"),
+        AllowedIdentity(kind="dns", value="reports.example.test", role="by_dns"),
+        AllowedIdentity(kind="commonName", value="Reporting", role="by_name"),
     ]
     admission = Admission(document(authority, identities=listed))
     subject = {"subject": name(changes["subject"])} if "subject" in changes else {}
@@ -458,7 +458,7 @@ def test_a_name_that_only_resembles_a_listed_one_is_refused(authority, changes):
 
 def test_two_common_names_say_nothing(authority):
     admission = Admission(
-        document(authority, identities=[Identity(kind="commonName", value="Reporting", role=ROLE)])
+        document(authority, identities=[AllowedIdentity(kind="commonName", value="Reporting", role=ROLE)])
     )
     twice = x509.Name(
         [
@@ -472,9 +472,9 @@ def test_two_common_names_say_nothing(authority):
 
 def test_names_that_are_listed_for_different_roles_are_refused(authority):
     listed = [
-        Identity(kind="uri", value=URI, role="reader"),
-        Identity(kind="uri", value=URI + "/2", role="writer"),
-        Identity(kind="dns", value="reader.example.test", role="reader"),
+        AllowedIdentity(kind="uri", value=URI, role="reader"),
+        AllowedIdentity(kind="uri", value=URI + "/2", role="writer"),
+        AllowedIdentity(kind="dns", value="reader.example.test", role="reader"),
     ]
     admission = Admission(document(authority, identities=listed))
     assert refused(admission, forwarded(authority.client(uris=[URI, URI + "/2"]))) == "ambiguous"

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from node import files
 from node.apply import DONE
 from node.deployment import Deployment
+from runtime import files
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -58,7 +58,8 @@ def test_first_apply_survives_a_kill_before_every_stage(machine_of: Callable[...
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "every"), [(Deployment, "stage", 1), (files, "write", 4), (files, "link", 1)]
+    ("owner", "name", "every"),
+    [(Deployment, "stage", 1), (files, "replace_file", 4), (files, "replace_link", 1)],
 )
 def test_a_change_survives_a_kill_at_every_step(owner: Any, name: str, every: int, serving: Any) -> None:
     status = None

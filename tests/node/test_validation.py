@@ -12,16 +12,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from node.certificate import authorities_problems, identity_problems, parse_identity
+from node.certificate import authorities_problems, identity_problems
 from node.desired_state import Manifest
-from node.validation import validated
+from node.validation import FILES, validated
 from runtime.errors import RefusedError
+from runtime.identity_secret import IdentityDocument
 
 NOW = datetime.datetime.now(datetime.UTC)
 
 
 def problems(leaf: Any) -> str:
-    return "\n".join(identity_problems(parse_identity(leaf.secret()), NOW))
+    return "\n".join(identity_problems(IdentityDocument.parse(leaf.secret()), NOW))
 
 
 def test_a_good_identity_has_no_problems(authorities: Any) -> None:
@@ -46,15 +47,19 @@ def test_wrong_identities(make: Callable[[Any], Any], telling: str, authorities:
 def test_wrong_keys_are_told_without_quoting_them(authorities: Any) -> None:
     one, other = authorities[0].server(), authorities[0].server()
     swapped = {"certificate": one.certificate, "privateKey": other.private_key}
-    found = identity_problems(parse_identity(json.dumps(swapped)), NOW)
+    found = identity_problems(IdentityDocument.parse(json.dumps(swapped)), NOW)
     assert "does not match" in found[0]
     rsa_form = one.private_key.replace("PRIVATE KEY", "EC PRIVATE KEY")
-    found = identity_problems(parse_identity(json.dumps(swapped | {"privateKey": rsa_form})), NOW)
+    found = identity_problems(IdentityDocument.parse(json.dumps(swapped | {"privateKey": rsa_form})), NOW)
     assert "PKCS#8" in found[0]
-    for text in ("", "[]", '{"certificate": "a-secret"}', '{"certificate": 1, "privateKey": "a-secret"}'):
-        with pytest.raises(ValueError, match="certificate and privateKey") as raised:
-            parse_identity(text)
-        assert "a-secret" not in str(raised.value)
+
+
+def test_a_secret_that_is_no_identity_is_refused() -> None:
+    contents = dict.fromkeys(FILES, b"")
+    with pytest.raises(RefusedError) as raised:
+        validated(manifest=manifest(), contents=contents, identity="a-secret", now=NOW)
+    assert "server identity: the secret is wrong: it is not a JSON object" in raised.value.problems
+    assert "a-secret" not in str(raised.value)
 
 
 def test_client_authorities(authorities: Any) -> None:

@@ -65,7 +65,7 @@ WRONG: dict[str, tuple[Callable[[Any], str], str]] = {
     "list": (lambda a: json.dumps([a.issue("app_user")[1]]), "it is not a JSON object"),
     "no key": (
         lambda a: json.dumps({"certificate": a.pem}),
-        "must have the texts certificate and privateKey",
+        "must have the strings certificate and privateKey",
     ),
     "no certificate": (
         lambda a: json.dumps({"certificate": "x", "privateKey": a.issue("app_user")[1]}),

@@ -16,13 +16,20 @@ import pgpasswordless
 from pgpasswordless.__main__ import app
 
 PACKAGE = Path(__file__).parents[2] / "pgpasswordless"
+SETUPTOOLS = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["tool"]["setuptools"]
+FOLDERS = {name: (PACKAGE / folder).resolve() for name, folder in SETUPTOOLS["package-dir"].items()}
 DISTRIBUTIONS = {"botocore": "boto3"}
+
+
+def sources() -> list[Path]:
+    """What is installed: the package and what it carries of the repository."""
+    return [path for folder in FOLDERS.values() for path in folder.rglob("*.py")]
 
 
 def imported() -> set[str]:
     """Top-level names that the package imports when it runs."""
     names = set()
-    for path in PACKAGE.rglob("*.py"):
+    for path in sources():
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
@@ -35,18 +42,18 @@ def imported() -> set[str]:
 def test_its_dependencies_are_declared_and_needed() -> None:
     project = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["project"]
     declared = {name.partition(">")[0].partition("[")[0] for name in project["dependencies"]}
-    foreign = imported() - set(sys.stdlib_module_names) - {"pgpasswordless"}
+    foreign = imported() - set(sys.stdlib_module_names) - set(SETUPTOOLS["packages"])
     assert {DISTRIBUTIONS.get(name, name) for name in foreign} == declared
 
 
 def test_every_folder_is_installed() -> None:
-    setuptools = tomllib.loads((PACKAGE / "pyproject.toml").read_text())["tool"]["setuptools"]
-    folders = {path.parent.relative_to(PACKAGE.parent) for path in PACKAGE.rglob("*.py")}
-    assert set(setuptools["packages"]) == {".".join(folder.parts) for folder in folders}
+    folders = {path.parent.relative_to(PACKAGE.parent) for path in sources()}
+    assert set(SETUPTOOLS["packages"]) == {".".join(folder.parts) for folder in folders}
 
 
 def test_it_runs_without_the_repository(tmp_path: Path) -> None:
-    (tmp_path / "pgpasswordless").symlink_to(PACKAGE)
+    for name, folder in FOLDERS.items():
+        (tmp_path / name).symlink_to(folder)
     result = subprocess.run(
         [sys.executable, "-m", "pgpasswordless", "--help"],
         capture_output=True,

@@ -16,7 +16,8 @@ from components.gateway.gateway import GatewayClient, gateway_url
 from components.gateway.header_suffixes import header_suffix
 from components.gateway.listener import SslPolicy
 from components.pki.certificates import Generation
-from gateway.document import GatewayDocument, Pointer
+from documents.document import ObjectPointer
+from gateway.document import GatewayDocument
 from gateway.header_names import header_names
 from settings import Gateway
 from tests.components import examples
@@ -123,7 +124,7 @@ def test_the_pointer_names_version_and_digest_of_the_document() -> None:
     recording = recorded()
     item = recording.one("aws:s3/bucketObjectv2:BucketObjectv2", "gateway-document-document")
     parameter = recording.one("aws:ssm/parameter:Parameter", "gateway-document-pointer")
-    pointer = Pointer.model_validate_json(parameter.inputs["insecureValue"])
+    pointer = ObjectPointer.model_validate_json(parameter.inputs["insecureValue"])
     content = plain(item.inputs["content"])
     assert pointer.key == item.inputs["key"] == "gateway.json"
     assert pointer.bucket == "gateway-document-id"

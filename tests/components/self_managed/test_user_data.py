@@ -112,5 +112,7 @@ def test_a_changed_file_is_another_artifact() -> None:
 def test_the_project_s_artifact_holds_what_node_imports() -> None:
     with zipfile.ZipFile(BytesIO(node_artifact().content)) as archive:
         names = archive.namelist()
-    assert {"__main__.py", "node/desired_state.py", "postgres/hba.py", "postgres/roles.py"} <= set(names)
-    assert all(name.split("/")[0] in {"__main__.py", "node", "postgres"} for name in names)
+    assert {"__main__.py", "node/desired_state.py", "postgres/hba.py", "runtime/files.py"} <= set(names)
+    assert all(
+        name.split("/")[0] in {"__main__.py", "documents", "node", "postgres", "runtime"} for name in names
+    )

@@ -17,6 +17,7 @@ import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
 
+from documents.document import ObjectPointer
 from emulator.acm.certificates import Certificates
 from emulator.acm.public_authority import PublicAuthority, new_key
 from emulator.autoscaling.groups import Groups
@@ -26,7 +27,7 @@ from emulator.core.certificate_building import pem_of_key
 from emulator.core.endpoint import AwsEndpoint
 from emulator.elb.service import LoadBalancers
 from emulator.postgresql_server.server_user import server_user
-from gateway.machine import MACHINE_FILE, Artifact, Machine
+from gateway.machine import MACHINE_FILE, Machine
 
 BUCKET = "artifacts"
 PROFILE = "gateway"
@@ -84,7 +85,7 @@ def machine_of(bucket: str, version: str, content: bytes, sha256: str = "") -> M
     return Machine(
         region="eu-central-1",
         pointer="/gateway/pointer",
-        artifact=Artifact(
+        artifact=ObjectPointer(
             bucket=bucket,
             key="gateway.zip",
             version=version,

@@ -9,10 +9,9 @@ from typing import Any
 import boto3
 import pytest
 
-from node import logs as shipping
 from node.layout import Layout
-from node.log_positions import behind, load
-from node.logs import LogShipper, batches, unshipped
+from node.server_log import LogShipper, has_unshipped_lines, shipped_positions, unshipped
+from runtime.cloudwatch import EVENT_BYTES, batches
 from runtime.errors import FailedError
 from runtime.signed_requests import Credentials, SignedRequests
 
@@ -60,10 +59,10 @@ def test_each_line_goes_once_also_across_rotation(layout: Layout, group: tuple[A
     log.write_text(line("one") + line("two", 1) + line("three", 2))
     (layout.logs / "postgresql-Tue.json").write_text(line("four", 3))
     assert ship(layout, group) == 2
-    assert not behind(layout)
+    assert not has_unshipped_lines(layout)
     # A week later the file is truncated and grows past the old position.
     log.write_text("".join(line(f"again {number}", 10 + number) for number in range(5)))
-    assert behind(layout)
+    assert has_unshipped_lines(layout)
     assert ship(layout, group) == 5
     assert shipped(group) == ["one", "two", "three", "four", *(f"again {number}" for number in range(5))]
 
@@ -74,7 +73,7 @@ def test_positions_of_removed_files_are_forgotten(layout: Layout, group: tuple[A
     (layout.logs / "a.json").unlink()
     (layout.logs / "b.json").write_text(line("two"))
     ship(layout, group)
-    assert list(load(layout)) == ["b.json"]
+    assert list(shipped_positions(layout)) == ["b.json"]
 
 
 def test_what_aws_refuses_is_sent_again(
@@ -88,18 +87,12 @@ def test_what_aws_refuses_is_sent_again(
     assert ship(layout, group) == 1
 
 
-def test_batches_stay_within_the_limits(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shipping, "BATCH_EVENTS", 3)
-    log = layout.logs / "a.json"
-    log.write_text("".join(line(str(number)) for number in range(7)))
-    assert [len(batch) for batch in batches(unshipped(layout.logs, {}))] == [3, 3, 1]
-    monkeypatch.setattr(shipping, "BATCH_EVENTS", 10_000)
-    log.write_text("".join(line("x" * 200_000) for _ in range(12)))
-    sizes = [sum(event.size for event in batch) for batch in batches(unshipped(layout.logs, {}))]
-    assert len(sizes) == 3
-    assert max(sizes) <= shipping.BATCH_BYTES
-    log.write_text(line("x" * 400_000))
+def test_a_line_too_long_for_aws_is_cut(layout: Layout) -> None:
+    (layout.logs / "a.json").write_text(line("x" * 400_000))
     (event,) = unshipped(layout.logs, {})
-    assert len(event.message.encode()) <= shipping.EVENT_BYTES
-    log.write_text(line("old").replace("11-23", "11-20") + line("new"))
+    assert len(event.message.encode()) <= EVENT_BYTES
+
+
+def test_lines_of_days_apart_are_not_of_one_batch(layout: Layout) -> None:
+    (layout.logs / "a.json").write_text(line("old").replace("11-23", "11-20") + line("new"))
     assert [len(batch) for batch in batches(unshipped(layout.logs, {}))] == [1, 1]
