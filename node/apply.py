@@ -1,6 +1,6 @@
-"""One run of the timer: keep the server up, look whether the desired state changed, act only then.
+"""One run of the timer: start the server if it is down, and apply the desired state if it changed.
 
-A run without a change is what nearly all runs are, on the same machine as the database. It imports
+Nearly all runs find no change, and they share the machine with the database. So such a run imports
 neither the SDK nor pydantic and connects to no server.
 """
 
@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node import pointer, server_log, server_process
+from node import server_log, server_process
 from node.layout import Layout
-from node.state import Applied, Judged, State
+from node.state import Applied, LastAttempt, PointerVersion, State
 from runtime import files
 from runtime.errors import FailedError
 from runtime.signed_requests import Credentials, SignedRequests
@@ -29,8 +29,8 @@ STATUS = {"applied": DONE, "refused": REFUSED, "failed": FAILED, "other node": O
 def apply(layout: Layout) -> int:
     """Bring the machine to its desired state; the exit status, one of the four above.
 
-    Runs never overlap: one that finds another under way ends at once. What a killed run left half
-    done is finished or undone by the next one.
+    Runs never overlap: one that finds another running ends at once. The next run finishes or undoes
+    what a killed run left half done.
     """
     try:
         layout.make_home()
@@ -45,7 +45,7 @@ def apply(layout: Layout) -> int:
 
 
 def own_node() -> str | None:
-    """SHA-256 of the artifact that is running, by its file name; None for a checkout."""
+    """SHA-256 of the running artifact, by its file name; None for a checkout."""
     name = re.fullmatch(r"([0-9a-f]{64})\.zip", Path(sys.argv[0]).name)
     return name[1] if name else None
 
@@ -59,10 +59,10 @@ def serves(layout: Layout, applied: Applied | None) -> bool:
 
 
 def keep_serving(layout: Layout, state: State) -> None:
-    """Start the server if it should run and does not: after a boot, a kill, also while AWS is away.
+    """Start the server if it should run and does not: after a boot or a kill, and also without AWS.
 
     Raises:
-        FailedError: it does not start, neither on what `current` names nor on what was applied last.
+        FailedError: it starts neither on the current generation nor on the one applied last.
     """
     majors = layout.initialised_majors()
     if layout.current_generation() is None or not majors:
@@ -71,15 +71,15 @@ def keep_serving(layout: Layout, state: State) -> None:
         return
     from node import machine_platform
 
-    here = machine_platform.of(layout)
+    platform = machine_platform.of(layout)
     try:
-        here.start(majors[-1])
+        platform.start(majors[-1])
     except FailedError:
         applied = state.applied
         if applied is None or applied.generation == layout.current_generation():
             raise
         files.replace_link(layout.current, Path("generations") / applied.generation)
-        here.start(majors[-1])
+        platform.start(majors[-1])
 
 
 def _run(layout: Layout) -> int:
@@ -87,41 +87,42 @@ def _run(layout: Layout) -> int:
     if machine is None:
         raise FailedError(f"{layout.machine} is missing or no JSON object; user-data writes it")
     state = State.load(layout.state)
-    trouble = None
+    start_failure = None
     try:
         keep_serving(layout, state)
     except FailedError as error:
-        # A new desired state may be what repairs it.
-        trouble = error
+        # A new desired state may repair it.
+        start_failure = error
         print(f"node: {error}", file=sys.stderr)
     try:
         requests = SignedRequests(region=machine["region"], credentials=Credentials.find())
-        newest = pointer.read(requests, machine["pointer"])
+        newest = PointerVersion.newest(requests, machine["pointer"])
         log_group = machine["logGroup"]
     except KeyError as error:
         raise FailedError(f"{layout.machine} has no {error}") from error
-    status = _judge(layout, machine, state, newest)
-    if status == REFUSED and trouble is not None:
+    status = _apply_if_needed(layout, machine, state, newest)
+    if status == REFUSED and start_failure is not None:
         status = FAILED
     if server_log.has_unshipped_lines(layout):
         server_log.LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
     return status
 
 
-def _judge(
+def _apply_if_needed(
     layout: Layout,
     machine: dict[str, Any],
     state: State,
-    newest: pointer.PointerVersion,
+    newest: PointerVersion,
 ) -> int:
-    question = Judged(serial=newest.serial, manifest=newest.manifest, node=own_node(), outcome="")
-    outcome = state.judged.outcome if state.judged and state.judged.same_question(question) else None
-    answered = outcome == "refused" or (outcome == "applied" and serves(layout, state.applied))
-    if answered and layout.report_is_delivered():
+    attempt = LastAttempt(serial=newest.serial, manifest=newest.manifest, node=own_node(), outcome="")
+    last = state.last_attempt
+    outcome = last.outcome if last and last.repeats(attempt) else None
+    decided = outcome == "refused" or (outcome == "applied" and serves(layout, state.applied))
+    if decided and layout.report_is_delivered():
         return DONE if outcome == "applied" else REFUSED
     from node import deployment
 
-    if answered:
+    if decided:
         deployment.deliver_report(layout, machine)
         return DONE if outcome == "applied" else REFUSED
-    return STATUS[deployment.deploy(layout, machine, state, newest, question)]
+    return STATUS[deployment.deploy(layout, machine, state, newest, attempt)]

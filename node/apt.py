@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from node import openpgp
 from node.commands import Commands
 from node.layout import Layout
 from runtime import files
@@ -14,8 +13,39 @@ from runtime.errors import FailedError
 NATIVE_MAJOR = 17
 PROJECT_ARCHIVE = "https://apt.postgresql.org/pub/repos/apt"
 PROJECT_SUITE = "trixie-pgdg"
-# https://www.postgresql.org/download/linux/debian/ names this key; Debian ships it in postgresql-common.
-PROJECT_KEY = "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8"
+# The PostgreSQL project's archive key, B97B 0AFC AA1A 47F0 44F2 44A0 7FCC 7D46 ACCC 4CF8, which
+# https://www.postgresql.org/download/linux/debian/ names and Debian ships in postgresql-common. It is part
+# of node, so that no machine has to fetch or check it; its SHA-256 self-signature has no expiry.
+PROJECT_KEY = """\
+-----BEGIN PGP PUBLIC KEY BLOCK-----
+
+mQINBE6XR8IBEACVdDKT2HEH1IyHzXkb4nIWAY7echjRxo7MTcj4vbXAyBKOfjja
+UrBEJWHN6fjKJXOYWXHLIYg0hOGeW9qcSiaa1/rYIbOzjfGfhE4x0Y+NJHS1db0V
+G6GUj3qXaeyqIJGS2z7m0Thy4Lgr/LpZlZ78Nf1fliSzBlMo1sV7PpP/7zUO+aA4
+bKa8Rio3weMXQOZgclzgeSdqtwKnyKTQdXY5MkH1QXyFIk1nTfWwyqpJjHlgtwMi
+c2cxjqG5nnV9rIYlTTjYG6RBglq0SmzF/raBnF4Lwjxq4qRqvRllBXdFu5+2pMfC
+IZ10HPRdqDCTN60DUix+BTzBUT30NzaLhZbOMT5RvQtvTVgWpeIn20i2NrPWNCUh
+hj490dKDLpK/v+A5/i8zPvN4c6MkDHi1FZfaoz3863dylUBR3Ip26oM0hHXf4/2U
+A/oA4pCl2W0hc4aNtozjKHkVjRx5Q8/hVYu+39csFWxo6YSB/KgIEw+0W8DiTII3
+RQj/OlD68ZDmGLyQPiJvaEtY9fDrcSpI0Esm0i4sjkNbuuh0Cvwwwqo5EF1zfkVj
+Tqz2REYQGMJGc5LUbIpk5sMHo1HWV038TWxlDRwtOdzw08zQA6BeWe9FOokRPeR2
+AqhyaJJwOZJodKZ76S+LDwFkTLzEKnYPCzkoRwLrEdNt1M7wQBThnC5z6wARAQAB
+tBxQb3N0Z3JlU1FMIERlYmlhbiBSZXBvc2l0b3J5iQJOBBMBCAA4AhsDBQsJCAcD
+BRUKCQgLBRYCAwEAAh4BAheAFiEEuXsK/KoaR/BE8kSgf8x9RqzMTPgFAlhtCD8A
+CgkQf8x9RqzMTPgECxAAk8uL+dwveTv6eH21tIHcltt8U3Ofajdo+D/ayO53LiYO
+xi27kdHD0zvFMUWXLGxQtWyeqqDRvDagfWglHucIcaLxoxNwL8+e+9hVFIEskQAY
+kVToBCKMXTQDLarz8/J030Pmcv3ihbwB+jhnykMuyyNmht4kq0CNgnlcMCdVz0d3
+z/09puryIHJrD+A8y3TD4RM74snQuwc9u5bsckvRtRJKbP3GX5JaFZAqUyZNRJRJ
+Tn2OQRBhCpxhlZ2afkAPFIq2aVnEt/Ie6tmeRCzsW3lOxEH2K7MQSfSu/kRz7ELf
+Cz3NJHj7rMzC+76Rhsas60t9CjmvMuGONEpctijDWONLCuch3Pdj6XpC+MVxpgBy
+2VUdkunb48YhXNW0jgFGM/BFRj+dMQOUbY8PjJjsmVV0joDruWATQG/M4C7O8iU0
+B7o6yVv4m8LDEN9CiR6r7H17m4xZseT3f+0QpMe7iQjz6XxTUFRQxXqzmNnloA1T
+7VjwPqIIzkj/u0V8nICG/ktLzp1OsCFatWXh7LbU+hwYl6gsFH/mFDqVxJ3+DKQi
+vyf1NatzEwl62foVjGUSpvh3ymtmtUQ4JUkNDsXiRBWczaiGSuzD9Qi0ONdkAX3b
+ewqmN4TfE+XIpCPxxHXwGq9Rv1IFjOdCX0iG436GHyTLC1tTUIKF5xV4Y0+cXIM=
+=oiB/
+-----END PGP PUBLIC KEY BLOCK-----
+"""
 _WAIT_FOR_OTHERS = ("-o", "DPkg::Lock::Timeout=300")
 
 
@@ -27,12 +57,12 @@ class Apt:
     commands: Commands
 
     def install(self, major: int, minor_floor: int) -> None:
-        """Have `postgresql-<major>` at that minor or a later one; does nothing if it is there.
+        """Install `postgresql-<major>` at that minor or a later one; does nothing if it is installed.
 
-        An upgrade by the package restarts the server: raising the floor is asking for that.
+        An upgrade restarts the server, so raising the floor asks for a restart.
 
         Raises:
-            FailedError: apt fails, the archive's key is not the pinned one, or its newest minor is too old.
+            FailedError: apt fails, or the archive's newest minor is too old.
         """
         package = f"postgresql-{major}"
         minor = self.installed_minor(major)
@@ -88,16 +118,7 @@ class Apt:
         )
 
     def _add_project_archive(self, major: int) -> None:
-        self._apt_get("install", "--yes", "--no-install-recommends", "postgresql-common")
-        key = self.layout.root / "usr/share/postgresql-common/pgdg/apt.postgresql.org.asc"
-        try:
-            text = key.read_text()
-            fingerprints = openpgp.primary_fingerprints(text)
-        except (OSError, ValueError) as error:
-            raise FailedError(f"{key}: {error}") from error
-        if fingerprints != [PROJECT_KEY]:
-            raise FailedError(f"{key} holds the keys {fingerprints}, not the pinned one, {PROJECT_KEY}")
-        self._write("etc/apt/keyrings/passwordless-postgres.asc", text)
+        self._write("etc/apt/keyrings/passwordless-postgres.asc", PROJECT_KEY)
         self._write(
             "etc/apt/sources.list.d/passwordless-postgres.sources",
             "Types: deb\n"

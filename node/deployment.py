@@ -21,12 +21,11 @@ from node.desired_state import Machine, Manifest, Outcome, Pointer, Report
 from node.fetch import Store
 from node.layout import Layout
 from node.machine_platform import Platform, of
-from node.pointer import PointerVersion
 from node.report import Reporter, timestamp
-from node.roles import Roles, recorded
+from node.roles import Roles, read_journal
 from node.scratch_server import ScratchServer
-from node.state import Applied, Judged, State
-from node.switch import Expected, Switch
+from node.state import Applied, LastAttempt, PointerVersion, State
+from node.switch import ServingExpectation, Switch
 from node.validation import DesiredState, validated
 from postgres.roles import Declaration
 from runtime.errors import FailedError, RefusedError
@@ -39,7 +38,7 @@ class OtherNodeError(Exception):
 
 
 def deploy(
-    layout: Layout, machine: dict[str, Any], state: State, newest: PointerVersion, question: Judged
+    layout: Layout, machine: dict[str, Any], state: State, newest: PointerVersion, attempt: LastAttempt
 ) -> str:
     """Carry out the desired state that `newest` names, and report.
 
@@ -56,7 +55,7 @@ def deploy(
         machine=described,
         state=state,
         newest=newest,
-        question=question,
+        attempt=attempt,
         platform=of(layout),
         store=store,
         reporter=Reporter(layout=layout, store=store, key=described.report_key),
@@ -96,7 +95,7 @@ class Deployment:
     machine: Machine
     state: State
     newest: PointerVersion
-    question: Judged
+    attempt: LastAttempt
     platform: Platform
     store: Store
     reporter: Reporter
@@ -189,7 +188,7 @@ class Deployment:
         Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(declaration)
 
     def _restart_where_wanted(
-        self, switch: Switch, manifest: Manifest, name: str, expected: Expected
+        self, switch: Switch, manifest: Manifest, name: str, expected: ServingExpectation
     ) -> tuple[str, ...]:
         pending = self._pending(switch, manifest)
         if not pending or manifest.restart == "pending":
@@ -217,7 +216,7 @@ class Deployment:
         self.stage("recording")
         applied = Applied(serial=self.newest.serial, manifest=self.newest.manifest, generation=name)
         waiting = f"; waiting for a restart: {', '.join(pending)}" if pending else ""
-        self.state = State(applied=applied, judged=replace(self.question, outcome="applied"))
+        self.state = State(applied=applied, last_attempt=replace(self.attempt, outcome="applied"))
         report = self._report("applied", f"serving generation {name}{waiting}").model_copy(
             update={
                 "server_version": switch.server_version(),
@@ -242,7 +241,7 @@ class Deployment:
             message = f"{message}\nreturning to the applied configuration: {error}"
         print(f"node: {outcome}: {message}", file=sys.stderr)
         self.reporter.keep(self._report(outcome, message))
-        self.state = replace(self.state, judged=replace(self.question, outcome=outcome))
+        self.state = replace(self.state, last_attempt=replace(self.attempt, outcome=outcome))
         self.state.save(self.layout.state)
         self.reporter.deliver()
         return outcome
@@ -266,7 +265,7 @@ class Deployment:
             switch.reload()
         roles = (self.layout.generations / applied.generation / "roles.json").read_text()
         declaration = Declaration.from_json(roles)
-        if recorded(self.layout.declarations) != [declaration]:
+        if read_journal(self.layout.journal) != [declaration]:
             Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(declaration)
 
     def _refuse_step_back(self) -> None:
@@ -290,7 +289,7 @@ class Deployment:
             named = json.loads(text)["node"]["sha256"]
         except (ValueError, KeyError, TypeError) as error:
             raise RefusedError("manifest: it names no node") from error
-        if self.question.node is not None and named != self.question.node:
+        if self.attempt.node is not None and named != self.attempt.node:
             raise OtherNodeError
         try:
             return Manifest.model_validate_json(text)
@@ -306,10 +305,10 @@ class Deployment:
             outcome=outcome,
             message=message,
             applied_serial=applied.serial if applied else None,
-            node_sha256=self.question.node,
+            node_sha256=self.attempt.node,
             time=timestamp(),
         )
 
 
-def _expected(desired: DesiredState) -> Expected:
-    return Expected(certificate_sha256=leaf_sha256(desired.identity), logins=desired.logins())
+def _expected(desired: DesiredState) -> ServingExpectation:
+    return ServingExpectation(certificate_sha256=leaf_sha256(desired.identity), logins=desired.logins())

@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def state(self) -> Path:
-        """What was applied and judged last."""
+        """What was applied, and the last attempt."""
         return self.home / "state.json"
 
     @property
@@ -84,8 +84,8 @@ class Layout:
         return self.root / "var/lib/postgresql"
 
     @property
-    def declarations(self) -> Path:
-        """The role declarations whose traces the catalogues may hold; on the volume, with the data."""
+    def journal(self) -> Path:
+        """The applied-state journal; on the volume, with the data that it describes."""
         return self.volume / "passwordless-postgres-roles.json"
 
     @property

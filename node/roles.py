@@ -1,4 +1,4 @@
-"""Carries out the role declaration: the steps of `postgres.roles`, as the executor that each one names."""
+"""Applies the role declaration: the steps of `postgres.roles`, each as the executor that it names."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 from node.cluster import SUPERUSER
 from node.layout import Layout
 from node.sql import Sql, SqlError
+from postgres.journal import DamagedJournalError, apply_with_journal, journal_from_json, journal_to_json
 from postgres.roles import Declaration, Step, statements
-from postgres.traces import DamagedRecord, apply_after_traces, traces_from_json, traces_to_json
 from runtime import files
 from runtime.errors import FailedError, RefusedError
 
@@ -20,8 +20,8 @@ from runtime.errors import FailedError, RefusedError
 class Roles:
     """The roles of one server.
 
-    A list on the data volume names the declarations whose traces the catalogues may hold: an apply
-    that was killed or refused half way leaves its own there, until a whole one has undone it.
+    The applied-state journal on the data volume names every declaration that may have left objects behind:
+    an apply that was killed or refused half way leaves its own there, until a complete one has removed them.
     """
 
     layout: Layout
@@ -29,13 +29,13 @@ class Roles:
     major: int
 
     def apply(self, desired: Declaration) -> None:
-        """Make the catalogues say what is declared; takes back what earlier declarations said.
+        """Make the catalogues agree with the declaration, and undo what only earlier declarations named.
 
         Raises:
-            RefusedError: the server refuses a step; with its purpose and the server's words.
+            RefusedError: the server refuses a step; with its purpose and the server's message.
             FailedError: a step may succeed later.
         """
-        path = self.layout.declarations
+        path = self.layout.journal
 
         def plan(previous: Declaration | None) -> list[Step]:
             try:
@@ -43,11 +43,11 @@ class Roles:
             except ValueError as error:
                 raise RefusedError(f"roles.json: {error}") from error
 
-        apply_after_traces(
+        apply_with_journal(
             desired,
-            recorded(path),
+            read_journal(path),
             plan=plan,
-            record=lambda traces: files.replace_file(path, traces_to_json(traces), durable=True),
+            write=lambda journal: files.replace_file(path, journal_to_json(journal), durable=True),
             run=lambda steps: self._run(steps, desired.administrator),
         )
 
@@ -81,17 +81,17 @@ class Roles:
         return [database] in self.sql.run("SELECT datname FROM pg_database;")
 
 
-def recorded(path: Path) -> list[Declaration]:
-    """The declarations whose traces the catalogues may hold, oldest first; empty on a new server.
+def read_journal(path: Path) -> list[Declaration]:
+    """The applied-state journal, oldest declaration first; empty on a new server.
 
     Raises:
-        FailedError: the list is damaged; guessing could leave a removed role with its login.
+        FailedError: it is damaged; guessing could leave a removed role with its login.
     """
     try:
-        return traces_from_json(path.read_bytes())
+        return journal_from_json(path.read_bytes())
     except FileNotFoundError:
         return []
-    except DamagedRecord as error:
+    except DamagedJournalError as error:
         raise FailedError(f"{path} is damaged ({error}); restore it or remove it") from error
 
 

@@ -22,8 +22,12 @@ from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 START_SECONDS = 60
-SURROUNDINGS = ("No space left on device", "Cannot allocate memory", "could not create shared memory segment")
-"""What a start says when the machine is short of something, and not the configuration wrong."""
+OUT_OF_RESOURCES = (
+    "No space left on device",
+    "Cannot allocate memory",
+    "could not create shared memory segment",
+)
+"""What the server writes when the machine lacks resources and the configuration is not at fault."""
 
 # Where the scratch server must differ: its log is read from a file, it needs neither much memory nor
 # durability, and it must not archive anything.
@@ -142,8 +146,8 @@ class ScratchServer:
             self.platform.user.run([*postgres, "-C", name, "-c", f"{name}={value}"])
             for name, value in settings.items()
         )
-        faults = [line for one in alone if one.returncode != 0 for line in _told(one.stderr)]
-        raise RefusedError(*(faults or _told(answer.stderr)))
+        faults = [line for one in alone if one.returncode != 0 for line in _messages(one.stderr)]
+        raise RefusedError(*(faults or _messages(answer.stderr)))
 
     @contextmanager
     def _running(self) -> Iterator[Sql]:
@@ -162,9 +166,9 @@ class ScratchServer:
             process = server_process.find(self._data)
             if answer.returncode != 0 or process is None:
                 said = log.read_text(errors="replace") if log.exists() else answer.stderr
-                if any(sign in said for sign in SURROUNDINGS):
+                if any(sign in said for sign in OUT_OF_RESOURCES):
                     raise FailedError(f"scratch server: {said.strip()}")
-                raise RefusedError(*_told(said))
+                raise RefusedError(*_messages(said))
             yield Sql(
                 binaries=self.platform.binaries(self.major),
                 user=user,
@@ -176,7 +180,7 @@ class ScratchServer:
             short_path.remove_stand_in(self._wanted_socket_directory)
 
 
-def _told(log: str) -> list[str]:
+def _messages(log: str) -> list[str]:
     lines = [_PREFIX.sub("", line).strip() for line in log.splitlines()]
     telling = [line for line in lines if line and not line.startswith(_NOISE)]
     return [f"PostgreSQL: {line}" for line in telling] or ["PostgreSQL does not take it and does not say why"]

@@ -19,8 +19,8 @@ RELOAD_SECONDS = 30
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expected:
-    """What a generation must make the server do: serve this certificate, refuse these logins without TLS."""
+class ServingExpectation:
+    """What the server must do on a generation: serve this certificate, refuse these logins without TLS."""
 
     certificate_sha256: str
     logins: tuple[tuple[str, str], ...]
@@ -64,7 +64,7 @@ class Switch:
         self.point(generation)
         self.platform.start(self.major)
 
-    def activate(self, generation: str, expected: Expected) -> None:
+    def activate(self, generation: str, expected: ServingExpectation) -> None:
         """Reload the running server on a generation and verify it; what is wrong is left to the caller.
 
         Raises:
@@ -101,7 +101,7 @@ class Switch:
                 raise RefusedError("PostgreSQL did not take its configuration file at the reload", *said)
             time.sleep(0.02)
 
-    def verify(self, expected: Expected) -> None:
+    def verify(self, expected: ServingExpectation) -> None:
         """Look from the network at what the server serves.
 
         Raises:

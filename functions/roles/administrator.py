@@ -1,4 +1,4 @@
-"""The administrator of an instance: it logs in by IAM, and the master makes it and mends it."""
+"""The administrator of an instance. It logs in by IAM; the master creates it and corrects it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from functions.roles.credentials import SecretAccessDenied, login_token, read_master
 from functions.roles.event import Event
-from functions.roles.master_secret import SecretNotReadableYet, read_master
-from functions.roles.patience import Patience
-from functions.roles.progress import Progress
-from functions.roles.record import may_make_record_step
-from functions.roles.session import LoginRefused, Server, Session
-from functions.roles.tokens import login_token
+from functions.roles.journal import allow_journal_step
+from functions.roles.retry import RetryPolicy
+from functions.roles.session import DatabaseSession, LoginRefused, Server
+from functions.roles.steps import Progress
 from postgres.administrator import administrator_deviations, administrator_steps
 from runtime.errors import RefusedError
 
@@ -23,13 +22,13 @@ class Administrator:
 
     Attributes:
         event: The event.
-        progress: Where steps are noted.
-        patience: How long to wait for permissions that are on their way.
+        progress: Counts the steps that ran.
+        retry: How long to wait for permissions that AWS has not propagated yet.
     """
 
     event: Event
     progress: Progress
-    patience: Patience
+    retry: RetryPolicy
 
     @property
     def name(self) -> str:
@@ -37,11 +36,11 @@ class Administrator:
         return self.event.administrator
 
     @contextmanager
-    def session(self, database: str | None = None) -> Iterator[Session]:
+    def session(self, database: str | None = None) -> Iterator[DatabaseSession]:
         """A session of the administrator, by a token of its own.
 
         Raises:
-            RefusedError, FailedError: as `Server.session`, or there are no credentials to sign by.
+            RefusedError, FailedError: as `Server.session`, or there are no credentials to sign with.
         """
         event = self.event
         token = login_token(host=event.host, port=event.port, user=self.name, region=event.region)
@@ -49,41 +48,41 @@ class Administrator:
             yield session
 
     def ensure(self) -> None:
-        """See to it that the administrator logs in and is as it must be, by the master where it is not.
+        """Check that the administrator can log in and is as it must be; otherwise have the master correct it.
 
         Raises:
-            RefusedError: not even the master gets it there.
-            FailedError: something stands in the way that may pass.
+            RefusedError: the master cannot correct it.
+            FailedError: the run may succeed later.
         """
         try:
             with self.session() as session:
                 if not self._deviations(session):
                     return
         except LoginRefused:
-            # On a new instance there is no such role, which a server does not say to strangers.
+            # A new instance has no such role, and a server does not tell that from a wrong token.
             pass
-        self._mend()
+        self._correct()
         with ExitStack() as stack:
-            # A permission to connect may be younger than this call, and takes seconds to arrive.
-            session = self.patience.until(lambda: stack.enter_context(self.session()), (LoginRefused,))
-            wrong = self._deviations(session)
-        if wrong:
+            # The permission to connect may be newer than this call, and takes seconds to arrive.
+            session = self.retry.call(lambda: stack.enter_context(self.session()), (LoginRefused,))
+            deviations = self._deviations(session)
+        if deviations:
             raise RefusedError(
-                f"administrator {self.name} of {self.event.server} {', '.join(wrong)}, which the master "
+                f"administrator {self.name} of {self.event.server} {', '.join(deviations)}, which the master "
                 "cannot change; drop the role or choose another name"
             )
 
-    def _mend(self) -> None:
+    def _correct(self) -> None:
         with ExitStack() as stack:
-            login, session = self.patience.until(
-                lambda: self._master_session(stack), (SecretNotReadableYet, LoginRefused)
+            login, session = self.retry.call(
+                lambda: self._master_session(stack), (SecretAccessDenied, LoginRefused)
             )
             for step in administrator_steps(self.name, self.event.major, "rds"):
                 self.progress.run(step, session, login)
-            self.progress.run(may_make_record_step(self.name), session, login)
+            self.progress.run(allow_journal_step(self.name), session, login)
 
-    def _master_session(self, stack: ExitStack) -> tuple[str, Session]:
-        # Read anew for each attempt: the password may just have been rotated.
+    def _master_session(self, stack: ExitStack) -> tuple[str, DatabaseSession]:
+        # Read again for each attempt: the password may just have been rotated.
         master = read_master(self.event.master_secret_arn, self.event.region)
         if master.username == self.name:
             raise RefusedError(
@@ -93,11 +92,12 @@ class Administrator:
         session = self._server().session(master.username, master.password)
         return master.username, stack.enter_context(session)
 
-    def _deviations(self, session: Session) -> list[str]:
-        wrong = [what for (what,) in session.run(administrator_deviations(self.name, self.event.major))]
-        if not session.has_row(may_make_record_step(self.name).unless or ""):
-            wrong.append("may not make the schema of its record")
-        return wrong
+    def _deviations(self, session: DatabaseSession) -> list[str]:
+        query = administrator_deviations(self.name, self.event.major)
+        deviations = [deviation for (deviation,) in session.run(query)]
+        if not session.has_row(allow_journal_step(self.name).unless or ""):
+            deviations.append("may not create the schema of its journal")
+        return deviations
 
     def _server(self) -> Server:
         return Server(host=self.event.host, port=self.event.port, ca_pem=self.event.server_ca_pem)

@@ -1,4 +1,4 @@
-"""What the function is asked to do."""
+"""The event: what the function is asked to do."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ _TYPES: Mapping[str, type] = {
 
 
 class EventError(ValueError):
-    """An event that is none; the text lists everything that is wrong with it."""
+    """An invalid event; the text lists everything that is wrong with it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One instance, its administrator, and what shall exist on it.
+    """One instance, its administrator, and the databases and roles that it must have.
 
     Attributes:
-        host: Name of the server; its certificate and the tokens are for exactly this name.
+        host: Name of the server; its certificate and the tokens name it exactly so.
         port: TCP port.
         region: Region that tokens are signed for.
         major: Major release of PostgreSQL.
         administrator: Role that owns the databases.
         master_secret_arn: Secret in which RDS keeps the master's password.
-        server_ca_pem: Authorities of which one must have signed the server's certificate.
-        declaration: What shall exist; None for the administrator alone.
+        server_ca_pem: Authorities, one of which must have signed the server's certificate.
+        declaration: Databases, roles and grants; None for the administrator alone.
     """
 
     host: str
@@ -63,7 +63,7 @@ class Event:
 
         Raises:
             EventError: missing, unknown or mistyped keys, another schema version, or a declaration that
-                cannot be carried out.
+                RDS cannot apply.
         """
         if not isinstance(document, dict):
             raise EventError(f"the event is a {type(document).__name__}; it must be an object")

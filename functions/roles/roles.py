@@ -1,4 +1,4 @@
-"""Carries out the role declaration: the steps of `postgres.roles`, as the administrator."""
+"""Applies the role declaration: the steps of `postgres.roles`, as the administrator."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from functions.roles.administrator import Administrator
-from functions.roles.progress import Progress
-from functions.roles.record import Record
-from functions.roles.session import NoSuchDatabase, Session
+from functions.roles.journal import Journal
+from functions.roles.session import DatabaseSession, NoSuchDatabase
+from functions.roles.steps import Progress
+from postgres.journal import apply_with_journal
 from postgres.roles import Declaration, Step, statements
 from postgres.steps import MAINTENANCE_DATABASE
-from postgres.traces import apply_after_traces
 from runtime.errors import RefusedError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Roles:
-    """The databases, roles and grants of one instance, whose administrator is as it must be."""
+    """The databases, roles and grants of one instance; `administrator.ensure` has run."""
 
     administrator: Administrator
     major: int
     progress: Progress
 
     def apply(self, desired: Declaration) -> None:
-        """Make the catalogues say what is declared; takes back what earlier declarations said.
+        """Make the catalogues agree with the declaration, and undo what only earlier declarations named.
 
         Raises:
-            RefusedError: the server refuses a step, or there is no way from an earlier declaration.
-            FailedError: something stands in the way that may pass.
+            RefusedError: the server refuses a step, or no steps lead from an earlier declaration to this one.
+            FailedError: the run may succeed later.
         """
 
         def plan(previous: Declaration | None) -> list[Step]:
@@ -40,19 +40,19 @@ class Roles:
 
         with ExitStack() as stack:
             first = stack.enter_context(self.administrator.session())
-            record = Record(first, self.administrator.name)
-            sessions: dict[str, Session] = {MAINTENANCE_DATABASE: first}
-            apply_after_traces(
+            journal = Journal(first, self.administrator.name)
+            sessions: dict[str, DatabaseSession] = {MAINTENANCE_DATABASE: first}
+            apply_with_journal(
                 desired,
-                record.read(),
+                journal.read(),
                 plan=plan,
-                record=record.write,
+                write=journal.write,
                 run=lambda steps: self._run(steps, sessions, stack),
             )
 
-    def _run(self, steps: Sequence[Step], sessions: dict[str, Session], stack: ExitStack) -> None:
+    def _run(self, steps: Sequence[Step], sessions: dict[str, DatabaseSession], stack: ExitStack) -> None:
         for step in steps:
-            # The master's steps made the administrator before this.
+            # The master's steps ran in `administrator.ensure`.
             if step.as_role != "administrator":
                 continue
             try:

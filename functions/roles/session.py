@@ -1,7 +1,10 @@
-"""One login to the server: over TLS that proves the server's name, or not at all."""
+"""One login to the server, over TLS that has proved the server's name before PostgreSQL's protocol begins."""
 
 from __future__ import annotations
 
+import socket
+import ssl
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -10,20 +13,30 @@ from typing import Any
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from functions.roles.secure_socket import secure_socket
 from postgres.sqlstate import is_passing
 from postgres.steps import MAINTENANCE_DATABASE
 from runtime.errors import FailedError, RefusedError
 
+CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 120
 LOCK_SECONDS = 30
 _ANSWER_MARGIN_SECONDS = 10
-_INVALID_AUTHORISATION = "28"
+_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
+_SSL_ACCEPTED, _SSL_REFUSED = b"S", b"N"
+_INVALID_AUTHORIZATION = "28"
 _NO_SUCH_DATABASE = "3D000"
 
 
+class Unreachable(FailedError):
+    """Nothing answers at the host and port."""
+
+
+class TlsRefused(RefusedError):
+    """The server offers no TLS, or none that the function trusts."""
+
+
 class LoginRefused(RefusedError):
-    """The server knows nobody like that, or not by this password or token."""
+    """The server does not know the user, or does not accept this password or token."""
 
 
 class NoSuchDatabase(RefusedError):
@@ -34,7 +47,7 @@ class SqlError(Exception):
     """The server refused a statement."""
 
     def __init__(self, sqlstate: str, message: str) -> None:
-        """Keep what the server said, with its SQLSTATE."""
+        """Keep the server's message and its SQLSTATE."""
         self.sqlstate = sqlstate
         super().__init__(f"{message} (SQLSTATE {sqlstate})")
 
@@ -44,11 +57,11 @@ class SqlError(Exception):
         return is_passing(self.sqlstate)
 
 
-class Session:
+class DatabaseSession:
     """Statements on one connection, each in its own transaction."""
 
     def __init__(self, connection: Connection) -> None:
-        """Wraps a connection that `Server.session` opened."""
+        """Wrap a connection that `Server.session` opened."""
         self._connection = connection
 
     def run(self, sql: str) -> list[list[Any]]:
@@ -61,7 +74,7 @@ class Session:
         try:
             return self._connection.run(sql) or []
         except DatabaseError as error:
-            raise _sql_error(error) from None
+            raise SqlError(*_sqlstate_and_message(error)) from None
         except (InterfaceError, OSError) as error:
             raise FailedError(f"the connection broke: {error}") from error
 
@@ -76,35 +89,37 @@ class Session:
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """Where the server is, and who may have signed its certificate."""
+    """Where the server is, and the authorities that may have signed its certificate."""
 
     host: str
     port: int
     ca_pem: str = field(repr=False)
 
     @contextmanager
-    def session(self, user: str, password: str, database: str = MAINTENANCE_DATABASE) -> Iterator[Session]:
+    def session(
+        self, user: str, password: str, database: str = MAINTENANCE_DATABASE
+    ) -> Iterator[DatabaseSession]:
         """A session of `user`, by a password or an IAM token.
 
         Raises:
             Unreachable, TlsRefused, LoginRefused, NoSuchDatabase: there is none.
-            FailedError, RefusedError: the server says something else, such as that it starts up.
+            FailedError, RefusedError: the server refuses otherwise, for example because it starts up.
             SqlError: it refuses the session's settings.
         """
         connection = self._connect(user, password, database)
         try:
-            session = Session(connection)
+            session = DatabaseSession(connection)
             session.run(f"SET lock_timeout = '{LOCK_SECONDS}s'")
             session.run(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
             yield session
         finally:
-            # A goodbye that cannot be said: the connection broke before.
+            # A broken connection cannot be closed in PostgreSQL's protocol.
             with suppress(InterfaceError, OSError):
                 connection.close()
 
     def _connect(self, user: str, password: str, database: str) -> Connection:
         where = f"{self.host}:{self.port}"
-        secured = secure_socket(self.host, self.port, self.ca_pem)
+        secured = self._secure_socket()
         secured.settimeout(STATEMENT_SECONDS + _ANSWER_MARGIN_SECONDS)
         try:
             return Connection(
@@ -120,24 +135,55 @@ class Server:
         except (InterfaceError, OSError) as error:
             raise FailedError(f"{where} broke the login of {user} off: {error}") from error
 
+    def _secure_socket(self) -> ssl.SSLSocket:
+        """A connection over at least TLS 1.2, with a certificate for the host by one of the authorities."""
+        where = f"{self.host}:{self.port}"
+        context = _tls_context(self.ca_pem)
+        try:
+            plain = socket.create_connection((self.host, self.port), CONNECT_SECONDS)
+        except OSError as error:
+            raise Unreachable(f"cannot reach {where}: {error}") from error
+        try:
+            plain.sendall(_SSL_REQUEST)
+            answer = plain.recv(1)
+            if answer == _SSL_REFUSED:
+                raise TlsRefused(f"TLS with {where} refused: the server has none")
+            if answer != _SSL_ACCEPTED:
+                raise FailedError(f"{where} answers the request for TLS with {answer!r}")
+            return context.wrap_socket(plain, server_hostname=self.host)
+        except ssl.SSLError as error:
+            raise TlsRefused(f"TLS with {where} refused: {error}") from error
+        except OSError as error:
+            raise FailedError(f"{where} broke the connection off: {error}") from error
+        finally:
+            # After the handshake the TLS socket owns the descriptor, and this closes nothing.
+            plain.close()
 
-def _words(error: DatabaseError) -> tuple[str, str]:
+
+def _tls_context(ca_pem: str) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_verify_locations(cadata=ca_pem)
+    except ssl.SSLError as error:
+        raise TlsRefused(f"serverCaPem holds no certificates: {error}") from error
+    return context
+
+
+def _sqlstate_and_message(error: DatabaseError) -> tuple[str, str]:
     """SQLSTATE, and message with detail and hint."""
-    said: dict[str, str] = error.args[0]
+    fields: dict[str, str] = error.args[0]
     parts: Sequence[tuple[str, str]] = (("", "M"), ("DETAIL: ", "D"), ("HINT: ", "H"))
-    return said.get("C", "XX000"), " ".join(label + said[code] for label, code in parts if code in said)
-
-
-def _sql_error(error: DatabaseError) -> SqlError:
-    return SqlError(*_words(error))
+    message = " ".join(label + fields[code] for label, code in parts if code in fields)
+    return fields.get("C", "XX000"), message
 
 
 def _login_error(error: DatabaseError, where: str) -> Exception:
-    sqlstate, message = _words(error)
-    words = f"{where}: {message} (SQLSTATE {sqlstate})"
-    if sqlstate.startswith(_INVALID_AUTHORISATION):
-        return LoginRefused(f"login refused by {words}")
+    sqlstate, message = _sqlstate_and_message(error)
+    text = f"{where}: {message} (SQLSTATE {sqlstate})"
+    if sqlstate.startswith(_INVALID_AUTHORIZATION):
+        return LoginRefused(f"login refused by {text}")
     if sqlstate == _NO_SUCH_DATABASE:
-        return NoSuchDatabase(f"login refused by {words}")
+        return NoSuchDatabase(f"login refused by {text}")
     kind = FailedError if is_passing(sqlstate) else RefusedError
-    return kind(f"no login to {words}")
+    return kind(f"no login to {text}")

@@ -12,9 +12,8 @@ import pytest
 from components.iam_documents import roles_function
 from emulator.core.credentials import AccessKey
 from emulator.rds.instance import Instance
-from functions.roles.handler import run
-from functions.roles.outcome import Outcome
-from functions.roles.patience import Patience
+from functions.roles.handler import Outcome, run
+from functions.roles.retry import RetryPolicy
 from tests.emulator.rds.conftest import MASTER, PASSWORD, REGION, Cloud, connect_arn
 from tests.functions.roles.conftest import ADMINISTRATOR, DECLARATION
 
@@ -32,7 +31,7 @@ def invoked(cloud: Cloud, instance: Instance, secret_arn: str, **changes: Any) -
         "declaration": json.loads(DECLARATION.to_json()),
         **changes,
     }
-    return run(event, Patience(seconds=0))
+    return run(event, RetryPolicy(seconds=0))
 
 
 def become(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, key: AccessKey) -> None:

@@ -24,9 +24,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 from emulator.postgresql_server.server_user import server_user
-from functions.roles.handler import run
-from functions.roles.outcome import Outcome
-from functions.roles.patience import Patience
+from functions.roles.handler import Outcome, run
+from functions.roles.retry import RetryPolicy
 from postgres.declaration import Database, Declaration, Grant, Role
 from postgres.versions import SUPPORTED_MAJORS
 from tests.postgres.rds_roles import MASTER, rds_setup
@@ -133,7 +132,7 @@ class RdsLikeServer:
             return cursor.fetchall() if cursor.description else []
 
     def catalogue(self) -> dict[str, object]:
-        """What the declaration decides; without the record, which says how it came about."""
+        """What the declaration decides, without the journal, which depends on the history."""
         return {
             name: rows
             for name, rows in Executor(self).catalogue().items()
@@ -239,8 +238,8 @@ class Clock:
         self.now += seconds
         self.while_sleeping()
 
-    def patience(self) -> Patience:
-        return Patience(clock=lambda: self.now, sleep=self.sleep)
+    def retry(self) -> RetryPolicy:
+        return RetryPolicy(clock=lambda: self.now, sleep=self.sleep)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -270,7 +269,7 @@ class Invocation:
         self, declaration: Declaration | None = DECLARATION, *, clock: Clock | None = None, **changes: Any
     ) -> Outcome:
         changed = replace(self, declaration=declaration, changes=changes)
-        return run(changed.event(), (clock or Clock()).patience())
+        return run(changed.event(), (clock or Clock()).retry())
 
 
 @pytest.fixture

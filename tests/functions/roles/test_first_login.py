@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 import functions.roles.administrator
-import functions.roles.master_secret
+import functions.roles.credentials
 from runtime.errors import FailedError
 from tests.functions.roles.conftest import (
     ADMINISTRATOR,
@@ -35,7 +35,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     seen: list[str] = []
     read = functions.roles.administrator.read_master
 
-    def spied(secret_arn: str, region: str) -> functions.roles.master_secret.Master:
+    def spied(secret_arn: str, region: str) -> functions.roles.credentials.Master:
         seen.append(secret_arn)
         return read(secret_arn, region)
 
@@ -117,7 +117,7 @@ def test_a_secret_that_may_not_be_read_yet_is_asked_for_again(
     invoke: Invocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read = functions.roles.administrator.read_master
-    refusals = [functions.roles.master_secret.SecretNotReadableYet("AccessDenied")]
+    refusals = [functions.roles.credentials.SecretAccessDenied("AccessDenied")]
 
     def slowly(*args: Any) -> Any:
         if refusals:
@@ -138,10 +138,10 @@ def test_only_a_missing_permission_is_waited_for(
         def get_secret_value(self, **_: str) -> None:
             raise ClientError({"Error": {"Code": code, "Message": "words"}}, "GetSecretValue")
 
-    monkeypatch.setattr(functions.roles.master_secret.boto3, "client", lambda *_, **__: Client())
+    monkeypatch.setattr(functions.roles.credentials.boto3, "client", lambda *_, **__: Client())
     with pytest.raises(FailedError, match=r"arn:secret cannot be read: .*words") as caught:
-        functions.roles.master_secret.read_master("arn:secret", "eu-central-1")
-    assert isinstance(caught.value, functions.roles.master_secret.SecretNotReadableYet) is kind
+        functions.roles.credentials.read_master("arn:secret", "eu-central-1")
+    assert isinstance(caught.value, functions.roles.credentials.SecretAccessDenied) is kind
 
 
 def test_a_secret_that_is_missing_or_something_else_is_told(invoke: Invocation) -> None:
@@ -149,7 +149,7 @@ def test_a_secret_that_is_missing_or_something_else_is_told(invoke: Invocation) 
     outcome = invoke(None, masterSecretArn=missing)
     assert outcome.outcome == "failed"
     assert f"the master's secret {missing} cannot be read" in outcome.message
-    client = functions.roles.master_secret.boto3.client("secretsmanager", region_name="eu-central-1")
+    client = functions.roles.credentials.boto3.client("secretsmanager", region_name="eu-central-1")
     for text in ("password-marker", '{"username": "x"}', "[1]"):
         client.put_secret_value(SecretId=invoke.secret_arn, SecretString=text)
         outcome = invoke(None)

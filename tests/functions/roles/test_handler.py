@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from functions.roles.credentials import login_token
 from functions.roles.event import Event, EventError
 from functions.roles.handler import handle
-from functions.roles.tokens import login_token
 from runtime.errors import FailedError
 from tests.functions.roles.conftest import DECLARATION, certificate
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 import functions.roles.session
-from functions.roles.progress import Progress
+from functions.roles.steps import Progress
 from tests.functions.roles.conftest import (
     ADMINISTRATOR,
     DECLARATION,

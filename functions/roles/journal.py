@@ -1,49 +1,50 @@
-"""Which declarations the catalogues may hold traces of, kept in the instance itself.
-
-So a restored snapshot carries the record of what it holds.
-"""
+"""The applied-state journal of an RDS instance: a table in it, so a restored snapshot has its own."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from functions.roles.progress import run_step
-from functions.roles.session import Session
+from functions.roles.session import DatabaseSession
+from functions.roles.steps import run_step
 from postgres.declaration import Declaration
 from postgres.identifiers import quote_identifier, quote_literal
+from postgres.journal import DamagedJournalError, journal_from_json, journal_to_json
 from postgres.steps import MAINTENANCE_DATABASE, Executor, Step, row
-from postgres.traces import DamagedRecord, traces_from_json, traces_to_json
 from runtime.errors import FailedError, RefusedError
 
 SCHEMA = "pgpasswordless"
 
 _TABLE = f"{SCHEMA}.declarations"
-_NAME = "traces"
+# The name of the row; deployed instances have it.
+_ROW = "traces"
 
 
-def may_make_record_step(administrator: str) -> Step:
-    """The master's step that lets the administrator make the schema: the database is the master's."""
+def allow_journal_step(administrator: str) -> Step:
+    """The step that allows the administrator to create the journal's schema.
+
+    The master runs it, since the maintenance database belongs to the master.
+    """
     privileged = (
         f"pg_catalog.has_database_privilege({quote_literal(administrator)}, "
         f"{quote_literal(MAINTENANCE_DATABASE)}, 'CREATE')"
     )
     return _step(
         f"GRANT CREATE ON DATABASE {MAINTENANCE_DATABASE} TO {quote_identifier(administrator)}",
-        f"administrator {administrator} makes the schema of its record",
+        f"administrator {administrator} may create the schema of its journal",
         unless=f"SELECT 1 WHERE {privileged}",
         as_role="master",
     )
 
 
-class Record:
-    """The record, in a session of the administrator in the maintenance database."""
+class Journal:
+    """The journal, in a session of the administrator in the maintenance database."""
 
-    def __init__(self, session: Session, administrator: str) -> None:
-        """Make the record, unless it is there, and let no other run have it as long as the session lasts.
+    def __init__(self, session: DatabaseSession, administrator: str) -> None:
+        """Lock the journal for as long as the session lasts, and create it unless it exists.
 
         Raises:
-            RefusedError: it cannot be made.
-            FailedError: another run has it.
+            RefusedError: it cannot be created.
+            FailedError: another run holds the lock.
         """
         self._session = session
         self._administrator = administrator
@@ -53,13 +54,13 @@ class Record:
         )
         self._run(
             f"CREATE SCHEMA {SCHEMA}",
-            "make the schema of the record",
+            "create the schema of the journal",
             unless=row("pg_namespace", "nspname", SCHEMA),
         )
         self._refuse_another_owner()
         self._run(
             f"CREATE TABLE {_TABLE} (name text PRIMARY KEY, document text NOT NULL)",
-            "make the table of the record",
+            "create the table of the journal",
             unless=f"SELECT 1 WHERE pg_catalog.to_regclass({quote_literal(_TABLE)}) IS NOT NULL",
         )
 
@@ -67,29 +68,29 @@ class Record:
         """The declarations, oldest first; none on a new instance.
 
         Raises:
-            FailedError: the record is damaged.
+            FailedError: the journal is damaged.
         """
-        query = f"SELECT document FROM {_TABLE} WHERE name = {quote_literal(_NAME)}"  # noqa: S608 - constants
+        query = f"SELECT document FROM {_TABLE} WHERE name = {quote_literal(_ROW)}"  # noqa: S608 - constants
         rows = self._session.run(query)
         try:
-            return traces_from_json(rows[0][0]) if rows else []
-        except DamagedRecord as error:
+            return journal_from_json(rows[0][0]) if rows else []
+        except DamagedJournalError as error:
             raise FailedError(
                 f"{_TABLE} in database {MAINTENANCE_DATABASE} is damaged ({error}); restore its row "
-                f"{_NAME!r} or delete it"
+                f"{_ROW!r} or delete it"
             ) from error
 
-    def write(self, traces: Sequence[Declaration]) -> None:
+    def write(self, journal: Sequence[Declaration]) -> None:
         """Replace the declarations.
 
         Raises:
-            RefusedError, FailedError: the server does not take them.
+            RefusedError, FailedError: the server does not accept them.
         """
-        document = quote_literal(traces_to_json(traces))
+        document = quote_literal(journal_to_json(journal))
         self._run(
-            f"INSERT INTO {_TABLE} VALUES ({quote_literal(_NAME)}, {document}) "  # noqa: S608 - quoted
+            f"INSERT INTO {_TABLE} VALUES ({quote_literal(_ROW)}, {document}) "  # noqa: S608 - quoted
             "ON CONFLICT (name) DO UPDATE SET document = excluded.document",
-            "record the declaration",
+            "write the declaration to the journal",
         )
 
     def _refuse_another_owner(self) -> None:

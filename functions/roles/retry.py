@@ -1,4 +1,4 @@
-"""Waiting for what AWS has promised and not yet done everywhere."""
+"""Retrying what fails only until AWS has propagated a change, such as a new permission."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Patience:
-    """How long to go on asking; clock and sleep are fields for tests.
+class RetryPolicy:
+    """How long and how often to retry; clock and sleep are fields for tests.
 
     Attributes:
-        seconds: After so long the last refusal stands.
+        seconds: No retry begins later than this.
         interval: Seconds between two attempts.
     """
 
@@ -24,8 +24,8 @@ class Patience:
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
 
-    def until(self, attempt: Callable[[], Result], passing: tuple[type[Exception], ...]) -> Result:
-        """What an attempt returns, as soon as one is not refused by one of the `passing` exceptions.
+    def call(self, attempt: Callable[[], Result], retry_on: tuple[type[Exception], ...]) -> Result:
+        """The result of the first attempt that raises none of `retry_on`.
 
         Raises:
             Exception: what the last attempt raised.
@@ -34,7 +34,7 @@ class Patience:
         while True:
             try:
                 return attempt()
-            except passing:
+            except retry_on:
                 if self.clock() + self.interval > deadline:
                     raise
             self.sleep(self.interval)

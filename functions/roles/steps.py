@@ -1,22 +1,22 @@
-"""Steps as a session runs them, and what has been done so far."""
+"""Steps as a session runs them, and a count of those that ran."""
 
 from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
 
-from functions.roles.session import Session, SqlError
+from functions.roles.session import DatabaseSession, SqlError
 from postgres.steps import Step
 from runtime.errors import FailedError, RefusedError
 
 _log = logging.getLogger(__name__)
 
 
-def run_step(step: Step, session: Session, login: str) -> bool:
+def run_step(step: Step, session: DatabaseSession, login: str) -> bool:
     """Run a step in a session of `login`; False if it is done already.
 
     Raises:
-        RefusedError: the server refuses it; with its purpose and the server's words.
+        RefusedError: the server refuses it; with its purpose and the server's message.
         FailedError: it may succeed later.
     """
     try:
@@ -33,12 +33,12 @@ def run_step(step: Step, session: Session, login: str) -> bool:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """The purposes of the steps that ran, in their order."""
+    """The purposes of the steps that ran, in order."""
 
     done: list[str] = field(default_factory=list)
 
-    def run(self, step: Step, session: Session, login: str) -> None:
-        """Run a step, and note it.
+    def run(self, step: Step, session: DatabaseSession, login: str) -> None:
+        """Run a step, log its purpose and add it to `done`.
 
         Raises:
             RefusedError, FailedError: as `run_step`.

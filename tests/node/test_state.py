@@ -1,0 +1,50 @@
+"""The state file of a machine that is deployed already stays readable, and is written as before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from node.state import Applied, LastAttempt, State
+
+# As written by the first releases.
+DEPLOYED = """{
+ "applied": {
+  "serial": 3,
+  "manifest": "ab",
+  "generation": "3-ab"
+ },
+ "judged": {
+  "serial": 4,
+  "manifest": "cd",
+  "node": null,
+  "outcome": "refused"
+ }
+}"""
+
+
+def test_a_deployed_machines_state_is_read_and_written_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text(DEPLOYED)
+    state = State.load(path)
+    assert state == State(
+        applied=Applied(serial=3, manifest="ab", generation="3-ab"),
+        last_attempt=LastAttempt(serial=4, manifest="cd", node=None, outcome="refused"),
+    )
+    state.save(path)
+    assert path.read_text() == DEPLOYED
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"applied": null}', '{"applied": {"serial": 1}, "judged": null}']
+)
+def test_a_damaged_state_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text(text)
+    assert State.load(tmp_path / "state.json") == State()
+
+
+def test_nothing_applied_and_nothing_attempted_is_kept_too(tmp_path: Path) -> None:
+    State().save(tmp_path / "state.json")
+    assert json.loads((tmp_path / "state.json").read_text()) == {"applied": None, "judged": None}
