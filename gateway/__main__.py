@@ -12,9 +12,7 @@ import uvloop
 from pydantic import ValidationError
 
 from gateway import structured_log
-from gateway.document_file import DocumentFile
-from gateway.document_pointer import DocumentPointer
-from gateway.document_source import DocumentSource
+from gateway.document_source import DocumentFile, DocumentSource, PublishedDocument
 from gateway.errors import GatewayError
 from gateway.machine import APPLICATION, MACHINE_FILE, Machine
 from gateway.serving import Ports, load_application, serve
@@ -85,8 +83,8 @@ def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, st
         port=machine.port if options.port is None else options.port,
         metrics_port=machine.metrics_port if options.metrics_port is None else options.metrics_port,
     )
-    pointer = DocumentPointer(parameter=machine.pointer, region=machine.region)
-    return pointer, ports, options.application or machine.application
+    published = PublishedDocument(parameter=machine.pointer, region=machine.region)
+    return published, ports, options.application or machine.application
 
 
 def _machine(path: Path) -> Machine:
@@ -95,11 +93,13 @@ def _machine(path: Path) -> Machine:
     except OSError as error:
         raise GatewayError(f"the machine's file {path} cannot be read: {error.strerror}") from None
     except ValidationError as error:
-        told = "; ".join(
+        problems = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'the file'}: {each['msg']}"
             for each in error.errors()
         )
-        raise GatewayError(f"the machine's file {path} is wrong: {told}; deploy the stack again") from None
+        raise GatewayError(
+            f"the machine's file {path} is wrong: {problems}; deploy the stack again"
+        ) from None
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Errors of the gateway that somebody is expected to meet; no text holds a secret."""
+"""Errors of the gateway that users may see; no message holds a secret."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from starlette.exceptions import HTTPException
 
 
 class GatewayError(Exception):
-    """Base of them all."""
+    """Base of the gateway's errors."""
 
 
 class DocumentError(GatewayError):
-    """The gateway's document cannot be had, or it cannot be lived by."""
+    """The gateway's document cannot be fetched, or it is invalid."""
 
 
 class ApplicationError(GatewayError):
-    """The ASGI application that the machine's file names cannot be had."""
+    """The ASGI application that the machine's file names cannot be loaded."""
 
 
 class DatabaseUnavailableError(GatewayError, HTTPException):
-    """The database gives no connection now; asking again later may help.
+    """There is no connection to the database now; a later request may get one.
 
     Starlette and FastAPI answer it with 503 and Retry-After by themselves, since it is an
-    HTTPException; the caller does not learn what is wrong, which `str()` says.
+    HTTPException. `str()` tells what is wrong; the caller does not learn it.
     """
 
     def __init__(self, text: str, *, retry_after_seconds: int = 2) -> None:
-        """Keep what is wrong, for the log, and when to ask again."""
+        """Keep what is wrong, for the log, and when the caller may retry."""
         HTTPException.__init__(
             self,
             status_code=503,

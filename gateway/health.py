@@ -1,4 +1,4 @@
-"""What load balancers and people ask without a certificate: is it alive, and is it ready."""
+"""Health checks, which need no certificate: whether the process is alive, and whether it is ready."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from gateway.config_watcher import ConfigWatcher
 from gateway.database import RolePools
-from gateway.json_answer import answer
-from gateway.live_document import LiveDocument
+from gateway.middleware import answer_json
 
 ALIVE_PATH = "/healthz"
 READY_PATH = "/readyz"
 
 
 class HealthMiddleware:
-    """Answers exactly two paths; everything else goes on to what it wraps."""
+    """Answers exactly two paths and passes every other request on."""
 
     def __init__(
         self,
         application: ASGIApp,
         *,
-        live: LiveDocument,
+        watcher: ConfigWatcher,
         pools: RolePools,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -30,12 +30,12 @@ class HealthMiddleware:
 
         Args:
             application: what answers all other paths.
-            live: the document, which is needed to be ready.
-            pools: the database, which is.
+            watcher: the gateway is ready once it has a document,
+            pools: and while no role's logins fail.
             clock: seconds since 1970.
         """
         self._application = application
-        self._live = live
+        self._watcher = watcher
         self._pools = pools
         self._clock = clock
 
@@ -43,22 +43,22 @@ class HealthMiddleware:
         """ASGI."""
         if scope["type"] == "http" and scope["path"] in {ALIVE_PATH, READY_PATH}:
             if scope["method"] not in {"GET", "HEAD"}:
-                await answer(send, 405, {"error": "method not allowed"}, [(b"allow", b"GET, HEAD")])
+                await answer_json(send, 405, {"error": "method not allowed"}, [(b"allow", b"GET, HEAD")])
             elif scope["path"] == ALIVE_PATH:
-                await answer(send, 200, {"status": "alive"})
+                await answer_json(send, 200, {"status": "alive"})
             else:
                 reasons = self.reasons()
                 status = "not ready" if reasons else "ready"
-                await answer(send, 503 if reasons else 200, {"status": status, "reasons": reasons})
+                await answer_json(send, 503 if reasons else 200, {"status": status, "reasons": reasons})
             return
         await self._application(scope, receive, send)
 
     def reasons(self) -> list[str]:
-        """Why callers cannot be served now; none when they can."""
-        admission = self._live.admission
+        """Why callers cannot be served now; empty when they can."""
+        admission = self._watcher.admission
         if admission is None:
             return ["there is no document yet"]
-        # Anybody can ask, so neither says whose role or list it is; the log does.
+        # Anybody can ask, so the answer names neither role nor list; the log does.
         reasons = []
         if admission.is_stale(self._clock()):
             reasons.append("a revocation list has ended")

@@ -1,4 +1,4 @@
-"""What the gateway counts, for Prometheus."""
+"""Prometheus metrics of the gateway."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Metrics:
     """Counters of one process in a registry of their own."""
 
     def __init__(self) -> None:
-        """Begin at zero; every refusal code is there from the start, so that alarms can see it rise."""
+        """Start every refusal code at zero, so that alarms see it rise."""
         self.registry = CollectorRegistry()
         self._requests = Counter(
             f"{PREFIX}_requests", "Requests by status class", ["status"], registry=self.registry
@@ -53,7 +53,7 @@ class Metrics:
         )
         self._current = Gauge(
             f"{PREFIX}_document_is_current",
-            "1 while the newest document is the one lived by, 0 after one could not be had or read",
+            "1 while the newest document is in effect, 0 after one could not be fetched or is invalid",
             registry=self.registry,
         )
         self._logins = Counter(
@@ -72,17 +72,17 @@ class Metrics:
         self._refused[code].inc()
 
     def document_adopted(self) -> None:
-        """A new document is lived by."""
+        """A new document took effect."""
         self._adopted.inc()
         self._adopted_at.set_to_current_time()
         self._current.set(1)
 
     def document_is_current(self, current: bool) -> None:
-        """Whether the newest document is the one that is lived by."""
+        """Whether the newest document is in effect."""
         self._current.set(1 if current else 0)
 
     def document_refused(self) -> None:
-        """A document could not be had or not be lived by."""
+        """A document could not be fetched, or is invalid."""
         self._not_adopted.inc()
         self._current.set(0)
 
@@ -91,7 +91,7 @@ class Metrics:
         self._logins.labels(role, "succeeded" if succeeded else "failed").inc()
 
     def observe_pools(self, states: Callable[[], Mapping[str, Mapping[str, int]]]) -> None:
-        """Show the pools too: by role, what psycopg_pool's `get_stats` says."""
+        """Export the pools too; `states` returns psycopg_pool's `get_stats` by role."""
         self.registry.register(_Pools(states))
 
 

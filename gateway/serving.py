@@ -17,19 +17,18 @@ from prometheus_client import start_http_server
 from starlette.types import ASGIApp
 
 from gateway.access_log import AccessLog
+from gateway.config_watcher import ConfigWatcher
 from gateway.database import RolePools
 from gateway.document_source import DocumentSource
 from gateway.errors import ApplicationError
 from gateway.health import HealthMiddleware
-from gateway.live_document import LiveDocument
 from gateway.metrics import Metrics
-from gateway.middleware import CertificateMiddleware
+from gateway.middleware import CertificateMiddleware, UnavailableMiddleware
 from gateway.target_certificate import target_context
-from gateway.unavailable import UnavailableMiddleware
 
 METRICS_ADDRESS = "127.0.0.1"
-# A load balancer keeps idle connections for 60 s and must be the one that ends them, or else it
-# sends a request into a connection that is just being closed (ALB guide, HTTP 502).
+# A load balancer keeps idle connections for 60 s. It must close them first, or it may send a request on a
+# connection that is just being closed (ALB guide, HTTP 502).
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 25
 # Below the 1024 open files that a process may have unless its unit says otherwise.
@@ -76,30 +75,30 @@ def load_application(name: str) -> ASGIApp:
 def guarded(
     application: ASGIApp,
     *,
-    live: LiveDocument,
+    watcher: ConfigWatcher,
     pools: RolePools,
     metrics: Metrics,
     write: Callable[[str], object],
 ) -> ASGIApp:
-    """An application behind everything that the gateway puts before it.
+    """An application with the gateway's middleware around it.
 
     Args:
         application: what callers reach.
-        live: the document that decides who they are.
+        watcher: has the document that decides who they are.
         pools: connections as their roles.
-        metrics: what is counted.
-        write: takes the lines of the access log.
+        metrics: counters of requests and refusals.
+        write: writes a line of the access log.
     """
-    callers_only = CertificateMiddleware(application, live=live, pools=pools, metrics=metrics)
+    callers_only = CertificateMiddleware(application, watcher=watcher, pools=pools, metrics=metrics)
     answering = UnavailableMiddleware(callers_only)
-    return AccessLog(HealthMiddleware(answering, live=live, pools=pools), write=write, metrics=metrics)
+    return AccessLog(HealthMiddleware(answering, watcher=watcher, pools=pools), write=write, metrics=metrics)
 
 
 async def serve(source: DocumentSource, ports: Ports, application: ASGIApp) -> None:
-    """Serve until SIGTERM or SIGINT, then finish what has begun.
+    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
 
-    Nothing listens before the first document is there, so that no load balancer sends requests that
-    can only be refused.
+    Nothing listens before the first document is in effect, so that no load balancer sends requests that
+    could only be refused.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -108,16 +107,16 @@ async def serve(source: DocumentSource, ports: Ports, application: ASGIApp) -> N
     metrics = Metrics()
     pools = RolePools(metrics=metrics)
     metrics.observe_pools(pools.states)
-    live = LiveDocument(source, adopt=pools.adopt, metrics=metrics)
+    watcher = ConfigWatcher(source, adopt=pools.adopt, metrics=metrics)
     counting, _ = start_http_server(ports.metrics_port, METRICS_ADDRESS, registry=metrics.registry)
     try:
-        await live.first(stop)
+        await watcher.first(stop)
         if stop.is_set():
             return
-        whole = guarded(application, live=live, pools=pools, metrics=metrics, write=_written)
+        whole = guarded(application, watcher=watcher, pools=pools, metrics=metrics, write=_written)
         server = _Server(_configuration(whole, ports))
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(live.follow(stop))
+            tasks.create_task(watcher.follow(stop))
             tasks.create_task(_end(server, stop))
             await server.serve()
             stop.set()
@@ -136,7 +135,7 @@ async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: they end the process's other parts too."""
+        """Handle no signals: `serve` does, because they also end the other parts of the process."""
         yield
 
 

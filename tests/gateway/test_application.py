@@ -15,13 +15,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.application import application as shipped
 from gateway.caller import caller
+from gateway.config_watcher import ConfigWatcher
 from gateway.database import RolePools
 from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.document_source import FoundDocument
 from gateway.errors import DatabaseUnavailableError, DocumentError
-from gateway.json_answer import answer
-from gateway.live_document import LiveDocument
 from gateway.metrics import Metrics
+from gateway.middleware import answer_json
 from gateway.serving import guarded
 from tests.gateway.asgi import request
 from tests.gateway.certificates import Authority
@@ -57,7 +57,7 @@ class Gateway:
     """A gateway in this process."""
 
     source: Published
-    live: LiveDocument
+    watcher: ConfigWatcher
     pools: RolePools
     metrics: Metrics
     application: ASGIApp
@@ -80,7 +80,7 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     """Shows what an application can see of its caller."""
     who = caller(scope)
     headers = [name.decode() for name, _ in scope["headers"]]
-    await answer(send, 200, {"role": who.role, "serial": who.serial, "headers": headers})
+    await answer_json(send, 200, {"role": who.role, "serial": who.serial, "headers": headers})
 
 
 def with_gateway(
@@ -95,15 +95,20 @@ def with_gateway(
         pools = RolePools(metrics=metrics, **({"session": session} if session else {}))
         metrics.observe_pools(pools.states)
         source = Published(content=content)
-        live = LiveDocument(source, adopt=pools.adopt, metrics=metrics)
+        watcher = ConfigWatcher(source, adopt=pools.adopt, metrics=metrics)
         lines: list[str] = []
-        whole = guarded(application, live=live, pools=pools, metrics=metrics, write=lines.append)
+        whole = guarded(application, watcher=watcher, pools=pools, metrics=metrics, write=lines.append)
         try:
             if content is not None:
-                await live.refresh()
+                await watcher.refresh()
             return await use(
                 Gateway(
-                    source=source, live=live, pools=pools, metrics=metrics, application=whole, lines=lines
+                    source=source,
+                    watcher=watcher,
+                    pools=pools,
+                    metrics=metrics,
+                    application=whole,
+                    lines=lines,
                 )
             )
         finally:
@@ -190,7 +195,7 @@ def test_it_is_alive_and_not_ready_before_there_is_a_document(issuer):
         assert (found.status, found.json()["reasons"]) == (503, ["there is no document yet"])
         assert (await request(gateway.application, "/", forwarded(client(issuer)))).status == 503
         gateway.source.publish(document(issuer))
-        await gateway.live.refresh()
+        await gateway.watcher.refresh()
         assert (await request(gateway.application, "/readyz")).status == 200
         assert (await request(gateway.application, "/", forwarded(client(issuer)))).status == 200
 
@@ -215,17 +220,17 @@ def test_a_new_document_counts_from_the_next_request_on_for_remembered_callers_t
         assert (await request(gateway.application, "/", forwarded(certificate))).status == 200
         revoking = issuer.revocation_list(certificate, begins=begins, ends=ends)
         gateway.source.publish(document(issuer, revocation_lists=(revoking,)))
-        assert await gateway.live.refresh()
+        assert await gateway.watcher.refresh()
         assert (await request(gateway.application, "/", forwarded(certificate))).status == 401
         assert gateway.line()["refusal"] == "revoked"
         assert (await request(gateway.application, "/", forwarded(other))).status == 200
         gateway.source.publish(
             document(issuer, identities=[AllowedIdentity(kind="uri", value=URI, role="orders")])
         )
-        assert await gateway.live.refresh()
+        assert await gateway.watcher.refresh()
         assert (await request(gateway.application, "/", forwarded(other))).json()["role"] == "orders"
         gateway.source.publish(document(issuer, header_suffixes=(OTHER_SUFFIX,)))
-        assert await gateway.live.refresh()
+        assert await gateway.watcher.refresh()
         assert (await request(gateway.application, "/", forwarded(other))).status == 401
         assert (await request(gateway.application, "/", forwarded(other, suffix=OTHER_SUFFIX))).status == 200
 
@@ -245,9 +250,9 @@ def test_a_bad_document_never_replaces_a_good_one_and_shows_no_suffix(issuer, ba
     async def use(gateway):
         gateway.source.publish(bad)
         with pytest.raises(DocumentError, match=words) as refused:
-            await gateway.live.refresh()
+            await gateway.watcher.refresh()
         assert SUFFIX not in str(refused.value)
-        assert gateway.live.admission is not None
+        assert gateway.watcher.admission is not None
         assert (await request(gateway.application, "/", forwarded(client(issuer)))).status == 200
 
     with_gateway(document(issuer), use)
@@ -259,7 +264,7 @@ def test_a_document_whose_certificates_are_bad_never_replaces_a_good_one(issuer)
     async def use(gateway):
         gateway.source.publish(document(issuer, revocation_lists=(stranger.revocation_list(),)))
         with pytest.raises(DocumentError, match="no authority of clientAuthorities signed it"):
-            await gateway.live.refresh()
+            await gateway.watcher.refresh()
         assert (await request(gateway.application, "/", forwarded(client(issuer)))).status == 200
 
     with_gateway(document(issuer), use)
@@ -268,7 +273,7 @@ def test_a_document_whose_certificates_are_bad_never_replaces_a_good_one(issuer)
 def test_it_follows_its_source_until_it_is_stopped_and_through_errors(issuer):
     async def use(gateway):
         stop = asyncio.Event()
-        following = asyncio.create_task(gateway.live.follow(stop))
+        following = asyncio.create_task(gateway.watcher.follow(stop))
         gateway.source.publish("{}")
         async with asyncio.timeout(30):
             while not gateway.count('documents_total{outcome="refused"}'):

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 from gateway.caller import Caller
 from gateway.certificate_policy import UNREADABLE
+from gateway.config_watcher import read_document
 from gateway.document_source import FoundDocument
 from gateway.errors import DocumentError
 from gateway.header_names import ORIGINAL_NAMES, header_names
-from gateway.live_document import read_document
 from gateway.refusals import Refusal
 from gateway.verdict import Admission
 from tests.gateway.certificates import NOW, Authority, key_usage, rsa_key

@@ -1,7 +1,7 @@
-"""The document that the gateway lives by now, and how a new one takes its place.
+"""Keeps the gateway's document current: polls its source and puts each valid new version into effect.
 
-What cannot be read never replaces what could: the old document goes on, the error is in the log and in
-the metrics.
+A document that cannot be read never replaces one that could: the old one stays in effect, and the error
+goes to the log and the metrics.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ MAX_BACK_OFF_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-class LiveDocument:
-    """Holds what the newest good document says; the event loop's own."""
+class ConfigWatcher:
+    """Holds the newest valid document; belongs to one event loop."""
 
     def __init__(
         self,
@@ -36,51 +36,51 @@ class LiveDocument:
         adopt: Callable[[Database], Awaitable[None]],
         metrics: Metrics,
     ) -> None:
-        """Keep where documents come from; nothing is fetched yet.
+        """Keep the source; nothing is fetched yet.
 
         Args:
             source: where to look.
-            adopt: told of the database of each new document, before the document is lived by.
-            metrics: told of what happens.
+            adopt: is given the database of each new document before the document takes effect.
+            metrics: counts adopted and refused documents.
         """
         self.admission: Admission | None = None
-        """What decides on requests; None before the first document."""
+        """Decides on requests; None before the first document."""
         self._source = source
         self._adopt = adopt
         self._metrics = metrics
         self._seen: str | None = None
-        self._lived: str | None = None
+        self._in_effect: str | None = None
 
     async def refresh(self) -> bool:
-        """Look for a new document once and live by it.
+        """Look for a new document once and put it into effect.
 
         Returns:
             Whether there was a new one.
 
         Raises:
-            DocumentError: it cannot be had, or cannot be lived by; what was before goes on.
+            DocumentError: it cannot be fetched or is invalid; the previous one stays in effect.
         """
         found = await asyncio.to_thread(self._source.fetch, self._seen)
         if found is None:
-            self._metrics.document_is_current(self._seen == self._lived)
+            self._metrics.document_is_current(self._seen == self._in_effect)
             return False
-        # Also of a bad one: it is read, and complained of, once.
+        # An invalid document is read, and reported, only once.
         self._seen = found.version
         admission = await asyncio.to_thread(read_document, found)
         try:
             await self._adopt(admission.document.database)
         except OSError as error:
-            # Tried again with the next look, because it is no fault of the document.
-            self._seen = self._lived
+            # The document is valid, so the next poll tries it again.
+            self._seen = self._in_effect
             raise DocumentError(f"the authorities of the database cannot be written: {error}") from None
         self.admission = admission
-        self._lived = found.version
+        self._in_effect = found.version
         self._metrics.document_adopted()
-        _log.info("living by document %s", found.version)
+        _log.info("document %s is in effect", found.version)
         return True
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Look again and again until `stop` is set; after errors less often."""
+        """Poll until `stop` is set; less often after errors."""
         delay = self._source.interval_seconds
         while not await _is_set_within(stop, delay * uniform(0.9, 1.1)):  # noqa: S311  nothing to guess
             try:
@@ -93,7 +93,7 @@ class LiveDocument:
                 delay = self._source.interval_seconds
 
     async def first(self, stop: asyncio.Event) -> None:
-        """Wait for the first document, or until `stop` is set."""
+        """Wait until the first document is in effect or `stop` is set."""
         delay = 1.0
         while self.admission is None and not stop.is_set():
             try:
@@ -106,26 +106,26 @@ class LiveDocument:
 
 
 def read_document(found: FoundDocument) -> Admission:
-    """Read a document and what is in it.
+    """Parse a document with its certificates and revocation lists.
 
     Raises:
-        DocumentError: it is not one to live by; the text repeats no value of it.
+        DocumentError: it is invalid; the message repeats none of its values.
     """
     try:
         return Admission(GatewayDocument.model_validate_json(found.text))
     except ValidationError as error:
-        # Not `str(error)`, which repeats what was found, and that may be a header suffix.
-        told = "; ".join(
+        # `str(error)` would repeat values, and one may be a header suffix.
+        problems = "; ".join(
             f"{'.'.join(str(part) for part in each['loc']) or 'the document'}: {each['msg']}"
             for each in error.errors(include_input=False, include_url=False, include_context=False)
         )
-        raise DocumentError(f"document {found.version} is not one to live by: {told}") from None
+        raise DocumentError(f"document {found.version} is invalid: {problems}") from None
     except DocumentError as error:
-        raise DocumentError(f"document {found.version} is not one to live by: {error}") from None
+        raise DocumentError(f"document {found.version} is invalid: {error}") from None
     except UNREADABLE as error:
         raise DocumentError(
-            f"document {found.version} is not one to live by: a certificate or a revocation list in it is"
-            f" malformed: {error}"
+            f"document {found.version} is invalid: a certificate or a revocation list in it is malformed:"
+            f" {error}"
         ) from None
 
 

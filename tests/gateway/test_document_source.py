@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from emulator.core.endpoint import AwsEndpoint
-from gateway.document_pointer import DocumentPointer
+from gateway.document_source import PublishedDocument
 from gateway.errors import DocumentError
 
 REGION = "eu-central-1"
@@ -45,9 +45,9 @@ class Stack:
         self.point(version=version, sha256=hashlib.sha256(text).hexdigest())
         return version
 
-    def source(self, parameter: str = PARAMETER) -> DocumentPointer:
+    def source(self, parameter: str = PARAMETER) -> PublishedDocument:
         key = self.aws.operator
-        return DocumentPointer(
+        return PublishedDocument(
             parameter=parameter,
             region=REGION,
             session=lambda: boto3.Session(
