@@ -55,7 +55,7 @@ def test_wrong_keys_are_told_without_quoting_them(authorities: Any) -> None:
 
 
 def test_a_secret_that_is_no_identity_is_refused() -> None:
-    contents = {name: b"" for name in FILES}
+    contents: dict[str, bytes] = dict.fromkeys(FILES, b"")
     with pytest.raises(RefusedError) as raised:
         validated(manifest=manifest(), contents=contents, identity="a-secret", now=NOW)
     assert "server identity: the secret is wrong: it is not a JSON object" in raised.value.problems
