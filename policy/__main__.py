@@ -1,7 +1,7 @@
-"""What the engine runs, with this folder first on its path.
+"""Starts the pack. The engine runs this file, with its folder first on Python's path.
 
-The packages `policy` and `postgres` are beside this file in a self-contained copy, and a folder higher
-in the checkout. That folder takes this one's place on the path, so that no module here hides another's.
+In a self-contained copy the packages `policy` and `postgres` are in this folder; in the checkout they are in
+the folder above. That folder replaces this one on the path, so that no module in here shadows another one.
 """
 
 import sys
@@ -12,7 +12,7 @@ _ROOT = _HERE if (_HERE / "postgres").is_dir() else _HERE.parent
 
 
 def main() -> None:
-    """Answer the engine until it ends the process."""
+    """Serve until the engine terminates the process."""
     sys.path[:] = [str(_ROOT), *(each for each in sys.path if Path(each).resolve() != _HERE)]
     from policy.serving import serve
 

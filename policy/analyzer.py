@@ -1,8 +1,7 @@
-"""The pack as the engine's analyzer protocol has it: one policy per rule, one reply per request.
+"""Pulumi's analyzer protocol for the pack: one policy per rule, one reply per request.
 
-Beside `PolicyPack` of the SDK, which offers one policy at a time: there, an unknown ends a mandatory
-policy with an advisory line, one exception loses the whole reply, secrets arrive unmarked, and every
-policy decodes every resource again.
+It replaces the SDK's `PolicyPack`, in which an unknown value turns a mandatory policy into an advisory line,
+one exception loses the whole reply, secrets arrive unmarked, and every policy decodes every resource again.
 """
 
 from __future__ import annotations
@@ -38,25 +37,25 @@ _SEVERITIES: Mapping[Severity, Any] = MappingProxyType(
         Severity.LOW: proto.POLICY_SEVERITY_LOW,
     }
 )
-# The engine takes the version from PulumiPolicy.yaml; this one is for a pack that has none there.
+# The engine takes the version from PulumiPolicy.yaml. This one is used where that has none.
 _VERSION = "0.0.1"
-_ABOUT_CONFIGURATION = "The pack's configuration holds: no expired, unknown or pointless exemption"
+_ABOUT_CONFIGURATION = "The pack's configuration is valid, and every exemption is in use"
 
 
 class Analyzer(proto.AnalyzerServicer):
-    """Answers the engine."""
+    """Answers the engine's requests."""
 
     def __init__(self, pack: Pack) -> None:
-        """Serve this pack."""
+        """Answer for a pack."""
         self._pack = pack
         self._level_of_configuration = Level.MANDATORY
 
     def Analyze(self, request: Any, context: Any) -> Any:
-        """One resource, before it is made."""
+        """Findings in one resource, before it is created."""
         return self._response(self._pack.of_resource(_resource(request, {})), with_urn=False)
 
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
-        """All resources, after the last one is registered."""
+        """Findings in all resources together, after the last one is registered."""
         stack = Stack(
             _resource(each, {name: tuple(urns.urns) for name, urns in each.propertyDependencies.items()})
             for each in request.resources
@@ -70,11 +69,11 @@ class Analyzer(proto.AnalyzerServicer):
         return response
 
     def Remediate(self, request: Any, context: Any) -> Any:
-        """Nothing is changed behind the program's back."""
+        """Change nothing: this pack only reports."""
         return proto.RemediateResponse()
 
     def GetAnalyzerInfo(self, request: Any, context: Any) -> Any:
-        """Name, rules and what can be configured."""
+        """Name, rules and configuration schema of the pack."""
         info = proto.AnalyzerInfo(name=NAME, version=_VERSION, supportsConfig=True)
         info.policies.extend(_info(rule) for rule in self._pack.rules)
         schema = proto.PolicyConfigSchema()
@@ -91,11 +90,11 @@ class Analyzer(proto.AnalyzerServicer):
         return info
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
-        """The version of the SDK whose protocol this is."""
+        """The version of the SDK that defines the protocol."""
         return proto.PluginInfo(version=VERSION)
 
     def Configure(self, request: Any, context: Any) -> Any:
-        """Levels of the rules and the pack's own properties."""
+        """Take the rules' levels and the pack's own configuration."""
         levels = {name: _level(config.enforcementLevel) for name, config in request.policyConfig.items()}
         self._level_of_configuration = levels.get(CONFIGURATION, Level.MANDATORY)
         own = request.policyConfig.get(CONFIGURATION)
@@ -104,7 +103,7 @@ class Analyzer(proto.AnalyzerServicer):
         return empty_pb2.Empty()
 
     def ConfigureStack(self, request: Any, context: Any) -> Any:
-        """Which stack it is makes no difference."""
+        """Accept the stack; its tags are not used."""
         return proto.AnalyzerStackConfigureResponse()
 
     def _response(self, found: Iterable[Reported], *, with_urn: bool) -> Any:
@@ -113,7 +112,7 @@ class Analyzer(proto.AnalyzerServicer):
         levels = {id(each.finding): each.level for each in reported}
         for finding in merged(each.finding for each in reported):
             rule = finding.rule
-            # What several rules leave undecided is advisory for each of them.
+            # A merged finding is undecided, and so advisory.
             level = levels.get(id(finding), Level.ADVISORY)
             diagnostic = self._diagnostic(rule.id, rule.title, Message.of(finding).format(), level)
             diagnostic.severity = _SEVERITIES[rule.severity]
@@ -133,7 +132,7 @@ class Analyzer(proto.AnalyzerServicer):
 
 
 def _level(sent: int) -> Level:
-    # What would be put right without asking is refused instead: this pack changes nothing.
+    # This pack remediates nothing, so it refuses instead.
     sent = proto.MANDATORY if sent == proto.REMEDIATE else sent
     return next(level for level, number in _LEVELS.items() if number == sent)
 

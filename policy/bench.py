@@ -1,7 +1,7 @@
-"""`python -m policy.bench` says what the pack costs per resource, beside a pack with one empty rule.
+"""`python -m policy.bench` measures the pack's cost per resource, beside a pack with one empty rule.
 
-Both answer the same requests in this process, as the engine sends them, so that the difference is the
-rules' own. Absolute numbers are of this machine and this moment.
+Both answer the same requests in this process, as the engine sends them, so the difference is the cost of the
+rules. Absolute numbers are valid for this machine and this moment only.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _kinds(number: int) -> tuple[tuple[str, Mapping[str, Any]], ...]:
 
 
 def sent(count: int) -> list[Any]:
-    """So many resources, as the engine describes them."""
+    """`count` resources, as the engine sends them."""
     found: list[Any] = []
     number = 0
     while len(found) < count:
@@ -99,12 +99,12 @@ def sent(count: int) -> list[Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """What a pack costs.
+    """The cost of a pack.
 
     Attributes:
-        rules: How many rules it has.
-        resource_ms: Milliseconds per resource, the median of several rounds, stack rules excepted.
-        stack_ms: Milliseconds for the stack rules of all resources, the median too.
+        rules: Number of rules.
+        resource_ms: Milliseconds per resource for the resource rules, median of several rounds.
+        stack_ms: Milliseconds for the stack rules of all resources, median of several rounds.
     """
 
     rules: int
@@ -113,7 +113,7 @@ class Cost:
 
 
 def cost(rules: tuple[Rule, ...], resources: list[Any], rounds: int = ROUNDS) -> Cost:
-    """Measure a pack."""
+    """Measure a pack with the given rules."""
     requests = [
         proto.AnalyzeRequest(type=each.type, name=each.name, urn=each.urn, properties=each.properties)
         for each in resources
@@ -148,7 +148,7 @@ EMPTY = Rule(
     severity=Severity.LOW,
     types=(ANY,),
     checks=(_nothing,),
-    why="To be measured beside.",
+    why="It is the floor of the measurement.",
     fix="none",
     link="https://www.pulumi.com/docs/iac/crossguard/",
 )

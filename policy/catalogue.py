@@ -1,4 +1,4 @@
-"""`python -m policy.catalogue` writes docs/policies.md; `--check` only says whether it is out of date."""
+"""`python -m policy.catalogue` writes docs/policies.md; with `--check` it only reports an outdated file."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from policy.enforcement import DEFAULT
+from policy.exemptions import SHORTEST_REASON
+from policy.finding import Finding, Verdict
 from policy.left_out import LEFT_OUT
+from policy.message import Message
 from policy.pack import CONFIGURATION
+from policy.resources import Resource
 from policy.rule import Rule, Severity
 from policy.rules import RULES
 
@@ -21,32 +25,40 @@ _INTRODUCTION = f"""\
 Generated from `policy/rules/` by `python -m policy.catalogue`; change it there.
 
 `pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check what the program registers
-against {{count}} rules. Pass the pack to both: a value that is known only once resources exist is reported as
-**undecided** in the preview, which stops nothing, and is checked again in the update, before the resource is
-made. One unknown that several rules need is said once, with all of them. Rules about the stack see resources
-after they are made, so what they say in the preview counts.
+against {{count}} rules. Pass the pack to both. A value that is known only once resources exist is reported as
+**undecided** in the preview, which stops nothing, and checked again in the update, before the resource is
+created. Where several rules need the same unknown value, one finding names them all. Stack rules see
+resources after they are created, so the preview is where they protect.
 
-`make policy-pack` writes the pack to `dist/policy-pack`, a folder that needs nothing of the checkout, as
-`pulumi policy publish` takes it. `make preview` runs the pack without an account; with `--sarif FILE` and
-`--markdown FILE` its findings reach a pull request. `python -m policy.bench` says what the pack costs.
+`make policy-pack` writes the pack to `dist/policy-pack`, a folder that does not need the checkout, for
+`pulumi policy publish`. `make preview` runs the pack without an AWS account; `--sarif FILE` and
+`--markdown FILE` write its findings for a pull request. `python -m policy.bench` measures the pack.
+
+A finding is one line: the rules, the verdict, the resource, the property with its value or the place in a
+text, what is expected, what to do, and a link:
+
+```
+{{finding}}
+```
 
 ## Configuration
 
-`--policy-pack-config FILE` takes JSON. Its key `{CONFIGURATION}` holds what concerns all rules. The engine's
-own keys work too: the id of a rule sets its level, and `all` that of every rule; but a level that is a rule's
-default says nothing there, since the engine sends the default for every rule.
+`--policy-pack-config FILE` takes JSON. The key `{CONFIGURATION}` has the pack's own configuration. The
+engine's keys work too: a rule's id sets its level, and `all` the level of every rule. A level that is the
+rule's default has no effect there, because the engine sends the default for every rule.
 
 ```json
 {{example}}
 ```
 
-`enforcement` says what a violation of each severity does, and what one of a single rule does, which goes
-before its severity and the engine's keys. Without it: {{levels}}.
+`enforcement` sets the level by severity, or by rule, which has precedence over its severity and the engine's
+keys. The defaults are: {{levels}}.
 
-An exemption names a rule, a resource (its URN, or type and name as above), a reason, an owner and the last
-day on which it holds. What it covers is still listed, as advisory. Once that day is over the violation
-counts again, and the exemption is a violation itself; so is one that names no rule or no resource of the
-stack, and one that is not needed, since the rule finds nothing there.
+An exemption names a rule, a resource (its URN, or type and name as above), a reason of at least
+{SHORTEST_REASON} characters, an owner and the last day on which it holds. An exempt finding is still listed,
+as advisory. After that day the violation counts again, and the exemption itself is a violation. So is an
+exemption that matches no rule or no resource of the stack, and one that is not needed because the rule finds
+nothing.
 
 ## Rules
 """
@@ -71,24 +83,45 @@ _EXAMPLE = """\
 def catalogue(rules: tuple[Rule, ...] = RULES) -> str:
     """The document."""
     levels = ", ".join(f"{severity} {DEFAULT[severity]}" for severity in Severity)
-    lines = [_INTRODUCTION.format(count=len(rules), example=_EXAMPLE, levels=levels)]
+    lines = [_INTRODUCTION.format(count=len(rules), example=_EXAMPLE, levels=levels, finding=_finding())]
     lines += ["| Rule | Severity | Requirement |", "| --- | --- | --- |"]
     lines += [f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {rule.title} |" for rule in rules]
     for rule in rules:
         lines += ["", *_section(rule)]
-    lines += ["", "## Left out", "", "Requirements of other rule sets that are no rules here, and why:", ""]
+    lines += [
+        "",
+        "## Left out",
+        "",
+        "Requirements of other rule sets that this pack leaves out:",
+        "",
+    ]
     lines += [f"- {name}. {reason}" for name, reason in LEFT_OUT.items()]
     return "\n".join(lines) + "\n"
 
 
+def _finding() -> str:
+    """An example of a finding as the engine carries it."""
+    rule = next(each for each in RULES if each.id == "PGTLS-N41")
+    group = Resource(urn="", type=rule.types[0], name="rds-parameters", properties={})
+    found = Finding(
+        rule=rule,
+        resource=group,
+        verdict=Verdict.VIOLATED,
+        place="parameters[rds.force_ssl].value",
+        value="'0'",
+        explanation="expected 1",
+    )
+    return Message.of(found).format()
+
+
 def _section(rule: Rule) -> Iterator[str]:
-    seen = "the stack, by outputs" if rule.is_about_the_stack else "one resource, by inputs"
+    seen = "the stack (outputs)" if rule.is_about_the_stack else "one resource (inputs)"
     yield f"### {rule.id}"
     yield ""
     yield f"**{rule.title}.** {rule.why}"
     yield ""
     yield f"- Severity: {rule.severity} ({DEFAULT[rule.severity]} by default); area: {rule.area}"
-    yield f"- Looks at {seen}: {', '.join(f'`{token}`' for token in rule.types)}"
+    yield f"- Checks {seen}: {', '.join(f'`{token}`' for token in rule.types)}"
     yield f"- Fix: {rule.fix}"
     yield f"- Documentation: <{rule.link}>"
     if rule.references:
@@ -96,7 +129,7 @@ def _section(rule: Rule) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the document, or compare it; the exit status is 1 when the comparison fails."""
+    """Write the document, or with `--check` return 1 where it is out of date."""
     text = catalogue()
     current = FILE.read_text(encoding="utf-8") if FILE.exists() else ""
     name = FILE.relative_to(REPOSITORY)

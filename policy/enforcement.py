@@ -1,4 +1,4 @@
-"""What follows from a finding, as the pack's configuration says."""
+"""Enforcement levels of findings, by the pack's configuration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from policy.rule import Rule, Severity
 
 
 class Level(StrEnum):
-    """Whether a finding stops the deployment, as Pulumi spells it."""
+    """Pulumi's enforcement levels."""
 
     MANDATORY = "mandatory"
     ADVISORY = "advisory"
@@ -33,7 +33,7 @@ SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "default": {},
     "additionalProperties": False,
-    "description": "What a violation of each severity, or of one rule, does; the rest stays as it is.",
+    "description": "Enforcement level by severity or by rule; the others keep their default.",
     "properties": {str(severity): _LEVEL for severity in Severity},
     "patternProperties": {"^PGTLS-": _LEVEL},
 }
@@ -41,16 +41,16 @@ SCHEMA: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Enforcement:
-    """What the configuration says of severities, and of single rules, which goes before that."""
+    """The configured levels of severities and of single rules. A rule's own level has precedence."""
 
     of_severities: Mapping[Severity, Level] = field(default_factory=lambda: DEFAULT)
     of_rules: Mapping[str, Level] = field(default_factory=dict)
 
     def level_of(self, rule: Rule, sent: Mapping[str, Level]) -> Level:
-        """The level of one rule: its own, else what the engine sent for it, else that of its severity.
+        """The level of one rule: its own, else the one that the engine sent, else that of its severity.
 
-        The engine sends a level for every rule, the default for those that the configuration does not
-        name; so a level that is sent and is the default says nothing.
+        The engine sends a level for every rule: the default where its configuration does not name the rule.
+        So the default counts as not sent.
         """
         if rule.id in self.of_rules:
             return self.of_rules[rule.id]
@@ -60,16 +60,16 @@ class Enforcement:
 
 
 def read(given: Any, rules: Iterable[str]) -> tuple[Enforcement, list[str]]:
-    """What was given, and what is wrong with it; that stays at its default."""
+    """The enforcement in a configuration, and what is wrong with it. A wrong entry keeps its default."""
     if not isinstance(given, Mapping):
-        return Enforcement(), ["enforcement is not an object"]
+        return Enforcement(), ["enforcement must be an object"]
     known = set(rules)
     severities, of_rules, problems = dict(DEFAULT), {}, []
     for name, value in given.items():
         if name not in known and name not in tuple(Severity):
-            problems.append(f"enforcement: there is no severity and no rule {name!r}")
+            problems.append(f"enforcement: unknown key {name!r}; expected a severity or a rule")
         elif value not in tuple(Level):
-            problems.append(f"enforcement.{name}: {value!r} is not one of {', '.join(Level)}")
+            problems.append(f"enforcement.{name} is {value!r}; expected one of {', '.join(Level)}")
         elif name in known:
             of_rules[name] = Level(value)
         else:
@@ -78,5 +78,5 @@ def read(given: Any, rules: Iterable[str]) -> tuple[Enforcement, list[str]]:
 
 
 def level_of_finding(finding: Finding, level: Level) -> Level:
-    """A violation has its rule's level, and so has a crash; the rest is there to be read."""
+    """The level of a finding: its rule's for a violation and for a crash, else advisory."""
     return level if finding.verdict in (Verdict.VIOLATED, Verdict.CRASHED) else Level.ADVISORY

@@ -1,4 +1,4 @@
-"""Requirements of other rule sets, about TLS, identity, secrets and networks, that are no rules here."""
+"""Requirements of other rule sets on TLS, identity, secrets and networks that this pack leaves out."""
 
 from __future__ import annotations
 
@@ -8,28 +8,28 @@ from types import MappingProxyType
 LEFT_OUT: Mapping[str, str] = MappingProxyType(
     {
         "SH:RDS.23, a port other than 5432": (
-            "Another port hides a server from nobody who looks; the security group decides who may."
+            "A scan finds a server on any port. The security group decides who can connect."
         ),
-        "guard:RDS_MASTER_USER_NAME_NO_PLAINTEXT_PASSWORD, the master's name as a secret": (
-            "A name is no secret; PGTLS-N47 and PGTLS-N83 keep the master from being used."
+        "guard:RDS_MASTER_USER_NAME_NO_PLAINTEXT_PASSWORD, the master user's name as a secret": (
+            "A name is not a secret. PGTLS-N47 and PGTLS-N83 keep the master user from being used."
         ),
         "prowler: encryption controls of the VPC": (
-            "They take a resource of their own that depends on the kinds of instances; every way to a "
-            "database has TLS of its own by other rules."
+            "They need a resource that depends on the instance types, and other rules require TLS on every "
+            "way to a database."
         ),
-        "prowler: a bucket's policy that locks out everybody but root": (
-            "Denying everybody but named writers is what keeps a bundle of authorities from being replaced."
+        "prowler: a bucket policy that locks out everybody but root": (
+            "Denying everybody but named writers protects a CA bundle from being replaced."
         ),
-        "a key's policy that is stated": (
-            "Without one, a key has the policy by which IAM decides, and PGTLS-P153 bounds that."
+        "an explicit key policy": (
+            "Without one, IAM policies decide who may use the key, and PGTLS-P153 limits these."
         ),
         "SH:SecretsManager.1, automatic rotation of each secret": (
-            "Certificates are renewed by the deployment that issues them, and the master's password by RDS."
+            "Deployments renew the certificates that they issue, and RDS rotates the master password."
         ),
         "CKV_AWS_287 and others, actions that expose credentials or write": (
-            "Which of thousands of actions are meant takes a table that AWS changes weekly; PGTLS-P146 to "
-            "PGTLS-P149 refuse what reaches every resource."
+            "The list of such actions changes every week. PGTLS-P146 to PGTLS-P149 refuse access to every "
+            "resource instead."
         ),
     }
 )
-"""Why each is left out."""
+"""The reason for each."""

@@ -1,4 +1,4 @@
-"""The pack's own part of a configuration, and what it makes of findings."""
+"""The pack: rules with a configuration of enforcement levels and exemptions."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from policy.rule import Rule
 
 NAME = "passwordless-postgres"
 CONFIGURATION = "PGTLS-configuration"
-"""The policy under whose name the whole pack is configured, and which reports what is wrong with that."""
+"""The policy that takes the pack's own configuration, and that reports mistakes in it."""
 
 PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemptions.SCHEMA}
 
 
 def today() -> date:
-    """The day by UTC."""
+    """Today's date in UTC."""
     return datetime.now(tz=UTC).date()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reported:
-    """A finding with what follows from it."""
+    """A finding with its enforcement level."""
 
     finding: Finding
     level: Level
@@ -40,14 +40,14 @@ class Pack:
 
     Attributes:
         rules: The rules.
-        clock: What day it is.
-        enforcement: The levels that the configuration sets.
-        sent: The level of each rule, as the engine sends it.
-        exemptions: What is exempt.
+        clock: Returns today's date.
+        enforcement: The configured levels.
+        sent: The level of each rule that the engine sent.
+        exemptions: The configured exemptions.
         mistakes: What is wrong with the configuration.
-        applied: Rules that are applied to resources of a type; empty for all.
-        looked_at: URNs of the resources that were looked at since the last stack.
-        found: Rules and URNs of what was found since the last stack.
+        looked_at: URNs of the resources that were analyzed since the last stack.
+        applied: Enabled rules by resource type, as a cache; those of every type under an empty string.
+        found: Rule and URN of each finding since the last stack.
     """
 
     rules: tuple[Rule, ...]
@@ -61,58 +61,58 @@ class Pack:
     found: set[tuple[str, str]] = field(default_factory=set)
 
     def configure(self, sent: Mapping[str, Level], properties: Mapping[str, Any]) -> None:
-        """Take a configuration; what is wrong with it is reported with the stack, and changes nothing."""
+        """Take a configuration. Mistakes in it have no effect, and are reported with the stack."""
         self.sent = sent
         self.applied.clear()
         names = [rule.id for rule in self.rules]
         self.enforcement, wrong_levels = enforcement.read(properties.get("enforcement", {}), names)
         self.exemptions, wrong_exemptions = exemptions.read(properties.get("exemptions", []), names)
-        unknown = [f"there is no property {name!r}" for name in properties if name not in PROPERTIES]
+        unknown = [f"unknown key {name!r}" for name in properties if name not in PROPERTIES]
         self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
 
     def level_of(self, rule: Rule) -> Level:
-        """What a violation of a rule does."""
+        """The enforcement level of a rule."""
         return self.enforcement.level_of(rule, self.sent)
 
     def of_resource(self, resource: Resource) -> list[Reported]:
-        """What is to be reported of one resource."""
+        """The findings in one resource."""
         self.looked_at.add(resource.urn)
         return self._reported(evaluation.of_resource(self._enabled(resource.type), resource))
 
     def of_stack(self, stack: Stack) -> list[Reported]:
-        """What is to be reported of the resources together."""
+        """The findings in all resources together."""
         return self._reported(evaluation.of_stack(self._enabled(), stack))
 
     def problems_of_configuration(self, stack: Stack) -> list[str]:
-        """Mistakes, and exemptions that have expired, name no resource of the stack, or are not needed.
+        """Mistakes, and exemptions that have expired, match no resource, or are not needed.
 
-        This is asked last, after every resource and the stack.
+        Call it last, after every resource and the stack were analyzed.
         """
         day = self.clock()
         expired = [
             f"the exemption of {each.resource} from {each.rule} by {each.owner} expired on {each.expires}: "
-            "put it right, or agree on another day"
+            "fix the violation, or extend the exemption"
             for each in self.exemptions
             if each.has_expired(day)
         ]
-        pointless = [
-            f"the exemption of {each.resource} from {each.rule} by {each.owner} names no resource of the "
-            "stack: remove it, or give the URN or `type::name`"
+        unmatched = [
+            f"the exemption of {each.resource} from {each.rule} by {each.owner} matches no resource of "
+            "the stack: remove it, or set resource to a URN or to `type::name`"
             for each in self.exemptions
             if not any(each.names(resource) for resource in stack.resources)
         ]
-        needless = [
+        unneeded = [
             f"the exemption of {each.resource} from {each.rule} by {each.owner} is not needed: "
             "the rule finds nothing there; remove it"
             for each in self.exemptions
-            if not each.has_expired(day) and self._is_needless(each, stack)
+            if not each.has_expired(day) and self._is_unneeded(each, stack)
         ]
         self.looked_at.clear()
         self.found.clear()
-        return [*self.mistakes, *expired, *pointless, *needless]
+        return [*self.mistakes, *expired, *unmatched, *unneeded]
 
-    def _is_needless(self, exempt: Exemption, stack: Stack) -> bool:
-        """Whether the rule was applied to all that it names, and found nothing that is or may be wrong."""
+    def _is_unneeded(self, exempt: Exemption, stack: Stack) -> bool:
+        """Whether the rule was applied to every resource that the exemption names, without a finding."""
         rule = next(each for each in self.rules if each.id == exempt.rule)
         named = [each.urn for each in stack.resources if exempt.names(each)]
         applied = rule.is_about_the_stack or self.looked_at.issuperset(named)

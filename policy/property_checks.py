@@ -1,24 +1,23 @@
-"""What single properties must be, as checks that rules are made of."""
+"""Checks of single properties, of which rules are made."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from policy.resources import Resource
 from policy.rule import Outcome, Problem, ResourceCheck
-from policy.values import UndecidedError, Value
+from policy.values import Value, throughout
 
-Judge = Callable[[Value], Iterator[Outcome]]
 Applies = Callable[[Resource], bool]
 
 
 def always(_: Resource) -> bool:
-    """Whatever the resource is."""
+    """Every resource."""
     return True
 
 
 def has(name: str, *values: str) -> Applies:
-    """Whether a property is one of some values, in upper or lower case."""
+    """Resources in which a property has one of these values, in upper or lower case."""
     lowered = {each.lower() for each in values}
     return lambda resource: resource[name].text().lower() in lowered
 
@@ -27,7 +26,7 @@ def inside(resource: Resource, path: str) -> list[Value]:
     """The values at a path such as `metadataOptions.httpTokens` or `networkInterfaces[].subnetId`.
 
     Raises:
-        UndecidedError: Something on the way is not known yet.
+        UndecidedError: A value on the path is not known yet.
     """
     first, *rest = path.split(".")
     found = _spread(resource[first.removesuffix("[]")], first)
@@ -38,18 +37,6 @@ def inside(resource: Resource, path: str) -> list[Value]:
 
 def _spread(value: Value, part: str) -> list[Value]:
     return value.items() if part.endswith("[]") else [value]
-
-
-def throughout(values: Iterable[Value], judge: Judge) -> Iterator[Outcome]:
-    """What is judged of each; one that cannot be judged yet comes last, so that it hides nothing."""
-    undecided: UndecidedError | None = None
-    for each in values:
-        try:
-            yield from judge(each)
-        except UndecidedError as error:
-            undecided = undecided or error
-    if undecided is not None:
-        raise undecided
 
 
 def must(
@@ -69,19 +56,19 @@ def must(
 
 
 def must_be(path: str, *allowed: str, when: Applies = always) -> ResourceCheck:
-    """Each value at the path must be one of these, in upper or lower case; absent is none of them."""
+    """Each value at the path must be one of these, in upper or lower case. It must not be absent."""
     lowered = {each.lower() for each in allowed}
     expected = f"expected {' or '.join(allowed)}"
     return must(path, lambda value: value.text().lower() in lowered, expected, when=when)
 
 
 def must_be_true(path: str, *, when: Applies = always) -> ResourceCheck:
-    """Each value at the path must be true, stated."""
+    """Each value at the path must be true. It must not be absent."""
     return must(path, lambda value: value.truth() is True, "expected true", when=when)
 
 
 def must_be_false(path: str, *, when: Applies = always) -> ResourceCheck:
-    """Each value at the path must be false, stated."""
+    """Each value at the path must be false. It must not be absent."""
     return must(path, lambda value: value.truth() is False, "expected false", when=when)
 
 

@@ -1,4 +1,4 @@
-"""A resource as rules see it, and the stack that it is part of."""
+"""A resource and its stack, as rules see them."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ _REFERENCES = ("arn", "bucket", *_CALLED)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Resource:
-    """One resource, with its inputs in a resource rule and its outputs in a stack rule.
+    """One resource, with its inputs for resource rules and its outputs for stack rules.
 
-    It equals itself alone, so that what is read out of it can be remembered.
+    Two resources are never equal, so that results can be cached by resource.
 
     Attributes:
-        urn: Its URN.
-        type: Its type token, normalised.
-        name: Its name in the program.
-        properties: Decoded properties, by their names on the wire.
+        urn: URN.
+        type: Type token, normalised.
+        name: Name in the program.
+        properties: Decoded properties, by their camel-case names.
         dependencies: URNs of the resources that a property's value comes from, by property.
-        ignored: Properties whose changes the program ignores.
-        delete_before_replace: Whether a replacement deletes the old one first.
+        ignored: Property paths in the option ignoreChanges.
+        delete_before_replace: Whether the old resource is deleted before its replacement is created.
     """
 
     urn: str
@@ -38,19 +38,19 @@ class Resource:
     delete_before_replace: bool = False
 
     def __post_init__(self) -> None:
-        """Bring the type token into the form that rules name."""
+        """Normalise the type token."""
         object.__setattr__(self, "type", normalised(self.type))
 
     def __getitem__(self, name: str) -> Value:
-        """A property; it may be absent, unknown or secret."""
+        """A property, which may be absent, unknown or secret."""
         return Value.of(name, self.properties.get(name))
 
 
 class Stack:
-    """The resources of a stack, by type and by what refers to them."""
+    """The resources of a stack, indexed by type and by references."""
 
     def __init__(self, resources: Iterable[Resource]) -> None:
-        """Index them."""
+        """Index the resources."""
         self.resources = tuple(resources)
         self._by_urn = {each.urn: each for each in self.resources}
         self._by_type: dict[str, list[Resource]] = {}
@@ -67,14 +67,11 @@ class Stack:
         self._referring: dict[tuple[str, str, str], dict[str, list[Resource]]] = {}
 
     def of_types(self, tokens: Iterable[str]) -> list[Resource]:
-        """Every resource of these types."""
+        """Every resource of the given types."""
         return [each for token in tokens for each in self._by_type.get(token, ())]
 
     def all_referred(self, resource: Resource, name: str, tokens: Iterable[str]) -> list[Resource]:
-        """Every resource of some types that a property holds, anywhere in it: by reference, or by value.
-
-        What is not known and comes from nothing in the stack is none.
-        """
+        """Every resource of the given types to which a property refers, by dependency, name, id or ARN."""
         wanted = tuple(tokens)
         key = (resource.urn, name, wanted)
         if key not in self._referred:
@@ -93,7 +90,7 @@ class Stack:
         return self._referred[key]
 
     def referring(self, token: str, name: str, target: Resource) -> list[Resource]:
-        """Every resource of a type whose property holds the target."""
+        """Every resource of a type whose property refers to the target."""
         key = (normalised(token), name, target.type)
         if key not in self._referring:
             found = self._referring[key] = {}
@@ -103,13 +100,13 @@ class Stack:
         return list(self._referring[key].get(target.urn, ()))
 
     def referred(self, resource: Resource, name: str, token: str) -> Resource | None:
-        """The resource of a type that a property names: by its name or id, else by reference.
+        """The resource of a type that a property names: by its name or id, else by dependency.
 
-        A reference is there before the name is known, but a value can be made of several, or of none of
-        what they hold; so where the name is known, it decides.
+        A dependency is known before the name is. But a value can depend on several resources and name none
+        of them, so a known name decides.
 
         Raises:
-            UndecidedError: It could be one of several.
+            UndecidedError: Several resources match.
         """
         references = [
             found

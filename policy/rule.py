@@ -1,4 +1,4 @@
-"""What a rule is: an identity, a severity, the types it is about, checks, and how to put things right."""
+"""A rule: its id, severity, resource types, checks, and how to fix a violation."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from policy.resources import Resource, Stack
 from policy.values import TextPlace, Value
 
 ANY = "*"
-"""Stands in a rule's types for every type, also one that no provider has yet."""
+"""In a rule's types: every type, including those that a provider adds later."""
 
 _ID = re.compile(r"PGTLS-[NP][0-9]{2,3}")
 
 
 class Severity(StrEnum):
-    """How bad a violation is; the pack's configuration says what follows from it."""
+    """How severe a violation is. The pack's configuration maps it to an enforcement level."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -26,7 +26,7 @@ class Severity(StrEnum):
 
 
 class Area(StrEnum):
-    """What a rule protects."""
+    """The subject of a rule."""
 
     TLS = "tls"
     IDENTITY = "identity"
@@ -70,20 +70,20 @@ StackCheck = Callable[[Resource, Stack], Iterator[Outcome]]
 class Rule:
     """One rule.
 
-    Each check is about one fact and yields what is wrong; an unknown value or a crash ends only the
-    check that met it, and only for that resource.
+    Each check tests one fact and yields what is wrong. An unknown value or a crash ends only that check, and
+    only for that resource.
 
     Attributes:
-        id: Number of the rule catalogue, such as `PGTLS-N41`.
+        id: Id in the rule catalogue, such as `PGTLS-N41`.
         title: The requirement.
-        area: What it protects.
-        severity: How bad a violation is.
-        types: Normalised type tokens of the resources it is about.
-        checks: Checks of one resource by its inputs; these stop an update before anything is made.
-        stack_checks: Checks of one resource among the others; these see outputs.
-        why: What happens otherwise.
-        fix: What to do.
-        link: Where the vendor documents it.
+        area: Its subject.
+        severity: How severe a violation is.
+        types: Normalised type tokens of the resources that it applies to.
+        checks: Checks of one resource by its inputs, before it is created.
+        stack_checks: Checks of one resource together with the others, by their outputs.
+        why: The consequence of a violation.
+        fix: What to do, in the imperative.
+        link: The vendor's documentation.
         references: The same requirement in other rule sets.
     """
 
@@ -100,19 +100,23 @@ class Rule:
     references: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a rule that could not be reported or would check nothing."""
+        """Validate the rule.
+
+        Raises:
+            ValueError: The id or the link is invalid, or the rule has not exactly one kind of checks.
+        """
         if _ID.fullmatch(self.id) is None:
-            raise ValueError(f"{self.id!r} is no id of a rule")
+            raise ValueError(f"{self.id!r} is not a rule id, such as PGTLS-N41")
         if bool(self.checks) == bool(self.stack_checks):
-            raise ValueError(f"{self.id} is about a resource or about a stack, and has checks of that kind")
+            raise ValueError(f"{self.id} must have either checks or stack_checks")
         if not self.link.startswith("https://"):
-            raise ValueError(f"{self.id}: {self.link!r} is no link")
+            raise ValueError(f"{self.id}: the link {self.link!r} must begin with https://")
 
     def is_about(self, token: str) -> bool:
-        """Whether it is about resources of a type."""
+        """Whether it applies to resources of a type."""
         return token in self.types or ANY in self.types
 
     @property
     def is_about_the_stack(self) -> bool:
-        """Whether it needs to see other resources."""
+        """Whether it looks at a resource together with the others."""
         return bool(self.stack_checks)

@@ -1,7 +1,7 @@
-"""`python -m policy.self_contained [DIRECTORY]` writes a copy of the pack that needs nothing of the checkout.
+"""`python -m policy.self_contained [DIRECTORY]` writes a copy of the pack that does not need the checkout.
 
-`pulumi policy publish` and `--policy-pack` take such a folder: the pack and what it imports, its own
-requirements, and an environment of its own instead of the checkout's.
+The folder is for `pulumi policy publish` and `--policy-pack`: the pack with what it imports, its own
+requirements, and a virtual environment of its own.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ DEFAULT = CHECKOUT / "dist" / "policy-pack"
 PACKAGES = ("policy", "postgres")
 TOP = ("__main__.py", "PulumiPolicy.yaml")
 NEEDS = ("cryptography", "grpcio", "protobuf", "pulumi", "pulumi-policy", "pyyaml")
-# What makes the copy and its documentation reads the checkout, so it stays there.
+# These write the copy and its documentation, or measure it, and need the checkout.
 _LEFT_OUT = ("bench.py", "catalogue.py", "left_out.py", "self_contained.py", *TOP)
 _PINNED = re.compile(r"^([a-z0-9-]+)==([^\s;\\]+)", re.MULTILINE)
 
 
 def requirements(locked: str) -> str:
-    """The versions of what the pack imports, out of the checkout's requirements.txt.
+    """The pack's requirements, with the versions that the checkout's requirements.txt locks.
 
     Raises:
-        ValueError: One of them is not locked there.
+        ValueError: A requirement is not locked there.
     """
     versions = dict(_PINNED.findall(locked))
     missing = [name for name in NEEDS if name not in versions]
@@ -35,10 +35,10 @@ def requirements(locked: str) -> str:
 
 
 def write(folder: Path) -> list[Path]:
-    """Write the copy in place of what is in the folder, and return its files, relative to it.
+    """Write the copy, in place of an older one, and return its files relative to the folder.
 
     Raises:
-        ValueError: The folder holds something else than such a copy, which stays.
+        ValueError: The folder is not empty and holds no policy pack; it is left as it is.
     """
     if folder.exists() and any(folder.iterdir()) and not (folder / TOP[1]).exists():
         raise ValueError(f"{folder} is not empty and holds no policy pack; name another folder, or empty it")
@@ -61,7 +61,7 @@ def write(folder: Path) -> list[Path]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the copy and say where; the exit status is 1 when that is refused."""
+    """Write the copy and print its folder; return 1 where the folder is refused."""
     folder = Path(arguments[0]).resolve() if arguments else DEFAULT
     try:
         files = write(folder)

@@ -1,4 +1,4 @@
-"""The pack as a process: a port on loopback, its number as the first line of output."""
+"""Serves the pack on a loopback port, and prints the port's number as the first line of output."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _THREADS = 4
 
 
 def serve() -> None:
-    """Answer until the process is ended."""
+    """Serve until the process is terminated."""
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=_THREADS),
         options=[

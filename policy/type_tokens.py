@@ -1,4 +1,4 @@
-"""Type tokens under which one resource type is known: other modules, older names, short forms."""
+"""Normalisation of type tokens: other modules, older names and short forms of one resource type."""
 
 from __future__ import annotations
 

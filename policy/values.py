@@ -1,17 +1,17 @@
 """Property values as the engine sends them: known, absent, unknown until the update, or secret.
 
-The SDK's own decoding raises at the first unknown, which ends a mandatory rule with an advisory line,
-and unwraps secrets, which would let a message print them. Here a rule asks for what it needs: an
-unknown value raises `UndecidedError`, which is reported as such, and a secret keeps its mark.
+The SDK's own decoding raises at the first unknown value, which turns a mandatory rule into an advisory line,
+and it unwraps secrets, which a message could then print. Here an unknown value raises `UndecidedError` only
+where a rule reads it, and a secret stays marked.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pulumi.runtime import rpc
 from pulumi_policy import proxy
@@ -31,6 +31,8 @@ _UNKNOWN = frozenset(
     }
 )
 _LONGEST_SHOWN = 120
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 
 
 class _Unknown:
@@ -50,11 +52,11 @@ class Secret:
 
 
 class UndecidedError(Exception):
-    """A rule cannot be decided now; the text says why and what would decide it."""
+    """A rule cannot be decided yet; the text says why."""
 
 
 def decoded(sent: Any) -> Any:
-    """A value of a request (as JSON) with `UNKNOWN` and `Secret` in it; whole floats become integers."""
+    """A value of a request (as JSON), with `UNKNOWN` and `Secret` in it. Whole floats become integers."""
     if isinstance(sent, str):
         return UNKNOWN if sent in _UNKNOWN else sent
     if isinstance(sent, float) and sent.is_integer() and math.isfinite(sent):
@@ -99,12 +101,12 @@ class TextPlace:
 
 @dataclass(frozen=True, kw_only=True)
 class Value:
-    """One property, or what is inside it.
+    """One property, or a value inside of it.
 
     Attributes:
-        path: Where it is, such as `parameters[3].value`.
-        raw: What is there; None when nothing is.
-        secret: Whether it, or something around it, is a secret.
+        path: Its path in the resource, such as `parameters[3].value`.
+        raw: The value; None where it is absent.
+        secret: Whether it, or a value around it, is a secret.
     """
 
     path: str
@@ -113,17 +115,17 @@ class Value:
 
     @classmethod
     def of(cls, path: str, raw: Any, *, secret: bool = False) -> Value:
-        """The value without its wrappers, which `secret` remembers."""
+        """The value without its `Secret` wrappers; `secret` says whether there were any."""
         while isinstance(raw, Secret):
             raw, secret = raw.value, True
         return cls(path=path, raw=raw, secret=secret)
 
     @property
     def known(self) -> Any:
-        """What is there.
+        """The value; None where it is absent.
 
         Raises:
-            UndecidedError: It is not known yet.
+            UndecidedError: The value is not known yet.
         """
         if self.raw is UNKNOWN:
             raise UndecidedError(f"{self.path} is not known before the update")
@@ -131,17 +133,17 @@ class Value:
 
     @property
     def is_known(self) -> bool:
-        """Whether it is known, be it that there is nothing."""
+        """Whether the value, or its absence, is known."""
         return self.raw is not UNKNOWN
 
     @property
     def given(self) -> bool:
-        """Whether there is something, known or not; an empty text counts as nothing."""
+        """Whether there is a value, known or not. An empty string counts as absent."""
         return self.raw not in (None, "")
 
     @property
     def shown(self) -> str:
-        """The value for a message: nothing of a secret, and not the whole of a long text."""
+        """The value for a message: a secret is not shown, and a long text is cut."""
         if not self.given:
             return "not set"
         if self.secret:
@@ -155,7 +157,7 @@ class Value:
         return repr(text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…")
 
     def text(self) -> str:
-        """It as text without surrounding blanks; empty when nothing is there. `5432.0` is `5432`."""
+        """The value as text without surrounding white space; empty where it is absent."""
         known = self.known
         if known is None:
             return ""
@@ -164,22 +166,22 @@ class Value:
         return str(known).strip()
 
     def number(self) -> float | None:
-        """It as a number, also where it is spelled as text; None for anything else, and for nothing."""
+        """The value as a number, also where it is text; None for anything else."""
         text = self.text()
         return float(text) if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", text) else None
 
     def truth(self) -> bool | None:
-        """It as a boolean, however it is spelled; None for anything else, and for nothing."""
+        """The value as a boolean, also where it is text or a number; None for anything else."""
         return {"true": True, "1": True, "false": False, "0": False}.get(self.text().lower())
 
     def at(self, key: str) -> Value:
-        """What a map holds under a key; nothing when it is no map."""
+        """The value of a key; absent where this is not a map."""
         known = self.known
         raw = known.get(key) if isinstance(known, Mapping) else None
         return Value.of(f"{self.path}.{key}" if self.path else key, raw, secret=self.secret)
 
     def items(self) -> list[Value]:
-        """The elements of a list; none when there is nothing, and one when it is no list."""
+        """The elements of a list; a value that is not a list is its only element."""
         known = self.known
         if known is None:
             return []
@@ -189,20 +191,36 @@ class Value:
         ]
 
     def renamed(self, path: str) -> Value:
-        """The same value under another path, for a message that says where else it is."""
+        """The same value under another path, for a message about another resource."""
         return Value(path=path, raw=self.raw, secret=self.secret)
 
     def hidden(self) -> Value:
-        """The same value as a secret: a message must not show it."""
+        """The same value as a secret, so that a message does not show it."""
         return Value(path=self.path, raw=self.raw, secret=True)
 
     def emptied(self) -> Value:
-        """Nothing in its place."""
+        """The absent value under the same path."""
         return Value(path=self.path, raw=None)
 
     def known_texts(self) -> Iterator[str]:
-        """Every text in it, at any depth; what is not known has none."""
+        """Every known text in the value, at any depth."""
         yield from _texts(self.raw)
+
+
+def throughout(items: Iterable[_Item], judge: Callable[[_Item], Iterator[_Found]]) -> Iterator[_Found]:
+    """What `judge` yields for each item.
+
+    Raises:
+        UndecidedError: An item is not known yet. It is raised after all others, so that it hides nothing.
+    """
+    undecided: UndecidedError | None = None
+    for each in items:
+        try:
+            yield from judge(each)
+        except UndecidedError as error:
+            undecided = undecided or error
+    if undecided is not None:
+        raise undecided
 
 
 def _texts(raw: Any) -> Iterator[str]:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 
-from policy.property_checks import throughout
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
 from policy.rules.rds.connect_grants import HOLDERS, ROLE, documents
 from policy.text.policy_document import Judge, Statement, allowing, in_policy
-from policy.values import Value
+from policy.values import Value, throughout
 
 ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
 _GUIDE = "https://docs.aws.amazon.com/IAM/latest/UserGuide"

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from policy.property_checks import must_not_be_given, must_not_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.rules.rds.resource_types import MASTERS
+from policy.rules.rds.resource_types import MASTERS, SUPERUSERS
 from policy.text.connection_strings import ConnectionString
 from policy.values import TextPlace, Value
 
@@ -20,7 +20,6 @@ USER_MAPPING = "postgresql:index/userMapping:UserMapping"
 _PROVIDER_LINK = "https://www.pulumi.com/registry/packages/postgresql/installation-configuration/"
 _ROLE_LINK = "https://www.postgresql.org/docs/current/role-attributes.html"
 _ADMINISTRATIVE_ATTRIBUTES = ("superuser", "createRole", "replication", "bypassRowLevelSecurity")
-_SUPERUSERS = ("postgres", "rds_superuser", "rdsadmin")
 
 
 def _verifies(provider: Resource) -> Iterator[Outcome]:
@@ -47,7 +46,7 @@ def _never_the_master(grant: Resource, stack: Stack) -> Iterator[Outcome]:
         for server in stack.of_types((token,))
         if server[name].is_known and server[name].given
     }
-    if grant["role"].text() in masters | set(_SUPERUSERS):
+    if grant["role"].text() in masters | set(SUPERUSERS):
         yield Problem(at=grant["role"], reason="it is the master user; expected another role")
 
 

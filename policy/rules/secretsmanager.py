@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.property_checks import inside, throughout
+from policy.property_checks import inside
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.policy_document import in_policy, not_everybody
-from policy.values import Value
+from policy.values import Value, throughout
 
 SECRET = "aws:secretsmanager/secret:Secret"
 SECRET_POLICY = "aws:secretsmanager/secretPolicy:SecretPolicy"

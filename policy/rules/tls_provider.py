@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.rules.rds.resource_types import SUPERUSERS
 from policy.values import TextPlace, Value
 
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
@@ -19,7 +20,6 @@ _PROVIDER = "https://www.pulumi.com/registry/packages/tls/api-docs"
 _RFC = "https://www.rfc-editor.org/rfc/rfc5280"
 CLIENT_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 398, 3653
 _CLIENT, _SERVER = "client_auth", "server_auth"
-_SUPERUSERS = ("postgres", "rds_superuser", "rdsadmin")
 _PRODUCTION = re.compile(r"^urn:pulumi:(?:[^:]*[-_.])?prod(?:uction)?(?:[-_.][^:]*)?::", re.IGNORECASE)
 _ANCHORS = re.compile(r"(?i)(?:ca|root|anchor|trust|bundle)")
 
@@ -120,7 +120,7 @@ def _common_name(request: Resource, stack: Stack) -> Iterator[Outcome]:
     roles = {each["name"].text() for each in stack.of_types((_ROLE,)) if each["name"].is_known}
     if not name or "*" in name:
         yield Problem(at=value, reason="expected the name of one role")
-    elif name.lower() in _SUPERUSERS:
+    elif name.lower() in SUPERUSERS:
         yield Problem(at=value, reason="expected a role that is not a superuser")
     elif roles and name not in roles:
         yield Problem(at=value, reason=f"expected a role of the stack: {', '.join(sorted(roles))}")

@@ -1,4 +1,4 @@
-"""Connection strings of PostgreSQL in any text: libpq's URI and keywords, JDBC, Npgsql, SQLAlchemy."""
+"""PostgreSQL connection strings in any text: libpq URIs and keywords, JDBC, Npgsql, SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ConnectionString:
     parameters: dict[str, str] = field(repr=False)
 
     def problems(self) -> list[str]:
-        """What it does not verify; empty when it verifies everything."""
+        """What weakens it; empty where it verifies the server completely."""
         given = self.parameters
         mode = given.get("sslmode", "").lower().replace("verifyfull", "verify-full")
         found = []
@@ -57,7 +57,7 @@ class ConnectionString:
 
     @property
     def has_password(self) -> bool:
-        """Whether a password stands in it; a variable's name is none."""
+        """Whether it contains a password; a reference to a variable does not count."""
         password = self.parameters.get("password", "")
         return bool(password) and not re.match(r"[$<{%]", password)
 
@@ -89,5 +89,5 @@ def connection_strings(text: str) -> Iterator[ConnectionString]:
 
 
 def _blank(match: re.Match[str]) -> str:
-    """As many spaces, so that offsets stay."""
+    """As many spaces, so that the offsets of what follows stay."""
     return " " * len(match[0])

@@ -1,6 +1,6 @@
-"""Text that travels inside properties: base64, gzip, cloud-init's parts, JSON, here-documents of scripts.
+"""Text inside of properties: base64, gzip, cloud-init's MIME parts, JSON, files that scripts write.
 
-What is unfolded is bounded, so that no value can make the pack run out of memory.
+Unpacking is bounded in size and depth, so that no value can exhaust the pack's memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import yaml
 from policy.values import UNKNOWN, Secret, TextPlace, UndecidedError, Value
 
 LARGEST = 4 * 1024 * 1024
-"""Bytes that are unfolded at most from one container; the rest is not looked at."""
+"""Most bytes that are unpacked from one container; the rest is ignored."""
 
 _DEEPEST = 8
 _SHORTEST_BASE64 = 24
@@ -49,10 +49,10 @@ class Text:
     """One text.
 
     Attributes:
-        path: Property that it was found in, and what of it.
-        name: Path or name of the file that it is for, where that can be seen; else empty.
-        content: It.
-        secret: Whether it is, or was inside, a secret.
+        path: Path of the property that holds it.
+        name: Path or name of the file that it is for; empty where that is not known.
+        content: The text.
+        secret: Whether it is a secret, or inside of one.
     """
 
     path: str
@@ -76,10 +76,10 @@ class Text:
 
 
 def texts(value: Value, name: str = "") -> list[Text]:
-    """Every text in a value, unfolded as far as it goes; those of the same file of a script are joined.
+    """Every text in a value, unpacked; what a script writes to the same file is one text.
 
     Raises:
-        UndecidedError: Part of the value is not known yet. Use `known_texts` to see the rest.
+        UndecidedError: Part of the value is not known yet. `known_texts` returns the rest.
     """
     found = known_texts(value, name)
     if _hides(value.raw):
@@ -88,7 +88,7 @@ def texts(value: Value, name: str = "") -> list[Text]:
 
 
 def known_texts(value: Value, name: str = "") -> list[Text]:
-    """What `texts` finds in those parts of a value that are known."""
+    """Every text in the known parts of a value; see `texts`."""
     return [
         Text(path=path, name=inner or name, content=content, secret=secret or value.secret)
         for path, leaf, secret in _leaves(value.path, value.raw, value.secret)
@@ -106,7 +106,7 @@ def private_keys_in(value: Value) -> list[TextPlace]:
     """Where the texts in a value hold a private key in PEM.
 
     Raises:
-        UndecidedError: None does, and part of the value is not known yet.
+        UndecidedError: No known text does, and part of the value is not known yet.
     """
     found = [place for each in known_texts(value) if (place := private_key_in(each))]
     if not found and _hides(value.raw):
@@ -139,7 +139,7 @@ def _leaves(path: str, raw: Any, secret: bool) -> Iterator[tuple[str, str, bool]
 
 @lru_cache(maxsize=1024)
 def unfolded(content: str) -> tuple[tuple[str, str], ...]:
-    """Name and content of every text inside a text; itself, when it is no container."""
+    """Name and content of every text inside of a text; the text itself where it is not a container."""
     return tuple(_unfolded("", content, 0))
 
 
@@ -159,7 +159,7 @@ def _unfolded(name: str, content: str, depth: int) -> Iterator[tuple[str, str]]:
 
 
 def _opened(content: str) -> str | None:
-    """What base64 and gzip hide: nothing when that is no text; None when the content is not base64."""
+    """The text in base64 and gzip; empty where that is binary, None where the content is not base64."""
     compact = "".join(content.split())
     if len(compact) < _SHORTEST_BASE64 or not _BASE64.fullmatch(compact):
         return None
@@ -169,12 +169,12 @@ def _opened(content: str) -> str | None:
     except binascii.Error:
         return None
     text = text_of(data)
-    # A word can look like base64; a long one is.
+    # A short word can look like base64 by chance.
     return "" if text is None and len(compact) > _LONGEST_WORD else text
 
 
 def text_of(data: bytes) -> str | None:
-    """Bytes as text, out of gzip where they are in it; None when they are no text."""
+    """Bytes as text, decompressed where they are gzip; None where they are not text."""
     if data.startswith(_GZIP):
         try:
             data = zlib.decompressobj(wbits=31).decompress(data, LARGEST)
@@ -189,7 +189,7 @@ def text_of(data: bytes) -> str | None:
 
 
 def _parts(content: str) -> list[tuple[str, str]] | None:
-    """The parts of a container that is text itself; None when it is none."""
+    """Name and content of the parts of a container; None where the text is not a container."""
     head = content.lstrip()[:2048]
     if head.startswith("#cloud-config"):
         return _cloud_config(content)
@@ -255,7 +255,7 @@ def _written(file: Mapping[str, Any]) -> str:
 
 
 def _script(name: str, content: str) -> Iterator[tuple[str, str]]:
-    """The files that a script writes, then the script without them; any other text as it is."""
+    """The files that a script writes, then the rest of the script."""
     files: dict[str, list[str]] = {}
     rest = content
     for match in _HEREDOC.finditer(content):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from policy.resources import Resource
 from policy.rule import Outcome, Problem, ResourceCheck
-from policy.values import TextPlace, UndecidedError, Value
+from policy.values import TextPlace, Value, throughout
 
 
 class UnreadableError(Exception):
@@ -105,20 +105,17 @@ def allowing(document: Value, judge: Judge, *, unreadable: bool = False) -> Iter
 
     One of the rules about a document sets `unreadable`, and so reports a document that cannot be parsed.
     """
-    undecided: UndecidedError | None = None
+
+    def of_statement(value: Value) -> Iterator[Outcome]:
+        statement = Statement(place=value)
+        if statement.allows:
+            yield from judge(statement)
+
     try:
-        for value in statement_values(document):
-            statement = Statement(place=value)
-            try:
-                if statement.allows:
-                    yield from judge(statement)
-            except UndecidedError as error:
-                undecided = undecided or error
+        yield from throughout(statement_values(document), of_statement)
     except UnreadableError as error:
         if unreadable:
             yield _unreadable(document, error)
-    if undecided is not None:
-        raise undecided
 
 
 def in_policy(judge: Judge, name: str = "policy", *, unreadable: bool = False) -> ResourceCheck:

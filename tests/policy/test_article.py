@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.policy.examples import Stub, diagnostics, ids, in_process, violated
+import pytest
+
+from tests.policy.examples import Sent, Stub, diagnostics, ids, in_process, violated
 from tests.policy.fixtures import article
 from tests.policy.test_program import registered
 from tests.recording_monitor import record
@@ -38,16 +40,20 @@ REFUSED = {
 }
 
 
-def test_the_articles_set_up_is_refused_for_every_one_of_its_mistakes() -> None:
-    resources = registered(record(article.program, stack="article"))
+@pytest.fixture(scope="module")
+def resources() -> list[Sent]:
+    """What the article's program registers."""
+    return registered(record(article.program, stack="article"))
+
+
+def test_the_articles_set_up_is_refused_for_every_one_of_its_mistakes(resources: list[Sent]) -> None:
     found = in_process(resources)
     assert ids(found, "crashed") == set()
     assert set(REFUSED) - ids(found) == set()
     assert set(REFUSED) - violated(diagnostics(Stub(), resources)) == set()
 
 
-def test_no_message_about_the_article_gives_a_secret_away() -> None:
-    resources = registered(record(article.program, stack="article"))
+def test_no_message_about_the_article_gives_a_secret_away(resources: list[Sent]) -> None:
     messages = "\n".join(each.message for each in diagnostics(Stub(), resources))
     assert "mypassword" not in messages
     assert "PRIVATE KEY" not in messages

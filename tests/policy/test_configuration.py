@@ -162,7 +162,7 @@ def test_what_is_undecided_is_not_exempt() -> None:
         ({"expires": "soon"}, "expires: 'soon' is not a date"),
         ({"expires": "2026-02-30"}, "expires: '2026-02-30' is not a date"),
         ({"expires": 20261101}, "expires must be a string"),
-        ({"resource": f"{INSTANCE}::other"}, "names no resource of the stack"),
+        ({"resource": f"{INSTANCE}::other"}, "matches no resource of the stack"),
         ({"until": "2027-01-01"}, "unknown key until"),
     ],
 )

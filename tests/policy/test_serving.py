@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib import metadata
 from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf import empty_pb2
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from pulumi.runtime import proto
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
@@ -29,11 +32,47 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["checkout", "copy"])
+def needed(names: Iterable[str]) -> set[str]:
+    """The distributions and everything that they require here."""
+    found: set[str] = set()
+    waiting = [canonicalize_name(name) for name in names]
+    while waiting:
+        name = waiting.pop()
+        if name in found:
+            continue
+        found.add(name)
+        requirements = map(Requirement, metadata.requires(name) or ())
+        waiting += [
+            canonicalize_name(each.name)
+            for each in requirements
+            if each.marker is None or each.marker.evaluate({"extra": ""})
+        ]
+    return found
+
+
+@pytest.fixture(scope="module")
+def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Site-packages with the requirements of the copy and nothing else, as `pulumi install` makes it."""
+    folder = tmp_path_factory.mktemp("site-packages")
+    for name in needed(self_contained.NEEDS):
+        distribution = metadata.distribution(name)
+        for top in {file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}:
+            if not (folder / top).exists():
+                (folder / top).symlink_to(str(distribution.locate_file(top)))
+    return folder
+
+
+START = "import runpy, sys; sys.path.append({site!r}); runpy.run_path({pack!r}, run_name='__main__')"
+
+
+@pytest.fixture(scope="module", params=["checkout", "copy in an empty interpreter"])
 def stub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     """A running pack, asked over gRPC."""
-    folder = ROOT / "policy" if request.param == "checkout" else request.getfixturevalue("copy")
-    command = [sys.executable, "-B", str(folder)]
+    if request.param == "checkout":
+        command = [sys.executable, "-B", str(ROOT / "policy")]
+    else:
+        pack, site = (str(request.getfixturevalue(name)) for name in ("copy", "empty_environment"))
+        command = [sys.executable, "-I", "-S", "-B", "-c", START.format(site=site, pack=pack)]
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     with subprocess.Popen(command, cwd=elsewhere, stdout=subprocess.PIPE, text=True, env={}) as process:
         assert process.stdout is not None
@@ -44,6 +83,12 @@ def stub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
                 yield configured(analyzer_pb2_grpc.AnalyzerStub(channel))
         finally:
             process.terminate()
+
+
+def test_an_empty_environment_lacks_what_the_pack_must_not_need(empty_environment: Path) -> None:
+    present = {each.name for each in empty_environment.iterdir()}
+    assert {"pulumi", "pulumi_policy", "grpc", "yaml"} <= present
+    assert not {"pydantic", "boto3", "pulumi_aws", "rich", "typer"} & present
 
 
 def test_every_refusal_holds_over_grpc(stub: object) -> None:

@@ -4,18 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.property_checks import (
-    inside,
-    must,
-    must_be,
-    must_be_given,
-    must_not_be_true,
-    throughout,
-)
+from policy.property_checks import must, must_be, must_be_given, must_not_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.security_group_rules import DEFAULT_GROUP
-from policy.values import Value
 
 INSTANCE = "aws:ec2/instance:Instance"
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
@@ -31,14 +23,6 @@ def _has_an_interface(instance: Resource) -> bool:
 
 def _has_no_interface(instance: Resource) -> bool:
     return not _has_an_interface(instance)
-
-
-def _no_public_address(instance: Resource) -> Iterator[Outcome]:
-    def judge(value: Value) -> Iterator[Outcome]:
-        if value.text() and value.truth() is not False:
-            yield Problem(at=value, reason="expected false")
-
-    yield from throughout(inside(instance, "associatePublicIpAddress"), judge)
 
 
 def _not_the_default_group(instance: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -78,7 +62,7 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.HIGH,
         types=(INSTANCE,),
-        checks=(_no_public_address,),
+        checks=(must_not_be_true("associatePublicIpAddress"),),
         why="One wrong security group rule would expose the instance to the internet.",
         fix="set associatePublicIpAddress to false; use a load balancer or Session Manager to reach it",
         link=f"{_GUIDE}/using-instance-addressing.html",

@@ -29,7 +29,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, kw_only=True)
-class Opening:
+class SecurityGroupRule:
     """One rule: a protocol, a range of ports, and sources (or, for egress, destinations).
 
     Attributes:
@@ -96,7 +96,7 @@ class Opening:
             raise UndecidedError(f"{hidden.path} is {hidden.shown}, which is not a network")
 
 
-def openings(resource: Resource, direction: str = "ingress") -> list[Opening]:
+def security_group_rules(resource: Resource, direction: str = "ingress") -> list[SecurityGroupRule]:
     """The ingress or egress rules of a security group, or of a resource that is one rule.
 
     Raises:
@@ -112,9 +112,9 @@ def openings(resource: Resource, direction: str = "ingress") -> list[Opening]:
     return [_separate(resource, "protocol")]
 
 
-def _inline(rule: Value) -> Opening:
+def _inline(rule: Value) -> SecurityGroupRule:
     sources = [source for name in (*_BLOCKS, *_GROUPS, *_LISTS) for source in _of(rule.at(name))]
-    return Opening(
+    return SecurityGroupRule(
         place=rule,
         protocol=rule.at("protocol"),
         first=rule.at("fromPort"),
@@ -123,9 +123,9 @@ def _inline(rule: Value) -> Opening:
     )
 
 
-def _separate(resource: Resource, protocol: str) -> Opening:
+def _separate(resource: Resource, protocol: str) -> SecurityGroupRule:
     sources = [source for name in (*_BLOCKS, *_GROUPS, *_LISTS) for source in _of(resource[name])]
-    return Opening(
+    return SecurityGroupRule(
         place=resource["securityGroupId"],
         protocol=resource[protocol],
         first=resource["fromPort"],

@@ -12,10 +12,10 @@ from policy.rules.ec2.security_group_rules import (
     EGRESS_HOLDERS,
     INGRESS_HOLDERS,
     Network,
-    Opening,
-    openings,
+    SecurityGroupRule,
+    security_group_rules,
 )
-from policy.values import UndecidedError
+from policy.values import throughout
 from postgres.hba_analysis import LARGEST_NETWORK
 
 _LINK = "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"
@@ -29,92 +29,77 @@ _OF_THEIR_OWN = (_POSTGRESQL, _SSH, _RDP)
 _PUBLIC_PREFIX = {4: 24, 6: 48}
 
 
-def _through(
-    resource: Resource,
-    direction: str,
-    judge: Callable[[Opening], Iterator[Outcome]],
-) -> Iterator[Outcome]:
-    undecided: UndecidedError | None = None
-    for opening in openings(resource, direction):
-        try:
-            yield from judge(opening)
-        except UndecidedError as error:
-            undecided = undecided or error
-    if undecided is not None:
-        raise undecided
-
-
 def _everywhere(network: Network) -> bool:
     return network.prefixlen == 0
 
 
-def _is_all(opening: Opening) -> bool:
-    return opening.is_of_every_protocol or len(opening.ports) > 65535
+def _is_all(rule: SecurityGroupRule) -> bool:
+    return rule.is_of_every_protocol or len(rule.ports) > 65535
 
 
-def _covers(port: int, opening: Opening) -> bool:
-    return not _is_all(opening) and opening.covers(port)
+def _covers(port: int, rule: SecurityGroupRule) -> bool:
+    return not _is_all(rule) and rule.covers(port)
 
 
-def _high_risk(opening: Opening) -> bool:
-    return not _is_all(opening) and any(opening.covers(port) for port in _HIGH_RISK)
+def _high_risk(rule: SecurityGroupRule) -> bool:
+    return not _is_all(rule) and any(rule.covers(port) for port in _HIGH_RISK)
 
 
-def _only_http(opening: Opening) -> bool:
-    return list(opening.ports) == [_HTTP]
+def _only_http(rule: SecurityGroupRule) -> bool:
+    return list(rule.ports) == [_HTTP]
 
 
-def _unnamed(opening: Opening) -> bool:
-    if _is_all(opening) or _high_risk(opening) or any(opening.covers(port) for port in _OF_THEIR_OWN):
+def _unnamed(rule: SecurityGroupRule) -> bool:
+    if _is_all(rule) or _high_risk(rule) or any(rule.covers(port) for port in _OF_THEIR_OWN):
         return False
-    return len(opening.ports) > 0 and list(opening.ports) not in ([_HTTPS], [_HTTP])
+    return len(rule.ports) > 0 and list(rule.ports) not in ([_HTTPS], [_HTTP])
 
 
-def _from_the_internet(concerns: Callable[[Opening], bool], what: str) -> ResourceCheck:
-    def judge(opening: Opening) -> Iterator[Outcome]:
-        if concerns(opening):
-            for source, network in opening.networks():
+def _from_the_internet(concerns: Callable[[SecurityGroupRule], bool], what: str) -> ResourceCheck:
+    def judge(rule: SecurityGroupRule) -> Iterator[Outcome]:
+        if concerns(rule):
+            for source, network in rule.networks():
                 if _everywhere(network):
                     yield Problem(at=source, reason=f"the whole internet can reach {what}")
 
-    return lambda resource: _through(resource, "ingress", judge)
+    return lambda resource: throughout(security_group_rules(resource), judge)
 
 
-def _wide_public(opening: Opening) -> Iterator[Outcome]:
-    for source, network in opening.networks():
+def _wide_public(rule: SecurityGroupRule) -> Iterator[Outcome]:
+    for source, network in rule.networks():
         is_public = not network.is_private and not _everywhere(network)
         if is_public and network.prefixlen < _PUBLIC_PREFIX[network.version]:
             yield Problem(at=source, reason="it is a large part of the internet; expected smaller networks")
 
 
-def _wide_private(opening: Opening) -> Iterator[Outcome]:
-    if not opening.covers(_POSTGRESQL):
+def _wide_private(rule: SecurityGroupRule) -> Iterator[Outcome]:
+    if not rule.covers(_POSTGRESQL):
         return
-    for source, network in opening.networks():
+    for source, network in rule.networks():
         smallest = LARGEST_NETWORK[network.version]
         if network.is_private and not network.is_loopback and 0 < network.prefixlen < smallest:
             yield Problem(at=source, reason=f"expected a security group, or a /{smallest} or smaller")
 
 
-def _one_port(opening: Opening) -> Iterator[Outcome]:
-    if not _is_all(opening) and len(opening.ports) > 1:
-        yield Problem(at=opening.last, reason=f"expected the same port as fromPort, {opening.first.text()}")
+def _one_port(rule: SecurityGroupRule) -> Iterator[Outcome]:
+    if not _is_all(rule) and len(rule.ports) > 1:
+        yield Problem(at=rule.last, reason=f"expected the same port as fromPort, {rule.first.text()}")
 
 
-def _everything_out(opening: Opening) -> Iterator[Outcome]:
-    if opening.is_of_every_protocol:
-        for source, network in opening.networks():
+def _everything_out(rule: SecurityGroupRule) -> Iterator[Outcome]:
+    if rule.is_of_every_protocol:
+        for source, network in rule.networks():
             if _everywhere(network):
                 yield Problem(at=source, reason="every protocol and port is allowed to everywhere")
 
 
 def _nothing_by_default(resource: Resource, direction: str) -> Iterator[Outcome]:
-    for opening in openings(resource, direction):
-        yield Problem(at=opening.place, reason="expected no rule in a default security group")
+    for rule in security_group_rules(resource, direction):
+        yield Problem(at=rule.place, reason="expected no rule in a default security group")
 
 
-def _ingress(judge: Callable[[Opening], Iterator[Outcome]]) -> ResourceCheck:
-    return lambda resource: _through(resource, "ingress", judge)
+def _ingress(judge: Callable[[SecurityGroupRule], Iterator[Outcome]]) -> ResourceCheck:
+    return lambda resource: throughout(security_group_rules(resource), judge)
 
 
 _INTERNET = (
@@ -182,7 +167,7 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.MEDIUM,
         types=EGRESS_HOLDERS,
-        checks=(lambda resource: _through(resource, "egress", _everything_out),),
+        checks=(lambda resource: throughout(security_group_rules(resource, "egress"), _everything_out),),
         why="Unrestricted egress lets an attacker copy data anywhere.",
         fix="list the ports and destinations that are needed",
         link=_LINK,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policy.property_checks import has, must, must_be, must_not_be_true, throughout
+from policy.property_checks import has, must, must_be, must_not_be_true
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.elb.security_policies import DOCUMENTED, POLICIES, RECOMMENDED, SOURCE
-from policy.values import Value
+from policy.values import Value, throughout
 
 LISTENER = "aws:lb/listener:Listener"
 LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from policy.property_checks import must_be, must_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.rules.ec2.security_group_rules import RULE_SHAPES, SECURITY_GROUP, openings
+from policy.rules.ec2.security_group_rules import RULE_SHAPES, SECURITY_GROUP, security_group_rules
 from policy.rules.elb.listeners import LISTENER, LISTENER_RULE, MUTUAL, verifies
 
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
@@ -110,12 +110,12 @@ def _strangers(urn: str, port: int, allowed: set[str], stack: Stack) -> Iterator
     group = next(each for each in stack.of_types((SECURITY_GROUP,)) if each.urn == urn)
     separate = [each for token in RULE_SHAPES for each in stack.referring(token, "securityGroupId", group)]
     for holder in (group, *separate):
-        for opening in openings(holder):
-            if not opening.covers(port):
+        for rule in security_group_rules(holder):
+            if not rule.covers(port):
                 continue
-            for source in opening.sources:
+            for source in rule.sources:
                 referred = stack.all_referred(holder, source.path.partition("[")[0], (SECURITY_GROUP,))
-                if not opening.is_from_a_group(source) or not {each.urn for each in referred} & allowed:
+                if not rule.is_from_a_group(source) or not {each.urn for each in referred} & allowed:
                     yield Problem(
                         at=source.renamed(f"{holder.name}.{source.path}"),
                         reason=f"expected only the load balancer's security group for port {port}",

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from policy.resources import Resource
 from policy.text.policy_document import UnreadableError, statement_values
-from policy.values import UndecidedError, Value
+from policy.values import UndecidedError, Value, throughout
 
 ACTION = "rds-db:connect"
 DOCUMENTS = (
@@ -90,14 +90,7 @@ def grants(document: Value) -> Iterator[Grant]:
         UndecidedError: A value in the document is not known yet.
         UnreadableError: It is not a policy document.
     """
-    undecided: UndecidedError | None = None
-    for statement in statement_values(document):
-        try:
-            yield from _of_statement(statement)
-        except UndecidedError as error:
-            undecided = undecided or error
-    if undecided is not None:
-        raise undecided
+    yield from throughout(statement_values(document), _of_statement)
 
 
 @lru_cache(maxsize=4096)
@@ -136,18 +129,13 @@ def _of_statement(statement: Value) -> Iterator[Grant]:
         )
     elif not resources.given:
         raise UnreadableError(f"{statement.path} has no Resource")
-    undecided: UndecidedError | None = None
-    for resource in resources.items():
+
+    def of_resource(resource: Value) -> Iterator[Grant]:
         grant = Grant(action=action, resource=resource, all_actions_but=all_actions_but)
-        try:
-            concerned = _may_be_a_database(resource.text()) or grant.names_the_action
-        except UndecidedError as error:
-            undecided = undecided or error
-            continue
-        if concerned:
+        if _may_be_a_database(resource.text()) or grant.names_the_action:
             yield grant
-    if undecided is not None:
-        raise undecided
+
+    yield from throughout(resources.items(), of_resource)
 
 
 def _granting_action(statement: Value) -> Value | None:

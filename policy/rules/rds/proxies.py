@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.property_checks import must_be_true, throughout
+from policy.property_checks import must_be_true
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.values import Value
+from policy.values import Value, throughout
 
 PROXY = "aws:rds/proxy:Proxy"
 _GUIDE = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"

@@ -36,6 +36,9 @@ PASSWORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {INSTANCE: ("password", "passwordWo"), CLUSTER: ("masterPassword", "masterPasswordWo")}
 )
 
+SUPERUSERS = ("postgres", "rds_superuser", "rdsadmin")
+"""Roles with power over a whole server, self-managed or of RDS."""
+
 _ENGINES = ("postgres", "aurora-postgresql")
 _FAMILIES: Mapping[str, re.Pattern[str]] = MappingProxyType(
     {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.property_checks import must_be_given
+from policy.property_checks import must_be_false, must_be_given, must_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds.connect_grants import HOLDERS, known_grants
@@ -29,35 +29,10 @@ _GUIDE = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"
 _IAM = "iamDatabaseAuthenticationEnabled"
 
 
-def _not_public(server: Resource) -> Iterator[Outcome]:
-    value = server["publiclyAccessible"]
-    # Without it AWS decides: public where the VPC of the subnets has an internet gateway.
-    if value.truth() is not False:
-        yield Problem(at=value, reason="expected false")
-
-
-def _encrypted(server: Resource) -> Iterator[Outcome]:
-    value = server["storageEncrypted"]
-    if value.truth() is not True:
-        yield Problem(at=value, reason="expected true")
-
-
-def _iam_authentication(server: Resource) -> Iterator[Outcome]:
-    value = server[_IAM]
-    if is_postgresql(server) and value.truth() is not True:
-        yield Problem(at=value, reason="expected true")
-
-
 def _current_authority(server: Resource) -> Iterator[Outcome]:
     value = server["caCertIdentifier"]
     if value.text() and value.text().lower() not in AUTHORITIES:
         yield Problem(at=value, reason=f"expected one of {', '.join(AUTHORITIES)}")
-
-
-def _authority_is_stated(server: Resource) -> Iterator[Outcome]:
-    value = server["caCertIdentifier"]
-    if not value.given:
-        yield Problem(at=value, reason="expected a current authority; the account's default can change")
 
 
 def _no_password(server: Resource) -> Iterator[Outcome]:
@@ -147,7 +122,8 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.CRITICAL,
         types=(INSTANCE, CLUSTER_INSTANCE),
-        checks=(_not_public,),
+        # Where it is absent AWS decides: public where the VPC of the subnets has an internet gateway.
+        checks=(must_be_false("publiclyAccessible"),),
         why="With a public address, one security group rule separates the database from the internet.",
         fix="set publiclyAccessible to false",
         link=f"{_GUIDE}/USER_VPC.WorkingWithRDSInstanceinaVPC.html",
@@ -159,7 +135,7 @@ RULES = (
         area=Area.ENCRYPTION,
         severity=Severity.HIGH,
         types=(INSTANCE, CLUSTER),
-        checks=(_encrypted,),
+        checks=(must_be_true("storageEncrypted"),),
         why="Storage, backups and snapshots are encrypted together, and only from creation on.",
         fix="set storageEncrypted to true; to keep existing data, restore an encrypted copy of a snapshot",
         link=f"{_GUIDE}/Overview.Encryption.html",
@@ -171,7 +147,7 @@ RULES = (
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=(INSTANCE, CLUSTER),
-        checks=(_iam_authentication,),
+        checks=(must_be_true(_IAM, when=is_postgresql),),
         why="Without it, every login needs a password that somebody has to store.",
         fix=f"set {_IAM} to true",
         link=f"{_GUIDE}/UsingWithRDS.IAMDBAuth.html",
@@ -195,7 +171,9 @@ RULES = (
         area=Area.TLS,
         severity=Severity.MEDIUM,
         types=(INSTANCE, CLUSTER_INSTANCE),
-        checks=(_authority_is_stated,),
+        checks=(
+            must_be_given("caCertIdentifier", "expected a current authority, not the account's default"),
+        ),
         why="Otherwise the account's default decides, and it differs between accounts and changes.",
         fix=f"set caCertIdentifier to one of {', '.join(AUTHORITIES)}",
         link=f"{_GUIDE}/UsingWithRDS.SSL.html",
