@@ -14,7 +14,6 @@ from emulator.core.endpoint import AwsEndpoint
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, State
 from emulator.core.servicer import ProviderServer
-from emulator.ec2.machines import Machines
 from emulator.ec2.network import Subnet
 from emulator.ec2.zones import zone_names
 from emulator.postgresql import PostgresqlProvider
@@ -65,9 +64,9 @@ class SubnetElsewhere(Subnet):
 class PreviewedAws(AwsProvider):
     """The aws types, in any account."""
 
-    def __init__(self, endpoint: AwsEndpoint, machines: Machines, network: ExistingNetwork) -> None:
-        super().__init__(endpoint, machines)
-        subnet = SubnetElsewhere(Backends(endpoint, machines, self.registry), network)
+    def __init__(self, endpoint: AwsEndpoint, network: ExistingNetwork) -> None:
+        super().__init__(endpoint)
+        subnet = SubnetElsewhere(Backends(endpoint, self.registry), network)
         self.types[subnet.token] = subnet
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
@@ -94,11 +93,9 @@ def stand_ins(folder: Path, network: ExistingNetwork) -> Iterator[StandIns]:
     """
     with contextlib.ExitStack() as stack:
         endpoint = stack.enter_context(AwsEndpoint(folder))
-        # A preview creates no instance, so no machine ever boots.
-        machines = Machines(folder, endpoint.url, endpoint.metadata, binaries={})
         ports = {}
         for provider in (
-            PreviewedAws(endpoint, machines, network),
+            PreviewedAws(endpoint, network),
             TlsProvider(),
             PostgresqlProvider(endpoint.operator),
         ):

@@ -132,6 +132,7 @@ def _services(
         server_user = state.user.name if state.user.switched else None
         machines = Machines(state.root, endpoint.url, endpoint.metadata, binaries, server_user)
         stack.callback(lambda: machines.stop() if handing_over() else machines.stop_all())
+        endpoint.on_write(machines.notice)
         databases = Databases(state.root, endpoint, binaries, server_user)
         stack.callback(lambda: databases.stop() if handing_over() else databases.stop_all())
         lambda_functions = Functions(state.root, endpoint)
@@ -145,15 +146,7 @@ def _services(
         endpoint.serve(lambda_api.SERVICE, lambda_api.LambdaApi(lambda_functions))
         served: dict[str, int] = {}
         for provider in (
-            AwsProvider(
-                endpoint,
-                machines,
-                rds=databases,
-                functions_of_lambda=lambda_functions,
-                certificates_of_acm=certificates,
-                balancers=balancers,
-                groups=groups,
-            ),
+            AwsProvider(endpoint, machines, databases, lambda_functions, certificates, balancers, groups),
             TlsProvider(),
             PostgresqlProvider(endpoint.operator),
         ):

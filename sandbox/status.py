@@ -103,7 +103,7 @@ def _load_balancers(state: State) -> list[dict[str, Any]]:
     """The load balancers' listeners."""
     found = [_read(file) for file in sorted(state.load_balancing.glob("listeners/*.json"))]
     return [
-        {"arn": listener["arn"], "port": listener["port"], "mode": listener["mode"]}
+        {"arn": listener["arn"], "port": listener["port"], "mode": listener["mutualAuthentication"]["mode"]}
         for listener in found
         if listener is not None
     ]

@@ -19,7 +19,7 @@ from emulator.core.aws_type import (
 )
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
-from emulator.elb.names import LISTENER
+from emulator.elb.naming import LISTENER
 from emulator.route53.zones import RECORD
 
 CERTIFICATE = "aws:acm/certificate:Certificate"
@@ -107,14 +107,14 @@ class Certificate(AwsType):
     def provision(self, request: AwsRequest) -> Properties:
         """Keeps the request."""
         outputs = self.computed(request)
-        certificates = _running(self.certificates)
+        certificates = self.service(Certificates)
         certificates.request(request.id, outputs["subjectAlternativeNames"], outputs["keyAlgorithm"])
         return {}
 
     def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is issued, and until when."""
         try:
-            leaf = _running(self.certificates).issued(request.id).leaf
+            leaf = self.service(Certificates).issued(request.id).leaf
         except NotIssued:
             return {}
         return {
@@ -126,7 +126,7 @@ class Certificate(AwsType):
 
     def dispose(self, request: AwsRequest) -> None:
         """Deletes it."""
-        _running(self.certificates).delete(request.id)
+        self.service(Certificates).delete(request.id)
 
 
 class CertificateValidation(AwsType):
@@ -177,7 +177,7 @@ class CertificateValidation(AwsType):
 
     def provision(self, request: AwsRequest) -> Properties:
         """Issues the certificate."""
-        _running(self.certificates).issue(request.inputs["certificateArn"])
+        self.service(Certificates).issue(request.inputs["certificateArn"])
         return {}
 
 
@@ -190,9 +190,3 @@ def _names(inputs: Properties) -> list[str] | None:
 
 def _moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _running(certificates: Certificates | None) -> Certificates:
-    if certificates is None:
-        raise Refused("certificates need a running sandbox; this provider only previews")
-    return certificates

@@ -18,8 +18,7 @@ from emulator.autoscaling.resources import Group, Instance, Subnet
 from emulator.autoscaling.running_instance import FILE, HOST, RunningInstance, Surroundings
 from emulator.core.ports import new_port
 from emulator.ec2.metadata import new_path
-from emulator.elb.data_plane.configuration import Target
-from emulator.elb.resources import TargetGroup
+from emulator.elb.model import Target, TargetGroup
 from emulator.elb.service import LoadBalancers, UnknownResource
 from runtime.files import replace_file
 

@@ -14,9 +14,9 @@ from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.launch_templates import LAUNCH_TEMPLATE
 from emulator.ec2.network import SUBNET
-from emulator.elb.names import TARGET_GROUP
-from emulator.elb.resources import TargetGroup
-from emulator.elb.service import UnknownResource
+from emulator.elb.model import TargetGroup
+from emulator.elb.naming import TARGET_GROUP
+from emulator.elb.service import LoadBalancers, UnknownResource
 
 GROUP = "aws:autoscaling/group:Group"
 POLICY = "aws:autoscaling/policy:Policy"
@@ -251,17 +251,16 @@ class Group(AwsType):
         return template
 
     def _health_path(self, arns: tuple[str, ...]) -> str:
-        if not arns or self.load_balancers is None:
+        balancers = self.running(LoadBalancers)
+        if not arns or balancers is None:
             return "/healthz"
         try:
-            return self.load_balancers.get(TargetGroup, arns[0]).health_path
+            return balancers.get(TargetGroup, arns[0]).health_check.path
         except UnknownResource:
             return "/healthz"
 
     def _groups(self) -> Groups:
-        if self.groups is None:
-            raise Refused("auto scaling groups need a running sandbox; this provider only previews")
-        return self.groups
+        return self.service(Groups)
 
 
 class Policy(AwsType):

@@ -1,7 +1,18 @@
-"""What all types of the aws stand-in have in common.
+"""How a type of the aws stand-in is written.
 
-A *recorded* type exists in the registry alone; a type that something reads at run time overrides `provision`,
-`renew`, `observe` and `dispose` to keep the endpoint in step.
+A type is a subclass of `AwsType` that sets `token` and declares what the provider and AWS demand: `required`,
+`defaults`, `checks` and `exactly_one` and the like are refused in a preview; `references`, `name_taken` and
+`blockers` when the resource is created or deleted. What cannot be declared goes into `problems` (preview) or
+`refuse` (creation). Outputs are the inputs, `output_defaults`, `arn_format` and what `computed` adds.
+
+- A *recorded* type ends there: it exists in the registry alone.
+- A type that something reads at run time has a `ResourceModel` in its service's `model.py`, with a field
+  for each input that is read. The model is parsed from the inputs, saved as JSON and used by what runs, so an
+  input is declared, defaulted and bounded there alone. The type overrides `provision`, `observe` and
+  `dispose` (and `renew`, or sets `provision_again`) to hand it to the running service, which is
+  `self.service(<its class>)`.
+- The type is registered by its module's entry in `emulator/aws.py`.
+
 Immutable properties (`replace_on`) are those with ForceNew or RequiresReplace in terraform-provider-aws 6,
 the provider that pulumi-aws 7 bridges: internal/service/<service>/<resource>.go.
 """
@@ -12,39 +23,37 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
-from emulator.acm.certificates import Certificates
-from emulator.autoscaling.groups import Groups
 from emulator.core import checks
 from emulator.core.autonaming import automatic_name
 from emulator.core.checks import Check, known
 from emulator.core.credentials import ACCOUNT, REGION
 from emulator.core.endpoint import AwsEndpoint
+from emulator.core.model import ResourceModel
 from emulator.core.properties import UNKNOWN, Archive, Asset
 from emulator.core.registry import Record, Registry
 from emulator.core.request import Request
 from emulator.core.resource_type import Diff, Failure, Properties, Refused, ResourceType, State
-from emulator.ec2.machines import Machines
-from emulator.elb.service import LoadBalancers
-from emulator.lambda_.functions import Functions
-from emulator.rds.databases import Databases
 
 DEFAULTS = "__defaults"
+_Service = TypeVar("_Service")
 
 
 @dataclass(frozen=True)
 class Backends:
-    """What runs behind the types. Services that are absent can only be previewed."""
+    """What runs behind the types.
+
+    Attributes:
+        endpoint: The AWS endpoint.
+        registry: Where resources are recorded.
+        services: What brings resources to life, such as `Machines` and `LoadBalancers`. A type whose service
+            is absent can only be previewed.
+    """
 
     endpoint: AwsEndpoint
-    machines: Machines
     registry: Registry
-    databases: Databases | None = None
-    functions: Functions | None = None
-    certificates: Certificates | None = None
-    load_balancers: LoadBalancers | None = None
-    groups: Groups | None = None
+    services: Sequence[object] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +98,7 @@ class AwsType(ResourceType):
     """One type. Subclasses set what applies.
 
     Attributes:
+        model: What of the inputs something reads at run time; its checks belong to the type's.
         required: Inputs that must be given.
         defaults: Inputs that the provider fills in.
         checks: What each input must be; names of nested inputs have a dot.
@@ -111,6 +121,7 @@ class AwsType(ResourceType):
         taggable: Whether there are `tags` and `tagsAll`.
     """
 
+    model: ClassVar[type[ResourceModel]] = ResourceModel
     required: ClassVar[Sequence[str]] = ()
     defaults: ClassVar[Mapping[str, Any]] = {}
     checks: ClassVar[Mapping[str, Sequence[Check]]] = {}
@@ -134,13 +145,8 @@ class AwsType(ResourceType):
 
     def __init__(self, backends: Backends) -> None:
         self.endpoint = backends.endpoint
-        self.machines = backends.machines
         self.registry = backends.registry
-        self.functions = backends.functions
-        self.databases = backends.databases
-        self.certificates = backends.certificates
-        self.load_balancers = backends.load_balancers
-        self.groups = backends.groups
+        self._services = backends.services
 
     # What subclasses say.
 
@@ -212,7 +218,7 @@ class AwsType(ResourceType):
             yield from checks.at_least_one(names, inputs)
         for names in self.at_most_one:
             yield from checks.at_most_one(names, inputs)
-        yield from checks.failures(self.checks, inputs)
+        yield from checks.failures({**self.model.checks(), **self.checks}, inputs)
         yield from self.problems(inputs)
 
     def _automatic_name(self, request: Request, name: str) -> str:
@@ -408,11 +414,27 @@ class AwsType(ResourceType):
         name = self.name_property
         if request.inputs.get(str(name)) is not None:
             return request.inputs[str(name)]
-        return text(request.inputs[f"{name}Prefix"], request.digest("name")[:26])
+        prefix = request.inputs[f"{name}Prefix"]
+        return text(prefix, request.digest("name")[: max(self.name_maximum - len(str(prefix)), 0)][:26])
 
     def others(self, request: AwsRequest) -> Iterable[Record]:
         """The other resources of this type."""
         return (record for record in self.registry.of_type(self.token) if record.id != request.id)
+
+    def running(self, kind: type[_Service]) -> _Service | None:
+        """A service, or None in a provider that only previews."""
+        return next((service for service in self._services if isinstance(service, kind)), None)
+
+    def service(self, kind: type[_Service]) -> _Service:
+        """A service.
+
+        Raises:
+            Refused: This provider only previews.
+        """
+        found = self.running(kind)
+        if found is None:
+            raise Refused(f"{self.token} needs a running sandbox; this provider only previews")
+        return found
 
     def taken(self, request: AwsRequest) -> bool:
         """Whether another resource has this id, which comes from a name."""

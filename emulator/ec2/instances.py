@@ -21,6 +21,7 @@ from emulator.ec2.launch_parameters import (
     refuse_profile,
     refuse_user_data,
 )
+from emulator.ec2.machines import Machines
 from emulator.ec2.metadata import InstanceFacts
 from emulator.ec2.network import NETWORK_INTERFACE, NO_SUCH_GROUP, NO_SUCH_SUBNET, SECURITY_GROUP, SUBNET
 from emulator.ec2.security_groups import ANY_SECURITY_GROUP
@@ -192,7 +193,7 @@ class Instance(AwsType):
 
     def provision(self, request: AwsRequest) -> Properties:
         try:
-            self.machines.launch(self._facts(request), _user_data(request.inputs) or b"")
+            self.service(Machines).launch(self._facts(request), _user_data(request.inputs) or b"")
         except UserDataError as error:
             raise Refused(f"creating EC2 Instance ({request.id}): {error}") from error
         return {}
@@ -200,7 +201,7 @@ class Instance(AwsType):
     def renew(self, request: AwsRequest) -> Properties:
         """Another type or profile; user-data that changes in place is not run again, as on EC2."""
         refuse_profile(_CREATING, self.endpoint, request.inputs.get("iamInstanceProfile"))
-        self.machines.configure(self._facts(request))
+        self.service(Machines).configure(self._facts(request))
         return {}
 
     def _facts(self, request: AwsRequest) -> InstanceFacts:
@@ -226,7 +227,7 @@ class Instance(AwsType):
                 f"'{request.id}' may not be terminated. Modify its 'disableApiTermination' instance "
                 "attribute and try again."
             )
-        self.machines.terminate(request.id)
+        self.service(Machines).terminate(request.id)
 
 
 def _interface_id(inputs: Properties) -> Any:

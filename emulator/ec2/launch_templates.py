@@ -140,9 +140,7 @@ class LaunchTemplate(AwsType):
         )
 
     def _groups(self) -> Groups:
-        if self.groups is None:
-            raise Refused("launch templates need a running sandbox; this provider only previews")
-        return self.groups
+        return self.service(Groups)
 
 
 def _makes_version(old: Properties, new: Properties) -> bool:

@@ -11,6 +11,7 @@ from emulator.core.checks import between, one_of
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.instances import INSTANCE
 from emulator.ec2.launch_parameters import VOLUME_TYPES
+from emulator.ec2.machines import Machines
 from emulator.ec2.zones import zone_names
 
 VOLUME = "aws:ebs/volume:Volume"
@@ -83,7 +84,7 @@ class Volume(AwsType):
 
     def dispose(self, request: AwsRequest) -> None:
         snapshot = f"snap-{request.id.removeprefix('vol-')}" if request.inputs.get("finalSnapshot") else None
-        self.machines.delete_volume(request.id, snapshot)
+        self.service(Machines).delete_volume(request.id, snapshot)
 
 
 class VolumeAttachment(AwsType):
@@ -115,12 +116,12 @@ class VolumeAttachment(AwsType):
             raise Refused(f"{_ATTACHING} VolumeInUse: {volume.id} is already attached to an instance")
 
     def provision(self, request: AwsRequest) -> Properties:
-        self.machines.attach(request.inputs["volumeId"], request.inputs["instanceId"])
+        self.service(Machines).attach(request.inputs["volumeId"], request.inputs["instanceId"])
         return {}
 
     def dispose(self, request: AwsRequest) -> None:
         if not request.inputs.get("skipDestroy"):
-            self.machines.detach(request.inputs["volumeId"])
+            self.service(Machines).detach(request.inputs["volumeId"])
 
 
 def _lowest_iops(inputs: Properties) -> int:

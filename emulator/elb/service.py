@@ -1,7 +1,7 @@
-"""All load balancers of a sandbox: what was declared, and the listeners that run for it.
+"""All load balancers of a sandbox: the declared resources, and the listeners that run for them.
 
 Layout below the state folder:
-    load-balancing/<kind>/<id>.json                     what was declared; mode 0600
+    load-balancing/<kind>/<id>.json                     the models; mode 0600
     load-balancing/logs/<load balancer>/connection.log  a line per connection
     load-balancing/logs/<load balancer>/access.log      a line per request
 """
@@ -12,21 +12,26 @@ import logging
 import shutil
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from emulator.acm.certificates import Certificates, NotIssued
 from emulator.core.state_layout import LOAD_BALANCING
-from emulator.elb.data_plane.configuration import ListenerConfiguration, Target
-from emulator.elb.data_plane.listener import Listener as RunningListener
 from emulator.elb.data_plane.log_file import LogFile
-from emulator.elb.listener_configuration import listener_configuration
-from emulator.elb.resources import Kept, Listener, LoadBalancer, TargetGroup, TrustStore
+from emulator.elb.data_plane.server import ListenerServer
+from emulator.elb.model import (
+    ElbResource,
+    Listener,
+    ListenerConfiguration,
+    LoadBalancer,
+    Target,
+    TargetGroup,
+    TrustStore,
+)
 from runtime.files import replace_file
 
 _RENEWAL_SECONDS = 3600.0
-_FOLDERS: Mapping[type[Kept], str] = {
+_FOLDERS: Mapping[type[ElbResource], str] = {
     LoadBalancer: "load-balancers",
     Listener: "listeners",
     TargetGroup: "target-groups",
@@ -34,21 +39,15 @@ _FOLDERS: Mapping[type[Kept], str] = {
 }
 
 _log = logging.getLogger("emulator.elb")
-_Kind = TypeVar("_Kind", bound=Kept)
+_Kind = TypeVar("_Kind", bound=ElbResource)
 
 
 class UnknownResource(Exception):
-    """Nothing of that ARN was declared."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Running:
-    listener: RunningListener
-    configuration: ListenerConfiguration
+    """No resource of that ARN is declared."""
 
 
 class LoadBalancers:
-    """Keeps what is declared, and runs it. Methods may be called from several threads.
+    """Keeps declared resources and runs listeners. Methods may be called from several threads.
 
     Args:
         state_dir: The sandbox's state folder.
@@ -59,12 +58,12 @@ class LoadBalancers:
         self._folder = state_dir / LOAD_BALANCING
         self._certificates = certificates
         self._targets: dict[str, set[Target]] = {}
-        self._running: dict[str, _Running] = {}
+        self._running: dict[str, ListenerServer] = {}
         self._lock = threading.RLock()
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Brings back every listener that was declared; one that cannot be had is said in the log."""
+        """Brings back every listener that was declared; one that does not start is logged."""
         with self._lock:
             for listener in self._all(Listener):
                 try:
@@ -79,11 +78,11 @@ class LoadBalancers:
         with self._lock:
             running = list(self._running.values())
             self._running.clear()
-        for each in running:
-            each.listener.stop()
+        for server in running:
+            server.stop()
 
-    def put(self, resource: Kept) -> None:
-        """Declares something, or changes it; running listeners learn of it.
+    def put(self, resource: ElbResource) -> None:
+        """Declares or changes a resource, and updates running listeners.
 
         Raises:
             OSError: A listener's port is taken; the listener is not declared.
@@ -100,7 +99,7 @@ class LoadBalancers:
                 self._undo(resource, earlier)
                 raise
 
-    def remove(self, kind: type[Kept], arn: str) -> None:
+    def remove(self, kind: type[ElbResource], arn: str) -> None:
         """Removes a declaration, a load balancer with its listeners; what is gone already is no error."""
         with self._lock:
             if kind is LoadBalancer:
@@ -115,10 +114,10 @@ class LoadBalancers:
             self._path(kind, arn).unlink(missing_ok=True)
 
     def get(self, kind: type[_Kind], arn: str) -> _Kind:
-        """What was declared.
+        """A declared resource.
 
         Raises:
-            UnknownResource: Nothing was.
+            UnknownResource: There is none of that ARN.
         """
         found = self._find(kind, arn)
         if found is None:
@@ -182,24 +181,24 @@ class LoadBalancers:
             self._refresh_quietly()
 
     def health(self, target_group_arn: str, target: Target) -> str | None:
-        """The worst that a listener says of a target; None where no listener knows it."""
+        """The worst health that a listener sees of a target; None where no listener knows it."""
         with self._lock:
-            asked = [
-                running.listener
-                for arn, running in self._running.items()
-                if (found := self._find(Listener, arn)) and found.target_group_arn == target_group_arn
-            ]
-        said = [health for each in asked if (health := each.target_health().get(target)) is not None]
+            servers = self._serving(target_group_arn)
+        found = [health for each in servers if (health := each.target_health().get(target)) is not None]
         order = ("unhealthy", "initial", "draining", "healthy")
-        return min(said, key=order.index) if said else None
+        return min(found, key=order.index) if found else None
 
     def serves(self, target_group_arn: str) -> bool:
         """Whether a listener runs for a target group."""
         with self._lock:
-            return any(
-                (found := self._find(Listener, arn)) and found.target_group_arn == target_group_arn
-                for arn in self._running
-            )
+            return bool(self._serving(target_group_arn))
+
+    def _serving(self, target_group_arn: str) -> list[ListenerServer]:
+        return [
+            server
+            for server in self._running.values()
+            if server.configuration.target_group.arn == target_group_arn
+        ]
 
     def _refresh(self) -> None:
         for listener in self._all(Listener):
@@ -213,37 +212,38 @@ class LoadBalancers:
                 _log.error("listener on port %d is not changed: %s", listener.port, error)
 
     def _bring_up(self, listener: Listener) -> None:
-        balancer = self.get(LoadBalancer, listener.load_balancer_arn)
-        trust_store = self.get(TrustStore, listener.trust_store_arn) if listener.trust_store_arn else None
-        wanted = listener_configuration(
-            listener,
-            load_balancer=balancer,
-            target_group=self.get(TargetGroup, listener.target_group_arn),
-            trust_store=trust_store,
-            certificate=self._certificates.issued(listener.certificate_arn),
-            targets=self._targets.get(listener.target_group_arn, set()),
-        )
-        running = self._running.get(listener.arn)
-        if running is not None and running.configuration.port != wanted.port:
+        wanted = self._configuration(listener)
+        server = self._running.get(listener.arn)
+        if server is not None and server.port != listener.port:
             self._take_down(listener.arn)
-            running = None
-        if running is None:
-            logs = self._logs(balancer.arn)
-            started = RunningListener(
+            server = None
+        if server is None:
+            logs = self._logs(listener.load_balancer_arn)
+            server = ListenerServer(
                 wanted, LogFile(logs / "connection.log").write, LogFile(logs / "access.log").write
             )
-            started.start()
-            self._running[listener.arn] = _Running(listener=started, configuration=wanted)
-        elif running.configuration != wanted:
-            running.listener.update(wanted)
-            self._running[listener.arn] = _Running(listener=running.listener, configuration=wanted)
+            server.start()
+            self._running[listener.arn] = server
+        elif server.configuration != wanted:
+            server.update(wanted)
+
+    def _configuration(self, listener: Listener) -> ListenerConfiguration:
+        trust_store = listener.mutual_authentication.trust_store_arn
+        return ListenerConfiguration(
+            listener=listener,
+            load_balancer=self.get(LoadBalancer, listener.load_balancer_arn),
+            target_group=self.get(TargetGroup, listener.target_group_arn),
+            trust_store=self.get(TrustStore, trust_store) if trust_store else None,
+            certificate=self._certificates.issued(listener.certificate_arn),
+            targets=frozenset(self._targets.get(listener.target_group_arn, ())),
+        )
 
     def _take_down(self, arn: str) -> None:
-        running = self._running.pop(arn, None)
-        if running is not None:
-            running.listener.stop()
+        server = self._running.pop(arn, None)
+        if server is not None:
+            server.stop()
 
-    def _undo(self, resource: Kept, earlier: Kept | None) -> None:
+    def _undo(self, resource: ElbResource, earlier: ElbResource | None) -> None:
         if earlier is None:
             self.remove(type(resource), resource.arn)
         else:
@@ -265,12 +265,12 @@ class LoadBalancers:
         except FileNotFoundError:
             return None
 
-    def _write(self, resource: Kept) -> None:
+    def _write(self, resource: ElbResource) -> None:
         path = self._path(type(resource), resource.arn)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         replace_file(path, resource.model_dump_json(by_alias=True, indent=2) + "\n")
 
-    def _path(self, kind: type[Kept], arn: str) -> Path:
+    def _path(self, kind: type[ElbResource], arn: str) -> Path:
         return self._folder / _FOLDERS[kind] / f"{arn.rsplit('/', 1)[-1]}.json"
 
     def _logs(self, load_balancer_arn: str) -> Path:

@@ -195,9 +195,7 @@ class LambdaFunction(AwsType):
             ) from error
 
     def _functions(self) -> Functions:
-        if self.functions is None:
-            raise Refused("lambda functions can only be previewed here")
-        return self.functions
+        return self.service(Functions)
 
     def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there, and its code."""

@@ -18,6 +18,7 @@ from emulator.core.aws_type import (
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.network import SUBNET
+from emulator.rds.databases import Databases
 from emulator.rds.server import ServerError
 from postgres.rds_parameters import Parameter, family, parameter_problems
 from postgres.versions import SUPPORTED_MAJORS
@@ -173,9 +174,10 @@ class ParameterGroup(_Group):
     def renew(self, request: AwsRequest) -> Properties:
         """Tells the instances that use it."""
         self._refuse_parameters(request.id, request.inputs)
-        if self.databases is not None:
+        databases = self.running(Databases)
+        if databases is not None:
             try:
-                self.databases.change_group(request.id, group_parameters(request.inputs))
+                databases.change_group(request.id, group_parameters(request.inputs))
             except ServerError as error:
                 raise Refused(f"updating RDS DB Parameter Group ({request.id}): {error}") from error
         return {}

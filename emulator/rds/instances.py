@@ -283,9 +283,10 @@ class Instance(AwsType):
 
     def observe(self, request: AwsRequest) -> Properties | None:
         """Whether it is there, and its status."""
-        if self.databases is None:
+        databases = self.running(Databases)
+        if databases is None:
             return {}
-        found = next((item for item in self.databases.instances if item.resource_id == request.id), None)
+        found = next((item for item in databases.instances if item.resource_id == request.id), None)
         return None if found is None else {"status": found.status}
 
     def dispose(self, request: AwsRequest) -> None:
@@ -309,17 +310,16 @@ class Instance(AwsType):
                     f"{verb} final_snapshot_identifier is required when skip_final_snapshot is false"
                 )
         try:
-            if self.databases is not None:
-                self.databases.delete(request.id, snapshot)
+            databases = self.running(Databases)
+            if databases is not None:
+                databases.delete(request.id, snapshot)
         except RuntimeError as error:
             raise Refused(f"{verb} {error}") from error
         for secret in given(request.outputs, "masterUserSecrets", []):
             self._delete(secret["secretArn"])
 
     def _running(self) -> Databases:
-        if self.databases is None:
-            raise Refused("RDS instances need a running sandbox; this provider only previews")
-        return self.databases
+        return self.service(Databases)
 
     def _parameters(self, group: str) -> Any:
         record = self.registry.get(PARAMETER_GROUP, group)

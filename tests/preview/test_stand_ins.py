@@ -9,7 +9,6 @@ import pytest
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.request import Request
 from emulator.core.resource_type import State
-from emulator.ec2.machines import Machines
 from emulator.ec2.network import SUBNET
 from preview.stand_ins import ExistingNetwork, PreviewedAws
 
@@ -24,8 +23,7 @@ CONFIG = {
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PreviewedAws]:
     folder = tmp_path_factory.mktemp("preview")
     with AwsEndpoint(folder) as endpoint:
-        machines = Machines(folder, endpoint.url, endpoint.metadata, binaries={})
-        yield PreviewedAws(endpoint, machines, ExistingNetwork.of(CONFIG))
+        yield PreviewedAws(endpoint, ExistingNetwork.of(CONFIG))
 
 
 def read(aws: PreviewedAws, subnet: str) -> State | None:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from emulator.autoscaling.resources import Group, Instance, LaunchTemplate, Process, Subnet
-from emulator.elb.resources import Listener
+from emulator.elb.model import Action, Listener, MutualAuthentication
 from emulator.postgresql_server.server_user import server_user
 from engine import processes
 from sandbox.state import State
@@ -61,9 +61,9 @@ def test_listeners_and_instances_are_told_and_their_secrets_are_not(tmp_path):
         port=20_445,
         ssl_policy="p",
         certificate_arn="c",
-        mode="verify",
-        header_names={"x-amzn-mtls-clientcert-leaf": "x-mtls-leaf-secret"},
-        target_group_arn="t",
+        mutual_authentication=MutualAuthentication(mode="verify"),
+        routing_http_request_x_amzn_mtls_clientcert_leaf_header_name="x-mtls-leaf-secret",
+        default_actions=(Action(target_group_arn="t"),),
     )
     folder = state.auto_scaling / "groups" / "gateways"
     write(folder / "group.json", group.model_dump_json(by_alias=True))

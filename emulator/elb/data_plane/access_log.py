@@ -52,7 +52,6 @@ class Access:
     """What is known about a request; filled while it is served.
 
     Attributes:
-        kind: `https` or `http`.
         load_balancer: `app/name/id`.
         client: Address and port.
         created: When its first byte was read.
@@ -75,13 +74,11 @@ class Access:
         target_status: Of the target's.
         received_bytes: From the client.
         sent_bytes: To it.
-        action: What was done.
-        redirect_url: Where a redirect led.
+        action: `forward`, or `-` where the request was refused.
         verdict: See `desync`.
         finished: When the answer was complete.
     """
 
-    kind: str
     load_balancer: str
     client: str
     created: datetime
@@ -105,7 +102,6 @@ class Access:
     received_bytes: int = 0
     sent_bytes: int = 0
     action: str = "-"
-    redirect_url: str = "-"
     verdict: Verdict = COMPLIANT
     finished: datetime | None = None
 
@@ -115,7 +111,7 @@ class Access:
         compliant = self.verdict == COMPLIANT
         return " ".join(
             (
-                self.kind,
+                "https",
                 timestamp(self.finished or self.created),
                 self.load_balancer,
                 self.client,
@@ -138,7 +134,7 @@ class Access:
                 "0" if self.action != "-" else "-",
                 timestamp(self.created),
                 quoted(self.action),
-                quoted(self.redirect_url),
+                quoted("-"),
                 quoted("-"),
                 quoted(target),
                 quoted(target_status),

@@ -16,10 +16,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
+from emulator.elb.data_plane.ca_bundle import CaBundle, read_ca_bundle
 from emulator.elb.data_plane.client_verification import LONGEST_MESSAGE_BYTES, FailureCode, failure
-from emulator.elb.data_plane.configuration import ConfigurationRefused, ListenerConfiguration
 from emulator.elb.data_plane.ssl_policies import Protocol, ssl_policy
-from emulator.elb.data_plane.trust_store import TrustStore, trust_store
+from emulator.elb.model import ConfigurationRefused, ListenerConfiguration
 
 PARTING_SECONDS = 5.0
 _READ_BYTES = 64 * 1024
@@ -49,101 +49,60 @@ class HandshakeFailed(Exception):
 
 
 class ClientTls:
-    """What connections begin with under one configuration.
+    """The server side of TLS under one configuration.
 
     Args:
-        configuration: Of a secure listener.
+        configuration: The listener's.
 
     Raises:
         ConfigurationRefused: AWS would not take it.
     """
 
     def __init__(self, configuration: ListenerConfiguration) -> None:
-        self.mode = configuration.mode
-        self.ignore_expiry = configuration.ignore_expiry
+        self.configuration = configuration
+        authentication = configuration.listener.mutual_authentication
+        self.mode = authentication.mode
+        self.ignore_expiry = authentication.ignore_client_certificate_expiry
         self._context = _context(configuration)
-        if configuration.mode == "verify":
-            store = trust_store(configuration.trust_store_pem, configuration.revocation_lists)
-            _trust(self._context, store, advertise=configuration.advertise_ca_names)
+        if self.mode == "verify":
+            store = configuration.trust_store
+            if store is None:
+                raise ConfigurationRefused("mutual TLS in verify mode needs a trust store")
+            bundle = read_ca_bundle(store.bundle, store.revocation_lists)
+            _trust(self._context, bundle, advertise=authentication.advertise_trust_store_ca_names == "on")
 
     def connection(self) -> SSL.Connection:
-        """A new one, between bytes from the wire and bytes for it."""
+        """A new connection, between bytes from the wire and bytes for it."""
         connection = SSL.Connection(self._context, None)
         connection.set_accept_state()
         return connection
 
 
-class ClientStream:
-    """A client's connection without TLS."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader = reader
-        self.writer = writer
-
-    async def read(self) -> bytes:
-        """What has arrived; nothing at the end.
-
-        Raises:
-            OSError: The connection broke.
-        """
-        return await self.reader.read(_READ_BYTES)
-
-    async def write(self, data: bytes) -> None:
-        """Sends, waiting while the client reads too slowly.
-
-        Raises:
-            OSError: The connection broke.
-        """
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def end(self) -> None:
-        """Ends after what was written was sent and the client has had time to read it.
-
-        Closing a connection on which something unread has arrived would make the client lose what was sent
-        last, an alert for example; so it is read and dropped until the client ends too.
-        """
-        try:
-            async with asyncio.timeout(PARTING_SECONDS):
-                self.say_end()
-                await self.writer.drain()
-                self.writer.write_eof()
-                while await self.reader.read(_READ_BYTES):
-                    continue
-        except OSError:
-            # It has gone, or had its time.
-            return
-        finally:
-            self.writer.close()
-
-    def say_end(self) -> None:
-        """Says that nothing more comes; without TLS the end of the connection says it."""
-
-
-class TlsStream(ClientStream):
-    """A client's connection with TLS.
+class TlsStream:
+    """A client's connection.
 
     Args:
         reader: From the client.
         writer: To it.
-        rules: What the handshake is held to.
+        tls: What applies to the handshake.
 
     Attributes:
         leaf: The client's certificate, once seen.
         presented: What it sent, its own certificate first; complete after the handshake.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: ClientTls) -> None:
-        super().__init__(reader, writer)
-        self._rules = rules
-        self._tls = rules.connection()
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ClientTls) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._mode, self._ignore_expiry = tls.mode, tls.ignore_expiry
+        self._tls = tls.connection()
         self._received = 0
         self._failure: FailureCode | None = None
         self.leaf: x509.Certificate | None = None
         self.presented: tuple[x509.Certificate, ...] = ()
-        if rules.mode == "off":
+        if tls.mode == "off":
             return
-        required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if rules.mode == "verify" else 0
+        required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if tls.mode == "verify" else 0
         self._tls.set_verify(SSL.VERIFY_PEER | required, self._judge)
 
     @property
@@ -196,7 +155,7 @@ class TlsStream(ClientStream):
             except SSL.Error as error:
                 await self._say_alert()
                 raise ConnectionAbortedError("the client breaks the rules of TLS") from error
-            data = await self.reader.read(_READ_BYTES)
+            data = await self._reader.read(_READ_BYTES)
             if not data:
                 return b""
             self._tls.bio_write(data)
@@ -215,12 +174,26 @@ class TlsStream(ClientStream):
             raise ConnectionAbortedError("TLS with the client is over") from error
         await self._flush()
 
-    def say_end(self) -> None:
-        """Says that nothing more comes."""
-        # A handshake that failed has said so with its alert.
-        with contextlib.suppress(SSL.Error):
-            self._tls.shutdown()
-        self._write_output()
+    async def end(self) -> None:
+        """Ends after what was written was sent and the client has had time to read it.
+
+        Closing a connection on which something unread has arrived would make the client lose what was sent
+        last, an alert for example; so it is read and dropped until the client ends too.
+        """
+        try:
+            async with asyncio.timeout(PARTING_SECONDS):
+                # A handshake that failed has sent its alert already.
+                with contextlib.suppress(SSL.Error):
+                    self._tls.shutdown()
+                await self._flush()
+                self._writer.write_eof()
+                while await self._reader.read(_READ_BYTES):
+                    continue
+        except OSError:
+            # The client has gone, or had its time.
+            return
+        finally:
+            self._writer.close()
 
     def _shake(self) -> bool:
         try:
@@ -230,12 +203,12 @@ class TlsStream(ClientStream):
         return True
 
     async def _take_record(self) -> None:
-        header = await self.reader.readexactly(_RECORD_HEADER_BYTES)
+        header = await self._reader.readexactly(_RECORD_HEADER_BYTES)
         length = int.from_bytes(header[3:])
         first = not self._received
         if (first and header[0] != _HANDSHAKE_RECORD) or header[1] != 3 or length > _LONGEST_RECORD:
             raise HandshakeFailed("UnmappedConnectionError")
-        record = header + await self.reader.readexactly(length)
+        record = header + await self._reader.readexactly(length)
         self._received += len(record)
         self._tls.bio_write(record)
 
@@ -246,13 +219,13 @@ class TlsStream(ClientStream):
         if self._received > LONGEST_MESSAGE_BYTES:
             self._failure = "ClientCertMaxSizeExceeded"
             return False
-        if self._rules.mode == "passthrough":
+        if self._mode == "passthrough":
             return True
         try:
             parsed = certificate.to_cryptography()
             if depth == 0:
                 self.leaf = parsed
-            found = failure(parsed, depth=depth, error=error, ignore_expiry=self._rules.ignore_expiry)
+            found = failure(parsed, depth=depth, error=error, ignore_expiry=self._ignore_expiry)
         except ValueError:
             # What OpenSSL reads and the parser does not is no X.509 as RFC 5280 has it.
             found = "ClientCertInvalid"
@@ -260,7 +233,7 @@ class TlsStream(ClientStream):
         return found is None
 
     def _remember(self) -> None:
-        if self._rules.mode == "off":
+        if self._mode == "off":
             return
         own = self._tls.get_peer_certificate(as_cryptography=True)
         if own is None:
@@ -278,12 +251,12 @@ class TlsStream(ClientStream):
 
     async def _flush(self) -> None:
         self._write_output()
-        await self.writer.drain()
+        await self._writer.drain()
 
     def _write_output(self) -> None:
         while True:
             try:
-                self.writer.write(self._tls.bio_read(_READ_BYTES))
+                self._writer.write(self._tls.bio_read(_READ_BYTES))
             except SSL.WantReadError:
                 return
 
@@ -294,7 +267,7 @@ def _code(error: SSL.Error) -> FailureCode:
 
 
 def _context(configuration: ListenerConfiguration) -> SSL.Context:
-    policy = ssl_policy(configuration.ssl_policy)
+    policy = ssl_policy(configuration.listener.ssl_policy)
     context = SSL.Context(SSL.TLS_SERVER_METHOD)
     context.set_min_proto_version(_VERSIONS[policy.minimum])
     context.set_max_proto_version(_VERSIONS[policy.maximum])
@@ -321,9 +294,10 @@ def _select_protocol(_connection: SSL.Connection, offered: list[bytes]) -> bytes
 
 
 def _identify(context: SSL.Context, configuration: ListenerConfiguration) -> None:
+    certificate = configuration.certificate
     try:
-        own, *others = x509.load_pem_x509_certificates(configuration.certificate_chain_pem.encode())
-        key = load_pem_private_key(configuration.private_key_pem.encode(), password=None)
+        own, *others = x509.load_pem_x509_certificates(certificate.chain_pem.encode())
+        key = load_pem_private_key(certificate.private_key_pem.encode(), password=None)
         context.use_certificate(own)
         for other in others:
             context.add_extra_chain_cert(other)
@@ -332,22 +306,22 @@ def _identify(context: SSL.Context, configuration: ListenerConfiguration) -> Non
     except (ValueError, TypeError, SSL.Error):
         # Errors of parsers may repeat what they read, and a key may be part of it.
         raise ConfigurationRefused(
-            f"port {configuration.port}: certificate_chain_pem and private_key_pem must be a PEM chain, the "
-            "server's certificate first, and the unencrypted PEM key of that certificate"
+            f"port {configuration.listener.port}: the certificate must be a PEM chain, the server's "
+            "certificate first, with the unencrypted PEM key of that certificate"
         ) from None
 
 
-def _trust(context: SSL.Context, store: TrustStore, *, advertise: bool) -> None:
+def _trust(context: SSL.Context, bundle: CaBundle, *, advertise: bool) -> None:
     trusted = context.get_cert_store()
     if trusted is None:
         raise RuntimeError("an OpenSSL context without a certificate store")
-    for authority in store.authorities:
+    for authority in bundle.authorities:
         trusted.add_cert(crypto.X509.from_cryptography(authority))
         if advertise:
             context.add_client_ca(authority)
-    for crl in store.revocation_lists:
+    for crl in bundle.revocation_lists:
         trusted.add_crl(crl)
-    if store.revocation_lists:
+    if bundle.revocation_lists:
         trusted.set_flags(crypto.X509StoreFlags.CRL_CHECK | crypto.X509StoreFlags.CRL_CHECK_ALL)
     # Each chain must end in a self-signed authority, as OpenSSL has it by default; that an intermediate one
     # may be trusted by itself is documented nowhere. Chains that are too long get their own code from the

@@ -54,7 +54,6 @@ class Connection:
         latency_seconds: From the first byte to the end of the handshake.
         leaf: The client's certificate.
         failure: None for success.
-        plain: Whether the listener speaks HTTP without TLS, so that there is no status.
         trace_id: See `connection_trace_id`.
     """
 
@@ -68,13 +67,12 @@ class Connection:
     latency_seconds: float | None
     leaf: x509.Certificate | None
     failure: FailureCode | None
-    plain: bool
     trace_id: str
 
     def line(self) -> str:
         """The entry, without the end of the line."""
         leaf = self.leaf
-        status = "-" if self.plain else f'"Failed:{self.failure}"' if self.failure else SUCCESS
+        status = f'"Failed:{self.failure}"' if self.failure else SUCCESS
         return " ".join(
             (
                 timestamp(self.arrived),

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from emulator.elb.data_plane.configuration import DesyncMode
+from emulator.elb.model import DesyncMode
 
 Classification: TypeAlias = Literal["Compliant", "Acceptable", "Ambiguous", "Severe"]
 Handling: TypeAlias = Literal["route", "route and close", "block"]

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from emulator.elb.data_plane.trust_store import pem
+from emulator.elb.data_plane.ca_bundle import pem
 
 CHAIN = "X-Amzn-Mtls-Clientcert"
 LEAF = "X-Amzn-Mtls-Clientcert-Leaf"

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emulator.elb.data_plane.configuration import ForwardedForMode
+from emulator.elb.model import ListenerConfiguration
 
 Header = tuple[bytes, bytes]
 
@@ -36,27 +36,27 @@ _TRACE, _FORWARDED_FOR = b"x-amzn-trace-id", b"x-forwarded-for"
 
 @dataclass(frozen=True, kw_only=True)
 class Forwarding:
-    """What is added to each request of a connection.
+    """A client's connection after its handshake, as far as its requests depend on it.
 
     Attributes:
+        configuration: The one that applied when it began.
         client_ip: For `X-Forwarded-For`.
-        client_port: Likewise, if `with_client_port`.
-        with_client_port: See there.
-        forwarded_for_mode: See the listener's configuration.
-        protocol: `https` or `http`.
+        client_port: Likewise, where the load balancer says so.
         port: The listener's.
-        added: Headers about the client's certificate and TLS, as they are called in the end.
-        drop_invalid: Whether names that are no letters, digits and hyphens are removed.
+        added: Headers about the client's certificate and TLS, under the names that targets get.
     """
 
+    configuration: ListenerConfiguration
     client_ip: str
     client_port: int
-    with_client_port: bool
-    forwarded_for_mode: ForwardedForMode
-    protocol: str
     port: int
     added: tuple[tuple[str, str], ...]
-    drop_invalid: bool
+
+    @property
+    def client(self) -> str:
+        """Address and port."""
+        address = f"[{self.client_ip}]" if ":" in self.client_ip else self.client_ip
+        return f"{address}:{self.client_port}"
 
 
 def end_to_end(headers: Sequence[Header]) -> list[Header]:
@@ -83,14 +83,14 @@ def forwarded(
         trace: A new field of `X-Amzn-Trace-Id`, as by `new_trace`.
     """
     kept = end_to_end(headers)
-    if forwarding.drop_invalid:
+    if forwarding.configuration.load_balancer.drop_invalid_header_fields:
         kept = [(name, value) for name, value in kept if _VALID_NAME.fullmatch(name)]
     if chunked:
         kept = [(name, value) for name, value in kept if name.lower() != b"content-length"]
         kept.append((b"Transfer-Encoding", b"chunked"))
     kept = _with_address(kept, forwarding)
     kept = _with_trace(kept, trace)
-    kept.append((b"X-Forwarded-Proto", forwarding.protocol.encode()))
+    kept.append((b"X-Forwarded-Proto", b"https"))
     kept.append((b"X-Forwarded-Port", str(forwarding.port).encode()))
     kept.extend((name.encode(), value.encode()) for name, value in forwarding.added)
     return kept
@@ -112,15 +112,13 @@ def new_trace(seconds: int) -> str:
 
 
 def _with_address(headers: list[Header], forwarding: Forwarding) -> list[Header]:
-    if forwarding.forwarded_for_mode == "preserve":
+    load_balancer = forwarding.configuration.load_balancer
+    if load_balancer.xff_header_processing_mode == "preserve":
         return headers
     others = [(name, value) for name, value in headers if name.lower() != _FORWARDED_FOR]
-    if forwarding.forwarded_for_mode == "remove":
+    if load_balancer.xff_header_processing_mode == "remove":
         return others
-    address = forwarding.client_ip
-    if forwarding.with_client_port:
-        address = f"[{address}]" if ":" in address else address
-        address = f"{address}:{forwarding.client_port}"
+    address = forwarding.client if load_balancer.enable_xff_client_port else forwarding.client_ip
     before = [value for name, value in headers if name.lower() == _FORWARDED_FOR]
     return [*others, (b"X-Forwarded-For", b", ".join([*before, address.encode()]))]
 

@@ -12,18 +12,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import Any
 
 import h11
 
-from emulator.elb.data_plane import actions
 from emulator.elb.data_plane.access_log import Access
-from emulator.elb.data_plane.actions import Answer
-from emulator.elb.data_plane.client_tls import ClientStream
-from emulator.elb.data_plane.configuration import FixedResponse, ListenerConfiguration, Redirect
+from emulator.elb.data_plane.client_tls import TlsStream
 from emulator.elb.data_plane.desync import classify, handling
 from emulator.elb.data_plane.forwarded_request import (
     MOST_FORWARDED_ADDRESSES,
@@ -40,7 +38,11 @@ from emulator.elb.data_plane.upstream import Upstream, UpstreamFailed
 LONGEST_REQUEST_LINE = 16 * 1024
 LONGEST_HEADER = 16 * 1024
 LONGEST_HEAD = 64 * 1024
+SERVER = "awselb/2.0"
 _VERSION = b"1.1"
+_REASONS: Mapping[int, str] = MappingProxyType(
+    {460: "Client Closed Request", 463: "Too Many Forwarded Addresses"}
+)
 _SEPARATORS = len(b": \r\n")
 
 
@@ -56,42 +58,30 @@ class ClientFailed(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
-    """What holds for a client's connection from its handshake on.
-
-    Attributes:
-        configuration: The one it was made under.
-        forwarding: What its requests get.
-        trace_id: Of the connection log.
-        protocol: Of TLS.
-        cipher: Of TLS.
-        port: The listener's.
-    """
-
-    configuration: ListenerConfiguration
-    forwarding: Forwarding
-    trace_id: str
-    protocol: str | None
-    cipher: str | None
-    port: int
-
-
 class ClientConnection:
     """A client's connection after its handshake.
 
     Args:
         stream: To the client.
-        facts: See there.
+        forwarding: What its requests depend on.
+        trace_id: That of the connection log.
         targets: Where requests go; the present ones, whatever the connection began with.
         log: Takes lines of the access log.
     """
 
     def __init__(
-        self, stream: ClientStream, facts: Facts, targets: Targets, log: Callable[[str], None]
+        self,
+        stream: TlsStream,
+        forwarding: Forwarding,
+        trace_id: str,
+        targets: Targets,
+        log: Callable[[str], None],
     ) -> None:
         self._stream = stream
-        self._facts = facts
+        self._forwarding = forwarding
+        self._configuration = forwarding.configuration
+        self._load_balancer = forwarding.configuration.load_balancer
+        self._trace_id = trace_id
         self._targets = targets
         self._log = log
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
@@ -99,8 +89,7 @@ class ClientConnection:
 
     async def serve(self) -> None:
         """Answers until either side ends the connection."""
-        configuration = self._facts.configuration
-        ends = time.monotonic() + configuration.client_keep_alive_seconds
+        ends = time.monotonic() + self._load_balancer.client_keep_alive
         while await self._serve_one() and time.monotonic() < ends:
             self._http.start_next_cycle()
 
@@ -146,7 +135,7 @@ class ClientConnection:
                     await self._send(
                         h11.InformationalResponse(status_code=100, headers=[], reason="Continue")
                     )
-                async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                async with asyncio.timeout(self._load_balancer.idle_timeout):
                     data = await self._stream.read()
                 self._access.received_bytes += len(data)
                 self._http.receive_data(data)
@@ -162,42 +151,19 @@ class ClientConnection:
 
     async def _answer(self, request: h11.Request) -> bool:
         """Answers a request that was read; whether the connection may go on."""
-        configuration, access = self._facts.configuration, self._access
+        access = self._access
         access.created = datetime.now(UTC)
         access.verdict = classify(request.method, request.http_version, list(request.headers))
         self._describe(request)
-        handled = handling(access.verdict, configuration.desync_mode)
+        handled = handling(access.verdict, self._load_balancer.desync_mitigation_mode)
         refusal = 400 if handled == "block" else _refusal(request)
         if refusal is not None:
             await self._refuse(refusal, log=False)
             return False
-        action = configuration.default_action
-        if isinstance(action, FixedResponse):
-            access.action = "fixed-response"
-            await self._respond(actions.fixed(action))
-            return False
-        if isinstance(action, Redirect):
-            return await self._redirect(action, request)
         access.action = "forward"
         access.target_group_arn = self._targets.arn
         goes_on = await self._forward(request)
         return goes_on and handled == "route"
-
-    async def _redirect(self, action: Redirect, request: h11.Request) -> bool:
-        try:
-            location = actions.redirect_location(
-                action,
-                protocol=self._facts.forwarding.protocol,
-                host=_header(request, b"host"),
-                port=self._facts.port,
-                target=request.target.decode("latin-1"),
-            )
-        except ValueError:
-            await self._refuse(400, log=False)
-            return False
-        self._access.action, self._access.redirect_url = "redirect", location
-        await self._respond(actions.redirect(action, location))
-        return False
 
     async def _forward(self, request: h11.Request) -> bool:
         began = time.monotonic()
@@ -216,7 +182,7 @@ class ClientConnection:
         """A connection for a request of which nothing was sent yet, or the status when there is none."""
         tried: list[Member] = []
         status = 503
-        idle_seconds = self._facts.configuration.idle_timeout_seconds
+        idle_seconds = self._load_balancer.idle_timeout
         while (member := self._targets.choose(tried)) is not None:
             try:
                 return member, await self._targets.connect(member, idle_seconds)
@@ -256,7 +222,7 @@ class ClientConnection:
             pump.result()
             sent = time.monotonic()
             # A target has its time from when it knows the whole request.
-            await asyncio.wait((head,), timeout=self._facts.configuration.idle_timeout_seconds)
+            await asyncio.wait((head,), timeout=self._load_balancer.idle_timeout)
             if not head.done():
                 raise TimeoutError
         response = head.result()
@@ -277,7 +243,7 @@ class ClientConnection:
         if not _value(raw, b"host"):
             # HTTP/1.0 knows requests without.
             raw.append((b"Host", (self._access.target or "").encode()))
-        headers = forwarded(raw, self._facts.forwarding, chunked=chunked, trace=trace)
+        headers = forwarded(raw, self._forwarding, chunked=chunked, trace=trace)
         self._access.trace_id = _value(headers, b"x-amzn-trace-id")
         sending = True
         event: h11.Event | type[h11.PAUSED] = h11.Request(
@@ -286,7 +252,7 @@ class ClientConnection:
         while True:
             try:
                 if sending and isinstance(event, h11.Request | h11.Data | h11.EndOfMessage):
-                    async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                    async with asyncio.timeout(self._load_balancer.idle_timeout):
                         await upstream.send(event)
             except (OSError, h11.LocalProtocolError):
                 sending = False
@@ -307,7 +273,7 @@ class ClientConnection:
         )
         try:
             while True:
-                async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+                async with asyncio.timeout(self._load_balancer.idle_timeout):
                     event = await upstream.receive()
                 if isinstance(event, h11.EndOfMessage):
                     await self._send(h11.EndOfMessage())
@@ -320,7 +286,7 @@ class ClientConnection:
 
     def _with_own(self, headers: list[Header]) -> list[Header]:
         """The headers of a response with those that the listener gives to every one."""
-        own = self._facts.configuration.response_headers
+        own = self._configuration.listener.response_headers
         replaced = {name.lower().encode() for name in own}
         return [
             *((name, value) for name, value in headers if name.lower() not in replaced),
@@ -335,39 +301,35 @@ class ClientConnection:
             if answerable:
                 # Nobody may be there to be told.
                 with contextlib.suppress(OSError):
-                    await self._respond(actions.error(status))
+                    await self._respond(status)
         if log:
             self._write_log()
 
-    async def _respond(self, answer: Answer) -> None:
-        self._access.status = answer.status
-        raw = [(name.encode(), value.encode()) for name, value in answer.headers]
-        headers = [*self._with_own(raw), (b"Connection", b"close")]
-        await self._send(h11.Response(status_code=answer.status, headers=headers, reason=answer.reason))
-        if answer.body and self._access.method != "HEAD":
-            await self._send(h11.Data(data=answer.body))
+    async def _respond(self, status: int) -> None:
+        self._access.status = status
+        reason, own, body = error_answer(status)
+        headers = [*self._with_own(own), (b"Connection", b"close")]
+        await self._send(h11.Response(status_code=status, headers=headers, reason=reason))
+        if self._access.method != "HEAD":
+            await self._send(h11.Data(data=body))
         await self._send(h11.EndOfMessage())
 
     async def _send(self, event: h11.Event) -> None:
         data = self._http.send(event)
         if data:
             self._access.sent_bytes += len(data)
-            async with asyncio.timeout(self._facts.configuration.idle_timeout_seconds):
+            async with asyncio.timeout(self._load_balancer.idle_timeout):
                 await self._stream.write(data)
 
     def _new_access(self) -> Access:
-        facts = self._facts
-        forwarding = facts.forwarding
-        address = f"[{forwarding.client_ip}]" if ":" in forwarding.client_ip else forwarding.client_ip
         return Access(
-            kind=forwarding.protocol,
-            load_balancer=facts.configuration.load_balancer,
-            client=f"{address}:{forwarding.client_port}",
+            load_balancer=self._load_balancer.name_and_id,
+            client=self._forwarding.client,
             created=datetime.now(UTC),
-            connection_trace_id=facts.trace_id,
-            certificate_arn=facts.configuration.certificate_arn,
-            cipher=facts.cipher,
-            protocol=facts.protocol,
+            connection_trace_id=self._trace_id,
+            certificate_arn=self._configuration.listener.certificate_arn,
+            cipher=self._stream.cipher,
+            protocol=self._stream.protocol,
         )
 
     def _describe(self, request: h11.Request) -> None:
@@ -378,13 +340,24 @@ class ClientConnection:
         access.version = f"HTTP/{request.http_version.decode('latin-1')}"
         access.user_agent = _header(request, b"user-agent") or "-"
         access.host = host.rpartition(":")[0] or host or "-"
-        authority = host if ":" in host else f"{host}:{self._facts.port}"
+        authority = host if ":" in host else f"{host}:{self._forwarding.port}"
         absolute = not target.startswith("/")
-        access.url = target if absolute else f"{self._facts.forwarding.protocol}://{authority}{target}"
+        access.url = target if absolute else f"https://{authority}{target}"
 
     def _write_log(self) -> None:
         self._access.finished = datetime.now(UTC)
         self._log(self._access.line())
+
+
+def error_answer(status: int) -> tuple[str, list[Header], bytes]:
+    """Reason phrase, headers and body of an error of the load balancer's own."""
+    reason = _REASONS.get(status) or HTTPStatus(status).phrase
+    body = (
+        f"<html>\r\n<head><title>{status} {reason}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{status} {reason}</h1></center>\r\n</body>\r\n</html>\r\n"
+    ).encode()
+    headers = [(b"Server", SERVER.encode()), (b"Content-Type", b"text/html")]
+    return reason, [*headers, (b"Content-Length", str(len(body)).encode())], body
 
 
 def _refusal(request: h11.Request) -> int | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from emulator.elb.data_plane.configuration import ConfigurationRefused
+from emulator.elb.model import ConfigurationRefused
 
 Protocol: TypeAlias = Literal["TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3"]
 
@@ -95,7 +95,7 @@ def ssl_policy(name: str) -> SslPolicy:
     policy = SSL_POLICIES.get(name)
     if policy is None:
         raise ConfigurationRefused(
-            f"ssl_policy: {name!r} is no security policy that is known here. Known are "
+            f"ssl_policy: {name!r} is not a security policy that is known here. Known are "
             + ", ".join(sorted(SSL_POLICIES))
         )
     return policy

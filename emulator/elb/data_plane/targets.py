@@ -11,8 +11,8 @@ from typing import Literal, TypeAlias
 
 import h11
 
-from emulator.elb.data_plane.configuration import HealthCheck, Target, TargetGroup
 from emulator.elb.data_plane.upstream import CONNECT_SECONDS, Upstream, UpstreamFailed
+from emulator.elb.model import HealthCheck, ListenerConfiguration, Target, TargetGroup, matched_statuses
 
 Health: TypeAlias = Literal["initial", "healthy", "unhealthy", "draining"]
 
@@ -28,7 +28,6 @@ class Member:
 
     Attributes:
         target: Its address.
-        protocol: What it speaks.
         health: See `Health`.
         streak: Checks in a row that contradict `health`.
         busy: Connections with a request under way.
@@ -36,7 +35,6 @@ class Member:
     """
 
     target: Target
-    protocol: Literal["HTTP", "HTTPS"]
     health: Health = "initial"
     streak: int = 0
     busy: set[Upstream] = field(default_factory=set)
@@ -63,7 +61,7 @@ class Targets:
     """A target group at work. All of it runs in one event loop."""
 
     def __init__(self) -> None:
-        self._group = TargetGroup()
+        self._group = TargetGroup(arn="-")
         self._members: list[Member] = []
         self._checks: dict[Member, asyncio.Task[None]] = {}
         self._ends: dict[Member, asyncio.TimerHandle] = {}
@@ -74,8 +72,9 @@ class Targets:
         """Of the target group."""
         return self._group.arn
 
-    def update(self, group: TargetGroup) -> None:
+    def update(self, configuration: ListenerConfiguration) -> None:
         """Registers and deregisters."""
+        group, targets = configuration.target_group, configuration.targets
         changed = group.health_check != self._group.health_check
         self._group = group
         loop = asyncio.get_running_loop()
@@ -83,16 +82,16 @@ class Targets:
         for member in list(self._members):
             if member.health == "draining":
                 continue
-            if member.target in group.targets and member.protocol == group.protocol:
+            if member.target in targets:
                 kept.add(member.target)
                 if changed:
                     self._checks[member].cancel()
                     self._checks[member] = loop.create_task(self._watch(member))
             else:
                 self._deregister(member)
-        for target in dict.fromkeys(group.targets):
+        for target in sorted(targets):
             if target not in kept:
-                member = Member(target=target, protocol=group.protocol)
+                member = Member(target=target)
                 self._members.append(member)
                 self._checks[member] = loop.create_task(self._watch(member))
 
@@ -149,7 +148,7 @@ class Targets:
                 break
             upstream.abort()
         else:
-            upstream = await Upstream.open(member.target, member.protocol, CONNECT_SECONDS)
+            upstream = await Upstream.open(member.target, CONNECT_SECONDS)
         member.busy.add(upstream)
         return upstream
 
@@ -171,7 +170,7 @@ class Targets:
             member.idle.pop()[0].abort()
         if member.busy:
             loop = asyncio.get_running_loop()
-            delay = self._group.deregistration_delay_seconds
+            delay = self._group.deregistration_delay
             self._ends[member] = loop.call_later(delay, self._forget, member)
         else:
             self._forget(member)
@@ -189,8 +188,8 @@ class Targets:
         loop = asyncio.get_running_loop()
         while True:
             check = self._group.health_check
-            due = loop.time() + check.interval_seconds
-            healthy = await passes(member.target, member.protocol, check)
+            due = loop.time() + check.interval
+            healthy = await passes(member.target, check)
             before = member.health
             member.judge(healthy=healthy, check=check)
             if member.health != before:
@@ -198,7 +197,7 @@ class Targets:
             await asyncio.sleep(max(0.0, due - loop.time()))
 
 
-async def passes(target: Target, protocol: Literal["HTTP", "HTTPS"], check: HealthCheck) -> bool:
+async def passes(target: Target, check: HealthCheck) -> bool:
     """Whether a target answers a health check as it should, in time."""
     request = h11.Request(
         method="GET",
@@ -207,8 +206,8 @@ async def passes(target: Target, protocol: Literal["HTTP", "HTTPS"], check: Heal
     )
     upstream = None
     try:
-        async with asyncio.timeout(check.timeout_seconds):
-            upstream = await Upstream.open(target, protocol, check.timeout_seconds)
+        async with asyncio.timeout(check.timeout):
+            upstream = await Upstream.open(target, check.timeout)
             await upstream.send(request)
             await upstream.send(h11.EndOfMessage())
             while isinstance(answer := await upstream.receive(), h11.InformationalResponse):
@@ -218,4 +217,4 @@ async def passes(target: Target, protocol: Literal["HTTP", "HTTPS"], check: Heal
     finally:
         if upstream is not None:
             upstream.abort()
-    return isinstance(answer, h11.Response) and answer.status_code in check.statuses
+    return isinstance(answer, h11.Response) and answer.status_code in matched_statuses(check.matcher)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Literal, Self
+from typing import Self
 
 import h11
 
-from emulator.elb.data_plane.configuration import Target
+from emulator.elb.model import Target
 
 CONNECT_SECONDS = 10.0
 LONGEST_RESPONSE_HEAD = 32 * 1024
@@ -21,7 +21,7 @@ class UpstreamFailed(Exception):
 
 
 class Upstream:
-    """See the module.
+    """One connection.
 
     Args:
         reader: From the target.
@@ -34,20 +34,18 @@ class Upstream:
         self._http = h11.Connection(h11.CLIENT, max_incomplete_event_size=LONGEST_RESPONSE_HEAD)
 
     @classmethod
-    async def open(cls, target: Target, protocol: Literal["HTTP", "HTTPS"], seconds: float) -> Self:
-        """Connects.
+    async def open(cls, target: Target, seconds: float) -> Self:
+        """Connects with TLS; any certificate is accepted, as by ALB.
 
         Args:
-            target: To whom.
-            protocol: HTTPS takes any certificate, as ALB does.
+            target: The target.
             seconds: After which it has failed.
 
         Raises:
             OSError: The target refuses, or fails in TLS; `TimeoutError` when it is too slow.
         """
-        context = _any_certificate() if protocol == "HTTPS" else None
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=context)
+            reader, writer = await asyncio.open_connection(target.host, target.port, ssl=_any_certificate())
         return cls(reader, writer)
 
     @property

@@ -45,14 +45,15 @@ class Engine:
         self.balancers.start()
         self.groups = Groups(self.folder, self.endpoint, self.balancers, server_user())
         self.groups.start()
+        self.endpoint.on_write(self.machines.notice)
         self.provider = AwsProvider(
             self.endpoint,
             self.machines,
-            rds=self.open_databases(),
-            functions_of_lambda=self.functions,
-            certificates_of_acm=self.certificates,
-            balancers=self.balancers,
-            groups=self.groups,
+            self.open_databases(),
+            self.functions,
+            self.certificates,
+            self.balancers,
+            self.groups,
         )
         self.server = ProviderServer(self.provider)
         self.server.start()

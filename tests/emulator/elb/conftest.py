@@ -23,13 +23,36 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from emulator.acm.certificates import Issued
 from emulator.elb.data_plane import connection_log
-from emulator.elb.data_plane.configuration import HealthCheck, ListenerConfiguration, Target, TargetGroup
-from emulator.elb.data_plane.listener import Listener
+from emulator.elb.data_plane.server import ListenerServer
+from emulator.elb.model import (
+    Action,
+    HealthCheck,
+    Listener,
+    ListenerConfiguration,
+    LoadBalancer,
+    MutualAuthentication,
+    Target,
+    TargetGroup,
+    TrustStore,
+)
 
 DAY = timedelta(days=1)
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
-QUICK = HealthCheck(path="/healthz", interval_seconds=0.05, healthy_threshold=2, unhealthy_threshold=2)
+# Shorter than AWS allows.
+QUICK = HealthCheck(path="/healthz", healthy_threshold=2, unhealthy_threshold=2).model_copy(
+    update={"interval": 0.05}
+)
+LISTENER = Listener(
+    arn="arn:aws:elasticloadbalancing:eu-central-1:123456789012:listener/app/local/0/1",
+    port=1,
+    load_balancer_arn="arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/local/0",
+    ssl_policy="ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
+    certificate_arn="arn:aws:acm:eu-central-1:123456789012:certificate/1",
+    mutual_authentication=MutualAuthentication(mode="verify"),
+    default_actions=(Action(target_group_arn="targets"),),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,6 +244,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
             self._answer(self.target.health_status, b"")
         elif self.path == "/cut":
             self.close_connection = True
+        elif self.path == "/silent":
+            self.target.ending.wait()
+            self.close_connection = True
         else:
             self._echo(b"")
 
@@ -255,6 +281,7 @@ class Echo(http.server.BaseHTTPRequestHandler):
     def _answer(self, status: int, body: bytes) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
+        self.send_header("X-Frame-Options", "SAMEORIGIN")
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
@@ -268,12 +295,12 @@ class EchoServer(http.server.ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, name: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, name: str, context: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), Echo)
         self.name, self.health_status = name, 200
+        self.ending = threading.Event()
         self.posts: queue.SimpleQueue[str] = queue.SimpleQueue()
-        if context is not None:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
+        self.socket = context.wrap_socket(self.socket, server_side=True)
         self.target = Target(host="127.0.0.1", port=self.server_address[1])
         self._thread = threading.Thread(
             target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
@@ -284,6 +311,7 @@ class EchoServer(http.server.ThreadingHTTPServer):
         """Connections that are cut are part of the tests."""
 
     def end(self) -> None:
+        self.ending.set()
         self.shutdown()
         self.server_close()
         self._thread.join()
@@ -292,11 +320,8 @@ class EchoServer(http.server.ThreadingHTTPServer):
 class Client:
     """One connection to a listener."""
 
-    def __init__(self, port: int, context: ssl.SSLContext | None) -> None:
-        if context is None:
-            self.connection = http.client.HTTPConnection("localhost", port, timeout=20)
-        else:
-            self.connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
+    def __init__(self, port: int, context: ssl.SSLContext) -> None:
+        self.connection = http.client.HTTPSConnection("localhost", port, context=context, timeout=20)
 
     def ask(
         self,
@@ -334,33 +359,48 @@ class Sandbox:
         self.accesses: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._ends: list[Callable[[], None]] = []
 
-    def configuration(self, **changes: Any) -> ListenerConfiguration:
-        """In verify mode, with the authority of clients; nowhere to forward to."""
-        base = ListenerConfiguration(
-            port=0,
-            certificate_chain_pem=self.server.pem,
-            private_key_pem=self.server.key_pem,
-            mode="verify",
-            trust_store_pem=self.clients.pem,
-        )
-        return replace(base, **changes)
+    def configuration(self, *targets: EchoServer | Target, **changes: Any) -> ListenerConfiguration:
+        """In verify mode, with the authority of clients.
 
-    def target(self, name: str = "one", protocol: str = "HTTPS") -> EchoServer:
-        context = None
-        if protocol == "HTTPS":
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*self.files(self.server))
-        server = EchoServer(name, context)
+        Args:
+            *targets: Where it forwards to.
+            **changes: Fields of any of the models, even with values that AWS would refuse, and
+                `revocation_lists`.
+        """
+        parts = {
+            "listener": LISTENER.model_copy(update={"port": 0}),
+            "mutual_authentication": LISTENER.mutual_authentication,
+            "load_balancer": LoadBalancer(arn=LISTENER.load_balancer_arn),
+            "target_group": TargetGroup(arn="targets", health_check=QUICK),
+            "trust_store": TrustStore(arn="clients", bundle=self.clients.pem),
+        }
+        if "revocation_lists" in changes:
+            changes["revocations"] = dict(enumerate(changes.pop("revocation_lists")))
+        for name, value in changes.items():
+            (part,) = (part for part, model in parts.items() if name in type(model).model_fields)
+            parts[part] = parts[part].model_copy(update={name: value})
+        authentication = parts.pop("mutual_authentication")
+        parts["listener"] = parts["listener"].model_copy(update={"mutual_authentication": authentication})
+        return ListenerConfiguration(
+            **parts,  # pyright: ignore[reportArgumentType]
+            certificate=Issued(chain_pem=self.server.pem, private_key_pem=self.server.key_pem),
+            targets=frozenset(one.target if isinstance(one, EchoServer) else one for one in targets),
+        )
+
+    def server_context(self) -> ssl.SSLContext:
+        """For targets."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.files(self.server))
+        return context
+
+    def target(self, name: str = "one") -> EchoServer:
+        server = EchoServer(name, self.server_context())
         self._ends.append(server.end)
         return server
 
-    def group(self, *targets: EchoServer, **changes: Any) -> TargetGroup:
-        base = TargetGroup(targets=tuple(one.target for one in targets), health_check=QUICK)
-        return replace(base, **changes)
-
-    def listen(self, configuration: ListenerConfiguration) -> Listener:
+    def listen(self, configuration: ListenerConfiguration) -> ListenerServer:
         """Started, and every target decided about."""
-        listener = Listener(configuration, self.connections.put, self.accesses.put)
+        listener = ListenerServer(configuration, self.connections.put, self.accesses.put)
         listener.start()
         self._ends.append(listener.stop)
         self.until(lambda: "initial" not in listener.target_health().values())
@@ -387,7 +427,7 @@ class Sandbox:
             context.load_cert_chain(*self.files(identity))
         return context
 
-    def client(self, listener: Listener, context: ssl.SSLContext | None) -> Client:
+    def client(self, listener: ListenerServer, context: ssl.SSLContext) -> Client:
         client = Client(listener.port, context)
         self._ends.append(client.close)
         return client

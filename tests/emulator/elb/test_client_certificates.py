@@ -12,25 +12,25 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from OpenSSL import SSL
 
-from emulator.elb.data_plane.configuration import FixedResponse
-from emulator.elb.data_plane.listener import Listener
+from emulator.elb.data_plane.server import ListenerServer
 
 VERSIONS = pytest.mark.parametrize(
     "version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3], ids=["TLSv1.2", "TLSv1.3"]
 )
 DAY = timedelta(days=1)
-OK = FixedResponse(status=200, body="in")
 
 
-def _let_in(sandbox: Any, listener: Listener, identity: Any, version: ssl.TLSVersion) -> dict[str, str]:
+def _let_in(sandbox: Any, listener: ListenerServer, identity: Any, version: ssl.TLSVersion) -> dict[str, str]:
     answer = sandbox.client(listener, sandbox.context(identity, version=version)).ask()
-    assert (answer.status, answer.body) == (200, b"in")
+    assert (answer.status, answer.echo["name"]) == (200, "one")
     entry = sandbox.connection()
     assert entry["tls_verify_status"] == "Success"
     return entry
 
 
-def _refused(sandbox: Any, listener: Listener, identity: Any, version: ssl.TLSVersion) -> tuple[str, str]:
+def _refused(
+    sandbox: Any, listener: ListenerServer, identity: Any, version: ssl.TLSVersion
+) -> tuple[str, str]:
     """The code of the log and the alert."""
     with pytest.raises(ssl.SSLError) as caught:
         sandbox.client(listener, sandbox.context(identity, version=version)).ask()
@@ -38,8 +38,8 @@ def _refused(sandbox: Any, listener: Listener, identity: Any, version: ssl.TLSVe
     return status.removeprefix("Failed:"), caught.value.reason or ""
 
 
-def _listener(sandbox: Any, **changes: Any) -> Listener:
-    return sandbox.listen(sandbox.configuration(default_action=OK, **changes))
+def _listener(sandbox: Any, **changes: Any) -> ListenerServer:
+    return sandbox.listen(sandbox.configuration(sandbox.target(), **changes))
 
 
 @VERSIONS
@@ -79,7 +79,7 @@ def test_an_expired_certificate_is_refused_unless_expiry_is_ignored(
     code, alert = _refused(sandbox, listener, expired, version)
     assert (code, alert) == ("ClientCertExpired", "SSLV3_ALERT_CERTIFICATE_EXPIRED")
     _let_in(sandbox, listener, sandbox.app, version)
-    _let_in(sandbox, _listener(sandbox, ignore_expiry=True), expired, version)
+    _let_in(sandbox, _listener(sandbox, ignore_client_certificate_expiry=True), expired, version)
 
 
 @VERSIONS
@@ -108,7 +108,7 @@ def test_two_generations_of_an_authority_may_have_one_name_and_a_list_each(sandb
         sandbox.make.revocation_list(issuer, (one,)) for issuer, one in zip((old, new), revoked, strict=True)
     )
     for bundle in (old.pem + new.pem, new.pem + old.pem):
-        listener = _listener(sandbox, trust_store_pem=bundle, revocation_lists=lists)
+        listener = _listener(sandbox, bundle=bundle, revocation_lists=lists)
         for issuer, gone in zip((old, new), revoked, strict=True):
             _let_in(sandbox, listener, sandbox.make.leaf(issuer), ssl.TLSVersion.TLSv1_3)
             assert _refused(sandbox, listener, gone, ssl.TLSVersion.TLSv1_3)[0] == "ClientCertCrlHit"
@@ -116,7 +116,7 @@ def test_two_generations_of_an_authority_may_have_one_name_and_a_list_each(sandb
 
 @pytest.mark.parametrize("advertise", [False, True])
 def test_clients_are_told_the_names_of_the_authorities_when_asked_for(sandbox: Any, advertise: bool) -> None:
-    listener = _listener(sandbox, advertise_ca_names=advertise)
+    listener = _listener(sandbox, advertise_trust_store_ca_names="on" if advertise else "off")
     context = SSL.Context(SSL.TLS_CLIENT_METHOD)
     certificate, key = sandbox.files(sandbox.app)
     context.use_certificate_chain_file(str(certificate))
@@ -135,7 +135,7 @@ def test_an_authority_without_a_list_revokes_nobody(sandbox: Any) -> None:
     other = sandbox.make.authority("Others")
     listener = _listener(
         sandbox,
-        trust_store_pem=sandbox.clients.pem + other.pem,
+        bundle=sandbox.clients.pem + other.pem,
         revocation_lists=(sandbox.make.revocation_list(other),),
     )
     _let_in(sandbox, listener, sandbox.app, ssl.TLSVersion.TLSv1_3)
@@ -212,7 +212,7 @@ def test_keys_that_load_balancers_take_are_let_in(sandbox: Any, kind: str) -> No
 def test_a_signature_with_sha1_is_refused_whatever_the_policy(sandbox: Any, ssl_policy: str) -> None:
     version = ssl.TLSVersion.TLSv1_2
     authority = sandbox.make.authority(key=rsa.generate_private_key(65537, 2048))
-    listener = _listener(sandbox, trust_store_pem=authority.pem, ssl_policy=ssl_policy)
+    listener = _listener(sandbox, bundle=authority.pem, ssl_policy=ssl_policy)
     client = sandbox.make.leaf(authority)
     weak = sandbox.make.signed_with_sha1(client, authority)
     assert _refused(sandbox, listener, weak, version)[0] == "ClientCertTypeUnsupported"

@@ -13,8 +13,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.elb.data_plane import access_log, actions, connection_log
-from emulator.elb.data_plane.configuration import FixedResponse, Redirect
+from emulator.elb.data_plane import access_log, connection_log
 from emulator.elb.data_plane.desync import classify, handling
 from emulator.elb.data_plane.forwarded_headers import (
     distinguished_name,
@@ -31,6 +30,8 @@ from emulator.elb.data_plane.forwarded_request import (
     forwarded_addresses,
     new_trace,
 )
+from emulator.elb.data_plane.proxying import error_answer
+from tests.emulator.elb.conftest import Sandbox
 
 DOCUMENTED_SUBJECT = "CN=client_.com,OU=client-3,O=mTLS,ST=Washington,C=US"
 DOCUMENTED_VALIDITY = "NotBefore=2023-09-21T01:50:17Z;NotAfter=2024-09-20T01:50:17Z"
@@ -140,7 +141,6 @@ def test_an_entry_of_the_connection_log_is_the_documented_one(certificates: Any)
         "client_ip": "203.0.113.1",
         "client_port": 36280,
         "listener_port": 443,
-        "plain": False,
         "trace_id": "TID_3180a73013c8ca4bac2f731159d4b0fe",
     }
     success = connection_log.Connection(
@@ -171,7 +171,6 @@ def test_an_entry_of_the_connection_log_is_the_documented_one(certificates: Any)
 @given(st.text(max_size=40))
 def test_what_clients_send_cannot_break_out_of_its_field_in_a_log(text: str) -> None:
     entry = access_log.Access(
-        kind="https",
         load_balancer="app/local/1",
         client="127.0.0.1:1",
         created=datetime(2026, 1, 1, tzinfo=UTC),
@@ -195,22 +194,25 @@ def test_entries_of_another_form_are_no_entries(line: str) -> None:
         access_log.fields(line)
 
 
-FORWARDING = Forwarding(
-    client_ip="198.51.100.7",
-    client_port=50000,
-    with_client_port=False,
-    forwarded_for_mode="append",
-    protocol="https",
-    port=443,
-    added=(("x-mtls-subject-1", "CN=app"),),
-    drop_invalid=False,
-)
 TOKENS = st.text(alphabet="ABCxyz-09", min_size=1, max_size=12).map(str.encode)
 
 
+@pytest.fixture(scope="session")
+def forwarding(certificates: Any, tmp_path_factory: pytest.TempPathFactory) -> Forwarding:
+    return Forwarding(
+        configuration=Sandbox(certificates, tmp_path_factory.getbasetemp()).configuration(),
+        client_ip="198.51.100.7",
+        client_port=50000,
+        port=443,
+        added=(("x-mtls-subject-1", "CN=app"),),
+    )
+
+
 @given(st.lists(st.tuples(TOKENS, st.binary(max_size=20)), max_size=8))
-def test_nothing_that_a_client_sent_end_to_end_is_lost(headers: list[tuple[bytes, bytes]]) -> None:
-    result = forwarded(headers, FORWARDING, chunked=False, trace="1-0-0")
+def test_nothing_that_a_client_sent_end_to_end_is_lost(
+    forwarding: Forwarding, headers: list[tuple[bytes, bytes]]
+) -> None:
+    result = forwarded(headers, forwarding, chunked=False, trace="1-0-0")
     assert result[: len(end_to_end(headers))] == end_to_end(headers)
     assert result[-1] == (b"x-mtls-subject-1", b"CN=app")
 
@@ -237,9 +239,13 @@ def test_what_belongs_to_one_connection_stays_with_it() -> None:
     ],
 )
 def test_x_forwarded_for_is_treated_as_the_attribute_says(
-    mode: Any, with_port: bool, before: list[bytes], after: list[bytes]
+    forwarding: Forwarding, mode: Any, with_port: bool, before: list[bytes], after: list[bytes]
 ) -> None:
-    forwarding = replace(FORWARDING, forwarded_for_mode=mode, with_client_port=with_port)
+    attributes = {"xff_header_processing_mode": mode, "enable_xff_client_port": with_port}
+    load_balancer = forwarding.configuration.load_balancer.model_copy(update=attributes)
+    forwarding = replace(
+        forwarding, configuration=replace(forwarding.configuration, load_balancer=load_balancer)
+    )
     headers = [(b"x-forwarded-for", value) for value in before]
     result = forwarded(headers, forwarding, chunked=False, trace="1-0-0")
     assert [value for name, value in result if name.lower() == b"x-forwarded-for"] == after
@@ -255,16 +261,16 @@ def test_x_forwarded_for_is_treated_as_the_attribute_says(
         (b"x=y", b"Root=1-0-0;x=y"),
     ],
 )
-def test_the_trace_id_is_continued(before: bytes | None, after: bytes) -> None:
+def test_the_trace_id_is_continued(forwarding: Forwarding, before: bytes | None, after: bytes) -> None:
     headers = [] if before is None else [(b"X-Amzn-Trace-Id", before)]
-    result = forwarded(headers, FORWARDING, chunked=False, trace="1-0-0")
+    result = forwarded(headers, forwarding, chunked=False, trace="1-0-0")
     assert [value for name, value in result if name == b"X-Amzn-Trace-Id"] == [after]
     assert new_trace(0x67891233).startswith("1-67891233-")
 
 
-def test_a_body_in_chunks_has_no_length() -> None:
+def test_a_body_in_chunks_has_no_length(forwarding: Forwarding) -> None:
     headers = [(b"Content-Length", b"3"), (b"Transfer-Encoding", b"chunked")]
-    result = forwarded(headers, FORWARDING, chunked=True, trace="1-0-0")
+    result = forwarded(headers, forwarding, chunked=True, trace="1-0-0")
     assert [value for name, value in result if name == b"Transfer-Encoding"] == [b"chunked"]
     assert b"Content-Length" not in dict(result)
 
@@ -291,29 +297,14 @@ def test_requests_with_two_meanings_are_told(method: bytes, headers: list[Any], 
     assert (handling(verdict, "defensive") == "route and close") == ambiguous
 
 
-@pytest.mark.parametrize(
-    ("action", "location"),
-    [
-        (Redirect(protocol="HTTPS", port="443"), "https://example.com:443/a/b?c=d"),
-        (Redirect(host="other.example", path="/new", query=""), "http://other.example:80/new"),
-        (Redirect(path="/x/#{path}", query="#{query}&e=f"), "http://example.com:80/x/a/b?c=d&e=f"),
-    ],
-)
-def test_redirects_fill_in_the_request(action: Redirect, location: str) -> None:
-    filled = actions.redirect_location(
-        action, protocol="http", host="example.com:80", port=80, target="/a/b?c=d"
-    )
-    assert filled == location
-
-
 def test_own_answers_name_the_load_balancer() -> None:
-    answer = actions.fixed(FixedResponse(status=404, content_type="application/json", body="{}"))
-    assert dict(answer.headers) == {
-        "Server": "awselb/2.0",
-        "Content-Type": "application/json",
-        "Content-Length": "2",
+    _, headers, body = error_answer(503)
+    assert dict(headers) == {
+        b"Server": b"awselb/2.0",
+        b"Content-Type": b"text/html",
+        b"Content-Length": str(len(body)).encode(),
     }
-    assert b"<center><h1>503 Service Unavailable</h1></center>" in actions.error(503).body
+    assert b"<center><h1>503 Service Unavailable</h1></center>" in body
 
 
 def test_dates_are_those_of_the_certificate(certificates: Any) -> None:

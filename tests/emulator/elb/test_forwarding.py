@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from emulator.elb.data_plane import access_log
-from emulator.elb.data_plane.configuration import FixedResponse, Forward, HealthCheck, Redirect, Target
 from emulator.elb.data_plane.forwarded_headers import (
     CHAIN,
     ISSUER,
@@ -24,11 +23,12 @@ from emulator.elb.data_plane.forwarded_headers import (
     VALIDITY,
     encoded,
 )
+from emulator.elb.model import HealthCheck
 from gateway.header_names import header_names
 
 
 def test_the_certificate_is_forwarded_in_five_headers(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     answer = sandbox.client(listener, sandbox.context(sandbox.app)).ask("/whoami?x=1")
     own = sandbox.app.certificate
     assert answer.forwarded(LEAF) == [encoded(sandbox.app.pem)]
@@ -48,14 +48,12 @@ def test_the_certificate_is_forwarded_in_five_headers(sandbox: Any) -> None:
 
 def test_headers_are_called_what_the_listener_calls_them(sandbox: Any) -> None:
     names = header_names("0123456789abcdef01234567")
+    prefix = "routing_http_request_x_amzn_mtls_clientcert"
     renamed = {
-        LEAF: names.leaf,
-        SERIAL_NUMBER.lower(): names.serial_number,
-        ISSUER: names.issuer,
-        SUBJECT: names.subject,
-        VALIDITY: names.validity,
+        f"{prefix}_{part}_header_name": getattr(names, part)
+        for part in ("leaf", "serial_number", "issuer", "subject", "validity")
     }
-    configuration = sandbox.configuration(target_group=sandbox.group(sandbox.target()), header_names=renamed)
+    configuration = sandbox.configuration(sandbox.target(), **renamed)
     assert names.leaf not in repr(configuration)
     client = sandbox.client(sandbox.listen(configuration), sandbox.context(sandbox.app))
     answer = client.ask(headers=((SUBJECT, "CN=admin"),))
@@ -65,18 +63,19 @@ def test_headers_are_called_what_the_listener_calls_them(sandbox: Any) -> None:
 
 
 def test_headers_of_the_listeners_own_are_in_every_response_whatever_the_target_says(sandbox: Any) -> None:
-    own = {"content-type": "text/x-listener", "strict-transport-security": "max-age=31536000"}
-    group = sandbox.group(sandbox.target())
-    for action in (Forward(), FixedResponse(status=200, body="fixed")):
-        configuration = sandbox.configuration(target_group=group, response_headers=own, default_action=action)
+    own = {"x-frame-options": "DENY", "strict-transport-security": "max-age=31536000"}
+    fields = {f"routing_http_response_{name.replace('-', '_')}_header_value": own[name] for name in own}
+    for targets, status in (((sandbox.target(),), 200), ((), 503)):
+        configuration = sandbox.configuration(*targets, **fields)
         client = sandbox.client(sandbox.listen(configuration), sandbox.context(sandbox.app))
         answer = client.ask()
+        assert answer.status == status
         seen = [(name.lower(), value) for name, value in answer.headers if name.lower() in own]
         assert sorted(seen) == sorted(own.items())
 
 
 def test_headers_that_a_client_forges_reach_the_target_beside_the_true_ones(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     answer = client.ask(headers=((SUBJECT, "CN=admin"), (LEAF.lower(), "forged"), (CHAIN, "forged")))
     assert answer.forwarded(SUBJECT) == ["CN=admin", "CN=app"]
@@ -85,7 +84,7 @@ def test_headers_that_a_client_forges_reach_the_target_beside_the_true_ones(sand
 
 
 def test_a_client_cannot_have_the_true_headers_dropped_as_belonging_to_the_connection(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     answer = client.ask(headers=(("Connection", f"keep-alive, {SUBJECT}, X-Mine"), ("X-Mine", "1")))
     assert answer.forwarded(SUBJECT) == ["CN=app"]
@@ -93,10 +92,8 @@ def test_a_client_cannot_have_the_true_headers_dropped_as_belonging_to_the_conne
 
 
 def test_passthrough_forwards_the_whole_chain_of_anybody_leaf_first(sandbox: Any) -> None:
-    group = sandbox.group(sandbox.target())
-    listener = sandbox.listen(
-        sandbox.configuration(target_group=group, mode="passthrough", trust_store_pem="")
-    )
+    target = sandbox.target()
+    listener = sandbox.listen(sandbox.configuration(target, mode="passthrough"))
     intermediate = sandbox.make.authority("Middle", issuer=sandbox.make.authority("Unknown"))
     stranger = sandbox.make.leaf(intermediate)
     for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -111,27 +108,23 @@ def test_a_chain_from_passthrough_larger_than_a_header_may_be_reaches_the_target
     sandbox: Any,
 ) -> None:
     # The limit is on what clients send; the target's server has its own.
-    group = sandbox.group(sandbox.target())
-    listener = sandbox.listen(
-        sandbox.configuration(target_group=group, mode="passthrough", trust_store_pem="")
-    )
+    target = sandbox.target()
+    listener = sandbox.listen(sandbox.configuration(target, mode="passthrough"))
     large = sandbox.make.leaf(sandbox.make.authority("Unknown"), padding_bytes=20_000)
     answer = sandbox.client(listener, sandbox.context(large)).ask()
     assert answer.forwarded(CHAIN) == [encoded(large.chain_pem)]
 
 
 def test_without_mutual_tls_nobody_is_asked_for_a_certificate(sandbox: Any) -> None:
-    group = sandbox.group(sandbox.target())
-    listener = sandbox.listen(sandbox.configuration(target_group=group, mode="off", trust_store_pem=""))
+    target = sandbox.target()
+    listener = sandbox.listen(sandbox.configuration(target, mode="off"))
     answer = sandbox.client(listener, sandbox.context(sandbox.app)).ask()
     assert answer.forwarded(LEAF) == answer.forwarded(CHAIN) == []
     assert sandbox.connection()["leaf_client_cert_subject"] == "-"
 
 
 def test_targets_learn_the_client_the_port_and_the_trace(sandbox: Any) -> None:
-    configuration = sandbox.configuration(
-        target_group=sandbox.group(sandbox.target()), tls_version_and_cipher_suite_headers=True
-    )
+    configuration = sandbox.configuration(sandbox.target(), enable_tls_version_and_cipher_suite_headers=True)
     listener = sandbox.listen(configuration)
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     answer = client.ask(headers=(("X-Forwarded-For", "203.0.113.9"), ("X-Amzn-Trace-Id", "Root=1-a-b")))
@@ -148,9 +141,7 @@ def test_targets_learn_the_client_the_port_and_the_trace(sandbox: Any) -> None:
 def test_header_names_beyond_letters_digits_and_hyphens_are_dropped_when_asked_for(sandbox: Any) -> None:
     target = sandbox.target()
     for drop, expected in ((True, []), (False, ["1"])):
-        configuration = sandbox.configuration(
-            target_group=sandbox.group(target), drop_invalid_header_fields=drop
-        )
+        configuration = sandbox.configuration(target, drop_invalid_header_fields=drop)
         client = sandbox.client(sandbox.listen(configuration), sandbox.context(sandbox.app))
         answer = client.ask(headers=(("X_Under", "1"), ("X-Dash", "1")))
         assert answer.forwarded("X_Under") == expected
@@ -159,7 +150,7 @@ def test_header_names_beyond_letters_digits_and_hyphens_are_dropped_when_asked_f
 
 @pytest.mark.parametrize("chunked", [False, True])
 def test_bodies_are_streamed_in_both_framings(sandbox: Any, chunked: bool) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     body = b"x" * 3_000_000
     answer = client.ask(
@@ -170,7 +161,7 @@ def test_bodies_are_streamed_in_both_framings(sandbox: Any, chunked: bool) -> No
 
 
 def test_connections_to_client_and_target_are_used_again(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     upstream = {client.ask().echo["connection"] for _ in range(5)}
     assert len(upstream) == 1
@@ -178,21 +169,15 @@ def test_connections_to_client_and_target_are_used_again(sandbox: Any) -> None:
     assert sandbox.connections.empty()
 
 
-def test_targets_without_tls_are_reached_too(sandbox: Any) -> None:
-    group = sandbox.group(sandbox.target(protocol="HTTP"), protocol="HTTP")
-    listener = sandbox.listen(sandbox.configuration(target_group=group))
-    assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 200
-
-
 def test_a_new_configuration_holds_for_new_connections_and_existing_ones_go_on(sandbox: Any) -> None:
-    group = sandbox.group(sandbox.target())
-    first = sandbox.configuration(target_group=group)
+    target = sandbox.target()
+    first = sandbox.configuration(target)
     listener = sandbox.listen(first)
     context = sandbox.context(sandbox.app)
     existing = sandbox.client(listener, context)
     assert existing.ask().status == 200
     revoked = sandbox.make.revocation_list(sandbox.clients, (sandbox.app,))
-    listener.update(sandbox.configuration(target_group=group, revocation_lists=(revoked,)))
+    listener.update(sandbox.configuration(target, revocation_lists=(revoked,)))
     assert existing.ask().status == 200
     with pytest.raises(ssl.SSLError):
         sandbox.client(listener, context).ask()
@@ -204,7 +189,7 @@ def test_a_new_configuration_holds_for_new_connections_and_existing_ones_go_on(s
 
 def test_when_one_of_two_targets_dies_clients_notice_nothing(sandbox: Any) -> None:
     one, two = sandbox.target("one"), sandbox.target("two")
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(one, two)))
+    listener = sandbox.listen(sandbox.configuration(one, two))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     assert {client.ask().echo["name"] for _ in range(4)} == {"one", "two"}
     one.health_status = 500
@@ -217,14 +202,14 @@ def test_when_one_of_two_targets_dies_clients_notice_nothing(sandbox: Any) -> No
 
 def test_a_target_that_refuses_connections_is_left_out_before_its_health_check_says_so(sandbox: Any) -> None:
     one, two = sandbox.target("one"), sandbox.target("two")
-    slow = HealthCheck(path="/healthz", interval_seconds=3600)
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(one, two, health_check=slow)))
+    slow = HealthCheck(path="/healthz", interval=300)
+    listener = sandbox.listen(sandbox.configuration(one, two, health_check=slow))
     one.end()
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     assert [client.ask().echo["name"] for _ in range(4)] == ["two"] * 4
     assert listener.target_health()[one.target] == "healthy"
     # A new health check is not held up by the interval of the old one.
-    listener.update(sandbox.configuration(target_group=sandbox.group(one, two)))
+    listener.update(sandbox.configuration(one, two))
     sandbox.until(lambda: listener.target_health()[one.target] == "unhealthy")
 
 
@@ -233,7 +218,7 @@ def test_without_targets_the_answer_is_503_and_from_a_failing_one_502(sandbox: A
     listener = sandbox.listen(sandbox.configuration())
     context = sandbox.context(sandbox.app)
     assert sandbox.client(listener, context).ask().status == 503
-    listener.update(sandbox.configuration(target_group=sandbox.group(target)))
+    listener.update(sandbox.configuration(target))
     sandbox.until(lambda: listener.target_health() == {target.target: "healthy"})
     assert sandbox.client(listener, context).ask("/cut").status == 502
     assert sandbox.client(listener, context).ask().status == 200
@@ -243,24 +228,15 @@ def test_without_targets_the_answer_is_503_and_from_a_failing_one_502(sandbox: A
 
 
 def test_a_target_that_never_answers_is_given_up_with_504(sandbox: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        healthy = sandbox.target()
-        group = sandbox.group(healthy)
-        silent_group = sandbox.group(
-            protocol="HTTP",
-            targets=(Target(host="127.0.0.1", port=silent.getsockname()[1]),),
-            health_check=HealthCheck(path="/healthz", timeout_seconds=0.05, interval_seconds=0.1),
-        )
-        listener = sandbox.listen(sandbox.configuration(target_group=silent_group, idle_timeout_seconds=0.5))
-        assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 504
-        listener.update(sandbox.configuration(target_group=group))
-        sandbox.until(lambda: listener.target_health().get(healthy.target) == "healthy")
-        assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 200
+    listener = sandbox.listen(sandbox.configuration(sandbox.target(), idle_timeout=0.5))
+    context = sandbox.context(sandbox.app)
+    assert sandbox.client(listener, context).ask("/silent").status == 504
+    assert sandbox.client(listener, context).ask().status == 200
 
 
 def test_a_deregistered_target_drains(sandbox: Any) -> None:
     one, two = sandbox.target("one"), sandbox.target("two")
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(one)))
+    listener = sandbox.listen(sandbox.configuration(one))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     assert client.ask().echo["name"] == "one"
     # A request that is half sent keeps the target busy.
@@ -268,7 +244,7 @@ def test_a_deregistered_target_drains(sandbox: Any) -> None:
     client.connection.putheader("Content-Length", "6")
     client.connection.endheaders(b"abc")
     assert one.posts.get(timeout=20) == "/"
-    listener.update(sandbox.configuration(target_group=sandbox.group(two)))
+    listener.update(sandbox.configuration(two))
     sandbox.until(lambda: listener.target_health().get(two.target) == "healthy")
     assert listener.target_health()[one.target] == "draining"
     client.connection.send(b"def")
@@ -313,9 +289,7 @@ def test_a_deregistered_target_drains(sandbox: Any) -> None:
 def test_requests_beyond_the_limits_or_with_two_meanings_end_here(
     sandbox: Any, request_text: str, status: int
 ) -> None:
-    configuration = sandbox.configuration(
-        target_group=sandbox.group(sandbox.target()), desync_mode="strictest"
-    )
+    configuration = sandbox.configuration(sandbox.target(), desync_mitigation_mode="strictest")
     listener = sandbox.listen(configuration)
     answer = _exchange(listener.port, sandbox.context(sandbox.app), request_text.encode())
     assert answer.startswith(f"HTTP/1.1 {status} ".encode())
@@ -326,7 +300,7 @@ def test_after_a_request_with_two_meanings_the_connection_ends_in_defensive_mode
     sandbox: Any, mode: str, answers: int
 ) -> None:
     target = sandbox.target()
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(target), desync_mode=mode))
+    listener = sandbox.listen(sandbox.configuration(target, desync_mitigation_mode=mode))
     requests = (
         b"GET / HTTP/1.1\r\nHost: a\r\nContent_Length: 3\r\n\r\n"
         b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
@@ -341,23 +315,9 @@ def test_plain_http_to_a_secure_listener_is_no_connection(sandbox: Any) -> None:
     assert sandbox.connection()["tls_verify_status"] == "Failed:UnmappedConnectionError"
 
 
-def test_a_listener_of_http_redirects_and_forwards_nothing(sandbox: Any) -> None:
-    redirect = Redirect(protocol="HTTPS", port="8443")
-    listener = sandbox.listen(
-        sandbox.configuration(
-            certificate_chain_pem="", private_key_pem="", mode="off", default_action=redirect
-        )
-    )
-    answer = sandbox.client(listener, None).ask("/a?b=c")
-    assert answer.status == 301
-    assert ("Location", "https://localhost:8443/a?b=c") in answer.headers
-    entry = sandbox.connection()
-    assert (entry["tls_protocol"], entry["tls_verify_status"]) == ("-", "-")
-
-
 def test_both_addresses_of_localhost_answer(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(default_action=FixedResponse(status=200, body="in")))
-    request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
+    request = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     context = sandbox.context(sandbox.app)
     addresses = ["127.0.0.1", *(["::1"] if _has_ipv6() else [])]
     assert all(b"200" in _exchange(listener.port, context, request, host)[:15] for host in addresses)
@@ -370,7 +330,7 @@ def test_a_port_that_is_taken_is_named(sandbox: Any) -> None:
 
 
 def test_after_its_end_a_listener_leaves_the_port_and_can_start_again(sandbox: Any) -> None:
-    configuration = sandbox.configuration(default_action=FixedResponse(status=200))
+    configuration = sandbox.configuration(sandbox.target())
     listener = sandbox.listen(configuration)
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     assert client.ask().status == 200
@@ -382,19 +342,9 @@ def test_after_its_end_a_listener_leaves_the_port_and_can_start_again(sandbox: A
     assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 200
 
 
-def test_a_redirect_listener_can_become_a_forwarding_one(sandbox: Any) -> None:
-    group = sandbox.group(sandbox.target())
-    listener = sandbox.listen(sandbox.configuration(default_action=FixedResponse(status=404)))
-    context = sandbox.context(sandbox.app)
-    assert sandbox.client(listener, context).ask().status == 404
-    listener.update(sandbox.configuration(target_group=group, default_action=Forward()))
-    sandbox.until(lambda: "healthy" in listener.target_health().values())
-    assert sandbox.client(listener, context).ask().status == 200
-
-
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_curl_gets_an_answer(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     certificate, key = sandbox.files(sandbox.app)
     root = sandbox.folder / "root.pem"
     root.write_text(sandbox.root.pem)
@@ -418,7 +368,7 @@ def test_subjects_with_more_than_a_common_name_begin_with_the_most_specific(sand
             x509.NameAttribute(NameOID.COMMON_NAME, "line\r\nX-Mtls-Subject: CN=admin"),
         ]
     )
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     identity = sandbox.make.leaf(sandbox.clients, subject=subject)
     answer = sandbox.client(listener, sandbox.context(identity)).ask()
     (value,) = answer.forwarded(SUBJECT)

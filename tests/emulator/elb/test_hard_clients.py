@@ -12,9 +12,7 @@ from typing import Any
 import pytest
 
 from emulator.elb.data_plane import access_log
-from emulator.elb.data_plane.configuration import FixedResponse, Redirect, Target
-
-OK = FixedResponse(status=200, body="in")
+from emulator.elb.model import Target
 
 
 def _connect(listener: Any, context: ssl.SSLContext | None) -> socket.socket:
@@ -30,7 +28,7 @@ def _rest(connection: socket.socket) -> bytes:
 
 
 def test_a_client_that_says_nothing_is_let_go(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(default_action=OK, idle_timeout_seconds=0.2))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target(), idle_timeout=0.2))
     with _connect(listener, None) as silent:
         assert silent.recv(100) == b""
     assert sandbox.connection()["tls_verify_status"] == "Failed:UnmappedConnectionError"
@@ -44,8 +42,7 @@ def test_a_client_that_says_nothing_is_let_go(sandbox: Any) -> None:
     "begun", [b"GET / HT", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nx"], ids=["head", "body"]
 )
 def test_a_client_that_stops_in_the_middle_of_a_request_is_told_408(sandbox: Any, begun: bytes) -> None:
-    group = sandbox.group(sandbox.target())
-    listener = sandbox.listen(sandbox.configuration(target_group=group, idle_timeout_seconds=0.3))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target(), idle_timeout=0.3))
     with _connect(listener, sandbox.context(sandbox.app)) as client:
         client.sendall(begun)
         assert _rest(client).startswith(b"HTTP/1.1 408 ")
@@ -53,7 +50,7 @@ def test_a_client_that_stops_in_the_middle_of_a_request_is_told_408(sandbox: Any
 
 
 def test_a_client_that_leaves_in_the_middle_of_a_request_hurts_nobody(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     context = sandbox.context(sandbox.app)
     with _connect(listener, context) as client:
         client.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nx")
@@ -63,7 +60,7 @@ def test_a_client_that_leaves_in_the_middle_of_a_request_hurts_nobody(sandbox: A
 
 
 def test_a_client_that_leaves_during_the_handshake_is_logged(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(default_action=OK))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     with socket.create_connection(("127.0.0.1", listener.port), timeout=20) as client:
         client.sendall(b"\x16\x03\x01\x02\x00")
     assert sandbox.connection()["tls_verify_status"] == "Failed:UnmappedConnectionError"
@@ -71,7 +68,7 @@ def test_a_client_that_leaves_during_the_handshake_is_logged(sandbox: Any) -> No
 
 
 def test_requests_that_come_at_once_are_answered_in_turn(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     with _connect(listener, sandbox.context(sandbox.app)) as client:
         client.sendall(
             b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -83,7 +80,7 @@ def test_requests_that_come_at_once_are_answered_in_turn(sandbox: Any) -> None:
 
 
 def test_a_client_that_waits_for_100_continue_is_told_to_go_on(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     with _connect(listener, sandbox.context(sandbox.app)) as client:
         client.sendall(
             b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
@@ -95,7 +92,7 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(sandbox: Any) -> 
 
 
 def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     client = sandbox.client(listener, sandbox.context(sandbox.app))
     answer = client.ask(method="HEAD")
     assert (answer.status, answer.body) == (200, b"")
@@ -103,7 +100,7 @@ def test_an_answer_to_head_has_no_body_and_the_connection_goes_on(sandbox: Any) 
 
 
 def test_an_old_client_without_a_host_is_served(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     with _connect(listener, sandbox.context(sandbox.app)) as client:
         client.sendall(b"GET /old HTTP/1.0\r\n\r\n")
         assert b"/old" in _rest(client)
@@ -120,9 +117,8 @@ def test_an_answer_without_length_reaches_the_client_whole_and_one_cut_off_does_
         b"/early": b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno",
         b"/large": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 40_000 + b"\r\nContent-Length: 0\r\n\r\n",
     }
-    with _Raw(answers) as raw:
-        group = sandbox.group(protocol="HTTP", targets=(raw.target,))
-        listener = sandbox.listen(sandbox.configuration(target_group=group))
+    with _Raw(answers, sandbox.server_context()) as raw:
+        listener = sandbox.listen(sandbox.configuration(raw.target))
         context = sandbox.context(sandbox.app)
         assert sandbox.client(listener, context).ask("/closed").body == b"y" * 100_000
         assert sandbox.client(listener, context).ask("/chunks").body == b"abc"
@@ -142,7 +138,7 @@ def test_an_answer_without_length_reaches_the_client_whole_and_one_cut_off_does_
 
 def test_many_clients_at_once_are_all_served(sandbox: Any) -> None:
     one, two = sandbox.target("one"), sandbox.target("two")
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(one, two)))
+    listener = sandbox.listen(sandbox.configuration(one, two))
     context = sandbox.context(sandbox.app)
 
     def several(number: int) -> list[str]:
@@ -156,7 +152,7 @@ def test_many_clients_at_once_are_all_served(sandbox: Any) -> None:
 
 def test_updates_in_the_middle_of_traffic_lose_no_request(sandbox: Any) -> None:
     one, two = sandbox.target("one"), sandbox.target("two")
-    both = sandbox.configuration(target_group=sandbox.group(one, two))
+    both = sandbox.configuration(one, two)
     listener = sandbox.listen(both)
     context = sandbox.context(sandbox.app)
     over = threading.Event()
@@ -170,7 +166,7 @@ def test_updates_in_the_middle_of_traffic_lose_no_request(sandbox: Any) -> None:
     with ThreadPoolExecutor(4) as pool:
         asked = [pool.submit(ask) for _ in range(4)]
         for turn in range(10):
-            listener.update(both if turn % 2 else sandbox.configuration(target_group=sandbox.group(two)))
+            listener.update(both if turn % 2 else sandbox.configuration(two))
             sandbox.until(lambda: "initial" not in listener.target_health().values())
         over.set()
         statuses = [status for one_of in asked for status in one_of.result(timeout=60)]
@@ -179,7 +175,7 @@ def test_updates_in_the_middle_of_traffic_lose_no_request(sandbox: Any) -> None:
 
 
 def test_nonsense_surprises_nobody(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(target_group=sandbox.group(sandbox.target())))
+    listener = sandbox.listen(sandbox.configuration(sandbox.target()))
     context = sandbox.context(sandbox.app)
     chance = random.Random(7)  # noqa: S311 - the same nonsense each time
     requests = (
@@ -202,21 +198,12 @@ def test_nonsense_surprises_nobody(sandbox: Any) -> None:
     assert sandbox.client(listener, context).ask().status == 200
 
 
-def test_a_redirect_for_a_host_that_is_none_is_refused(sandbox: Any) -> None:
-    listener = sandbox.listen(sandbox.configuration(default_action=Redirect()))
-    with _connect(listener, sandbox.context(sandbox.app)) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: [\r\n\r\n")
-        assert _rest(client).startswith(b"HTTP/1.1 400 ")
-    with _connect(listener, sandbox.context(sandbox.app)) as client:
-        client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert _rest(client).startswith(b"HTTP/1.1 301 ")
-
-
 class _Raw:
     """A target that answers by path with given bytes and then closes; all others are healthy."""
 
-    def __init__(self, answers: dict[bytes, bytes]) -> None:
+    def __init__(self, answers: dict[bytes, bytes], context: ssl.SSLContext) -> None:
         self._answers = answers
+        self._context = context
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.target = Target(host="127.0.0.1", port=self._socket.getsockname()[1])
         self._thread = threading.Thread(target=self._serve, daemon=True)
@@ -236,7 +223,7 @@ class _Raw:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection:
+            with self._context.wrap_socket(connection, server_side=True) as connection:
                 path = connection.recv(65536).split(b" ")[1]
                 answer = self._answers.get(path, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                 connection.sendall(answer)

@@ -9,19 +9,22 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from emulator.acm.certificates import Issued
+from emulator.elb.data_plane.ca_bundle import read_ca_bundle
 from emulator.elb.data_plane.client_tls import ClientTls
-from emulator.elb.data_plane.configuration import ConfigurationRefused, HealthCheck, Target
-from emulator.elb.data_plane.listener import Listener
+from emulator.elb.data_plane.forwarded_headers import RENAMEABLE
+from emulator.elb.data_plane.server import ListenerServer
 from emulator.elb.data_plane.ssl_policies import SSL_POLICIES, ssl_policy
 from emulator.elb.data_plane.targets import Member
-from emulator.elb.data_plane.trust_store import trust_store
+from emulator.elb.model import ConfigurationRefused, HealthCheck, Listener, Target
+from tests.emulator.elb.conftest import LISTENER
 
 
 def test_a_bundle_of_pem_blocks_and_comments_is_read(certificates: Any) -> None:
     one, two = certificates.authority("One"), certificates.authority("Two")
-    store = trust_store(f"# the first\n{one.pem}# the second\n{two.pem}")
+    store = read_ca_bundle(f"# the first\n{one.pem}# the second\n{two.pem}")
     assert store.authorities == (one.certificate, two.certificate)
-    assert trust_store(one.pem.removesuffix("\n")).authorities == (one.certificate,)
+    assert read_ca_bundle(one.pem.removesuffix("\n")).authorities == (one.certificate,)
 
 
 @pytest.mark.parametrize(
@@ -35,8 +38,8 @@ def test_a_bundle_of_pem_blocks_and_comments_is_read(certificates: Any) -> None:
         (lambda _: "", "is empty"),
         (lambda _: "# nothing\n", "holds no certificate"),
         (lambda pem: pem * 26, "26 certificates; at most 25"),
-        (lambda _: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate"),
-        (lambda _: "-----BEGIN CERTIFICATE-----\nA-A\n-----END CERTIFICATE-----\n", "no base64"),
+        (lambda _: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "not a certificate"),
+        (lambda _: "-----BEGIN CERTIFICATE-----\nA-A\n-----END CERTIFICATE-----\n", "not base64"),
         (
             lambda _: "-----BEGIN CERTIFICATE-----\n" + "A" * 17_000 + "\n-----END CERTIFICATE-----\n",
             "at most 16384",
@@ -58,15 +61,15 @@ def test_a_bundle_of_pem_blocks_and_comments_is_read(certificates: Any) -> None:
 )
 def test_a_bundle_that_aws_does_not_take_is_refused(certificates: Any, damage: Any, message: str) -> None:
     with pytest.raises(ConfigurationRefused, match=message):
-        trust_store(damage(certificates.authority().pem))
+        read_ca_bundle(damage(certificates.authority().pem))
 
 
 def test_lists_are_pem_and_signed_by_their_authority(certificates: Any) -> None:
     authority = certificates.authority()
     good = certificates.revocation_list(authority)
-    assert len(trust_store(authority.pem, (good, good)).revocation_lists) == 2
+    assert len(read_ca_bundle(authority.pem, (good, good)).revocation_lists) == 2
     forged = certificates.revocation_list(authority, key=ec.generate_private_key(ec.SECP256R1()))
-    der = trust_store(authority.pem, (good,)).revocation_lists[0].public_bytes(Encoding.DER)
+    der = read_ca_bundle(authority.pem, (good,)).revocation_lists[0].public_bytes(Encoding.DER)
     for bad, message in (
         (forged, "not signed by the authority"),
         (der.decode("latin-1"), "only PEM blocks"),
@@ -75,9 +78,9 @@ def test_lists_are_pem_and_signed_by_their_authority(certificates: Any) -> None:
         ("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "cannot be read"),
     ):
         with pytest.raises(ConfigurationRefused, match=message):
-            trust_store(authority.pem, (bad,))
+            read_ca_bundle(authority.pem, (bad,))
     with pytest.raises(ConfigurationRefused, match="31 CRLs; at most 30"):
-        trust_store(authority.pem, (good,) * 31)
+        read_ca_bundle(authority.pem, (good,) * 31)
 
 
 def test_an_unknown_security_policy_is_never_guessed() -> None:
@@ -97,40 +100,25 @@ def test_every_security_policy_can_be_offered(sandbox: Any, name: str) -> None:
 
 def test_a_key_of_another_certificate_is_refused_and_never_repeated(sandbox: Any) -> None:
     other = sandbox.make.leaf(sandbox.root)
-    configuration = sandbox.configuration(private_key_pem=other.key_pem)
+    certificate = Issued(chain_pem=sandbox.server.pem, private_key_pem=other.key_pem)
+    configuration = replace(sandbox.configuration(), certificate=certificate)
     with pytest.raises(ConfigurationRefused) as caught:
-        Listener(configuration, print, print)
+        ListenerServer(configuration, print, print)
     body = other.key_pem.splitlines()[1]
     assert body not in str(caught.value)
     assert body not in repr(configuration)
 
 
-def test_mutual_tls_needs_tls(sandbox: Any) -> None:
-    with pytest.raises(ConfigurationRefused, match="'verify' without a certificate"):
-        Listener(sandbox.configuration(certificate_chain_pem=""), print, print)
-
-
-def test_only_headers_that_a_listener_adds_can_be_renamed(sandbox: Any) -> None:
-    configuration = sandbox.configuration(header_names={"X-Amzn-Mtls-Clientcert-Leafs": "x"})
-    with pytest.raises(ConfigurationRefused, match="X-Amzn-Mtls-Clientcert-Leafs"):
-        Listener(configuration, print, print)
-
-
-@pytest.mark.parametrize("name", ["", "x" * 41, "a:b", "a b", "a\r\nb"])
-def test_a_header_gets_a_name_that_headers_can_have_and_errors_keep_it_secret(
-    sandbox: Any, name: str
-) -> None:
-    header = "X-Amzn-Mtls-Clientcert-Leaf"
-    with pytest.raises(ConfigurationRefused, match="1 to 40 letters") as caught:
-        Listener(sandbox.configuration(header_names={header: name}), print, print)
-    assert not name or name not in str(caught.value)
-    Listener(sandbox.configuration(header_names={header: "x" * 40}), print, print)
+def test_every_header_that_a_listener_adds_can_be_renamed() -> None:
+    names = [field for field in Listener.model_fields if field.endswith("_header_name")]
+    listener = LISTENER.model_copy(update=dict.fromkeys(names, "x"))
+    assert set(listener.header_names) == {name.lower() for name in RENAMEABLE}
 
 
 def test_a_refused_update_leaves_what_holds(sandbox: Any) -> None:
     configuration = sandbox.configuration()
     listener = sandbox.listen(configuration)
-    for bad in (replace(configuration, trust_store_pem=""), replace(configuration, port=1)):
+    for bad in (sandbox.configuration(bundle=""), sandbox.configuration(port=1)):
         with pytest.raises(ConfigurationRefused):
             listener.update(bad)
     assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 503
@@ -138,7 +126,7 @@ def test_a_refused_update_leaves_what_holds(sandbox: Any) -> None:
 
 def test_targets_change_their_state_at_the_thresholds() -> None:
     check = HealthCheck(healthy_threshold=3, unhealthy_threshold=2)
-    member = Member(target=Target(host="a", port=1), protocol="HTTPS")
+    member = Member(target=Target(host="a", port=1))
     seen = []
     for healthy in (False, True, False, False, True, True, False, True, True, True):
         member.judge(healthy=healthy, check=check)

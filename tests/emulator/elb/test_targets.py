@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import h11
+import pytest
 
-from emulator.elb.data_plane.configuration import HealthCheck, Target, TargetGroup
 from emulator.elb.data_plane.targets import Member, Targets
 from emulator.elb.data_plane.upstream import Upstream
+from emulator.elb.model import HealthCheck, ListenerConfiguration, Target
+from tests.emulator.elb.conftest import Sandbox
 
 LONG = 3600.0
+
+
+@pytest.fixture
+def sandbox(certificates: Any, tmp_path: Path) -> Sandbox:
+    """Without the usual look at the log: asyncio complains there of the end of the server below."""
+    return Sandbox(certificates, tmp_path)
 
 
 class _Server:
     """Answers each request; a path of `/last` is followed by the end of the connection."""
 
-    async def __aenter__(self) -> TargetGroup:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+    def __init__(self, sandbox: Any) -> None:
+        self._sandbox = sandbox
+
+    async def __aenter__(self) -> ListenerConfiguration:
+        context = self._sandbox.server_context()
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=context)
         target = Target(host="127.0.0.1", port=self._server.sockets[0].getsockname()[1])
-        return TargetGroup(
-            targets=(target,), protocol="HTTP", health_check=HealthCheck(interval_seconds=LONG)
-        )
+        return self._sandbox.configuration(target, health_check=HealthCheck(interval=300))
 
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
@@ -50,11 +62,11 @@ async def _healthy(targets: Targets) -> Member:
     return member
 
 
-def test_an_idle_connection_is_used_again_unless_the_target_ended_it_or_it_is_too_old() -> None:
+def test_an_idle_connection_is_used_again_unless_the_target_ended_it_or_it_is_too_old(sandbox: Any) -> None:
     async def scenario() -> None:
         targets = Targets()
-        async with _Server() as group:
-            targets.update(group)
+        async with _Server(sandbox) as configuration:
+            targets.update(configuration)
             member = await _healthy(targets)
             first = await targets.connect(member, LONG)
             await _ask(first)
@@ -78,11 +90,11 @@ def test_an_idle_connection_is_used_again_unless_the_target_ended_it_or_it_is_to
     asyncio.run(scenario())
 
 
-def test_a_connection_with_half_an_answer_is_never_used_again() -> None:
+def test_a_connection_with_half_an_answer_is_never_used_again(sandbox: Any) -> None:
     async def scenario() -> None:
         targets = Targets()
-        async with _Server() as group:
-            targets.update(group)
+        async with _Server(sandbox) as configuration:
+            targets.update(configuration)
             member = await _healthy(targets)
             first = await targets.connect(member, LONG)
             await first.send(h11.Request(method="GET", target="/", headers=[("Host", "a")]))
@@ -95,12 +107,11 @@ def test_a_connection_with_half_an_answer_is_never_used_again() -> None:
     asyncio.run(scenario())
 
 
-def test_all_targets_are_asked_when_none_is_healthy_but_none_before_its_first_verdict() -> None:
+def test_all_targets_are_asked_when_none_is_healthy_but_none_before_its_first_verdict(sandbox: Any) -> None:
     async def scenario() -> None:
         targets = Targets()
         nowhere = Target(host="127.0.0.1", port=1)
-        check = HealthCheck(interval_seconds=0.01, unhealthy_threshold=2)
-        targets.update(TargetGroup(targets=(nowhere,), protocol="HTTP", health_check=check))
+        targets.update(sandbox.configuration(nowhere))
         assert targets.health() == {nowhere: "initial"}
         assert targets.choose(()) is None
         member = await _healthy(targets)
@@ -111,17 +122,17 @@ def test_all_targets_are_asked_when_none_is_healthy_but_none_before_its_first_ve
     asyncio.run(scenario())
 
 
-def test_one_that_is_taken_away_and_given_back_begins_anew_while_it_still_drains() -> None:
+def test_one_that_is_taken_away_and_given_back_begins_anew_while_it_still_drains(sandbox: Any) -> None:
     async def scenario() -> None:
         targets = Targets()
-        async with _Server() as group:
-            targets.update(group)
+        async with _Server(sandbox) as configuration:
+            targets.update(configuration)
             member = await _healthy(targets)
             upstream = await targets.connect(member, LONG)
-            targets.update(TargetGroup())
+            targets.update(sandbox.configuration())
             assert targets.health() == {member.target: "draining"}
             assert targets.choose(()) is None
-            targets.update(group)
+            targets.update(configuration)
             assert targets.health()[member.target] in {"initial", "healthy"}
             again = await _healthy(targets)
             assert again is not member
@@ -133,14 +144,14 @@ def test_one_that_is_taken_away_and_given_back_begins_anew_while_it_still_drains
     asyncio.run(scenario())
 
 
-def test_one_that_drains_for_too_long_is_cut_off() -> None:
+def test_one_that_drains_for_too_long_is_cut_off(sandbox: Any) -> None:
     async def scenario() -> None:
         targets = Targets()
-        async with _Server() as group:
-            targets.update(group)
+        async with _Server(sandbox) as configuration:
+            targets.update(configuration)
             member = await _healthy(targets)
             upstream = await targets.connect(member, LONG)
-            targets.update(TargetGroup(deregistration_delay_seconds=0.01))
+            targets.update(sandbox.configuration(deregistration_delay=0.01))
             while targets.health():
                 await asyncio.sleep(0.01)
             assert not upstream.usable

@@ -1,10 +1,9 @@
-"""A listener of a load balancer on loopback: accepts, does the handshake, logs it, and hands on."""
+"""Serves a listener on loopback: accepts connections, does the TLS handshake, logs it, starts proxying."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import time
 from collections.abc import Callable
@@ -12,17 +11,16 @@ from datetime import UTC, datetime
 
 from emulator.core.event_loop import EventLoop
 from emulator.elb.data_plane import forwarded_headers
-from emulator.elb.data_plane.client_tls import ClientStream, ClientTls, HandshakeFailed, TlsStream
+from emulator.elb.data_plane.client_tls import ClientTls, HandshakeFailed, TlsStream
 from emulator.elb.data_plane.client_verification import FailureCode
-from emulator.elb.data_plane.configuration import ConfigurationRefused, ListenerConfiguration, Target
 from emulator.elb.data_plane.connection_log import Connection, connection_trace_id
 from emulator.elb.data_plane.forwarded_request import Forwarding
-from emulator.elb.data_plane.proxying import ClientConnection, Facts
+from emulator.elb.data_plane.proxying import ClientConnection
 from emulator.elb.data_plane.targets import Health, Targets
+from emulator.elb.model import ConfigurationRefused, ListenerConfiguration, Target
 
 _ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _BACKLOG = 1024
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
 _log = logging.getLogger("emulator.elb.data_plane")
 
@@ -31,11 +29,11 @@ class PortTaken(OSError):
     """A listener cannot have its port; the text names it."""
 
 
-class Listener:
-    """One listener and its target group. Its methods may be called from any thread.
+class ListenerServer:
+    """Serves one listener and its target group. Its methods may be called from any thread.
 
     Args:
-        configuration: What holds until `update`.
+        configuration: What applies until `update`.
         connection_log: Takes a line for each connection, from a thread of the listener.
         access_log: Takes a line for each request, likewise.
 
@@ -49,14 +47,19 @@ class Listener:
         connection_log: Callable[[str], None],
         access_log: Callable[[str], None],
     ) -> None:
-        self._rules = _Rules(configuration)
+        self._tls = ClientTls(configuration)
         self._connection_log = connection_log
         self._access_log = access_log
         self._loop: EventLoop | None = None
         self._targets = Targets()
         self._servers: list[asyncio.Server] = []
         self._clients: set[asyncio.Task[None]] = set()
-        self._port = configuration.port
+        self._port = configuration.listener.port
+
+    @property
+    def configuration(self) -> ListenerConfiguration:
+        """What applies to new connections."""
+        return self._tls.configuration
 
     @property
     def port(self) -> int:
@@ -83,21 +86,23 @@ class Listener:
         self._loop = loop
 
     def update(self, configuration: ListenerConfiguration) -> None:
-        """Holds for new connections; those that exist keep what they began with, but see new targets.
+        """Applies to new connections; existing ones keep what they began with, but see new targets.
 
         Raises:
-            ConfigurationRefused: AWS would not take it, or the port differs. What held before holds on.
+            ConfigurationRefused: AWS would not take it, or the port differs. The previous configuration
+                stays.
         """
-        if configuration.port != self._rules.configuration.port:
+        port = self.configuration.listener.port
+        if configuration.listener.port != port:
             raise ConfigurationRefused(
-                f"port: {configuration.port}; a listener keeps its port "
-                f"({self._rules.configuration.port}). Stop it and start another one."
+                f"port: {configuration.listener.port}; a listener keeps its port ({port}). Stop it and start "
+                "another one."
             )
-        rules = _Rules(configuration)
+        tls = ClientTls(configuration)
         if self._loop is None:
-            self._rules = rules
+            self._tls = tls
         else:
-            self._loop.run(self._replace(rules))
+            self._loop.run(self._replace(tls))
 
     def stop(self) -> None:
         """Listens no more, ends all connections and forgets the targets."""
@@ -114,11 +119,11 @@ class Listener:
         for listening in _sockets(self._port):
             self._port = listening.getsockname()[1]
             self._servers.append(await asyncio.start_server(self._accept, sock=listening, backlog=_BACKLOG))
-        self._targets.update(self._rules.configuration.target_group)
+        self._targets.update(self.configuration)
 
-    async def _replace(self, rules: _Rules) -> None:
-        self._rules = rules
-        self._targets.update(rules.configuration.target_group)
+    async def _replace(self, tls: ClientTls) -> None:
+        self._tls = tls
+        self._targets.update(self.configuration)
 
     async def _close(self) -> None:
         for server in self._servers:
@@ -134,15 +139,15 @@ class Listener:
         return self._targets.health()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        client = asyncio.get_running_loop().create_task(self._attend(reader, writer, self._rules))
+        client = asyncio.get_running_loop().create_task(self._attend(reader, writer, self._tls))
         self._clients.add(client)
         client.add_done_callback(self._ended)
 
     async def _attend(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: _Rules
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ClientTls
     ) -> None:
         try:
-            await self._serve(reader, writer, rules)
+            await self._serve(reader, writer, tls)
         except asyncio.CancelledError:
             # What is still to be written is of no use to anybody.
             writer.transport.abort()
@@ -159,79 +164,39 @@ class Listener:
         if not client.cancelled() and (error := client.exception()) is not None:
             _log.error("a connection ended with an error", exc_info=error)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rules: _Rules) -> None:
-        configuration = rules.configuration
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ClientTls
+    ) -> None:
+        configuration = tls.configuration
         peer = writer.get_extra_info("peername")
         if peer is None:
             raise ConnectionAbortedError("the client is gone already")
         handshake = _Handshake(ip=peer[0], port=peer[1], listener_port=self._port)
-        if rules.tls is None:
-            self._connection_log(handshake.over(None, None, plain=True))
-            stream = ClientStream(reader, writer)
-            added: dict[str, str] = {}
-        else:
-            stream = TlsStream(reader, writer, rules.tls)
-            try:
-                async with asyncio.timeout(configuration.idle_timeout_seconds):
-                    await stream.establish()
-            except (HandshakeFailed, TimeoutError) as error:
-                code = error.code if isinstance(error, HandshakeFailed) else "UnmappedConnectionError"
-                self._connection_log(handshake.over(stream, code))
-                await stream.end()
-                return
-            self._connection_log(handshake.over(stream, None))
-            added = _about(stream, configuration)
-        secure = isinstance(stream, TlsStream)
-        facts = Facts(
+        stream = TlsStream(reader, writer, tls)
+        try:
+            async with asyncio.timeout(configuration.load_balancer.idle_timeout):
+                await stream.establish()
+        except (HandshakeFailed, TimeoutError) as error:
+            code = error.code if isinstance(error, HandshakeFailed) else "UnmappedConnectionError"
+            self._connection_log(handshake.entry(stream, code))
+            await stream.end()
+            return
+        self._connection_log(handshake.entry(stream, None))
+        names = configuration.listener.header_names
+        forwarding = Forwarding(
             configuration=configuration,
-            forwarding=Forwarding(
-                client_ip=handshake.ip,
-                client_port=handshake.port,
-                with_client_port=configuration.forwarded_for_client_port,
-                forwarded_for_mode=configuration.forwarded_for_mode,
-                protocol="https" if secure else "http",
-                port=self._port,
-                added=tuple((rules.names.get(name.lower(), name), value) for name, value in added.items()),
-                drop_invalid=configuration.drop_invalid_header_fields,
-            ),
-            trace_id=handshake.trace_id,
-            protocol=stream.protocol if secure else None,
-            cipher=stream.cipher if secure else None,
+            client_ip=handshake.ip,
+            client_port=handshake.port,
             port=self._port,
+            added=tuple(
+                (names.get(name.lower(), name), value)
+                for name, value in _connection_headers(stream, configuration).items()
+            ),
         )
-        await ClientConnection(stream, facts, self._targets, self._access_log).serve()
+        await ClientConnection(
+            stream, forwarding, handshake.trace_id, self._targets, self._access_log
+        ).serve()
         await stream.end()
-
-
-class _Rules:
-    """A configuration, and what is made of it once."""
-
-    def __init__(self, configuration: ListenerConfiguration) -> None:
-        self.configuration = configuration
-        if configuration.mode != "off" and not configuration.secure:
-            raise ConfigurationRefused(
-                f"port {configuration.port}: mode is {configuration.mode!r} without a certificate; "
-                "mutual TLS needs a listener of HTTPS"
-            )
-        self.tls = ClientTls(configuration) if configuration.secure else None
-        _check_names(configuration)
-        self.names = {original.lower(): name for original, name in configuration.header_names.items()}
-
-
-def _check_names(configuration: ListenerConfiguration) -> None:
-    known = {name.lower() for name in forwarded_headers.RENAMEABLE}
-    for original, name in configuration.header_names.items():
-        if original.lower() not in known:
-            raise ConfigurationRefused(
-                f"header_names: {original!r} is no header that a listener adds; these are: "
-                + ", ".join(forwarded_headers.RENAMEABLE)
-            )
-        if not _NAME.fullmatch(name):
-            # The name may be a secret, so the text does not repeat it.
-            raise ConfigurationRefused(
-                f"header_names: the new name of {original} must be 1 to 40 letters, digits, hyphens and "
-                f"underscores; it has {len(name)} characters"
-            )
 
 
 class _Handshake:
@@ -243,32 +208,32 @@ class _Handshake:
         self._listener_port = listener_port
         self._arrived, self._began = datetime.now(UTC), time.monotonic()
 
-    def over(self, stream: TlsStream | None, failure: FailureCode | None, *, plain: bool = False) -> str:
-        """The entry."""
+    def entry(self, stream: TlsStream, failure: FailureCode | None) -> str:
+        """The line for the connection log, when the handshake is over."""
         return Connection(
             arrived=self._arrived,
             client_ip=self.ip,
             client_port=self.port,
             listener_port=self._listener_port,
-            protocol=stream.protocol if stream else None,
-            cipher=stream.cipher if stream else None,
-            key_exchange=stream.key_exchange if stream else None,
-            latency_seconds=time.monotonic() - self._began if stream else None,
-            leaf=stream.leaf if stream else None,
+            protocol=stream.protocol,
+            cipher=stream.cipher,
+            key_exchange=stream.key_exchange,
+            latency_seconds=time.monotonic() - self._began,
+            leaf=stream.leaf,
             failure=failure,
-            plain=plain,
             trace_id=self.trace_id,
         ).line()
 
 
-def _about(stream: TlsStream, configuration: ListenerConfiguration) -> dict[str, str]:
-    """The headers about a connection, by their original names."""
+def _connection_headers(stream: TlsStream, configuration: ListenerConfiguration) -> dict[str, str]:
+    """The headers about the client's certificate and TLS, by their original names."""
     added: dict[str, str] = {}
-    if configuration.mode == "verify" and stream.leaf is not None:
+    mode = configuration.listener.mutual_authentication.mode
+    if mode == "verify" and stream.leaf is not None:
         added |= forwarded_headers.verify_headers(stream.leaf)
-    if configuration.mode == "passthrough":
+    if mode == "passthrough":
         added |= forwarded_headers.passthrough_headers(stream.presented)
-    if configuration.tls_version_and_cipher_suite_headers:
+    if configuration.load_balancer.enable_tls_version_and_cipher_suite_headers:
         added[forwarded_headers.TLS_VERSION] = stream.protocol or "-"
         added[forwarded_headers.TLS_CIPHER_SUITE] = stream.cipher or "-"
     return added

@@ -1,4 +1,4 @@
-"""A trust store as an Application Load Balancer reads it: a strict bundle of authorities, and CRLs.
+"""The content of a trust store as an Application Load Balancer reads it: a strict CA bundle, and CRLs.
 
 Source: Elastic Load Balancing, "Mutual authentication with TLS in Application Load Balancer" and "Quotas".
 AWS reads them when they are uploaded, so what is refused here is refused before any connection.
@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from emulator.elb.data_plane.configuration import ConfigurationRefused
+from emulator.elb.model import ConfigurationRefused
 
 MOST_AUTHORITIES = 25
 LONGEST_AUTHORITY_BYTES = 16 * 1024
@@ -27,8 +27,8 @@ _BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrustStore:
-    """Who vouches for clients, and for whom no longer.
+class CaBundle:
+    """The authorities of clients' certificates, and what they have revoked.
 
     Attributes:
         authorities: In the order of the bundle.
@@ -39,7 +39,7 @@ class TrustStore:
     revocation_lists: tuple[x509.CertificateRevocationList, ...]
 
 
-def trust_store(bundle: str, revocation_lists: tuple[str, ...] = ()) -> TrustStore:
+def read_ca_bundle(bundle: str, revocation_lists: tuple[str, ...] = ()) -> CaBundle:
     """Reads a bundle and its CRLs.
 
     Args:
@@ -64,16 +64,16 @@ def trust_store(bundle: str, revocation_lists: tuple[str, ...] = ()) -> TrustSto
         raise ConfigurationRefused(
             f"revocation_lists: {revoked} entries; at most {MOST_REVOKED} are allowed in a trust store"
         )
-    return TrustStore(authorities=authorities, revocation_lists=tuple(lists))
+    return CaBundle(authorities=authorities, revocation_lists=tuple(lists))
 
 
 def _authorities(bundle: str) -> list[x509.Certificate]:
     if not bundle.strip():
-        raise ConfigurationRefused("trust_store_pem: is empty; at least one certificate is needed")
+        raise ConfigurationRefused("CA bundle: is empty; at least one certificate is needed")
     authorities: list[x509.Certificate] = []
     block: list[str] | None = None
     for number, line in enumerate(bundle.removesuffix("\n").split("\n"), 1):
-        where = f"trust_store_pem, line {number}"
+        where = f"CA bundle, line {number}"
         if block is None:
             if line == _BEGIN:
                 block = [line]
@@ -90,14 +90,14 @@ def _authorities(bundle: str) -> list[x509.Certificate]:
         elif _BASE64.fullmatch(line):
             block.append(line)
         else:
-            raise ConfigurationRefused(f"{where}: {line[:40]!r} within a certificate; it is no base64")
+            raise ConfigurationRefused(f"{where}: {line[:40]!r} within a certificate; it is not base64")
     if block is not None:
-        raise ConfigurationRefused("trust_store_pem: the last certificate has no end")
+        raise ConfigurationRefused("CA bundle: the last certificate has no end")
     if not authorities:
-        raise ConfigurationRefused("trust_store_pem: holds no certificate; at least one is needed")
+        raise ConfigurationRefused("CA bundle: holds no certificate; at least one is needed")
     if len(authorities) > MOST_AUTHORITIES:
         raise ConfigurationRefused(
-            f"trust_store_pem: {len(authorities)} certificates; at most {MOST_AUTHORITIES} are allowed"
+            f"CA bundle: {len(authorities)} certificates; at most {MOST_AUTHORITIES} are allowed"
         )
     return authorities
 
@@ -111,7 +111,7 @@ def _certificate(pem: str, where: str) -> x509.Certificate:
     try:
         return x509.load_pem_x509_certificate(pem.encode())
     except ValueError as error:
-        raise ConfigurationRefused(f"{where}: what ends here is no certificate: {error}") from None
+        raise ConfigurationRefused(f"{where}: what ends here is not a certificate: {error}") from None
 
 
 def _lists(text: str, where: str) -> list[x509.CertificateRevocationList]:
