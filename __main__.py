@@ -2,30 +2,7 @@
 
 import pulumi
 
-from stacks import gateway, rds, self_managed
-from stacks.stack import Stack
+from components.stack import deploy, selected_settings
 
-STACK = Stack.selected()
-
-databases = {}
-entrance = None
-if STACK.settings.self_managed is not None:
-    server = self_managed.deploy(STACK, STACK.settings.self_managed)
-    databases[self_managed.NAME] = server.connection
-    pulumi.export("host", server.host)
-    pulumi.export("port", STACK.settings.self_managed.port)
-    pulumi.export("pendingRestart", server.pending_restart)
-if STACK.settings.rds is not None:
-    instance, application_roles = rds.deploy(STACK, STACK.settings.rds)
-    databases[rds.NAME] = instance.connection
-    pulumi.export("rdsHost", instance.host)
-    pulumi.export("rdsResourceId", instance.resource_id)
-    pulumi.export("applicationRoles", application_roles)
-    if STACK.settings.gateway is not None:
-        front = gateway.deploy(
-            STACK, STACK.settings.gateway, instance, gateway.artifact(STACK.settings.gateway)
-        )
-        entrance = front.connection
-        pulumi.export("gatewayUrl", front.url)
-
-pulumi.export("connections", STACK.connections(databases, entrance))
+for name, value in deploy(pulumi.get_stack(), selected_settings()).items():
+    pulumi.export(name, value)

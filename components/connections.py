@@ -1,18 +1,17 @@
-"""The connections document of a stack: assembled, put to S3, and pointed to by SSM."""
+"""The connections document of a stack: its entries, and how it is published."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, final
+from dataclasses import dataclass
+from typing import Any
 
 import pulumi
-from pulumi_aws import s3, ssm
 
 from components.names import stack_path
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.published_document import PublishedDocument, PublishedDocumentArgs
 from pgpasswordless.connections import (
     Authentication,
     CertificateBundle,
@@ -197,84 +196,26 @@ def connections_document(
     ).model_dump(mode="json", by_alias=True)
 
 
-@dataclass(frozen=True, kw_only=True)
-class ConnectionsDocumentArgs:
-    """Arguments of `ConnectionsDocument`.
-
-    Attributes:
-        stack: Name of the stack.
-        databases: Each database's entry, by name; no secret in it.
-        gateway: The gateway's entry; None where there is none.
-        writers: ARNs of the roles and users that may write the document.
-        tags: Tags of every child.
-    """
-
-    stack: str
-    databases: Mapping[str, pulumi.Input[Mapping[str, Any]]]
-    gateway: pulumi.Input[Mapping[str, Any]] | None = None
-    writers: Sequence[str]
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class ConnectionsDocumentResources:
-    """Children of `ConnectionsDocument`."""
-
-    bucket: PrivateBucket
-    document: s3.BucketObjectv2
-    pointer: ssm.Parameter
-
-
-class ConnectionsDocument(pulumi.ComponentResource):
-    """`passwordless-postgres:index:ConnectionsDocument`: what clients need, without any secret.
-
-    Makes a `PrivateBucket`, the object `connections.json` in it and an SSM parameter that names its
-    bucket, key, version and SHA-256 (SSM values end at 4 KB, bundles of certificates do not).
-
-    Attributes:
-        document: The document as a plain object.
-        resources: The children.
-    """
-
-    document: pulumi.Output[dict[str, Any]]
-    resources: ConnectionsDocumentResources
-
-    def __init__(
-        self, name: str, args: ConnectionsDocumentArgs, opts: pulumi.ResourceOptions | None = None
-    ) -> None:
-        """Put the document."""
-        super().__init__("passwordless-postgres:index:ConnectionsDocument", name, {}, opts)
-        self.document = pulumi.Output.all(
-            stack=args.stack, databases=dict(args.databases), gateway=args.gateway
-        ).apply(lambda values: connections_document(**values))
-        text = self.document.apply(json.dumps)
-        bucket = PrivateBucket(
-            name,
-            PrivateBucketArgs(writers={CONNECTIONS_KEY: args.writers}, tags=args.tags),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        document = s3.BucketObjectv2(
-            f"{name}-document",
-            bucket=bucket.id,
+def publish_connections(
+    name: str,
+    document: pulumi.Output[dict[str, Any]],
+    *,
+    stack: str,
+    writers: Sequence[str],
+    tags: dict[str, str],
+    opts: pulumi.ResourceOptions | None = None,
+) -> PublishedDocument:
+    """Put the connections document, which holds no secret."""
+    return PublishedDocument(
+        name,
+        PublishedDocumentArgs(
+            document_type="ConnectionsDocument",
             key=CONNECTIONS_KEY,
-            content=text,
-            content_type="application/json",
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
-        )
-        pointer = ssm.Parameter(
-            f"{name}-pointer",
-            name=stack_path(args.stack, "connections"),
+            text=document.apply(json.dumps),
+            pointer_name=stack_path(stack, "connections"),
             description="Names the stack's connections document",
-            type=ssm.ParameterType.STRING,
-            insecure_value=pulumi.Output.all(
-                bucket=bucket.id,
-                version=document.version_id,
-                sha256=text.apply(lambda value: hashlib.sha256(value.encode()).hexdigest()),
-            ).apply(lambda values: json.dumps({"key": CONNECTIONS_KEY, **values}, sort_keys=True)),
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        self.resources = ConnectionsDocumentResources(bucket=bucket, document=document, pointer=pointer)
-        self.register_outputs({"document": self.document})
+            writers=writers,
+            tags=tags,
+        ),
+        opts=opts,
+    )

@@ -1,4 +1,4 @@
-"""Old place of a dynamic provider: states made before it moved have pickled a reference to it here."""
+"""Former module of a dynamic provider, which states pickled before it moved still refer to."""
 
 from components.rds.function_run import FunctionRunProvider
 

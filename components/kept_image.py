@@ -1,5 +1,5 @@
-"""Old place of a dynamic provider: states made before it moved have pickled a reference to it here."""
+"""Former module of a dynamic provider, which states pickled before it moved still refer to."""
 
-from components.pinned_image import KeptImageProvider
+from components.pinned_image import PinnedImageProvider as KeptImageProvider
 
 __all__ = ["KeptImageProvider"]

@@ -9,41 +9,14 @@ from typing import final
 import pulumi
 from pulumi_aws import cloudwatch, ec2, iam
 
+import settings
 from components import iam_documents
 from components.account import Account
 from components.names import stack_path
 from components.subnets import plan_subnets
+from settings.network import CreatedNetwork, ExistingNetwork
 
 _ANYWHERE = "0.0.0.0/0"
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewNetwork:
-    """A VPC to be made.
-
-    Attributes:
-        cidr: Its addresses, /25 or larger.
-        zones: How many availability zones, from 1 to 3.
-        zone_names: Names of at least so many zones.
-        nat_gateway_per_zone: One NAT gateway per zone instead of one for all.
-    """
-
-    cidr: str
-    zones: int
-    zone_names: pulumi.Input[Sequence[str]]
-    nat_gateway_per_zone: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExistingNetwork:
-    """A VPC that somebody else looks after, with a way out to AWS and to Debian's archive.
-
-    Public subnets are only for a load balancer that faces the internet.
-    """
-
-    vpc_id: str
-    private_subnet_ids: Sequence[str]
-    public_subnet_ids: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,17 +24,19 @@ class NetworkArgs:
     """Arguments of `Network`.
 
     Attributes:
-        source: What to make, or what to use.
+        settings: The section `network`: what to make, or what to use.
+        zone_names: Names of at least as many zones as are made; not looked at for an existing network.
         stack: Name of the stack, for the flow logs' log group.
         account: Where it is.
         flow_log_retention_days: How long CloudWatch keeps the flow logs.
         tags: Tags of every child.
 
     Raises:
-        ValueError: No private subnet, or addresses that cannot be divided.
+        ValueError: Neither a network to make nor one to use, or both.
     """
 
-    source: NewNetwork | ExistingNetwork
+    settings: settings.Network
+    zone_names: pulumi.Input[Sequence[str]] = ()
     stack: str
     account: Account
     flow_log_retention_days: int = 90
@@ -69,12 +44,8 @@ class NetworkArgs:
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        if isinstance(self.source, NewNetwork):
-            plan_subnets(self.source.cidr, self.source.zones)
-        elif not self.source.private_subnet_ids:
-            raise ValueError(
-                "private_subnet_ids: empty; name at least one subnet, the first carries the server"
-            )
+        if (self.settings.create is None) == (self.settings.existing is None):
+            raise ValueError("settings: must have exactly one of create and existing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,10 +100,10 @@ class Network(pulumi.ComponentResource):
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Make or read the network."""
         super().__init__("passwordless-postgres:index:Network", name, {}, opts)
-        if isinstance(args.source, NewNetwork):
-            self.resources = self._create(name, args, args.source)
-        else:
-            self.resources = self._read(name, args.source)
+        if args.settings.create is not None:
+            self.resources = self._create(name, args, args.settings.create)
+        elif args.settings.existing is not None:
+            self.resources = self._read(name, args.settings.existing)
         if self.resources.vpc is not None:
             self.vpc_id = self.resources.vpc.id
         else:
@@ -162,7 +133,7 @@ class Network(pulumi.ComponentResource):
             ),
         )
 
-    def _create(self, name: str, args: NetworkArgs, source: NewNetwork) -> NetworkResources:
+    def _create(self, name: str, args: NetworkArgs, source: CreatedNetwork) -> NetworkResources:
         vpc = ec2.Vpc(
             name,
             cidr_block=source.cidr,
@@ -180,8 +151,8 @@ class Network(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         plan = plan_subnets(source.cidr, source.zones)
-        public = self._subnets(f"{name}-public", args, source, vpc, plan.public)
-        private = self._subnets(f"{name}-private", args, source, vpc, plan.private)
+        public = self._subnets(f"{name}-public", args, vpc, plan.public)
+        private = self._subnets(f"{name}-private", args, vpc, plan.private)
         nat_gateways = self._way_out(name, args, source, vpc, public)
         tables = self._private_routes(name, args, vpc, private, nat_gateways)
         s3_endpoint = ec2.VpcEndpoint(
@@ -203,9 +174,9 @@ class Network(pulumi.ComponentResource):
         )
 
     def _subnets(
-        self, name: str, args: NetworkArgs, source: NewNetwork, vpc: ec2.Vpc, networks: Sequence[str]
+        self, name: str, args: NetworkArgs, vpc: ec2.Vpc, networks: Sequence[str]
     ) -> tuple[ec2.Subnet, ...]:
-        zone_names = pulumi.Output.from_input(source.zone_names)
+        zone_names = pulumi.Output.from_input(args.zone_names)
         return tuple(
             ec2.Subnet(
                 f"{name}-{number}",
@@ -221,7 +192,7 @@ class Network(pulumi.ComponentResource):
         )
 
     def _way_out(
-        self, name: str, args: NetworkArgs, source: NewNetwork, vpc: ec2.Vpc, public: Sequence[ec2.Subnet]
+        self, name: str, args: NetworkArgs, source: CreatedNetwork, vpc: ec2.Vpc, public: Sequence[ec2.Subnet]
     ) -> tuple[ec2.NatGateway, ...]:
         gateway = ec2.InternetGateway(
             f"{name}-internet",

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pulumi
 from pulumi import dynamic
+
+from settings import Image
+from settings.machine import Architecture
 
 # https://wiki.debian.org/Cloud/AmazonEC2Image: the account that publishes Debian's images in every
 # region of the partition `aws`. Other partitions have other accounts.
@@ -15,12 +18,10 @@ DEBIAN_OWNER = "136693071363"
 _DEBIAN_ARCHITECTURES = {"arm64": "arm64", "x86_64": "amd64"}
 _ASKED = ("region", "release", "architecture", "revision")
 
-Architecture = Literal["arm64", "x86_64"]
-
 
 @dataclass(frozen=True, kw_only=True)
-class KeptImageArgs:
-    """Arguments of `KeptImage`.
+class PinnedImageArgs:
+    """Arguments of `PinnedImage`.
 
     Attributes:
         region: Region to look in.
@@ -52,11 +53,11 @@ def newest_image(images: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | Non
     return max(images, key=lambda image: (image["CreationDate"], image["ImageId"]), default=None)
 
 
-class KeptImageProvider(dynamic.ResourceProvider):
+class PinnedImageProvider(dynamic.ResourceProvider):
     """Looks an image up when it is created or asked for differently, and never otherwise.
 
     It returns a `problem` instead of raising, because the SDK prints a traceback around what a
-    dynamic provider raises; `KeptImage.image_id` turns it into an error of the program.
+    dynamic provider raises; `PinnedImage.image_id` turns it into an error of the program.
     """
 
     serialize_as_secret_always = False
@@ -95,7 +96,7 @@ class KeptImageProvider(dynamic.ResourceProvider):
         return {**asked, "imageId": image["ImageId"], "imageName": image["Name"], "problem": ""}
 
 
-class KeptImage(dynamic.Resource, module="passwordless-postgres", name="KeptImage"):
+class PinnedImage(dynamic.Resource, module="passwordless-postgres", name="KeptImage"):
     """The id of Debian's newest image at the time it was first asked for.
 
     A newer image must not replace a database's instance by itself: raise `revision` to ask for one.
@@ -103,10 +104,10 @@ class KeptImage(dynamic.Resource, module="passwordless-postgres", name="KeptImag
 
     image_name: pulumi.Output[str]
 
-    def __init__(self, name: str, args: KeptImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, args: PinnedImageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         """Look the image up, or keep the one there is."""
         super().__init__(
-            KeptImageProvider(),
+            PinnedImageProvider(),
             name,
             {
                 "region": args.region,
@@ -137,3 +138,23 @@ def found_image(image_id: str, problem: str | None) -> str:
     if problem:
         raise pulumi.RunError(f"machine image: {problem}")
     return image_id
+
+
+def image_of(
+    name: str,
+    image: Image,
+    architecture: Architecture,
+    region: pulumi.Input[str],
+    parent: pulumi.ComponentResource,
+) -> tuple[PinnedImage | None, pulumi.Input[str]]:
+    """The image that the settings ask for, and its id; a `PinnedImage` only where they name no id."""
+    if image.id is not None:
+        return None, image.id
+    pinned = PinnedImage(
+        name,
+        PinnedImageArgs(
+            region=region, release=image.release, architecture=architecture, revision=image.revision
+        ),
+        opts=pulumi.ResourceOptions(parent=parent),
+    )
+    return pinned, pinned.image_id

@@ -20,7 +20,7 @@ from settings.certificates import (
 )
 from settings.databases import RoleName
 from settings.dns import MAX_COMMON_NAME, DnsZone, zone_problems
-from settings.machine import Image, InstanceType, image_problems
+from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems
 from settings.network import AllowedClients, Network
 from settings.problems import Path, Problem
 from settings.rds import Rds
@@ -169,6 +169,16 @@ class GatewayClient(Section):
         )
         return tuple((kind, value) for kind, value in given if value is not None)
 
+    @property
+    def identity(self) -> tuple[IdentityKind, str]:
+        """Kind and value of its identity.
+
+        Raises:
+            ValueError: There is not exactly one.
+        """
+        (identity,) = self.identities
+        return identity
+
 
 class Gateway(Section):
     """A load balancer with mutual TLS, and behind it the application that reaches RDS by IAM."""
@@ -224,6 +234,11 @@ class Gateway(Section):
     """How long access, connection and application logs are kept."""
     deletion_protection: StrictBool = True
     """Refuse to delete the load balancer and its logs."""
+
+    @property
+    def architecture(self) -> Architecture:
+        """Processor of the machines."""
+        return architecture_of(self.instance_type)
 
 
 def gateway_problems(

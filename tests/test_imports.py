@@ -16,4 +16,4 @@ def test_the_program_imports_settings_and_components_alone() -> None:
             imported |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             imported.add(node.module.split(".")[0])
-    assert imported & OURS <= {"stacks"}
+    assert imported & OURS <= {"settings", "components"}

@@ -14,8 +14,8 @@ import pulumi
 import pytest
 import yaml
 
+from components import stack as assembly
 from pgpasswordless.connections import Connections
-from stacks import gateway
 from tests.components.examples import GATEWAY
 from tests.recording_monitor import Recording, is_taggable, pem, plain, record, tags_of, texts_outside_secrets
 
@@ -41,7 +41,7 @@ def run(sections: Sections, stack: str = "sandbox", secret_keys: list[str] | Non
         runpy.run_path(str(ROOT / "__main__.py"), run_name="__main__")
 
     # Wheels for another platform are not what these tests are about.
-    with mock.patch.object(gateway, "artifact", return_value=GATEWAY):
+    with mock.patch.object(assembly, "deployed_gateway_artifact", return_value=GATEWAY):
         return record(program, stack=stack, marker=MARKER)
 
 

@@ -8,7 +8,8 @@ from typing import final
 
 import pulumi
 
-from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs, Generation
+import settings
+from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
 from components.pki.revocation_list import RevocationList, RevocationListArgs
 
 
@@ -31,24 +32,16 @@ class ClientAuthorityArgs:
 
     Attributes:
         trust_domain: Part of the authority's subject.
-        generations: At least one, exactly one of them `issuing`.
-        validity_days: Lifetime of a generation's certificate.
-        leaf_validity_days: Lifetime of the clients' certificates.
-        renew_before_days: Renewal window of the clients' certificates.
+        settings: `gateway.clientAuthority`.
+        leaves: The section `certificates`: lifetime and renewal window of the clients' certificates.
         revoked: Serial numbers of revoked certificates, in hexadecimal. Each stands in the list of every
             generation, since the number alone does not say which one signed it.
-        list_validity_days: How long a revocation list is good for.
-        list_renew_before_days: How long before its end a list is signed anew by `pulumi up`.
     """
 
     trust_domain: str
-    generations: Sequence[Generation] = (Generation(name="1", state="issuing"),)
-    validity_days: int = 1826
-    leaf_validity_days: int = 90
-    renew_before_days: int = 30
+    settings: settings.ClientAuthority
+    leaves: settings.Certificates
     revoked: Sequence[str] = ()
-    list_validity_days: int = 30
-    list_renew_before_days: int = 14
 
 
 @final
@@ -84,10 +77,9 @@ class ClientAuthority(pulumi.ComponentResource):
             CertificateAuthorityArgs(
                 purpose="client",
                 trust_domain=args.trust_domain,
-                generations=args.generations,
-                validity_days=args.validity_days,
-                leaf_validity_days=args.leaf_validity_days,
-                renew_before_days=args.renew_before_days,
+                generations=args.settings.generations,
+                validity_days=args.settings.validity_days,
+                leaves=args.leaves,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -98,8 +90,8 @@ class ClientAuthority(pulumi.ComponentResource):
                     private_key_pem=key.private_key_pem,
                     certificate_pem=authority.resources.certificates[generation].cert_pem,
                     serials=args.revoked,
-                    validity_days=args.list_validity_days,
-                    renew_before_days=args.list_renew_before_days,
+                    validity_days=args.settings.crl_validity_days,
+                    renew_before_days=args.settings.crl_renew_before_days,
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )

@@ -10,9 +10,9 @@ from typing import final
 import pulumi
 import pulumi_tls as tls
 
-from components.pki.certificates import Generation
 from gateway.document import MAX_HEADER_SUFFIXES
 from gateway.header_names import SUFFIX_LENGTH
+from settings import Generation
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class HeaderSuffixesArgs:
         ValueError: Other numbers, or a name twice.
     """
 
-    generations: Sequence[Generation] = (Generation(name="1", state="issuing"),)
+    generations: Sequence[Generation]
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""

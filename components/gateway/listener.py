@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, final
+from typing import final
 
 import pulumi
 from pulumi_aws import lb
@@ -12,15 +12,7 @@ from pulumi_aws import lb
 from components.account import Account
 from components.private_bucket import Delivery, PrivateBucket, PrivateBucketArgs
 from gateway.header_names import header_names
-
-SslPolicy = Literal[
-    "ELBSecurityPolicy-TLS13-1-3-2021-06",
-    "ELBSecurityPolicy-TLS13-1-3-PQ-2025-09",
-    "ELBSecurityPolicy-TLS13-1-2-Res-2021-06",
-    "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09",
-]
-"""Policies with AEAD and forward secrecy alone, from TLS 1.2 or 1.3 on; an unnamed one would begin at 1.0."""
-RECOMMENDED_SSL_POLICY: SslPolicy = "ELBSecurityPolicy-TLS13-1-2-Res-PQ-2025-09"
+from settings import Gateway
 
 HEALTH_PATH = "/healthz"
 LOG_DELIVERY = "logdelivery.elasticloadbalancing.amazonaws.com"
@@ -38,36 +30,28 @@ class MutualTlsListenerArgs:
         vpc_id: The VPC.
         subnets: Ids of subnets in two zones at least.
         security_group: The load balancer's security group.
-        internal: Whether it is reached from inside the VPC's networks only.
-        port: Port of the listener.
+        settings: The section `gateway`: port, TLS policy, what it faces, how long logs are kept.
         target_port: Port of the targets, HTTPS.
         certificate_arn: Certificate of ACM for the load balancer's name.
-        ssl_policy: What the listener negotiates.
         trust_store_arn: Which clients' certificates it takes.
         header_suffix: End of the names of the headers in which it hands the certificate on; made a secret
             here, whatever the caller passes.
-        deletion_protection: Refuse to delete the load balancer.
-        log_retention_days: How long access and connection logs are kept.
         serve_after: What must be there before anybody is let in.
         tags: Tags of every child.
 
     Raises:
-        ValueError: Fewer than two subnets, or a TLS policy that is not on the list.
+        ValueError: Fewer than two subnets.
     """
 
     account: Account
     vpc_id: pulumi.Input[str]
     subnets: Sequence[pulumi.Input[str]]
     security_group: pulumi.Input[str]
-    internal: bool = True
-    port: int = 443
-    target_port: int = 8443
+    settings: Gateway
+    target_port: int
     certificate_arn: pulumi.Input[str]
-    ssl_policy: SslPolicy = RECOMMENDED_SSL_POLICY
     trust_store_arn: pulumi.Input[str]
     header_suffix: pulumi.Input[str] = field(repr=False)
-    deletion_protection: bool = True
-    log_retention_days: int = 90
     serve_after: Sequence[pulumi.Resource] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -77,9 +61,6 @@ class MutualTlsListenerArgs:
             raise ValueError(
                 f"subnets: {len(self.subnets)}; a load balancer needs subnets in two zones at least"
             )
-        allowed = SslPolicy.__args__  # type: ignore[attr-defined]
-        if self.ssl_policy not in allowed:
-            raise ValueError(f"ssl_policy: {self.ssl_policy!r}; must be one of {', '.join(allowed)}")
         object.__setattr__(self, "header_suffix", pulumi.Output.secret(self.header_suffix))
 
 
@@ -161,8 +142,8 @@ class MutualTlsListener(pulumi.ComponentResource):
                     )
                     for kind in ("access", "connection")
                 ],
-                retention_days=args.log_retention_days,
-                disposable=not args.deletion_protection,
+                retention_days=args.settings.log_retention_days,
+                disposable=not args.settings.deletion_protection,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
@@ -173,7 +154,7 @@ class MutualTlsListener(pulumi.ComponentResource):
         return lb.LoadBalancer(
             self._name,
             load_balancer_type="application",
-            internal=args.internal,
+            internal=args.settings.internal,
             ip_address_type="ipv4",
             subnets=list(args.subnets),
             security_groups=[args.security_group],
@@ -184,7 +165,7 @@ class MutualTlsListener(pulumi.ComponentResource):
             preserve_host_header=True,
             enable_waf_fail_open=False,
             idle_timeout=_IDLE_SECONDS,
-            enable_deletion_protection=args.deletion_protection,
+            enable_deletion_protection=args.settings.deletion_protection,
             access_logs=lb.LoadBalancerAccessLogsArgs(enabled=True, bucket=logs.id, prefix="access"),
             connection_logs=lb.LoadBalancerConnectionLogsArgs(
                 enabled=True, bucket=logs.id, prefix="connection"
@@ -230,10 +211,10 @@ class MutualTlsListener(pulumi.ComponentResource):
         return lb.Listener(
             f"{self._name}-https",
             load_balancer_arn=load_balancer.arn,
-            port=args.port,
+            port=args.settings.port,
             protocol="HTTPS",
             certificate_arn=args.certificate_arn,
-            ssl_policy=args.ssl_policy,
+            ssl_policy=args.settings.ssl_policy,
             mutual_authentication=lb.ListenerMutualAuthenticationArgs(
                 mode="verify",
                 trust_store_arn=args.trust_store_arn,

@@ -9,16 +9,16 @@ from typing import Any, final
 import pulumi
 from pulumi_aws import autoscaling, cloudwatch, ec2, iam, s3
 
+from artifacts.gateway import GatewayArtifact
 from components import iam_documents
 from components.account import Account
-from components.gateway.artifact import GatewayArtifact
 from components.gateway.user_data import user_data_base64
 from components.network import PrivateSubnet
-from components.pinned_image import Architecture, KeptImage, KeptImageArgs
+from components.pinned_image import PinnedImage, image_of
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from components.self_managed.machine import DebianImage
 from documents.document import ObjectPointer
-from gateway.machine import APPLICATION, Machine
+from gateway.machine import Machine
+from settings import Gateway
 
 ARTIFACT_KEY = "gateway.zip"
 
@@ -39,26 +39,20 @@ class GatewayMachinesArgs:
         target_group_arn: Where they are registered.
         artifact: What they run.
         launcher: Text of the program that fetches it; part of user-data.
-        application: `module:attribute` of the ASGI application in it.
+        settings: The section `gateway`: application, instance type, image, how many machines there are.
         pointer_name: Name of the SSM parameter that names the gateway's document.
         pointer_arn: ARN of that parameter.
         document_arn: ARN of the document's object.
         connects: `rds-db:connect` resource of each database role that they log in as.
-        instance_type: EC2 instance type.
-        architecture: Its processor architecture.
-        image: Which Debian 13, or the id of an image.
-        minimum_size: How many there are at least.
-        maximum_size: How many there are at most.
         port: Where they serve HTTPS.
         metrics_port: Where they serve their metrics, on loopback alone.
         log_group_name: Name of the log group to make.
-        log_retention_days: How long CloudWatch keeps their log.
         writers: ARNs of the roles and users that may write the artifact.
         serve_after: What must be there before the first machine starts: ways out, permissions, listener.
         tags: Tags of every child and of the machines.
 
     Raises:
-        ValueError: Fewer than two subnets, or numbers that do not fit.
+        ValueError: Fewer than two subnets.
     """
 
     account: Account
@@ -67,20 +61,14 @@ class GatewayMachinesArgs:
     target_group_arn: pulumi.Input[str]
     artifact: GatewayArtifact
     launcher: str = field(repr=False)
-    application: str = APPLICATION
+    settings: Gateway
     pointer_name: str
     pointer_arn: pulumi.Input[str]
     document_arn: pulumi.Input[str]
     connects: Mapping[str, pulumi.Input[str]]
-    instance_type: str = "t4g.small"
-    architecture: Architecture = "arm64"
-    image: DebianImage | str = field(default_factory=DebianImage)
-    minimum_size: int = 2
-    maximum_size: int = 4
-    port: int = 8443
-    metrics_port: int = 9464
+    port: int
+    metrics_port: int
     log_group_name: str
-    log_retention_days: int = 90
     writers: Sequence[str]
     serve_after: Sequence[pulumi.Resource] = ()
     tags: dict[str, str] = field(default_factory=dict)
@@ -89,10 +77,6 @@ class GatewayMachinesArgs:
         """Check what can be checked before anything is registered."""
         if len(self.subnets) < 2:
             raise ValueError(f"subnets: {len(self.subnets)}; there must be two, each in a zone of its own")
-        if not 1 <= self.minimum_size <= self.maximum_size:
-            raise ValueError(
-                f"minimum_size: {self.minimum_size}; must be from 1 to maximum_size ({self.maximum_size})"
-            )
 
 
 @final
@@ -106,7 +90,7 @@ class GatewayMachinesResources:
     role: iam.Role
     policy: iam.RolePolicy
     profile: iam.InstanceProfile
-    image: KeptImage | None
+    image: PinnedImage | None
     launch_template: ec2.LaunchTemplate
     group: autoscaling.Group
     scaling: autoscaling.Policy
@@ -116,7 +100,7 @@ class GatewayMachines(pulumi.ComponentResource):
     """`passwordless-postgres:index:GatewayMachines`: an auto scaling group over the private subnets.
 
     Makes a `PrivateBucket` with the program, a log group, the machines' own IAM role and its profile, a
-    `KeptImage`, an `ec2.LaunchTemplate` (IMDSv2 only, no key pair, no public address, encrypted disk), an
+    `PinnedImage`, an `ec2.LaunchTemplate` (IMDSv2 only, no key pair, no public address, encrypted disk), an
     `autoscaling.Group` that replaces machines one after another when the template changes, and an
     `autoscaling.Policy` that keeps their processors half busy.
 
@@ -152,13 +136,15 @@ class GatewayMachines(pulumi.ComponentResource):
         log_group = cloudwatch.LogGroup(
             f"{name}-log",
             name=args.log_group_name,
-            retention_in_days=args.log_retention_days,
+            retention_in_days=args.settings.log_retention_days,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
         role, policy, profile = self._identity(bucket, log_group)
-        image = self._image()
-        launch_template = self._launch_template(bucket, artifact, profile, image)
+        image, image_id = image_of(
+            f"{name}-image", args.settings.image, args.settings.architecture, args.account.region, self
+        )
+        launch_template = self._launch_template(bucket, artifact, profile, image_id)
         group = self._group(launch_template, [policy, log_group])
         scaling = autoscaling.Policy(
             f"{name}-load",
@@ -219,27 +205,12 @@ class GatewayMachines(pulumi.ComponentResource):
         )
         return role, policy, profile
 
-    def _image(self) -> KeptImage | None:
-        args = self._args
-        if isinstance(args.image, str):
-            return None
-        return KeptImage(
-            f"{self._name}-image",
-            KeptImageArgs(
-                region=args.account.region,
-                release=args.image.release,
-                architecture=args.architecture,
-                revision=args.image.revision,
-            ),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-
     def _launch_template(
         self,
         bucket: PrivateBucket,
         artifact: s3.BucketObjectv2,
         profile: iam.InstanceProfile,
-        image: KeptImage | None,
+        image_id: pulumi.Input[str],
     ) -> ec2.LaunchTemplate:
         args = self._args
         tags = {**args.tags, "Name": self._name}
@@ -247,8 +218,8 @@ class GatewayMachines(pulumi.ComponentResource):
             self._name,
             description=f"Machines of the gateway {self._name}",
             update_default_version=True,
-            image_id=args.image if isinstance(args.image, str) else image and image.image_id,
-            instance_type=args.instance_type,
+            image_id=image_id,
+            instance_type=args.settings.instance_type,
             iam_instance_profile=ec2.LaunchTemplateIamInstanceProfileArgs(arn=profile.arn),
             metadata_options=ec2.LaunchTemplateMetadataOptionsArgs(
                 http_endpoint="enabled",
@@ -299,7 +270,7 @@ class GatewayMachines(pulumi.ComponentResource):
                 artifact=ObjectPointer(
                     bucket=bucket, key=ARTIFACT_KEY, version=version, sha256=args.artifact.sha256
                 ),
-                application=args.application,
+                application=args.settings.application,
                 port=args.port,
                 metrics_port=args.metrics_port,
             ),
@@ -313,8 +284,8 @@ class GatewayMachines(pulumi.ComponentResource):
         tags: dict[str, Any] = {**args.tags, "Name": self._name}
         return autoscaling.Group(
             self._name,
-            min_size=args.minimum_size,
-            max_size=args.maximum_size,
+            min_size=args.settings.minimum_size,
+            max_size=args.settings.maximum_size,
             vpc_zone_identifiers=[subnet.id for subnet in args.subnets],
             launch_template=autoscaling.GroupLaunchTemplateArgs(
                 id=launch_template.id, version=launch_template.latest_version.apply(str)
@@ -323,14 +294,14 @@ class GatewayMachines(pulumi.ComponentResource):
             health_check_type="ELB",
             health_check_grace_period=_WARM_UP_SECONDS,
             default_instance_warmup=_WARM_UP_SECONDS,
-            min_elb_capacity=args.minimum_size,
+            min_elb_capacity=args.settings.minimum_size,
             wait_for_capacity_timeout="15m",
             instance_refresh=autoscaling.GroupInstanceRefreshArgs(
                 strategy="Rolling",
                 preferences=autoscaling.GroupInstanceRefreshPreferencesArgs(
                     # A new machine serves before an old one goes.
                     min_healthy_percentage=100,
-                    max_healthy_percentage=200 if args.minimum_size == 1 else 150,
+                    max_healthy_percentage=200 if args.settings.minimum_size == 1 else 150,
                     instance_warmup=str(_WARM_UP_SECONDS),
                     auto_rollback=True,
                     skip_matching=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -11,56 +10,37 @@ import pulumi
 from pulumi_aws import ec2, vpc
 
 from components.names import slug
+from settings import Gateway
 
 _HTTPS = 443
 _ANYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class GatewayFirewallArgs:
-    """Arguments of `GatewayFirewall`.
+class GatewaySecurityGroupsArgs:
+    """Arguments of `GatewaySecurityGroups`.
 
     Attributes:
         vpc_id: The VPC.
-        port: Port of the listener.
+        settings: The section `gateway`: port of the listener, and the clients that reach it.
         target_port: Port of the targets.
-        networks: Networks of clients, IPv4 or IPv6; the whole internet only where `internal` is False.
-        security_groups: Ids of security groups of clients.
-        internal: Whether the load balancer is for networks that are named.
         database_security_group: The database's security group.
         database_port: The database's port.
         tags: Tags of every child.
-
-    Raises:
-        ValueError: Nobody is let in, or the whole internet into an internal one.
     """
 
     vpc_id: pulumi.Input[str]
-    port: int
+    settings: Gateway
     target_port: int
-    networks: Sequence[str] = ()
-    security_groups: Sequence[str] = ()
-    internal: bool = True
     database_security_group: pulumi.Input[str]
     database_port: int
     tags: dict[str, str] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is registered."""
-        if not (self.networks or self.security_groups):
-            raise ValueError("networks, security_groups: both empty; name who reaches the gateway")
-        for network in self.networks:
-            if self.internal and ipaddress.ip_network(network).prefixlen == 0:
-                raise ValueError(
-                    f"networks: {network} is the whole internet, and the gateway is internal; name the "
-                    "clients' networks"
-                )
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class GatewayFirewallResources:
-    """Children of `GatewayFirewall`; `clients` by network or security group."""
+class GatewaySecurityGroupsResources:
+    """Children of `GatewaySecurityGroups`; `clients` by network or security group."""
 
     load_balancer: ec2.SecurityGroup
     targets: ec2.SecurityGroup
@@ -72,7 +52,7 @@ class GatewayFirewallResources:
     database_from_targets: vpc.SecurityGroupIngressRule
 
 
-class GatewayFirewall(pulumi.ComponentResource):
+class GatewaySecurityGroups(pulumi.ComponentResource):
     """`passwordless-postgres:index:GatewayFirewall`: one way from clients to the database.
 
     Makes a security group of the load balancer, with an ingress rule per client network and group and
@@ -88,10 +68,10 @@ class GatewayFirewall(pulumi.ComponentResource):
 
     load_balancer_id: pulumi.Output[str]
     targets_id: pulumi.Output[str]
-    resources: GatewayFirewallResources
+    resources: GatewaySecurityGroupsResources
 
     def __init__(
-        self, name: str, args: GatewayFirewallArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: GatewaySecurityGroupsArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Make the security groups."""
         super().__init__("passwordless-postgres:index:GatewayFirewall", name, {}, opts)
@@ -99,24 +79,24 @@ class GatewayFirewall(pulumi.ComponentResource):
         load_balancer = self._group("load-balancer", "Mutual TLS, from named networks and groups only")
         targets = self._group("targets", "The gateway, from its load balancer only")
         clients: dict[str, vpc.SecurityGroupIngressRule] = {}
-        for network in args.networks:
+        for network in args.settings.allowed_clients.networks:
             family = "cidr_ipv4" if ipaddress.ip_network(network).version == 4 else "cidr_ipv6"
             clients[network] = self._ingress(
                 f"from-{slug(network)}",
                 load_balancer.id,
-                args.port,
+                args.settings.port,
                 f"Clients of {network}",
                 {family: network},
             )
-        for client in args.security_groups:
+        for client in args.settings.allowed_clients.security_groups:
             clients[client] = self._ingress(
                 f"from-{client}",
                 load_balancer.id,
-                args.port,
+                args.settings.port,
                 f"Clients of {client}",
                 {"referenced_security_group_id": client},
             )
-        self.resources = GatewayFirewallResources(
+        self.resources = GatewaySecurityGroupsResources(
             load_balancer=load_balancer,
             targets=targets,
             clients=clients,

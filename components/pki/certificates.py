@@ -22,8 +22,9 @@ from urllib.parse import quote
 import pulumi
 import pulumi_tls as tls
 
+from settings import Certificates, Generation
+
 Purpose = Literal["server", "client"]
-GenerationState = Literal["trusted", "issuing", "retiring"]
 
 _HOURS_PER_DAY = 24
 _MAX_COMMON_NAME = 64  # characters; RFC 5280, ub-common-name
@@ -31,19 +32,6 @@ _LEAF_USES: dict[Purpose, list[str]] = {
     "server": ["digital_signature", "server_auth"],
     "client": ["digital_signature", "client_auth"],
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generation:
-    """One generation of an authority.
-
-    Attributes:
-        name: Part of the subject and of the children's names, so it stays for good.
-        state: `trusted` (known, signs nothing yet), `issuing`, or `retiring` (trusted, signs no more).
-    """
-
-    name: str
-    state: GenerationState
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,9 +65,8 @@ class CertificateAuthorityArgs:
             trust domain has an authority of its own); for a server authority, the stack.
         generations: At least one, exactly one of them `issuing`.
         validity_days: Lifetime of a generation's certificate.
-        leaf_validity_days: Lifetime of the leaves.
-        renew_before_days: Renewal window of the leaves; shorter than their lifetime, because
-            pulumi-tls replaces a certificate on every `up` otherwise.
+        leaves: The section `certificates`: lifetime and renewal window of the leaves. The window is
+            shorter than the lifetime, because pulumi-tls replaces a certificate on every `up` otherwise.
 
     Raises:
         ValueError: A value does not fit; the message names it and what is allowed.
@@ -87,10 +74,9 @@ class CertificateAuthorityArgs:
 
     purpose: Purpose
     trust_domain: str
-    generations: Sequence[Generation] = (Generation(name="1", state="issuing"),)
-    validity_days: int = 1826
-    leaf_validity_days: int = 90
-    renew_before_days: int = 30
+    generations: Sequence[Generation]
+    validity_days: int
+    leaves: Certificates
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
@@ -100,15 +86,13 @@ class CertificateAuthorityArgs:
         issuing = [generation.name for generation in self.generations if generation.state == "issuing"]
         if len(issuing) != 1:
             raise ValueError(f"generations: issuing are {issuing}; exactly one generation must be 'issuing'")
-        if not 0 < self.renew_before_days < self.leaf_validity_days:
+        leaf, renew = self.leaves.leaf_validity_days, self.leaves.renew_before_days
+        if renew >= leaf:
+            raise ValueError(f"renew_before_days: {renew}; must be less than leaf_validity_days ({leaf})")
+        if leaf >= self.validity_days:
             raise ValueError(
-                f"renew_before_days: {self.renew_before_days}; must be from 1 to "
-                f"{self.leaf_validity_days - 1}, less than leaf_validity_days ({self.leaf_validity_days})"
-            )
-        if self.leaf_validity_days >= self.validity_days:
-            raise ValueError(
-                f"leaf_validity_days: {self.leaf_validity_days}; must be less than the authority's own "
-                f"validity_days ({self.validity_days})"
+                f"leaf_validity_days: {leaf}; must be less than the authority's own validity_days "
+                f"({self.validity_days})"
             )
         for name in names:
             common_name = self.common_name(name)
@@ -182,8 +166,8 @@ class CertificateAuthority(pulumi.ComponentResource):
             trust_domain=args.trust_domain,
             private_key_pem=keys[issuing].private_key_pem,
             certificate_pem=certificates[issuing].cert_pem,
-            leaf_validity_days=args.leaf_validity_days,
-            renew_before_days=args.renew_before_days,
+            leaf_validity_days=args.leaves.leaf_validity_days,
+            renew_before_days=args.leaves.renew_before_days,
         )
         self.register_outputs({"bundlePem": self.bundle_pem})
 

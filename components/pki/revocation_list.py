@@ -33,8 +33,8 @@ class RevocationListArgs:
     private_key_pem: pulumi.Input[str] = field(repr=False)
     certificate_pem: pulumi.Input[str]
     serials: Sequence[str] = ()
-    validity_days: int = 30
-    renew_before_days: int = 14
+    validity_days: int
+    renew_before_days: int
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""

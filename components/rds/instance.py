@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
@@ -15,25 +17,17 @@ from components.connections import IamRole, iam_database
 from components.names import slug
 from components.network import Network
 from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
-from components.rds.choices import (
-    Backup,
-    CaIdentifier,
-    Executor,
-    NewIamRole,
-    Storage,
-    instance_identifier,
-    master_secret_arn,
-)
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
-from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
-from pgpasswordless.connections import Protocol
+from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from postgres import rds_parameters
 from postgres.access import MAINTENANCE_DATABASE
-from postgres.declaration import Declaration
+from settings.rds import MASTER, NewIamRole, Rds
 
 EXPORTED_LOGS = ("iam-db-auth-error", "postgresql", "upgrade")
 INSIGHTS_RETENTION_DAYS = 7
 _KEY_DELETION_DAYS = 30
+_LONGEST_IDENTIFIER = 63
+_DIGEST_CHARACTERS = 7
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,78 +40,26 @@ class RdsPostgresArgs:
         network: The network, with private subnets in two zones at least.
         administrators: ARNs of the roles and users that may write what the roles function runs;
             whoever runs `pulumi up` must be among them.
-        major: Major release of PostgreSQL; RDS chooses the minor one.
-        instance_class: Instance class, with 2 GiB of memory at least.
-        multi_az: Whether there is a standby in another zone.
-        storage: The storage.
-        port: TCP port.
-        minimum_protocol: Lowest TLS version.
-        ca_identifier: Authority that signs the server's certificate.
+        settings: The section `rds`.
         server_ca_pem: What clients trust for this server.
-        allowed_networks: Networks that reach the port.
-        allowed_security_groups: Security groups that reach the port.
-        iam_authentication: Whether roles log in by IAM; without it nobody but the master does.
-        master: Name of the master user, which only the roles function uses.
-        declaration: Administrator, databases, roles and grants.
-        executor: Who brings databases and roles about: a function in the VPC, or pulumi-postgresql. The
-            function makes the administrator either way.
-        parameters: Further parameters of the group, written as in postgresql.conf.
-        backup: Automated backups.
-        maintenance_window: Weekly window in UTC.
-        apply_immediately: Change the instance at once instead of in that window.
-        deletion_protection: Refuse to delete the instance; keep its KMS key and backups when it goes.
-        monitoring_interval_seconds: How often enhanced monitoring measures.
-        alarm_topics: ARNs of SNS topics for alarms and events.
-        log_retention_days: How long CloudWatch keeps the logs.
         tags: Tags of every child.
 
     Raises:
-        ValueError: There are roles and no IAM authentication, the administrator is the master, or a
-            parameter is not to be set.
+        ValueError: A parameter is not to be set.
     """
 
     stack: str
     account: Account
     network: Network
     administrators: Sequence[str]
-    major: int
-    instance_class: str
-    multi_az: bool = True
-    storage: Storage = field(default_factory=Storage)
-    port: int = 5432
-    minimum_protocol: Protocol = "TLSv1.3"
-    ca_identifier: CaIdentifier = "rds-ca-rsa2048-g1"
+    settings: Rds
     server_ca_pem: pulumi.Input[str]
-    allowed_networks: Sequence[str] = ()
-    allowed_security_groups: Sequence[str] = ()
-    iam_authentication: bool = True
-    master: str = "pgpl_master"
-    declaration: Declaration
-    executor: Executor = "function"
-    parameters: dict[str, str] = field(default_factory=dict)
-    backup: Backup = field(default_factory=Backup)
-    maintenance_window: str = "sun:03:30-sun:04:30"
-    apply_immediately: bool = False
-    deletion_protection: bool = True
-    monitoring_interval_seconds: int = 60
-    alarm_topics: Sequence[str] = ()
-    log_retention_days: int = 90
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        roles = [role.name for role in self.declaration.roles]
-        if roles and not self.iam_authentication:
-            raise ValueError(
-                f"iam_authentication: False, so nobody could log in as {', '.join(roles)}; set it to True, "
-                "or declare no roles"
-            )
-        if self.master in (self.declaration.administrator, *roles):
-            raise ValueError(
-                f"master: {self.master!r} is also declared, and an IAM login would lock the master out of "
-                "its password; rename one"
-            )
-        rds_parameters.group_parameters(self.major, self.minimum_protocol, self.parameters)
+        chosen = self.settings
+        rds_parameters.group_parameters(chosen.major, chosen.minimum_protocol, dict(chosen.parameters))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,24 +75,24 @@ class Connector:
 class RdsPostgresResources:
     """Children of `RdsPostgres`; `log_groups` by log.
 
-    There is a `key` only where none was given, and a `roles_function` only with IAM authentication.
+    There is a `key` only where none was given.
     """
 
     key: kms.Key | None
-    firewall: ServerFirewall
+    security_group: ServerSecurityGroup
     subnet_group: rds.SubnetGroup
     parameter_group: rds.ParameterGroup
     log_groups: dict[str, cloudwatch.LogGroup]
     monitoring_role: iam.Role
     instance: rds.Instance
     alarms: RdsAlarms
-    roles_function: RolesFunction | None
+    roles_function: RolesFunction
 
 
 class RdsPostgres(pulumi.ComponentResource):
     """`passwordless-postgres:index:RdsPostgres`: one RDS instance that nobody reaches without TLS and IAM.
 
-    Makes a `kms.Key`, a `ServerFirewall`, subnet and parameter group, log groups, the role of enhanced
+    Makes a `kms.Key`, a `ServerSecurityGroup`, subnet and parameter group, log groups, the role of enhanced
     monitoring, the `rds.Instance` with a master password that RDS keeps and rotates itself, `RdsAlarms`
     and the `RolesFunction`. Read replicas and RDS Proxy would be siblings that take `instance` from
     `resources`: each has a resource id of its own, and with it connect policies of its own.
@@ -161,6 +103,7 @@ class RdsPostgres(pulumi.ComponentResource):
         port: TCP port.
         security_group_id: Its security group, for rules of further clients.
         connection: Its entry in the connections document, without secrets; known once the roles are there.
+        application_roles: ARN of each IAM role that was made for an application, by database role.
         resources: The children.
     """
 
@@ -169,6 +112,7 @@ class RdsPostgres(pulumi.ComponentResource):
     port: int
     security_group_id: pulumi.Output[str]
     connection: pulumi.Output[dict[str, Any]]
+    application_roles: dict[str, pulumi.Output[str]]
     resources: RdsPostgresResources
 
     def __init__(self, name: str, args: RdsPostgresArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -176,13 +120,12 @@ class RdsPostgres(pulumi.ComponentResource):
         super().__init__("passwordless-postgres:index:RdsPostgres", name, {}, opts)
         self._name, self._args = name, args
         self._identifier = instance_identifier(args.stack, name)
-        firewall = ServerFirewall(
+        security_group = ServerSecurityGroup(
             f"{name}-server",
-            ServerFirewallArgs(
+            ServerSecurityGroupArgs(
                 vpc_id=args.network.vpc_id,
-                port=args.port,
-                networks=args.allowed_networks,
-                security_groups=args.allowed_security_groups,
+                port=args.settings.port,
+                clients=args.settings.allowed_clients,
                 outgoing={},
                 tags=args.tags,
             ),
@@ -196,13 +139,13 @@ class RdsPostgres(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         key = self._key()
-        key_arn = key.arn if key is not None else args.storage.kms_key_arn
+        key_arn = key.arn if key is not None else args.settings.storage.kms_key_arn
         parameter_group = self._parameter_group()
         log_groups = self._log_groups()
         monitoring_role, monitoring_policy = self._monitoring_role()
         instance = self._instance(
             key_arn=key_arn,
-            firewall=firewall,
+            security_group=security_group,
             subnet_group=subnet_group,
             parameter_group=parameter_group,
             monitoring_role=monitoring_role,
@@ -214,20 +157,18 @@ class RdsPostgres(pulumi.ComponentResource):
                 identifier=self._identifier,
                 instance_id=instance.identifier,
                 parameter_group=parameter_group.name,
-                topics=args.alarm_topics,
+                topics=args.settings.alarm_topics,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.resource_id = instance.resource_id
-        self.port = args.port
-        self.security_group_id = firewall.id
-        roles_function = (
-            self._roles_function(firewall, instance, key_arn) if args.iam_authentication else None
-        )
+        self.port = args.settings.port
+        self.security_group_id = security_group.id
+        roles_function = self._roles_function(security_group, instance, key_arn)
         self.resources = RdsPostgresResources(
             key=key,
-            firewall=firewall,
+            security_group=security_group,
             subnet_group=subnet_group,
             parameter_group=parameter_group,
             log_groups=log_groups,
@@ -236,9 +177,9 @@ class RdsPostgres(pulumi.ComponentResource):
             alarms=alarms,
             roles_function=roles_function,
         )
-        served = instance.address if roles_function is None else roles_function.applied(instance.address)
-        self.host = pulumi.Output.from_input(served)
+        self.host = roles_function.applied(instance.address)
         self.connection = self._connection()
+        self.application_roles = self._application_roles()
         self.register_outputs({"host": self.host, "resourceId": self.resource_id})
 
     def connect_arn(self, database_role: str) -> pulumi.Output[str]:
@@ -260,15 +201,9 @@ class RdsPostgres(pulumi.ComponentResource):
             database_role: A declared role.
 
         Raises:
-            ValueError: IAM authentication is off, the database role is not declared, or a new role would
-                trust nobody.
+            ValueError: The database role is not declared, or a new role would trust nobody.
         """
-        declared = [each.name for each in self._args.declaration.roles]
-        if not self._args.iam_authentication:
-            raise ValueError(
-                f"{self._name}: IAM authentication is off, so rds-db:connect would allow nothing; set "
-                "iam_authentication=True"
-            )
+        declared = self._args.settings.roles
         if database_role not in declared:
             raise ValueError(
                 f"{self._name}: no database role {database_role!r} is declared; there are "
@@ -300,9 +235,21 @@ class RdsPostgres(pulumi.ComponentResource):
         )
         return Connector(policy=policy, new_role=new_role)
 
+    def _application_roles(self) -> dict[str, pulumi.Output[str]]:
+        """Let the IAM roles of the settings log in; returns those that were made for it."""
+        made: dict[str, pulumi.Output[str]] = {}
+        for name, role in self._args.settings.roles.items():
+            for iam_role in role.iam_roles:
+                self.allow_connect(iam_role, name)
+            if role.new_iam_role is not None:
+                connector = self.allow_connect(role.new_iam_role, name)
+                if connector.new_role is not None:
+                    made[name] = connector.new_role.arn
+        return made
+
     def _key(self) -> kms.Key | None:
         args = self._args
-        if args.storage.kms_key_arn is not None:
+        if args.settings.storage.kms_key_arn is not None:
             return None
         return kms.Key(
             f"{self._name}-key",
@@ -311,21 +258,21 @@ class RdsPostgres(pulumi.ComponentResource):
             deletion_window_in_days=_KEY_DELETION_DAYS,
             tags=args.tags,
             # Snapshots outlive the instance, and nothing reads them without the key.
-            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.deletion_protection),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.settings.deletion_protection),
         )
 
     def _parameter_group(self) -> rds.ParameterGroup:
         args = self._args
         return rds.ParameterGroup(
             f"{self._name}-parameters",
-            family=rds_parameters.family(args.major),
+            family=rds_parameters.family(args.settings.major),
             description=f"TLS, SCRAM and logging of {self._identifier}",
             parameters=[
                 rds.ParameterGroupParameterArgs(
                     name=parameter.name, value=parameter.value, apply_method=parameter.apply_method
                 )
                 for parameter in rds_parameters.group_parameters(
-                    args.major, args.minimum_protocol, args.parameters
+                    args.settings.major, args.settings.minimum_protocol, dict(args.settings.parameters)
                 )
             ],
             tags=args.tags,
@@ -338,7 +285,7 @@ class RdsPostgres(pulumi.ComponentResource):
             log: cloudwatch.LogGroup(
                 f"{self._name}-log-{log}",
                 name=f"/aws/rds/instance/{self._identifier}/{log}",
-                retention_in_days=self._args.log_retention_days,
+                retention_in_days=self._args.settings.log_retention_days,
                 tags=self._args.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
@@ -371,64 +318,64 @@ class RdsPostgres(pulumi.ComponentResource):
         self,
         *,
         key_arn: pulumi.Input[str] | None,
-        firewall: ServerFirewall,
+        security_group: ServerSecurityGroup,
         subnet_group: rds.SubnetGroup,
         parameter_group: rds.ParameterGroup,
         monitoring_role: iam.Role,
         needs: Sequence[pulumi.Resource],
     ) -> rds.Instance:
-        args = self._args
+        chosen = self._args.settings
         return rds.Instance(
             f"{self._name}-instance",
             identifier=self._identifier,
             engine="postgres",
-            engine_version=str(args.major),
+            engine_version=str(chosen.major),
             auto_minor_version_upgrade=True,
             allow_major_version_upgrade=False,
             engine_lifecycle_support="open-source-rds-extended-support-disabled",
-            instance_class=args.instance_class,
-            multi_az=args.multi_az,
+            instance_class=chosen.instance_class,
+            multi_az=chosen.multi_az,
             storage_type="gp3",
-            allocated_storage=args.storage.size_gib,
-            max_allocated_storage=args.storage.maximum_size_gib,
-            iops=args.storage.iops,
-            storage_throughput=args.storage.throughput_mibps,
+            allocated_storage=chosen.storage.size_gib,
+            max_allocated_storage=chosen.storage.maximum_size_gib,
+            iops=chosen.storage.iops,
+            storage_throughput=chosen.storage.throughput_mibps,
             storage_encrypted=True,
             kms_key_id=key_arn,
             db_subnet_group_name=subnet_group.name,
-            vpc_security_group_ids=[firewall.id],
+            vpc_security_group_ids=[security_group.id],
             publicly_accessible=False,
-            port=args.port,
-            username=args.master,
+            port=chosen.port,
+            username=MASTER,
             manage_master_user_password=True,
             master_user_secret_kms_key_id=key_arn,
-            iam_database_authentication_enabled=args.iam_authentication,
-            ca_cert_identifier=args.ca_identifier,
+            iam_database_authentication_enabled=True,
+            ca_cert_identifier=chosen.ca_identifier,
             parameter_group_name=parameter_group.name,
             enabled_cloudwatch_logs_exports=list(EXPORTED_LOGS),
-            monitoring_interval=args.monitoring_interval_seconds,
+            monitoring_interval=chosen.monitoring_interval_seconds,
             monitoring_role_arn=monitoring_role.arn,
             database_insights_mode="standard",
             performance_insights_enabled=True,
             performance_insights_retention_period=INSIGHTS_RETENTION_DAYS,
             performance_insights_kms_key_id=key_arn,
-            backup_retention_period=args.backup.retention_days,
-            backup_window=args.backup.window,
-            maintenance_window=args.maintenance_window,
+            backup_retention_period=chosen.backup.retention_days,
+            backup_window=chosen.backup.window,
+            maintenance_window=chosen.maintenance_window,
             copy_tags_to_snapshot=True,
-            delete_automated_backups=not args.deletion_protection,
-            deletion_protection=args.deletion_protection,
-            skip_final_snapshot=not args.backup.final_snapshot,
-            final_snapshot_identifier=f"{self._identifier}-final" if args.backup.final_snapshot else None,
-            apply_immediately=args.apply_immediately,
-            tags={**args.tags, "Name": self._identifier},
+            delete_automated_backups=not chosen.deletion_protection,
+            deletion_protection=chosen.deletion_protection,
+            skip_final_snapshot=not chosen.backup.final_snapshot,
+            final_snapshot_identifier=f"{self._identifier}-final" if chosen.backup.final_snapshot else None,
+            apply_immediately=chosen.apply_immediately,
+            tags={**self._args.tags, "Name": self._identifier},
             opts=pulumi.ResourceOptions(
-                parent=self, protect=args.deletion_protection, depends_on=list(needs)
+                parent=self, protect=chosen.deletion_protection, depends_on=list(needs)
             ),
         )
 
     def _roles_function(
-        self, firewall: ServerFirewall, instance: rds.Instance, key_arn: pulumi.Input[str] | None
+        self, security_group: ServerSecurityGroup, instance: rds.Instance, key_arn: pulumi.Input[str] | None
     ) -> RolesFunction:
         args = self._args
         return RolesFunction(
@@ -438,19 +385,15 @@ class RdsPostgres(pulumi.ComponentResource):
                 account=args.account,
                 vpc_id=args.network.vpc_id,
                 subnets=args.network.private_subnets,
-                server_security_group=firewall.id,
-                port=args.port,
+                server_security_group=security_group.id,
+                settings=args.settings,
                 host=instance.address,
-                major=args.major,
                 region=args.account.region,
                 resource_id=instance.resource_id,
                 master_secret_arn=instance.master_user_secrets.apply(master_secret_arn),
                 master_secret_key_arn=key_arn,
-                administrator=args.declaration.administrator,
                 server_ca_pem=args.server_ca_pem,
-                declaration=args.declaration if args.executor == "function" else None,
                 administrators=args.administrators,
-                log_retention_days=args.log_retention_days,
                 serve_after=[args.network],
                 tags=args.tags,
             ),
@@ -461,20 +404,38 @@ class RdsPostgres(pulumi.ComponentResource):
         args = self._args
         return iam_database(
             host=self.host,
-            port=args.port,
-            database=(
-                args.declaration.databases[0].name if args.declaration.databases else MAINTENANCE_DATABASE
-            ),
+            port=args.settings.port,
+            database=next(iter(args.settings.databases), MAINTENANCE_DATABASE),
             server_ca_pem=args.server_ca_pem,
-            minimum_protocol=args.minimum_protocol,
+            minimum_protocol=args.settings.minimum_protocol,
             region=args.account.region,
             resource_id=self.resource_id,
             roles={
-                role.name: IamRole(
-                    database=role.databases[0],
-                    connect_arn=self.connect_arn(role.name),
+                name: IamRole(
+                    database=role.database,
+                    connect_arn=self.connect_arn(name),
                     connection_limit=role.connection_limit,
                 )
-                for role in args.declaration.roles
+                for name, role in args.settings.roles.items()
             },
         )
+
+
+def instance_identifier(stack: str, name: str) -> str:
+    """The identifier of a stack's instance: known before it exists, since log groups are named after it.
+
+    Lower-case letters, digits and single hyphens, at most 63 (RDS API, CreateDBInstance).
+    """
+    plain = re.sub(r"[^a-z0-9]+", "-", f"passwordless-postgres-{stack}-{name}".lower()).strip("-")
+    if len(plain) <= _LONGEST_IDENTIFIER:
+        return plain
+    digest = hashlib.sha256(plain.encode()).hexdigest()[:_DIGEST_CHARACTERS]
+    return f"{plain[: _LONGEST_IDENTIFIER - _DIGEST_CHARACTERS - 1].rstrip('-')}-{digest}"
+
+
+def master_secret_arn(secrets: Sequence[Any] | None) -> str:
+    """ARN of the secret in which RDS keeps the master's password; empty while RDS has not said."""
+    if not secrets:
+        return ""
+    first = secrets[0]
+    return first["secret_arn"] if isinstance(first, dict) else first.secret_arn

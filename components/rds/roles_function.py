@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
 import pulumi
 from pulumi_aws import cloudwatch, ec2, iam, lambda_, s3, vpc
 
+from artifacts.roles_function import HANDLER, FunctionArtifact, function_artifact
 from components import iam_documents
 from components.account import Account
 from components.names import stack_path
 from components.network import PrivateSubnet
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from components.rds.function_artifact import HANDLER, FunctionArtifact, function_artifact
 from components.rds.function_run import FUNCTION_SECONDS, SCHEMA_VERSION, FunctionRun, FunctionRunArgs
-from postgres.declaration import Declaration, declaration_problems
+from postgres.declaration import declaration_problems
+from settings import Rds
 
 ARTIFACT_KEY = "roles-function.zip"
 
@@ -38,25 +39,21 @@ class RolesFunctionArgs:
         vpc_id: The instance's VPC.
         subnets: Private subnets with a way out to Secrets Manager.
         server_security_group: Security group of the instance; it gets a rule that lets the function in.
-        port: TCP port of the instance.
+        settings: The section `rds` of the instance.
         host: Its name, as in its certificate.
-        major: Its major release of PostgreSQL.
         region: Region that tokens are signed for.
         resource_id: Its `DbiResourceId`.
         master_secret_arn: Secret in which RDS keeps the master's password.
         master_secret_key_arn: Key that encrypts it; None for the account's own.
-        administrator: Role that owns the databases.
         server_ca_pem: What the function trusts for this instance.
-        declaration: What shall exist; None for the administrator alone.
         administrators: ARNs of the roles and users that may write what the function runs; whoever runs
             `pulumi up` must be among them.
         artifact: What the function runs; None to make it from what is installed.
-        log_retention_days: How long CloudWatch keeps the function's log.
         serve_after: What must be there before the function can do its work, such as the way out.
         tags: Tags of every child.
 
     Raises:
-        ValueError: The declaration has problems, or is for another administrator.
+        ValueError: The declaration has problems.
     """
 
     stack: str
@@ -64,28 +61,21 @@ class RolesFunctionArgs:
     vpc_id: pulumi.Input[str]
     subnets: Sequence[PrivateSubnet]
     server_security_group: pulumi.Input[str]
-    port: int
+    settings: Rds
     host: pulumi.Input[str]
-    major: int
     region: pulumi.Input[str]
     resource_id: pulumi.Input[str]
     master_secret_arn: pulumi.Input[str]
     master_secret_key_arn: pulumi.Input[str] | None = None
-    administrator: str
     server_ca_pem: pulumi.Input[str]
-    declaration: Declaration | None
     administrators: Sequence[str]
     artifact: FunctionArtifact | None = None
-    log_retention_days: int = 90
     serve_after: Sequence[pulumi.Resource] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        declaration = self.declaration or Declaration(administrator=self.administrator)
-        problems = declaration_problems(declaration, self.major, "rds")
-        if declaration.administrator != self.administrator:
-            problems.append(f"its administrator is {declaration.administrator!r}, not {self.administrator!r}")
+        problems = declaration_problems(self.settings.declaration, self.settings.major, "rds")
         if problems:
             raise ValueError("declaration: " + "; ".join(problems))
 
@@ -134,13 +124,13 @@ class RolesFunction(pulumi.ComponentResource):
         log_group = cloudwatch.LogGroup(
             f"{name}-log",
             name=log_group_name,
-            retention_in_days=args.log_retention_days,
+            retention_in_days=args.settings.log_retention_days,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
         bucket, item = self._program(artifact)
         role, policy = self._role(log_group)
-        group, egress, ingress = self._firewall()
+        group, egress, ingress = self._security_group()
         function = lambda_.Function(
             f"{name}-function",
             description=f"Makes databases and roles of {name} in stack {args.stack}",
@@ -232,7 +222,7 @@ class RolesFunction(pulumi.ComponentResource):
             region=args.region,
             account_id=args.account.account_id,
             resource_id=args.resource_id,
-            user=args.administrator,
+            user=args.settings.database_roles.administrator,
         ).apply(lambda values: iam_documents.connect_arn(**values))
         policy = iam.RolePolicy(
             f"{self._name}-function",
@@ -247,10 +237,10 @@ class RolesFunction(pulumi.ComponentResource):
         )
         return role, policy
 
-    def _firewall(
+    def _security_group(
         self,
     ) -> tuple[ec2.SecurityGroup, dict[str, vpc.SecurityGroupEgressRule], vpc.SecurityGroupIngressRule]:
-        args = self._args
+        args, port = self._args, self._args.settings.port
         group = ec2.SecurityGroup(
             f"{self._name}-function",
             description="Reaches PostgreSQL and Secrets Manager; nothing reaches it",
@@ -259,21 +249,23 @@ class RolesFunction(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-        def egress(what: str, port: int, **to: pulumi.Input[str]) -> vpc.SecurityGroupEgressRule:
+        def egress(what: str, to_port: int, **to: pulumi.Input[str]) -> vpc.SecurityGroupEgressRule:
             return vpc.SecurityGroupEgressRule(
                 f"{self._name}-to-{what}",
                 security_group_id=group.id,
                 description=f"To {what}",
                 ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
+                from_port=to_port,
+                to_port=to_port,
                 tags=args.tags,
                 opts=pulumi.ResourceOptions(parent=self),
                 **to,
             )
 
         ways_out = {
-            "server": egress("server", args.port, referenced_security_group_id=args.server_security_group),
+            "server": egress(
+                "server", args.settings.port, referenced_security_group_id=args.server_security_group
+            ),
             "aws": egress("aws", _HTTPS, cidr_ipv4=_ANYWHERE),
         }
         way_in = vpc.SecurityGroupIngressRule(
@@ -281,8 +273,8 @@ class RolesFunction(pulumi.ComponentResource):
             security_group_id=args.server_security_group,
             description=f"PostgreSQL from the function {self._name}",
             ip_protocol="tcp",
-            from_port=args.port,
-            to_port=args.port,
+            from_port=port,
+            to_port=port,
             referenced_security_group_id=group.id,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
@@ -296,32 +288,26 @@ class RolesFunction(pulumi.ComponentResource):
             region=args.region,
             master_secret_arn=args.master_secret_arn,
             server_ca_pem=args.server_ca_pem,
-        ).apply(
-            lambda values: event_json(
-                values,
-                port=args.port,
-                major=args.major,
-                administrator=args.administrator,
-                declaration=args.declaration,
-            )
-        )
+        ).apply(lambda values: event_json(args.settings, **values))
 
 
-def event_json(
-    values: Mapping[str, str], *, port: int, major: int, administrator: str, declaration: Declaration | None
-) -> str:
-    """What the function is asked: one instance, its administrator, and what shall exist on it."""
+def event_json(settings: Rds, *, host: str, region: str, master_secret_arn: str, server_ca_pem: str) -> str:
+    """The function's event: one instance, its administrator, and what shall exist on it.
+
+    Where pulumi-postgresql makes databases and roles, the function makes the administrator alone.
+    """
+    declaration = settings.declaration.to_json() if settings.database_roles.through == "function" else "null"
     return json.dumps(
         {
             "schemaVersion": SCHEMA_VERSION,
-            "host": values["host"],
-            "port": port,
-            "region": values["region"],
-            "major": major,
-            "administrator": administrator,
-            "masterSecretArn": values["master_secret_arn"],
-            "serverCaPem": values["server_ca_pem"],
-            "declaration": None if declaration is None else json.loads(declaration.to_json()),
+            "host": host,
+            "port": settings.port,
+            "region": region,
+            "major": settings.major,
+            "administrator": settings.database_roles.administrator,
+            "masterSecretArn": master_secret_arn,
+            "serverCaPem": server_ca_pem,
+            "declaration": json.loads(declaration),
         },
         sort_keys=True,
     )

@@ -11,9 +11,10 @@ from typing import Any, final
 import pulumi
 from pulumi_aws import s3, ssm
 
+from artifacts.node import NodeArtifact
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from components.self_managed.node_artifact import NodeArtifact
 from node.desired_state import Manifest, ObjectVersion, Pointer, RestartPolicy, SecretVersion
+from settings import SelfManaged
 
 FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
 MANIFEST_KEY = "manifest.json"
@@ -44,15 +45,14 @@ class DesiredStateArgs:
     Attributes:
         server: Name of the server.
         pointer_name: Name of the SSM parameter that names the manifest.
-        major: Major release of PostgreSQL.
-        minor_floor: Oldest minor release that may run.
+        settings: Releases of PostgreSQL, and whether the machine restarts the server for settings that
+            need it.
         files: Text per name in `FILES`. One that holds no other resource's value is readable by
             policies in a preview.
         node: The program that the machine runs.
         identity_arn: ARN of the server's identity secret.
         identity_version: Id of its version.
         identity_sha256: SHA-256 of that version.
-        restart: Whether the machine restarts the server for settings that need it.
         writers: ARNs of the roles and users that may write the desired state.
         machine_role: ARN of the machine's role, which alone may write the report.
         tags: Tags of every child.
@@ -63,14 +63,12 @@ class DesiredStateArgs:
 
     server: str
     pointer_name: str
-    major: int
-    minor_floor: int
+    settings: SelfManaged
     files: Mapping[str, pulumi.Input[str]]
     node: NodeArtifact
     identity_arn: pulumi.Input[str]
     identity_version: pulumi.Input[str]
     identity_sha256: pulumi.Input[str]
-    restart: RestartPolicy = "pending"
     writers: Sequence[str]
     machine_role: pulumi.Input[str]
     tags: dict[str, str] = field(default_factory=dict)
@@ -153,8 +151,8 @@ class DesiredState(pulumi.ComponentResource):
         )
         manifest_text = pulumi.Output.all(
             server=args.server,
-            major=args.major,
-            minor_floor=args.minor_floor,
+            major=args.settings.major,
+            minor_floor=args.settings.minor_floor,
             node=_object_version(node, args.node.sha256),
             files={file: _object_version(files[file], _sha256(args.files[file])) for file in FILES},
             server_identity={
@@ -162,7 +160,7 @@ class DesiredState(pulumi.ComponentResource):
                 "version": args.identity_version,
                 "sha256": args.identity_sha256,
             },
-            restart=args.restart,
+            restart=args.settings.restart,
         ).apply(lambda values: manifest_json(**values))
         manifest = s3.BucketObjectv2(
             f"{name}-manifest",

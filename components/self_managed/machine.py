@@ -10,40 +10,13 @@ import pulumi
 from pulumi_aws import ebs, ec2
 
 from components.network import PrivateSubnet
-from components.pinned_image import Architecture, KeptImage, KeptImageArgs
+from components.pinned_image import PinnedImage, image_of
 from components.self_managed.user_data import user_data_base64
 from node.desired_state import Machine as MachineDocument
+from settings import SelfManaged
 
 _ROOT_VOLUME_GIB = 16
 _DATA_DEVICE = "/dev/sdf"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DebianImage:
-    """Debian's newest image of a release when it is first asked for, and again when `revision` changes."""
-
-    release: str = "debian-13"
-    revision: int = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataVolume:
-    """The volume of the databases.
-
-    Attributes:
-        size_gib: Size in GiB.
-        iops: Operations per second.
-        throughput_mibps: Throughput in MiB/s.
-        kms_key_arn: Key that encrypts it and the root volume; None for the account's `aws/ebs` key.
-        deletion_protection: Refuse to delete it, take a snapshot should it be deleted all the same, and
-            refuse that somebody other than this program terminates the instance.
-    """
-
-    size_gib: int = 100
-    iops: int = 3000
-    throughput_mibps: int = 125
-    kms_key_arn: str | None = None
-    deletion_protection: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +28,7 @@ class DatabaseMachineArgs:
         subnet: Private subnet of its network interface; the volume is in the same zone.
         security_group: The one security group of the interface.
         instance_profile: Name of the instance profile with its role.
-        instance_type: EC2 instance type.
-        architecture: Processor architecture of that type.
-        image: Which Debian, or the id of an image.
-        volume: The volume of the databases.
+        settings: Instance type, image and volume of the server.
         launcher: Text of the program that user-data installs.
         bucket: Name of the desired-state bucket.
         pointer: Name of the SSM parameter that names the desired state.
@@ -72,10 +42,7 @@ class DatabaseMachineArgs:
     subnet: PrivateSubnet
     security_group: pulumi.Input[str]
     instance_profile: pulumi.Input[str]
-    instance_type: str
-    architecture: Architecture
-    image: DebianImage | str = field(default_factory=DebianImage)
-    volume: DataVolume = field(default_factory=DataVolume)
+    settings: SelfManaged
     launcher: str = field(repr=False)
     bucket: pulumi.Input[str]
     pointer: str
@@ -90,7 +57,7 @@ class DatabaseMachineArgs:
 class DatabaseMachineResources:
     """Children of `DatabaseMachine`; no `image` where its id was given."""
 
-    image: KeptImage | None
+    image: PinnedImage | None
     network_interface: ec2.NetworkInterface
     data_volume: ebs.Volume
     instance: ec2.Instance
@@ -100,7 +67,7 @@ class DatabaseMachineResources:
 class DatabaseMachine(pulumi.ComponentResource):
     """`passwordless-postgres:index:DatabaseMachine`: an instance, its address and its data volume.
 
-    Makes a `KeptImage`, an `ec2.NetworkInterface`, an encrypted gp3 `ebs.Volume`, an `ec2.Instance`
+    Makes a `PinnedImage`, an `ec2.NetworkInterface`, an encrypted gp3 `ebs.Volume`, an `ec2.Instance`
     (IMDSv2 only, no key pair, no public address) and an `ec2.VolumeAttachment`. Interface and volume
     attach to one instance at a time, so a replacement deletes first.
 
@@ -119,18 +86,9 @@ class DatabaseMachine(pulumi.ComponentResource):
     ) -> None:
         """Make the machine."""
         super().__init__("passwordless-postgres:index:DatabaseMachine", name, {}, opts)
-        image = None
-        if isinstance(args.image, DebianImage):
-            image = KeptImage(
-                f"{name}-image",
-                KeptImageArgs(
-                    region=args.region,
-                    release=args.image.release,
-                    architecture=args.architecture,
-                    revision=args.image.revision,
-                ),
-                opts=pulumi.ResourceOptions(parent=self),
-            )
+        image, image_id = image_of(
+            f"{name}-image", args.settings.image, args.settings.architecture, args.region, self
+        )
         interface = ec2.NetworkInterface(
             f"{name}-address",
             description=f"The address of {name}; outlives its instance",
@@ -143,16 +101,16 @@ class DatabaseMachine(pulumi.ComponentResource):
             f"{name}-data",
             availability_zone=args.subnet.zone,
             type="gp3",
-            size=args.volume.size_gib,
-            iops=args.volume.iops,
-            throughput=args.volume.throughput_mibps,
+            size=args.settings.volume.size_gib,
+            iops=args.settings.volume.iops,
+            throughput=args.settings.volume.throughput_mibps,
             encrypted=True,
-            kms_key_id=args.volume.kms_key_arn,
-            final_snapshot=args.volume.deletion_protection,
+            kms_key_id=args.settings.volume.kms_key_arn,
+            final_snapshot=args.settings.volume.deletion_protection,
             tags={**args.tags, "Name": f"{name}-data"},
-            opts=pulumi.ResourceOptions(parent=self, protect=args.volume.deletion_protection),
+            opts=pulumi.ResourceOptions(parent=self, protect=args.settings.volume.deletion_protection),
         )
-        instance = self._instance(name, args, image, interface, volume)
+        instance = self._instance(name, args, image_id, interface, volume)
         attachment = ec2.VolumeAttachment(
             f"{name}-data",
             device_name=_DATA_DEVICE,
@@ -177,14 +135,14 @@ class DatabaseMachine(pulumi.ComponentResource):
         self,
         name: str,
         args: DatabaseMachineArgs,
-        image: KeptImage | None,
+        image_id: pulumi.Input[str],
         interface: ec2.NetworkInterface,
         volume: ebs.Volume,
     ) -> ec2.Instance:
         return ec2.Instance(
             f"{name}-instance",
-            ami=args.image if isinstance(args.image, str) else image and image.image_id,
-            instance_type=args.instance_type,
+            ami=image_id,
+            instance_type=args.settings.instance_type,
             iam_instance_profile=args.instance_profile,
             primary_network_interface=ec2.InstancePrimaryNetworkInterfaceArgs(
                 network_interface_id=interface.id
@@ -199,12 +157,12 @@ class DatabaseMachine(pulumi.ComponentResource):
                 volume_type="gp3",
                 volume_size=_ROOT_VOLUME_GIB,
                 encrypted=True,
-                kms_key_id=args.volume.kms_key_arn,
+                kms_key_id=args.settings.volume.kms_key_arn,
                 delete_on_termination=True,
                 tags={**args.tags, "Name": f"{name}-root"},
             ),
             ebs_optimized=True,
-            disable_api_termination=args.volume.deletion_protection,
+            disable_api_termination=args.settings.volume.deletion_protection,
             # Without it, termination protection would also stop a replacement that this program decides.
             force_destroy=True,
             instance_initiated_shutdown_behavior="stop",

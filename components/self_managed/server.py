@@ -4,33 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, final
+from typing import Any, final
 
 import pulumi
 from pulumi_aws import cloudwatch, iam, route53
 
+from artifacts.node import NodeArtifact
 from components import iam_documents
 from components.account import Account
 from components.connections import CertificateRole, certificate_database
 from components.names import slug, stack_path
 from components.network import Network
-from components.pinned_image import Architecture
 from components.pki.certificates import CertificateAuthority, LeafCertificate, LeafCertificateArgs
 from components.pki.identity import Identity, IdentityArgs
+from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from components.self_managed.desired_state import REPORT_KEY, DesiredState, DesiredStateArgs, readable_keys
-from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs, DataVolume, DebianImage
-from components.self_managed.node_artifact import NodeArtifact
+from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_report import NodeReport, NodeReportArgs
-from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
 from components.self_managed.server_files import server_files
-from node.desired_state import RestartPolicy
-from pgpasswordless.connections import Protocol
 from postgres.access import MAINTENANCE_DATABASE
-from postgres.roles import Declaration
+from settings import SelfManaged
 
 _RECORD_SECONDS = 60
-
-Executor = Literal["node", "provider"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,31 +42,11 @@ class SelfManagedPostgresArgs:
             identity secrets; whoever runs `pulumi up` must be among them.
         node: The program that configures the server.
         launcher: Text of the program that fetches `node`; part of user-data.
-        major: Major release of PostgreSQL.
-        minor_floor: Oldest minor release that may run.
-        instance_type: EC2 instance type.
-        architecture: Its processor architecture.
-        image: Which Debian 13, or the id of an image.
-        volume: The volume of the databases.
-        zone: Private hosted zone to make.
-        host: Name of the server, in the zone or the zone itself.
-        port: TCP port.
-        minimum_protocol: Lowest TLS version.
-        allowed_networks: Networks that reach the port.
-        allowed_security_groups: Security groups that reach the port.
-        declaration: Administrator, databases, roles and grants.
-        executor: Who brings databases and roles about: the node, or pulumi-postgresql.
-        secret_readers: ARNs of the roles and users that may read the identity secret of each role.
-        administrator_networks: Networks from which pulumi-postgresql comes.
-        server_settings: Further settings of postgresql.conf.
-        restart: What happens when a setting needs a restart.
-        report_deadline_seconds: How long to wait for the node.
-        log_retention_days: How long CloudWatch keeps the server's log.
+        settings: The section `selfManaged`.
         tags: Tags of every child.
 
     Raises:
-        ValueError: The host is not in the zone, or the authorities are
-            not for their purpose.
+        ValueError: The authorities are not for their purpose.
     """
 
     stack: str
@@ -82,34 +57,11 @@ class SelfManagedPostgresArgs:
     administrators: Sequence[str]
     node: NodeArtifact
     launcher: str = field(repr=False)
-    major: int
-    minor_floor: int
-    instance_type: str
-    architecture: Architecture
-    image: DebianImage | str = field(default_factory=DebianImage)
-    volume: DataVolume = field(default_factory=DataVolume)
-    zone: str
-    host: str
-    port: int = 5432
-    minimum_protocol: Protocol = "TLSv1.3"
-    allowed_networks: Sequence[str] = ()
-    allowed_security_groups: Sequence[str] = ()
-    declaration: Declaration
-    executor: Executor = "node"
-    secret_readers: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    administrator_networks: Sequence[str] = ()
-    server_settings: Mapping[str, str] = field(default_factory=dict)
-    restart: RestartPolicy = "pending"
-    report_deadline_seconds: int = 900
-    log_retention_days: int = 90
+    settings: SelfManaged
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        if self.host != self.zone and not self.host.endswith(f".{self.zone}"):
-            raise ValueError(
-                f"host: {self.host!r}; must be {self.zone!r} or a name that ends in '.{self.zone}'"
-            )
         for purpose, authority in (("server", self.server_authority), ("client", self.client_authority)):
             if authority.issuer.purpose != purpose:
                 raise ValueError(
@@ -131,7 +83,7 @@ class SelfManagedPostgresResources:
     administrator_certificate: LeafCertificate | None
     role: iam.Role
     desired_state: DesiredState
-    firewall: ServerFirewall
+    security_group: ServerSecurityGroup
     machine: DatabaseMachine
     zone: route53.Zone
     record: route53.Record
@@ -141,7 +93,7 @@ class SelfManagedPostgresResources:
 class SelfManagedPostgres(pulumi.ComponentResource):
     """`passwordless-postgres:index:SelfManagedPostgres`: one PostgreSQL server on EC2.
 
-    Makes an `Identity` for the server and for each role, the `DesiredState`, a `ServerFirewall`, the
+    Makes an `Identity` for the server and for each role, the `DesiredState`, a `ServerSecurityGroup`, the
     machine's own IAM role, a `DatabaseMachine`, a private zone with the server's record and a log
     group, and waits for the `NodeReport` of the instance.
 
@@ -168,7 +120,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
         log_group = cloudwatch.LogGroup(
             f"{name}-log",
             name=log_group_name,
-            retention_in_days=args.log_retention_days,
+            retention_in_days=args.settings.log_retention_days,
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -186,7 +138,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             IdentityArgs(
                 issuer=args.server_authority.issuer,
                 purpose="server",
-                common_name=args.host,
+                common_name=args.settings.private_dns.fqdn,
                 description=f"Certificate and key of the PostgreSQL server {name} in stack {args.stack}",
                 readers=[role.arn],
                 administrators=args.administrators,
@@ -196,13 +148,12 @@ class SelfManagedPostgres(pulumi.ComponentResource):
         )
         role_identities = self._role_identities(name, args)
         desired_state = self._desired_state(name, args, role, server_identity)
-        firewall = ServerFirewall(
+        security_group = ServerSecurityGroup(
             f"{name}-server",
-            ServerFirewallArgs(
+            ServerSecurityGroupArgs(
                 vpc_id=args.network.vpc_id,
-                port=args.port,
-                networks=args.allowed_networks,
-                security_groups=args.allowed_security_groups,
+                port=args.settings.port,
+                clients=args.settings.allowed_clients,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
@@ -228,25 +179,22 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             DatabaseMachineArgs(
                 region=args.account.region,
                 subnet=args.network.private_subnets[0],
-                security_group=firewall.id,
+                security_group=security_group.id,
                 instance_profile=profile.name,
-                instance_type=args.instance_type,
-                architecture=args.architecture,
-                image=args.image,
-                volume=args.volume,
+                settings=args.settings,
                 launcher=args.launcher,
                 bucket=desired_state.bucket_id,
                 pointer=pointer_name(args.stack, name),
                 report_key=REPORT_KEY,
                 log_group=log_group_name,
-                boot_needs=[args.network, firewall, policy, log_group],
+                boot_needs=[args.network, security_group, policy, log_group],
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         zone = route53.Zone(
             f"{name}-zone",
-            name=args.zone,
+            name=args.settings.private_dns.zone,
             comment=f"Names of {name} in stack {args.stack}",
             vpcs=[route53.ZoneVpcArgs(vpc_id=args.network.vpc_id)],
             tags=args.tags,
@@ -255,7 +203,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
         record = route53.Record(
             f"{name}-host",
             zone_id=zone.zone_id,
-            name=args.host,
+            name=args.settings.private_dns.fqdn,
             type=route53.RecordType.A,
             ttl=_RECORD_SECONDS,
             records=[machine.private_ip],
@@ -271,7 +219,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 serial=desired_state.serial,
                 manifest_sha256=desired_state.manifest_sha256,
                 instance=machine.instance_id,
-                deadline_seconds=args.report_deadline_seconds,
+                deadline_seconds=args.settings.report_deadline_seconds,
             ),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[machine, desired_state, server_identity, record]
@@ -284,20 +232,20 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             administrator_certificate=self._administrator_certificate(name, args),
             role=role,
             desired_state=desired_state,
-            firewall=firewall,
+            security_group=security_group,
             machine=machine,
             zone=zone,
             record=record,
             report=report,
         )
-        self.host = report.applied(args.host)
+        self.host = report.applied(args.settings.private_dns.fqdn)
         self.connection = report.applied(_connection(args, log_group_name, role_identities))
         self.server_ca_pem = args.server_authority.bundle_pem
         self.pending_restart = report.pending_restart
         self.register_outputs(
             {
                 "host": self.host,
-                "port": args.port,
+                "port": args.settings.port,
                 "connection": self.connection,
                 "pendingRestart": self.pending_restart,
             }
@@ -305,31 +253,31 @@ class SelfManagedPostgres(pulumi.ComponentResource):
 
     def _role_identities(self, name: str, args: SelfManagedPostgresArgs) -> dict[str, Identity]:
         return {
-            role.name: Identity(
-                f"{name}-role-{slug(role.name)}",
+            role: Identity(
+                f"{name}-role-{slug(role)}",
                 IdentityArgs(
                     issuer=args.client_authority.issuer,
                     purpose="client",
-                    common_name=role.name,
-                    description=f"Certificate and key of role {role.name} on {name} in stack {args.stack}",
-                    readers=args.secret_readers.get(role.name, ()),
+                    common_name=role,
+                    description=f"Certificate and key of role {role} on {name} in stack {args.stack}",
+                    readers=login.secret_readers,
                     administrators=args.administrators,
                     tags=args.tags,
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for role in args.declaration.roles
+            for role, login in args.settings.roles.items()
         }
 
     def _administrator_certificate(self, name: str, args: SelfManagedPostgresArgs) -> LeafCertificate | None:
-        if args.executor != "provider":
+        if args.settings.database_roles.through != "provider":
             return None
         return LeafCertificate(
             f"{name}-administrator",
             LeafCertificateArgs(
                 issuer=args.client_authority.issuer,
                 purpose="client",
-                common_name=args.declaration.administrator,
+                common_name=args.settings.database_roles.administrator,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -337,28 +285,18 @@ class SelfManagedPostgres(pulumi.ComponentResource):
     def _desired_state(
         self, name: str, args: SelfManagedPostgresArgs, role: iam.Role, identity: Identity
     ) -> DesiredState:
-        texts = server_files(
-            major=args.major,
-            port=args.port,
-            minimum_protocol=args.minimum_protocol,
-            extra_settings=args.server_settings,
-            declaration=args.declaration,
-            node_declares=args.executor == "node",
-            administrator_networks=args.administrator_networks,
-        )
+        texts = server_files(args.settings)
         return DesiredState(
             f"{name}-state",
             DesiredStateArgs(
                 server=name,
                 pointer_name=pointer_name(args.stack, name),
-                major=args.major,
-                minor_floor=args.minor_floor,
+                settings=args.settings,
                 files={**texts, "client-ca.crt": args.client_authority.bundle_pem},
                 node=args.node,
                 identity_arn=identity.secret_arn,
                 identity_version=identity.secret_version,
                 identity_sha256=identity.secret_sha256,
-                restart=args.restart,
                 writers=args.administrators,
                 machine_role=role.arn,
                 tags=args.tags,
@@ -375,13 +313,13 @@ def pointer_name(stack: str, server: str) -> str:
 def _connection(
     args: SelfManagedPostgresArgs, log_group: str, identities: Mapping[str, Identity]
 ) -> pulumi.Output[dict[str, Any]]:
-    databases = [database.name for database in args.declaration.databases]
+    databases = [database.name for database in args.settings.declaration.databases]
     return certificate_database(
-        host=args.host,
-        port=args.port,
+        host=args.settings.private_dns.fqdn,
+        port=args.settings.port,
         database=databases[0] if databases else MAINTENANCE_DATABASE,
         server_ca_pem=args.server_authority.bundle_pem,
-        minimum_protocol=args.minimum_protocol,
+        minimum_protocol=args.settings.minimum_protocol,
         region=args.account.region,
         log_group=log_group,
         roles={
@@ -391,6 +329,6 @@ def _connection(
                 certificate_not_after=identities[role.name].not_after,
                 connection_limit=role.connection_limit,
             )
-            for role in args.declaration.roles
+            for role in args.settings.declaration.roles
         },
     )

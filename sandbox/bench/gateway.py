@@ -29,8 +29,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from components.gateway.artifact import gateway_artifact
-from components.gateway.dependencies import this_platform
+from artifacts.dependencies import this_platform
+from artifacts.gateway import gateway_artifact
 from emulator.core.certificate_building import builder, key_usage, signed
 from emulator.core.ports import new_port
 from emulator.elb.data_plane.forwarded_headers import verify_headers

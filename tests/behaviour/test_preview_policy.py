@@ -60,13 +60,13 @@ CHANGES = {
         rules=("PGTLS-N41",),
     ),
     "an old security policy of the listener": Change(
-        file="components/gateway_listener.py",
-        before="ssl_policy=args.ssl_policy,",
+        file="components/gateway/listener.py",
+        before="ssl_policy=args.settings.ssl_policy,",
         after='ssl_policy="ELBSecurityPolicy-2016-08",',
         rules=("PGTLS-P099",),
     ),
     "a way in by password": Change(
-        file="components/server_files.py",
+        file="components/self_managed/server_files.py",
         before='"pg_hba.conf": render_hba(rules, major),',
         after='"pg_hba.conf": "host all all 0.0.0.0/0 md5\\n" + render_hba(rules, major),',
         rules=("PGTLS-N04",),

@@ -5,33 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pulumi
+from pydantic import BaseModel
 
+import settings
+from artifacts.gateway import GatewayArtifact
+from artifacts.node import NodeArtifact
+from artifacts.roles_function import FunctionArtifact
 from components.account import Account
-from components.connections import ConnectionsDocument, ConnectionsDocumentArgs
+from components.connections import connections_document, publish_connections
 from components.database_roles import DatabaseRoles, DatabaseRolesArgs
 from components.gateway.alarms import GatewayAlarms, GatewayAlarmsArgs
-from components.gateway.artifact import GatewayArtifact
 from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
-from components.gateway.document import (
-    AllowedIdentity,
-    PublishedGatewayDocument,
-    PublishedGatewayDocumentArgs,
-)
-from components.gateway.gateway import GatewayClient, MutualTlsGateway, MutualTlsGatewayArgs
+from components.gateway.document import publish_gateway_document
+from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.gateway.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
 from components.gateway.listener import MutualTlsListener, MutualTlsListenerArgs
 from components.gateway.machines import GatewayMachines, GatewayMachinesArgs
-from components.gateway.security_groups import GatewayFirewall, GatewayFirewallArgs
+from components.gateway.security_groups import GatewaySecurityGroups, GatewaySecurityGroupsArgs
 from components.gateway.server_certificate import ServerCertificate, ServerCertificateArgs
 from components.gateway.trust_store import TrustStore, TrustStoreArgs
-from components.network import ExistingNetwork, Network, NetworkArgs, NewNetwork, PrivateSubnet
+from components.network import Network, NetworkArgs, PrivateSubnet
 from components.pki.certificates import (
     CertificateAuthority,
     CertificateAuthorityArgs,
-    Generation,
     LeafCertificate,
     LeafCertificateArgs,
     Purpose,
@@ -39,16 +38,15 @@ from components.pki.certificates import (
 from components.pki.identity import Identity, IdentityArgs
 from components.pki.identity_secret import IdentitySecret, IdentitySecretArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.published_document import PublishedDocument
 from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
-from components.rds.function_artifact import FunctionArtifact
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
+from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from components.self_managed.desired_state import FILES, DesiredState, DesiredStateArgs
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
-from components.self_managed.node_artifact import NodeArtifact
-from components.self_managed.security_group import ServerFirewall, ServerFirewallArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
-from postgres.declaration import Database, Declaration, Grant, Role
+from settings import Generation
 
 OPERATOR = "arn:aws:iam::123456789012:user/operator"
 APPLICATION = "arn:aws:iam::123456789012:role/app"
@@ -66,32 +64,73 @@ CERTIFICATE_PEM = "-----BEGIN CERTIFICATE-----\nY2VydGlmaWNhdGU=\n-----END CERTI
 REVOCATION_PEM = "-----BEGIN X509 CRL-----\nbGlzdA==\n-----END X509 CRL-----\n"
 SUFFIX = "0123456789abcdef01234567"
 CERTIFICATE_ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
-DECLARATION = Declaration(
-    administrator="pgpl_admin",
-    databases=(Database(name="app", extensions=("citext",)),),
-    roles=(
-        Role(
-            name="app_user",
-            connection_limit=20,
-            databases=("app",),
-            grants=(
-                Grant(database="app", on="database", privileges=("temporary",)),
-                Grant(database="app", schema="public", on="schema", privileges=("usage",)),
-                Grant(database="app", schema="public", on="tables", privileges=("insert", "select")),
-                Grant(database="app", schema="jobs", on="sequences", privileges=("usage",)),
-            ),
-            networks=("10.30.0.0/24",),
-        ),
-        Role(
-            name="reporting",
-            connection_limit=-1,
-            databases=("app",),
-            networks=("10.30.1.0/24", "fd00::/64"),
-        ),
-    ),
+GRANTS: list[dict[str, Any]] = [
+    {"privileges": ["temporary"]},
+    {"schema": "public", "privileges": ["usage"]},
+    {"schema": "public", "onAll": "tables", "privileges": ["insert", "select"]},
+    {"schema": "jobs", "onAll": "sequences", "privileges": ["usage"]},
+]
+LOADED = settings.load(
+    {
+        "network": {"create": {"cidr": "10.20.0.0/16", "zones": 2}},
+        "certificates": {"administrators": [OPERATOR]},
+        "selfManaged": {
+            "privateDns": {"zone": "db.internal"},
+            "allowedClients": {"networks": ["10.30.0.0/16", "fd00::/64"]},
+            "databases": {"app": {"extensions": ["citext"]}},
+            "roles": {
+                "app_user": {
+                    "database": "app",
+                    "networks": ["10.30.0.0/24"],
+                    "secretReaders": [APPLICATION],
+                    "grants": GRANTS,
+                },
+                "reporting": {"database": "app", "networks": ["10.30.1.0/24", "fd00::/64"]},
+            },
+        },
+        "rds": {
+            "allowedClients": {"networks": ["10.30.0.0/16"]},
+            "databases": {"app": {"extensions": ["citext"]}},
+            "roles": {"app_user": {"database": "app", "grants": GRANTS}, "reporting": {"database": "app"}},
+        },
+        "gateway": {
+            "domainName": "gateway.example.org",
+            "hostedZoneId": "Z0123456789",
+            "allowedClients": {"networks": ["10.30.0.0/16"]},
+            "clientAuthority": {
+                "generations": [{"name": "1", "state": "retiring"}, {"name": "2", "state": "issuing"}]
+            },
+            "revoked": ["0A:0b"],
+            "clients": {
+                "billing": {
+                    "uri": "spiffe://test/billing",
+                    "role": "app_user",
+                    "secretReaders": [APPLICATION],
+                },
+                "reports": {"dns": "reports.example.org", "role": "reporting", "revision": 2},
+                "old_one": {"commonName": "legacy", "role": "reporting"},
+            },
+        },
+    }
 )
+assert LOADED.self_managed is not None
+assert LOADED.rds is not None
+assert LOADED.gateway is not None
+SELF_MANAGED, RDS, GATEWAY_SETTINGS = LOADED.self_managed, LOADED.rds, LOADED.gateway
+DECLARATION = SELF_MANAGED.declaration
+CERTIFICATES = LOADED.certificates
+
+Section = TypeVar("Section", bound=BaseModel)
+
+
+def changed(section: Section, changes: dict[str, Any]) -> Section:
+    """The section with other values; its keys are taken out of `changes`."""
+    values = {name: changes.pop(name) for name in list(changes) if name in type(section).model_fields}
+    return type(section).model_validate({**section.model_dump(exclude_unset=True), **values}, by_name=True)
+
 
 Options = pulumi.ResourceOptions | None
+PROVIDER = {"through": "provider"}
 
 
 def authority(purpose: Purpose, opts: Options = None) -> CertificateAuthority:
@@ -106,6 +145,8 @@ def authority(purpose: Purpose, opts: Options = None) -> CertificateAuthority:
                 Generation(name="2", state="issuing"),
                 Generation(name="3", state="trusted"),
             ],
+            validity_days=CERTIFICATES.authority_validity_days,
+            leaves=CERTIFICATES,
         ),
         opts,
     )
@@ -147,15 +188,18 @@ def identity(opts: Options = None) -> Identity:
 
 def network(opts: Options = None, **changes: Any) -> Network:
     """A new network."""
-    source = NewNetwork(cidr="10.20.0.0/16", zones=2, zone_names=["eu-central-1a", "eu-central-1b"])
-    args = NetworkArgs(source=replace(source, **changes), stack="test", account=ACCOUNT, tags=TAGS)
+    created = settings.Network.model_validate({"create": {"cidr": "10.20.0.0/16", "zones": 2, **changes}})
+    zones = ["eu-central-1a", "eu-central-1b", "eu-central-1c"]
+    args = NetworkArgs(settings=created, zone_names=zones, stack="test", account=ACCOUNT, tags=TAGS)
     return Network("net", args, opts)
 
 
 def existing_network(opts: Options = None) -> Network:
     """A network that is there."""
-    source = ExistingNetwork(vpc_id="vpc-1", private_subnet_ids=["subnet-1", "subnet-2"])
-    return Network("net", NetworkArgs(source=source, stack="test", account=ACCOUNT, tags=TAGS), opts)
+    existing = settings.Network.model_validate(
+        {"existing": {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-01234567", "subnet-89abcdef"]}}
+    )
+    return Network("net", NetworkArgs(settings=existing, stack="test", account=ACCOUNT, tags=TAGS), opts)
 
 
 def bucket(opts: Options = None) -> PrivateBucket:
@@ -169,8 +213,7 @@ def desired_state(opts: Options = None, **changes: Any) -> DesiredState:
     args = DesiredStateArgs(
         server="main",
         pointer_name="/passwordless-postgres/test/main/desired-state",
-        major=17,
-        minor_floor=11,
+        settings=changed(SELF_MANAGED, changes),
         files={name: f"text of {name}\n" for name in FILES},
         node=NODE,
         identity_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:server-AbCdEf",
@@ -183,16 +226,13 @@ def desired_state(opts: Options = None, **changes: Any) -> DesiredState:
     return DesiredState("state", replace(args, **changes), opts)
 
 
-def firewall(opts: Options = None) -> ServerFirewall:
-    """A firewall with clients of each kind."""
-    args = ServerFirewallArgs(
-        vpc_id="vpc-1",
-        port=5432,
-        networks=["10.30.0.0/16", "fd00::/64"],
-        security_groups=["sg-0123456789abcdef0"],
-        tags=TAGS,
+def security_group(opts: Options = None) -> ServerSecurityGroup:
+    """A security group with clients of each kind."""
+    clients = settings.AllowedClients.model_validate(
+        {"networks": ["10.30.0.0/16", "fd00::/64"], "securityGroups": ["sg-0123456789abcdef0"]}
     )
-    return ServerFirewall("firewall", args, opts)
+    args = ServerSecurityGroupArgs(vpc_id="vpc-1", port=5432, clients=clients, tags=TAGS)
+    return ServerSecurityGroup("firewall", args, opts)
 
 
 def machine(opts: Options = None, **changes: Any) -> DatabaseMachine:
@@ -204,8 +244,7 @@ def machine(opts: Options = None, **changes: Any) -> DatabaseMachine:
         ),
         security_group="sg-1",
         instance_profile="profile",
-        instance_type="m7g.large",
-        architecture="arm64",
+        settings=changed(SELF_MANAGED, changes),
         launcher=LAUNCHER,
         bucket="bucket",
         pointer="/passwordless-postgres/test/main/desired-state",
@@ -227,23 +266,17 @@ def self_managed(opts: Options = None, **changes: Any) -> SelfManagedPostgres:
         "administrators": [OPERATOR],
         "node": NODE,
         "launcher": LAUNCHER,
-        "major": 17,
-        "minor_floor": 11,
-        "instance_type": "m7g.large",
-        "architecture": "arm64",
-        "zone": "db.internal",
-        "host": "postgres.db.internal",
-        "allowed_networks": ["10.30.0.0/16"],
-        "declaration": DECLARATION,
-        "secret_readers": {"app_user": (APPLICATION,)},
+        "settings": changed(SELF_MANAGED, changes),
         "tags": TAGS,
     }
     return SelfManagedPostgres("main", SelfManagedPostgresArgs(**{**arguments, **changes}), opts)
 
 
 def database_roles(opts: Options = None, **changes: Any) -> DatabaseRoles:
-    """The declaration by pulumi-postgresql."""
-    args = DatabaseRolesArgs(declaration=DECLARATION, major=17)
+    """The declaration by pulumi-postgresql, with a role without a limit."""
+    limited, reporting = DECLARATION.roles
+    roles = (limited, replace(reporting, connection_limit=-1))
+    args = DatabaseRolesArgs(declaration=replace(DECLARATION, roles=roles), major=17)
     return DatabaseRoles("roles", replace(args, **changes), opts)
 
 
@@ -254,11 +287,8 @@ def rds_postgres(opts: Options = None, **changes: Any) -> RdsPostgres:
         "account": ACCOUNT,
         "network": changes.get("network") or network(),
         "administrators": [OPERATOR],
-        "major": 17,
-        "instance_class": "db.m7g.large",
+        "settings": changed(RDS, changes),
         "server_ca_pem": "authorities of the region\n",
-        "allowed_networks": ["10.30.0.0/16"],
-        "declaration": DECLARATION,
         "tags": TAGS,
     }
     return RdsPostgres("main", RdsPostgresArgs(**{**arguments, **changes}), opts)
@@ -287,15 +317,12 @@ def roles_function(opts: Options = None, **changes: Any) -> RolesFunction:
             for zone in ("eu-central-1a", "eu-central-1b")
         ],
         server_security_group="sg-server",
-        port=5432,
+        settings=changed(RDS, changes),
         host="main.abc.eu-central-1.rds.amazonaws.com",
-        major=17,
         region="eu-central-1",
         resource_id="db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         master_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf",
-        administrator="pgpl_admin",
         server_ca_pem="authorities of RDS",
-        declaration=DECLARATION,
         administrators=[OPERATOR],
         artifact=FUNCTION,
         tags=TAGS,
@@ -303,17 +330,18 @@ def roles_function(opts: Options = None, **changes: Any) -> RolesFunction:
     return RolesFunction("main-roles", replace(args, **changes), opts)
 
 
-def connections_document(opts: Options = None) -> ConnectionsDocument:
-    """A document without databases."""
-    args = ConnectionsDocumentArgs(stack="test", databases={}, writers=[OPERATOR], tags=TAGS)
-    return ConnectionsDocument("connections", args, opts)
+def published_connections(opts: Options = None) -> PublishedDocument:
+    """A connections document without databases."""
+    text = pulumi.Output.from_input(connections_document("test", {}))
+    return publish_connections("connections", text, stack="test", writers=[OPERATOR], tags=TAGS, opts=opts)
 
 
 def client_authority(opts: Options = None, **changes: Any) -> ClientAuthority:
     """An authority of clients that has revoked one of them."""
     args = ClientAuthorityArgs(
         trust_domain="test-gateway",
-        generations=[Generation(name="1", state="retiring"), Generation(name="2", state="issuing")],
+        settings=changed(GATEWAY_SETTINGS.client_authority, changes),
+        leaves=changed(CERTIFICATES, changes),
         revoked=["0A:0b"],
     )
     return ClientAuthority("gateway-authority", replace(args, **changes), opts)
@@ -344,19 +372,18 @@ def server_certificate(opts: Options = None) -> ServerCertificate:
     return ServerCertificate("gateway-server", args, opts)
 
 
-def gateway_firewall(opts: Options = None, **changes: Any) -> GatewayFirewall:
-    """A firewall with clients of each kind."""
-    args = GatewayFirewallArgs(
+def gateway_security_groups(opts: Options = None, **changes: Any) -> GatewaySecurityGroups:
+    """Security groups with clients of each kind."""
+    clients = {"networks": ["10.30.0.0/16", "fd00::/64"], "securityGroups": ["sg-0123456789abcdef0"]}
+    args = GatewaySecurityGroupsArgs(
         vpc_id="vpc-1",
-        port=443,
+        settings=changed(GATEWAY_SETTINGS, {"allowed_clients": clients} | changes),
         target_port=8443,
-        networks=["10.30.0.0/16", "fd00::/64"],
-        security_groups=["sg-0123456789abcdef0"],
         database_security_group="sg-server",
         database_port=5432,
         tags=TAGS,
     )
-    return GatewayFirewall("gateway-firewall", replace(args, **changes), opts)
+    return GatewaySecurityGroups("gateway-firewall", args, opts)
 
 
 def mutual_tls_listener(opts: Options = None, **changes: Any) -> MutualTlsListener:
@@ -366,6 +393,8 @@ def mutual_tls_listener(opts: Options = None, **changes: Any) -> MutualTlsListen
         vpc_id="vpc-1",
         subnets=["subnet-1", "subnet-2"],
         security_group="sg-lb",
+        settings=changed(GATEWAY_SETTINGS, changes),
+        target_port=8443,
         certificate_arn=CERTIFICATE_ARN,
         trust_store_arn="arn:aws:elasticloadbalancing:eu-central-1:123456789012:truststore/a/1",
         header_suffix=SUFFIX,
@@ -374,22 +403,19 @@ def mutual_tls_listener(opts: Options = None, **changes: Any) -> MutualTlsListen
     return MutualTlsListener("gateway-lb", replace(args, **changes), opts)
 
 
-def published_document(opts: Options = None, **changes: Any) -> PublishedGatewayDocument:
-    """A document with two identities."""
-    args = PublishedGatewayDocumentArgs(
-        pointer_name="/passwordless-postgres/test/gateway/document",
-        database=rds_postgres().connection,
-        client_authorities=CERTIFICATE_PEM,
-        revocation_lists=[REVOCATION_PEM],
-        header_suffixes=[SUFFIX],
-        identities=[
-            AllowedIdentity(kind="uri", value="spiffe://test/billing", role="app_user"),
-            AllowedIdentity(kind="dns", value="reports.example.org", role="app_user"),
-        ],
-        writers=[OPERATOR],
-        tags=TAGS,
-    )
-    return PublishedGatewayDocument("gateway-document", replace(args, **changes), opts)
+def published_gateway_document(opts: Options = None, **changes: Any) -> PublishedDocument:
+    """A document with the clients of the settings."""
+    arguments: dict[str, Any] = {
+        "pointer_name": "/passwordless-postgres/test/gateway/document",
+        "database": rds_postgres().connection,
+        "client_authorities": CERTIFICATE_PEM,
+        "revocation_lists": [REVOCATION_PEM],
+        "header_suffixes": [SUFFIX],
+        "clients": list(GATEWAY_SETTINGS.clients.values()),
+        "writers": [OPERATOR],
+        "tags": TAGS,
+    }
+    return publish_gateway_document("gateway-document", **{**arguments, **changes}, opts=opts)
 
 
 def gateway_machines(opts: Options = None, **changes: Any) -> GatewayMachines:
@@ -402,10 +428,13 @@ def gateway_machines(opts: Options = None, **changes: Any) -> GatewayMachines:
         target_group_arn="arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/a/1",
         artifact=GATEWAY,
         launcher=LAUNCHER,
+        settings=changed(GATEWAY_SETTINGS, changes),
         pointer_name="/passwordless-postgres/test/gateway/document",
         pointer_arn="arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/test/gateway/document",
         document_arn="arn:aws:s3:::bucket/gateway.json",
         connects={role: f"{dbuser}/{role}" for role in ("app_user", "reporting")},
+        port=8443,
+        metrics_port=9464,
         log_group_name="/passwordless-postgres/test/gateway/gateway",
         writers=[OPERATOR],
         tags=TAGS,
@@ -434,18 +463,9 @@ def gateway(opts: Options = None, **changes: Any) -> MutualTlsGateway:
         "network": place,
         "database": rds_postgres(network=place),
         "administrators": [OPERATOR],
-        "domain_name": "gateway.example.org",
-        "zone_id": "Z0123456789",
-        "allowed_networks": ["10.30.0.0/16"],
+        "settings": changed(GATEWAY_SETTINGS, changes),
         "trust": own.trust,
         "issuer": own.resources.authority.issuer,
-        "clients": {
-            "billing": GatewayClient(
-                kind="uri", value="spiffe://test/billing", role="app_user", secret_readers=(APPLICATION,)
-            ),
-            "reports": GatewayClient(kind="dns", value="reports.example.org", role="reporting", revision=2),
-            "old one": GatewayClient(kind="commonName", value="legacy", role="reporting"),
-        },
         "artifact": GATEWAY,
         "launcher": LAUNCHER,
         "tags": TAGS,
@@ -459,7 +479,7 @@ def external_gateway(opts: Options = None) -> MutualTlsGateway:
         opts,
         trust=ClientTrust(bundle_pem=CERTIFICATE_PEM, revocation_lists={"roots": REVOCATION_PEM}),
         issuer=None,
-        zone_id=None,
+        hosted_zone_id=None,
         certificate_arn=CERTIFICATE_ARN,
         server_ca_pem=CERTIFICATE_PEM,
         internal=False,
@@ -470,7 +490,6 @@ def external_gateway(opts: Options = None) -> MutualTlsGateway:
 EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "CertificateAuthority": [lambda opts: authority("client", opts)],
     "ClientAuthority": [client_authority],
-    "ConnectionsDocument": [connections_document],
     "DatabaseMachine": [machine],
     "DatabaseRoles": [
         database_roles,
@@ -479,8 +498,11 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     ],
     "DesiredState": [desired_state],
     "GatewayAlarms": [gateway_alarms],
-    "GatewayFirewall": [gateway_firewall],
-    "GatewayMachines": [gateway_machines, lambda opts: gateway_machines(opts, image="ami-0123456789abcdef0")],
+    "GatewayMachines": [
+        gateway_machines,
+        lambda opts: gateway_machines(opts, image={"id": "ami-0123456789abcdef0"}),
+    ],
+    "GatewaySecurityGroups": [gateway_security_groups],
     "HeaderSuffixes": [header_suffixes],
     "Identity": [identity],
     "IdentitySecret": [identity_secret],
@@ -489,13 +511,13 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "MutualTlsListener": [mutual_tls_listener],
     "Network": [network, existing_network],
     "PrivateBucket": [bucket],
-    "PublishedGatewayDocument": [published_document],
+    "PublishedDocument": [published_connections, published_gateway_document],
     "RdsAlarms": [rds_alarms],
-    "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, executor="provider")],
-    "RolesFunction": [roles_function, lambda opts: roles_function(opts, declaration=None)],
-    "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, executor="provider")],
+    "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, database_roles=PROVIDER)],
+    "RolesFunction": [roles_function, lambda opts: roles_function(opts, database_roles=PROVIDER)],
+    "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, database_roles=PROVIDER)],
     "ServerCertificate": [server_certificate],
-    "ServerFirewall": [firewall],
+    "ServerSecurityGroup": [security_group],
     "TrustStore": [trust_store],
 }
 """Builders by class name; each takes the consumer's own options."""

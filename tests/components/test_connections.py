@@ -9,14 +9,12 @@ from pydantic import ValidationError
 
 from components.connections import (
     CertificateRole,
-    ConnectionsDocument,
-    ConnectionsDocumentArgs,
     certificate_database,
     connections_document,
+    publish_connections,
 )
 from pgpasswordless.connections import Connections
-from tests.components.examples import OPERATOR
-from tests.components.examples import connections_document as empty_document
+from tests.components.examples import OPERATOR, published_connections
 from tests.recording_monitor import record
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
@@ -45,10 +43,9 @@ def database() -> pulumi.Output[dict]:
 
 def test_the_document_is_that_of_the_model_and_ssm_names_its_object() -> None:
     def program() -> None:
-        args = ConnectionsDocumentArgs(
-            stack="test", databases={"self-managed": database()}, writers=[OPERATOR]
-        )
-        pulumi.export("document", ConnectionsDocument("connections", args).document)
+        document = database().apply(lambda entry: connections_document("test", {"self-managed": entry}))
+        publish_connections("connections", document, stack="test", writers=[OPERATOR], tags={})
+        pulumi.export("document", document)
 
     recording = record(program)
     text = recording.has_properties(OBJECT, key="connections.json").inputs["content"]
@@ -68,7 +65,7 @@ def test_the_document_is_that_of_the_model_and_ssm_names_its_object() -> None:
 
 
 def test_an_empty_document() -> None:
-    recording = record(empty_document)
+    recording = record(published_connections)
     text = recording.one(OBJECT).inputs["content"]
     assert Connections.model_validate_json(text) == Connections(stack="test")
 

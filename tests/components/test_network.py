@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from typing import Any
 
 import pulumi
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.network import ExistingNetwork, NetworkArgs
-from components.self_managed.security_group import ServerFirewallArgs
+import settings
+from components.network import NetworkArgs
 from components.subnets import plan_subnets
-from tests.components.examples import ACCOUNT, existing_network, firewall, network
+from tests.components.examples import ACCOUNT, existing_network, network, security_group
 from tests.recording_monitor import ABSENT, Recording, plain, record
 
 SUBNET = "aws:ec2/subnet:Subnet"
@@ -111,20 +112,23 @@ def test_an_existing_network_is_only_read() -> None:
     recording = record(program)
     assert [each.custom for each in recording.registrations] == [False]
     assert sorted(recording.reads) == [
-        (SUBNET, "net-private-1", "subnet-1"),
-        (SUBNET, "net-private-2", "subnet-2"),
+        (SUBNET, "net-private-1", "subnet-01234567"),
+        (SUBNET, "net-private-2", "subnet-89abcdef"),
     ]
     assert recording.exports["zones"].value == ["eu-central-1a", "eu-central-1a"]
 
 
-def test_an_existing_network_needs_a_subnet() -> None:
-    source = ExistingNetwork(vpc_id="vpc-1", private_subnet_ids=[])
-    with pytest.raises(ValueError, match="private_subnet_ids: empty"):
-        NetworkArgs(source=source, stack="test", account=ACCOUNT)
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"create": {}, "existing": {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-01234567"]}}],
+)
+def test_a_network_is_either_made_or_used(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="exactly one of create and existing"):
+        NetworkArgs(settings=settings.Network.model_validate(values), stack="test", account=ACCOUNT)
 
 
 def test_only_named_clients_get_in_and_to_one_port_only() -> None:
-    recording = record(firewall)
+    recording = record(security_group)
     recording.has_properties(
         "aws:ec2/securityGroup:SecurityGroup", ingress=ABSENT, egress=ABSENT, vpcId="vpc-1"
     )
@@ -147,4 +151,4 @@ def test_only_named_clients_get_in_and_to_one_port_only() -> None:
 @pytest.mark.parametrize("everybody", ["0.0.0.0/0", "::/0"])
 def test_the_whole_internet_is_no_client(everybody: str) -> None:
     with pytest.raises(ValueError, match="is the whole internet"):
-        ServerFirewallArgs(vpc_id="vpc-1", port=5432, networks=[everybody])
+        settings.AllowedClients(networks=(everybody,))

@@ -20,10 +20,17 @@ import sys
 sys.path.insert(0, {root!r})
 
 import pulumi
+import settings
 from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs
 
 made = ClientAuthority(
-    "clients", ClientAuthorityArgs(trust_domain="test", revoked={revoked!r})
+    "clients",
+    ClientAuthorityArgs(
+        trust_domain="test",
+        settings=settings.ClientAuthority(),
+        leaves=settings.Certificates(),
+        revoked={revoked!r},
+    ),
 )
 pulumi.export("list", made.trust.revocation_lists["1"])
 pulumi.export("authority", made.trust.bundle_pem)

@@ -12,14 +12,12 @@ import pytest
 
 from components.gateway.client_authority import ClientTrust
 from components.gateway.document import document_json
-from components.gateway.gateway import GatewayClient, gateway_url
+from components.gateway.gateway import gateway_url
 from components.gateway.header_suffixes import header_suffix
-from components.gateway.listener import SslPolicy
-from components.pki.certificates import Generation
 from documents.document import ObjectPointer
 from gateway.document import GatewayDocument
 from gateway.header_names import header_names
-from settings import Gateway
+from settings import GatewayClient, Generation
 from tests.components import examples
 from tests.recording_monitor import ABSENT, Recording, is_secret, pem, plain, record, texts_outside_secrets
 
@@ -116,7 +114,7 @@ def test_the_document_holds_the_allow_list_and_only_the_roles_in_it() -> None:
     assert document.database.resource_id == "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
     assert document.client_authorities.count("BEGIN CERTIFICATE") == 2
     assert len(document.revocation_lists) == 2
-    one = GatewayClient(kind="uri", value="spiffe://test/billing", role="app_user")
+    one = GatewayClient(uri="spiffe://test/billing", role="app_user")
     assert set(published(recorded(clients={"billing": one})).database.roles) == {"app_user"}
 
 
@@ -142,7 +140,7 @@ def test_a_document_that_contradicts_itself_is_not_made() -> None:
             client_authorities=pem("CERTIFICATE", "x"),
             revocation_lists=[],
             header_suffixes=[examples.SUFFIX],
-            identities=[{"kind": "uri", "value": "spiffe://test/x", "role": "nobody"}],
+            clients=[GatewayClient(uri="spiffe://test/x", role="nobody")],
         )
 
 
@@ -188,7 +186,7 @@ def test_clients_of_our_own_authority_get_a_secret_each() -> None:
     assert "dnsNames" not in requests["gateway-client-billing-request"]
     assert requests["gateway-client-reports-2-request"]["dnsNames"] == ["reports.example.org"]
     assert "uris" not in requests["gateway-client-reports-2-request"]
-    old = next(inputs for name, inputs in requests.items() if name.startswith("gateway-client-old-one"))
+    old = next(inputs for name, inputs in requests.items() if name.startswith("gateway-client-old_one"))
     assert old["subject"]["commonName"] == "legacy"
     secrets = [
         each.name
@@ -304,34 +302,16 @@ def test_the_name_leads_to_the_load_balancer_and_its_certificate_is_validated_fi
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("states", "message"),
     [
-        ({"zone_id": None}, "certificate_arn, zone_id: both None"),
-        ({"clients": {}}, "clients: empty"),
-        ({"allowed_networks": ()}, "networks, security_groups: both empty"),
-        ({"allowed_networks": ("0.0.0.0/0",)}, "is the whole internet, and the gateway is internal"),
-        ({"ssl_policy": "ELBSecurityPolicy-2016-08"}, "ssl_policy: 'ELBSecurityPolicy-2016-08'; must be one"),
-        ({"minimum_size": 5}, r"minimum_size: 5; must be from 1 to maximum_size \(4\)"),
-        ({"header_suffixes": [Generation(name="1", state="trusted")]}, "exactly one generation must be"),
-        (
-            {"header_suffixes": [Generation(name=str(number), state="issuing") for number in range(3)]},
-            "generations: 3; must be 1 to 2",
-        ),
-        (
-            {
-                "clients": {
-                    name: GatewayClient(kind="uri", value="spiffe://test/x", role="app_user")
-                    for name in ("first", "second")
-                }
-            },
-            "'first' and 'second' are both uri",
-        ),
+        (["trusted"], "exactly one generation must be"),
+        (["issuing", "trusted", "trusted"], "generations: 3; must be 1 to 2"),
     ],
-    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_what_cannot_be_is_refused(changes: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
-        recorded(**changes)
+def test_generations_of_header_suffixes_that_cannot_be_are_refused(states: list[str], message: str) -> None:
+    generations = [{"name": str(number), "state": state} for number, state in enumerate(states)]
+    with pytest.raises(ValueError, match=message):
+        examples.header_suffixes(generations=[Generation.model_validate(each) for each in generations])
 
 
 def test_an_authority_that_is_somebody_elses_may_have_no_list_yet() -> None:
@@ -344,12 +324,6 @@ def test_an_authority_that_is_somebody_elses_may_have_no_list_yet() -> None:
 def test_the_port_is_in_the_address_unless_everybody_knows_it() -> None:
     assert gateway_url("gateway.example.org", 443) == "https://gateway.example.org"
     assert gateway_url("localhost", 8443) == "https://localhost:8443"
-
-
-def test_settings_offer_the_tls_policies_that_the_listener_takes() -> None:
-    offered = Gateway.model_fields["ssl_policy"].annotation
-    assert offered is not None
-    assert offered.__args__ == SslPolicy.__args__  # type: ignore[attr-defined]
 
 
 def test_alarms_watch_machines_errors_and_handshakes() -> None:
@@ -372,7 +346,7 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
 
 
 def test_machines_may_log_in_as_the_roles_of_the_clients_and_nothing_else() -> None:
-    one = GatewayClient(kind="uri", value="spiffe://test/billing", role="app_user")
+    one = GatewayClient(uri="spiffe://test/billing", role="app_user")
     policy = json.loads(
         plain(
             recorded(clients={"billing": one}).one("aws:iam/rolePolicy:RolePolicy", "gateway-machines").inputs

@@ -8,7 +8,7 @@ import gzip
 import json
 from typing import Any
 
-from components.gateway.gateway import launcher_source
+from artifacts.sources import launcher_source
 from components.gateway.user_data import LAUNCHER_PATH, LOG_SERVICE, PROGRAMS, SERVICE, SERVICE_UNIT
 from components.self_managed.user_data import MAX_BYTES
 from gateway.machine import MACHINE_FILE, Machine
@@ -36,7 +36,7 @@ def cloud_config(recording: Recording) -> dict[str, Any]:
 
 
 def test_machines_are_told_what_to_run_and_where_the_document_is() -> None:
-    config = cloud_config(recorded(application="shop.web:app"))
+    config = cloud_config(recorded(application="shop.web:app", application_source="shop"))
     files = {each["path"]: each["content"] for each in config["write_files"]}
     assert Machine.model_validate_json(files[MACHINE_FILE]) == Machine.model_validate(
         {
@@ -70,7 +70,7 @@ def test_the_log_goes_to_the_log_group_by_a_service_of_its_own() -> None:
 
 
 def test_the_real_launcher_fits_into_user_data() -> None:
-    recording = recorded(launcher=launcher_source())
+    recording = recorded(launcher=launcher_source("gateway"))
     assert len(base64.b64decode(plain(recording.one(TEMPLATE).inputs)["userData"])) <= MAX_BYTES
 
 
@@ -146,6 +146,6 @@ def test_no_machine_starts_before_it_may_read_what_it_runs() -> None:
 
 
 def test_another_image_can_be_given() -> None:
-    recording = recorded(image="ami-0fedcba9876543210")
+    recording = recorded(image={"id": "ami-0fedcba9876543210"})
     recording.has_properties(TEMPLATE, imageId="ami-0fedcba9876543210")
     assert not [each for each in recording.registrations if "KeptImage" in each.type]

@@ -13,7 +13,8 @@ from components.pki.certificates import (
     bundle,
     utc,
 )
-from tests.components.examples import authority, leaf
+from settings.certificates import FIRST_GENERATION
+from tests.components.examples import CERTIFICATES, authority, changed, leaf
 from tests.recording_monitor import ABSENT, is_secret, pem, record
 
 KEY = "tls:index/privateKey:PrivateKey"
@@ -111,12 +112,23 @@ def test_a_role_of_any_spelling_has_a_uri() -> None:
     record(program)
 
 
+def certificate_authority_args(**changes: Any) -> CertificateAuthorityArgs:
+    usual: dict[str, Any] = {
+        "purpose": "client",
+        "trust_domain": "main",
+        "generations": FIRST_GENERATION,
+        "validity_days": 1826,
+        "leaves": changed(CERTIFICATES, changes),
+    }
+    return CertificateAuthorityArgs(**{**usual, **changes})
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"renew_before_days": 90}, r"renew_before_days: 90; must be from 1 to 89"),
-        ({"renew_before_days": 0}, r"renew_before_days: 0; must be from 1 to 89"),
-        ({"leaf_validity_days": 1826}, r"leaf_validity_days: 1826; must be less than .* \(1826\)"),
+        ({"renew_before_days": 90}, r"renew_before_days: 90; must be less than leaf_validity_days \(90\)"),
+        ({"renew_before_days": 0}, r"greater than or equal to 1"),
+        ({"validity_days": 90}, r"leaf_validity_days: 90; must be less than .* \(90\)"),
         ({"trust_domain": "x" * 60}, r"trust_domain: .* has 72 characters; X.509 allows 64"),
         ({"generations": []}, r"exactly one generation must be 'issuing'"),
         ({"generations": [Generation(name="1", state="trusted")]}, r"exactly one generation"),
@@ -132,7 +144,7 @@ def test_a_role_of_any_spelling_has_a_uri() -> None:
 )
 def test_refused_arguments(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        CertificateAuthorityArgs(**{"purpose": "client", "trust_domain": "main", **changes})
+        certificate_authority_args(**changes)
 
 
 def test_an_authority_signs_for_its_purpose_only() -> None:

@@ -148,7 +148,7 @@ def test_what_is_no_serial_number_is_refused(serial: str) -> None:
 @pytest.mark.parametrize("renew", [0, 30, 31])
 def test_a_list_that_every_run_would_renew_is_refused(renew: int) -> None:
     with pytest.raises(ValueError, match=r"renew_before_days: .*must be from 1 to 29"):
-        RevocationListArgs(private_key_pem="", certificate_pem="", renew_before_days=renew)
+        RevocationListArgs(private_key_pem="", certificate_pem="", validity_days=30, renew_before_days=renew)
 
 
 ASKED = {

@@ -10,10 +10,9 @@ from typing import Any
 import pulumi
 import pytest
 
-from components.rds.choices import Backup, NewIamRole, Storage, instance_identifier
-from components.rds.instance import RdsPostgres
-from postgres.declaration import Declaration
-from tests.components.examples import ACCOUNT, DECLARATION, TAGS, rds_postgres
+from components.rds.instance import RdsPostgres, instance_identifier
+from settings.rds import NewIamRole
+from tests.components.examples import ACCOUNT, PROVIDER, TAGS, rds_postgres
 from tests.recording_monitor import ABSENT, Recording, plain, record, texts_outside_secrets
 
 INSTANCE = "aws:rds/instance:Instance"
@@ -103,7 +102,7 @@ def test_everything_is_encrypted_with_the_one_key() -> None:
 
 def test_a_given_key_is_used_and_none_is_made() -> None:
     given = "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
-    recording = record(lambda: rds_postgres(storage=Storage(kms_key_arn=given)))
+    recording = record(lambda: rds_postgres(storage={"kms_key_arn": given}))
     assert not recording.of_type("aws:kms/key:Key")
     recording.has_properties(
         INSTANCE, kmsKeyId=given, masterUserSecretKmsKeyId=given, performanceInsightsKmsKeyId=given
@@ -194,7 +193,7 @@ def test_monitoring_writes_to_its_own_log_group_only() -> None:
 
 def test_protection_is_for_production_and_can_be_lifted() -> None:
     assert usual().one(INSTANCE).request.protect
-    recording = record(lambda: rds_postgres(deletion_protection=False, backup=Backup(final_snapshot=False)))
+    recording = record(lambda: rds_postgres(deletion_protection=False, backup={"final_snapshot": False}))
     assert not recording.one(INSTANCE).request.protect
     assert not recording.one("aws:kms/key:Key").request.retainOnDelete
     recording.has_properties(
@@ -208,7 +207,7 @@ def test_protection_is_for_production_and_can_be_lifted() -> None:
 
 def test_through_the_provider_the_function_makes_the_administrator_only() -> None:
     with_function = usual().one("passwordless-postgres:index:RolesFunction")
-    through_provider = record(lambda: rds_postgres(executor="provider"))
+    through_provider = record(lambda: rds_postgres(database_roles=PROVIDER))
     assert with_function
     assert through_provider.one("passwordless-postgres:index:RolesFunction")
 
@@ -247,8 +246,8 @@ def test_an_existing_role_may_connect_as_exactly_one_user_of_exactly_this_instan
 
 def test_a_new_role_trusts_who_is_named_and_may_do_nothing_else() -> None:
     role = NewIamRole(
-        trusted_services=["ecs-tasks.amazonaws.com"],
-        trusted_principals=["arn:aws:iam::123456789012:role/developers"],
+        trusted_services=("ecs-tasks.amazonaws.com",),
+        trusted_principals=("arn:aws:iam::123456789012:role/developers",),
     )
     recording = connected(role, "reporting")
     made = recording.one("aws:iam/role:Role", "main-application-reporting")
@@ -279,28 +278,30 @@ def test_a_role_that_is_not_declared_gets_no_policy() -> None:
         connected("app", "stranger")
 
 
-def test_without_iam_authentication_nobody_is_allowed_to_connect() -> None:
-    nobody = Declaration(administrator="pgpl_admin")
-    with pytest.raises(ValueError, match="IAM authentication is off"):
-        connected("app", "app_user", iam_authentication=False, declaration=nobody)
-    recording = record(lambda: rds_postgres(iam_authentication=False, declaration=nobody))
-    recording.has_properties(INSTANCE, iamDatabaseAuthenticationEnabled=False)
-    assert not recording.of_type("passwordless-postgres:index:RolesFunction")
-
-
-def test_roles_without_iam_authentication_are_refused() -> None:
-    with pytest.raises(ValueError, match="nobody could log in as app_user, reporting"):
-        record(lambda: rds_postgres(iam_authentication=False))
-
-
 def test_a_new_role_that_trusts_nobody_is_refused() -> None:
     with pytest.raises(ValueError, match="would trust nobody"):
         connected(NewIamRole(), "app_user")
 
 
-def test_the_master_is_never_an_iam_user() -> None:
-    with pytest.raises(ValueError, match="lock the master out"):
-        record(lambda: rds_postgres(declaration=replace(DECLARATION, administrator="pgpl_master")))
+def test_the_iam_roles_of_the_settings_may_connect() -> None:
+    roles = {
+        "app_user": {"database": "app", "iam_roles": ["app"]},
+        "reporting": {
+            "database": "app",
+            "new_iam_role": {"trusted_services": ["ecs-tasks.amazonaws.com"]},
+        },
+    }
+
+    def program() -> None:
+        pulumi.export("made", rds_postgres(roles=roles).application_roles)
+
+    recording = record(program)
+    assert {each.name for each in recording.of_type(POLICY) if "connect" in each.name} == {
+        "main-connect-app_user-app",
+        "main-connect-reporting",
+    }
+    made = recording.exports["made"].value
+    assert made == {"reporting": "arn:aws:iam::123456789012:role/main-application-reporting-physical"}
 
 
 def test_the_connections_document_knows_tokens_and_no_secret() -> None:

@@ -2,15 +2,13 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from components.rds.function_artifact import function_artifact
+from artifacts.roles_function import function_artifact
 from functions.roles.event import Event
-from postgres.declaration import Database
-from tests.components.examples import DECLARATION, FUNCTION, OPERATOR, roles_function
+from tests.components.examples import DECLARATION, FUNCTION, OPERATOR, PROVIDER, roles_function
 from tests.recording_monitor import ABSENT, Recording, plain, record
 
 FUNCTION_TYPE = "aws:lambda/function:Function"
@@ -120,7 +118,7 @@ def test_it_is_asked_what_it_understands() -> None:
         "main.abc.eu-central-1.rds.amazonaws.com:5432",
         "pgpl_admin",
     )
-    alone = record(lambda: roles_function(declaration=None)).one(RUN)
+    alone = record(lambda: roles_function(database_roles=PROVIDER)).one(RUN)
     assert Event.from_json(json.loads(plain(alone.inputs)["event"])).declaration is None
     needed = {usual().one(token).urn for token in (FUNCTION_TYPE, INGRESS)}
     assert needed <= set(run.request.dependencies)
@@ -134,10 +132,9 @@ def test_without_an_artifact_it_runs_what_is_installed() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"administrator": "other"}, "its administrator is 'pgpl_admin', not 'other'"),
-        ({"declaration": replace(DECLARATION, databases=())}, "database 'app' is not declared"),
+        ({"databases": {}}, "database 'app' is not declared"),
         (
-            {"declaration": replace(DECLARATION, databases=(Database(name="app", extensions=("pgaudit",)),))},
+            {"databases": {"app": {"extensions": ["pgaudit"]}}},
             "only a superuser can create extension 'pgaudit', and RDS has none",
         ),
     ],

@@ -13,7 +13,7 @@ from components.pki.identity_secret import IdentitySecretArgs
 from components.private_bucket import PrivateBucketArgs
 from components.self_managed.desired_state import FILES, DesiredStateArgs
 from node.desired_state import Manifest, Pointer
-from tests.components.examples import NODE, OPERATOR, bucket, desired_state, identity_secret
+from tests.components.examples import NODE, OPERATOR, SELF_MANAGED, bucket, desired_state, identity_secret
 from tests.recording_monitor import ABSENT, Recording, is_secret, plain, record, texts_outside_secrets
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
@@ -177,7 +177,7 @@ def test_the_policy_stands_before_the_value() -> None:
         (lambda: PrivateBucketArgs(writers={"files/*": []}), r"writers: none for 'files/\*'"),
         (
             lambda: DesiredStateArgs(
-                server="main", pointer_name="/p", major=17, minor_floor=11, files={"pg_hba.conf": ""},
+                server="main", pointer_name="/p", settings=SELF_MANAGED, files={"pg_hba.conf": ""},
                 node=NODE, identity_arn="", identity_version="", identity_sha256="", writers=[OPERATOR],
                 machine_role="",
             ),

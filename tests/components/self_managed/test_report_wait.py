@@ -8,7 +8,7 @@ import dill
 import pulumi
 import pytest
 
-from components import pinned_image as kept_image
+from components import pinned_image
 from components.self_managed import node_report
 from components.self_managed.report_wait import Expected, UnreadableError, Verdict, wait_for_report
 from node.desired_state import Report
@@ -203,7 +203,7 @@ def test_the_newest_image_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None
         ]
     )
     monkeypatch.setattr("boto3.client", lambda *_args, **_kwargs: client)
-    found = kept_image.KeptImageProvider().create(dict(ASKED)).outs
+    found = pinned_image.PinnedImageProvider().create(dict(ASKED)).outs
     assert found is not None
     assert (found["imageId"], found["problem"]) == ("ami-3", "")
     assert client.asked[0]["Owners"] == ["136693071363"]
@@ -212,11 +212,11 @@ def test_the_newest_image_is_found_once(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_no_image_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("boto3.client", lambda *_args, **_kwargs: Images([]))
-    provider = kept_image.KeptImageProvider()
+    provider = pinned_image.PinnedImageProvider()
     found = provider.create(dict(ASKED)).outs
     assert found is not None
     with pytest.raises(pulumi.RunError, match=r"no image debian-13 for x86_64 .*selfManaged\.image\.id"):
-        kept_image.found_image(found["imageId"], found["problem"])
+        pinned_image.found_image(found["imageId"], found["problem"])
     assert provider.diff("id", found, dict(ASKED)).changes is True
 
 
@@ -232,11 +232,11 @@ def test_no_image_is_an_error_of_the_program(monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_an_image_is_kept_until_another_is_asked_for(change: dict[str, Any], changes: bool) -> None:
     old = {**ASKED, "imageId": "ami-3", "imageName": "debian-13-amd64-3", "problem": ""}
-    result = kept_image.KeptImageProvider().diff("id", old, {**ASKED, **change})
+    result = pinned_image.PinnedImageProvider().diff("id", old, {**ASKED, **change})
     assert result.changes is changes
     assert not result.replaces
 
 
-@pytest.mark.parametrize("provider", [node_report.NodeReportProvider, kept_image.KeptImageProvider])
+@pytest.mark.parametrize("provider", [node_report.NodeReportProvider, pinned_image.PinnedImageProvider])
 def test_providers_travel_to_the_dynamic_provider_s_process(provider: type) -> None:
     assert type(dill.loads(dill.dumps(provider(), recurse=True))) is provider  # noqa: S301

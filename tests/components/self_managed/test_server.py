@@ -3,16 +3,14 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
-from components.self_managed.machine import DataVolume, DebianImage
-from components.self_managed.node_artifact import NodeArtifact
+from artifacts.node import NodeArtifact
 from postgres.declaration import Declaration
-from tests.components.examples import APPLICATION, DECLARATION, authority, machine, self_managed
+from tests.components.examples import APPLICATION, DECLARATION, PROVIDER, authority, machine, self_managed
 from tests.recording_monitor import ABSENT, Recording, plain, record, texts_outside_secrets
 
 INSTANCE = "aws:ec2/instance:Instance"
@@ -91,12 +89,9 @@ def test_data_lives_on_a_volume_of_its_own() -> None:
 
 
 def test_protection_is_a_setting() -> None:
-    recording = record(
-        lambda: machine(volume=DataVolume(deletion_protection=False, kms_key_arn="arn:aws:kms:key"))
-    )
-    volume = recording.has_properties(
-        "aws:ebs/volume:Volume", kmsKeyId="arn:aws:kms:key", finalSnapshot=False
-    )
+    key = "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    recording = record(lambda: machine(volume={"deletion_protection": False, "kms_key_arn": key}))
+    volume = recording.has_properties("aws:ebs/volume:Volume", kmsKeyId=key, finalSnapshot=False)
     assert volume.request.protect is False
     recording.has_properties(INSTANCE, disableApiTermination=False)
 
@@ -114,7 +109,7 @@ def instance_inputs(recording: Recording) -> Mapping[str, Any]:
 
 
 def test_a_newer_image_and_a_newer_node_change_no_instance() -> None:
-    """KeptImage answers as before (its diff is tested by itself), and user-data names no node."""
+    """PinnedImage answers as before (its diff is tested by itself), and user-data names no node."""
     before = usual_server()
     newer = NodeArtifact(content=b"a newer node", sha256="8" * 64)
     after = record(lambda: self_managed(node=newer))
@@ -132,8 +127,9 @@ def test_nothing_of_a_server_s_life_changes_the_instance() -> None:
     before = usual_server()
     after = record(
         lambda: self_managed(
-            allowed_networks=["10.31.0.0/16"],
-            declaration=Declaration(administrator="pgpl_admin"),
+            allowed_clients={"networks": ["10.31.0.0/16"]},
+            databases={},
+            roles={},
             server_settings={"work_mem": "8MB"},
             minor_floor=12,
             minimum_protocol="TLSv1.2",
@@ -145,13 +141,13 @@ def test_nothing_of_a_server_s_life_changes_the_instance() -> None:
 
 
 def test_an_image_of_one_s_own_is_not_looked_up() -> None:
-    recording = record(lambda: machine(image="ami-0fedcba9876543210"))
+    recording = record(lambda: machine(image={"id": "ami-0fedcba9876543210"}))
     assert recording.of_type(IMAGE) == []
     recording.has_properties(INSTANCE, ami="ami-0fedcba9876543210")
 
 
 def test_another_revision_asks_again() -> None:
-    recording = record(lambda: machine(image=DebianImage(revision=2)))
+    recording = record(lambda: machine(image={"revision": 2}))
     assert recording.one(IMAGE).inputs["revision"] == 2
 
 
@@ -207,7 +203,8 @@ def test_the_files_are_those_of_the_postgres_package() -> None:
 
 
 def test_pulumi_postgresql_gets_in_where_it_is_the_executor() -> None:
-    recording = record(lambda: self_managed(executor="provider", administrator_networks=["10.40.0.0/24"]))
+    roles = {**PROVIDER, "administrator_networks": ["10.40.0.0/24"]}
+    recording = record(lambda: self_managed(database_roles=roles))
     texts = files(recording)
     assert Declaration.from_json(texts["roles.json"]) == Declaration(administrator="pgpl_admin")
     lines = [line.split() for line in texts["pg_hba.conf"].splitlines() if line and not line.startswith("#")]
@@ -281,7 +278,7 @@ def test_the_connection_is_plain() -> None:
     assert recording.exports["host"].value == "postgres.db.internal"
     assert "PRIVATE-KEY-MARKER" not in json.dumps(connection.value)
     role = connection.value["roles"]["reporting"]
-    assert (role["database"], role["connectionLimit"]) == ("app", -1)
+    assert (role["database"], role["connectionLimit"]) == ("app", 20)
     assert role["secretArn"].endswith(":secret:main-role-reporting-AbCdEf")
     assert connection.value["logGroup"] == "/passwordless-postgres/test/main/postgresql"
 
@@ -296,11 +293,7 @@ def test_user_data_holds_no_secret() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"host": "postgres.example.org"}, "host: .* must be 'db.internal' or a name that ends in"),
-        (
-            {"declaration": replace(DECLARATION, roles=(replace(DECLARATION.roles[1], networks=()),))},
-            "reporting.*no networks",
-        ),
+        ({"databases": {}}, "role 'app_user': may connect to database 'app', which is not declared"),
         ({"administrators": []}, "administrators: empty"),
         ({"server_settings": {"fsync": "off"}}, "fsync"),
     ],
@@ -320,8 +313,7 @@ def test_authorities_have_their_purposes() -> None:
 
 
 def test_a_role_name_of_any_spelling_makes_names_that_aws_takes() -> None:
-    role = replace(DECLARATION.roles[0], name="crème brûlée", grants=())
-    declaration = replace(DECLARATION, roles=(role,))
-    recording = record(lambda: self_managed(declaration=declaration))
+    roles = {"crème brûlée": {"database": "app", "networks": ["10.0.0.0/8"]}}
+    recording = record(lambda: self_managed(roles=roles))
     secrets = [each.name for each in recording.of_type("aws:secretsmanager/secret:Secret")]
     assert all(name.isascii() and " " not in name for name in secrets)

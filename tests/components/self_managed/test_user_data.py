@@ -4,16 +4,13 @@ import base64
 import gzip
 import hashlib
 import json
-import zipfile
-from io import BytesIO
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from artifacts.sources import launcher_source
 from components.self_managed import user_data
-from components.self_managed.node_artifact import launcher_source, node_artifact, pack
 from node.desired_state import Machine
 
 MACHINE = Machine(
@@ -68,7 +65,7 @@ def test_user_data_installs_the_launcher_and_starts_it() -> None:
 
 
 def test_the_real_launcher_fits() -> None:
-    encoded = user_data.user_data_base64(launcher_source(), MACHINE)
+    encoded = user_data.user_data_base64(launcher_source("node"), MACHINE)
     assert len(base64.b64decode(encoded)) <= 16384
 
 
@@ -85,34 +82,3 @@ def test_any_bytes_survive_the_container(data: bytes) -> None:
 @pytest.mark.parametrize("size", [0, 1, 65535, 65536, 131070, 131071])
 def test_block_boundaries_survive_the_container(size: int) -> None:
     assert gzip.decompress(user_data.gzip_stored(b"a" * size)) == b"a" * size
-
-
-def test_the_artifact_is_the_same_whenever_and_wherever_it_is_made(tmp_path: Path) -> None:
-    for root in ("one", "two"):
-        for name, text in (("node/__init__.py", ""), ("node/apply.py", "x = 1\n"), ("postgres/hba.py", "")):
-            path = tmp_path / root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text)
-    (tmp_path / "two/node/__pycache__").mkdir()
-    (tmp_path / "two/node/__pycache__/apply.cpython-313.pyc").write_bytes(b"compiled")
-    one, two = node_artifact(tmp_path / "one"), node_artifact(tmp_path / "two")
-    assert one == two
-    assert one.sha256 == hashlib.sha256(one.content).hexdigest()
-    with zipfile.ZipFile(BytesIO(one.content)) as archive:
-        assert archive.namelist() == ["__main__.py", "node/__init__.py", "node/apply.py", "postgres/hba.py"]
-        assert archive.read("__main__.py") == b"from node.__main__ import main\n\nmain()\n"
-        assert {each.date_time for each in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-        assert {each.compress_type for each in archive.infolist()} == {zipfile.ZIP_STORED}
-
-
-def test_a_changed_file_is_another_artifact() -> None:
-    assert pack({"a.py": b"1"}) != pack({"a.py": b"2"})
-
-
-def test_the_project_s_artifact_holds_what_node_imports() -> None:
-    with zipfile.ZipFile(BytesIO(node_artifact().content)) as archive:
-        names = archive.namelist()
-    assert {"__main__.py", "node/desired_state.py", "postgres/hba.py", "runtime/files.py"} <= set(names)
-    assert all(
-        name.split("/")[0] in {"__main__.py", "documents", "node", "postgres", "runtime"} for name in names
-    )

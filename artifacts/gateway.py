@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from components.gateway.dependencies import LOCK, Platform, cache_folder, dependency_files
-from components.zip_archive import PROJECT, pack, package_sources
-
-PACKAGES = ("gateway", "pgpasswordless", "documents", "runtime")
+from artifacts.dependencies import LOCK, Platform, cache_folder, dependency_files
+from artifacts.sources import PROJECT, pack, program_sources
 
 # botocore describes 400 services; an application of the user's own may want any of them.
 _SERVICES = "botocore/data/"
@@ -58,7 +56,7 @@ def gateway_artifact(
         DependenciesError: the dependencies cannot be had.
     """
     cache = cache or cache_folder()
-    ours = package_sources(PACKAGES)
+    ours = program_sources("gateway")
     theirs = {} if application_source is None else application_files(application_source)
     key = _key(target, {**theirs, **ours}, LOCK.read_bytes())
     final_path, note = cache / f"gateway-{target}-{key}.zip", cache / f"gateway-{target}-{key}.sha256"
@@ -84,7 +82,7 @@ def application_files(folder: Path) -> dict[str, bytes]:
     """
     if not folder.is_dir():
         raise ApplicationSourceError(
-            f"{folder} is no folder; give the one that holds the application's packages"
+            f"{folder} is not a folder; give the one that holds the application's packages"
         )
     found = {path.relative_to(folder): path for path in sorted(folder.rglob("*")) if path.is_file()}
     files = {
@@ -125,8 +123,8 @@ def _key(target: Platform, sources: Mapping[str, bytes], lock: bytes) -> str:
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
     # How it is packed is part of what it is made of.
-    for module in ("gateway/artifact.py", "gateway/dependencies.py", "zip_archive.py"):
-        digest.update((PROJECT / "components" / module).read_bytes())
+    for module in ("gateway.py", "dependencies.py", "sources.py"):
+        digest.update((PROJECT / "artifacts" / module).read_bytes())
     return digest.hexdigest()[:16]
 
 

@@ -1,7 +1,7 @@
-"""The program that runs on Lambda, as one file, made of our source and of what is installed beside us.
+"""The roles function of RDS as one file for Lambda, made of our source and of what is installed beside us.
 
 Nothing is downloaded and nothing is built, so a preview makes the same file as the deployment: all of it
-is Python that every interpreter and processor reads.
+is Python that runs on every interpreter and processor.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
-from components.zip_archive import PROJECT, pack, package_sources
+from artifacts.sources import PROJECT, pack, program_sources
 
 HANDLER = "functions.roles.handler.handle"
 # boto3 comes with Lambda's runtime.
 DISTRIBUTIONS = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 
-_PACKAGES = ("functions", "postgres", "runtime")
 _COMPILED_FOR_A_MACHINE = (".so", ".pyd", ".dylib", ".dll")
 _LEFT_BY_INSTALLERS = (".pyc", ".pyo")
 
@@ -56,7 +55,7 @@ def function_artifact(
     Raises:
         ArtifactError: a distribution is not installed, or not pure Python.
     """
-    files = package_sources(_PACKAGES, root)
+    files = program_sources("roles function", root)
     for name in distributions:
         files.update(_distribution_files(name, find))
     content = pack(files)

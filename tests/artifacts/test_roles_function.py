@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from components.rds.function_artifact import DISTRIBUTIONS, HANDLER, ArtifactError, function_artifact
+from artifacts.roles_function import DISTRIBUTIONS, HANDLER, ArtifactError, function_artifact
 
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "urllib3")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import final
@@ -12,6 +12,7 @@ import pulumi
 from pulumi_aws import ec2, vpc
 
 from components.names import slug
+from settings import AllowedClients
 
 # Secrets Manager, SSM, S3, CloudWatch Logs and the PostgreSQL project's packages answer on 443; Debian's
 # archive on 443 or 80, depending on the image's mirror list, and apt verifies signatures either way. Their
@@ -22,46 +23,35 @@ _ANYWHERE = "0.0.0.0/0"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerFirewallArgs:
-    """Arguments of `ServerFirewall`.
+class ServerSecurityGroupArgs:
+    """Arguments of `ServerSecurityGroup`.
 
     Attributes:
         vpc_id: The server's VPC.
         port: Its TCP port.
-        networks: Networks of clients, IPv4 or IPv6; never the whole internet.
-        security_groups: Ids of security groups of clients.
+        clients: Networks and security groups that reach the port; never the whole internet.
         outgoing: Ports that the server itself reaches anywhere, by protocol; RDS needs none.
         tags: Tags of every child.
-
-    Raises:
-        ValueError: A network is the whole internet.
     """
 
     vpc_id: pulumi.Input[str]
     port: int
-    networks: Sequence[str] = ()
-    security_groups: Sequence[str] = ()
+    clients: AllowedClients
     outgoing: Mapping[str, int] = field(default_factory=lambda: MACHINE_NEEDS)
     tags: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check what can be checked before anything is registered."""
-        for network in self.networks:
-            if ipaddress.ip_network(network).prefixlen == 0:
-                raise ValueError(f"networks: {network} is the whole internet; name the clients' networks")
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class ServerFirewallResources:
-    """Children of `ServerFirewall`; `ingress` by network or security group, `egress` by protocol."""
+class ServerSecurityGroupResources:
+    """Children of `ServerSecurityGroup`; `ingress` by network or security group, `egress` by protocol."""
 
     group: ec2.SecurityGroup
     ingress: dict[str, vpc.SecurityGroupIngressRule]
     egress: dict[str, vpc.SecurityGroupEgressRule]
 
 
-class ServerFirewall(pulumi.ComponentResource):
+class ServerSecurityGroup(pulumi.ComponentResource):
     """`passwordless-postgres:index:ServerFirewall`: a security group that lets named clients in to one port.
 
     Makes an `ec2.SecurityGroup`, one ingress rule per network and group, and one egress rule per protocol
@@ -73,10 +63,10 @@ class ServerFirewall(pulumi.ComponentResource):
     """
 
     id: pulumi.Output[str]
-    resources: ServerFirewallResources
+    resources: ServerSecurityGroupResources
 
     def __init__(
-        self, name: str, args: ServerFirewallArgs, opts: pulumi.ResourceOptions | None = None
+        self, name: str, args: ServerSecurityGroupArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         """Make the security group."""
         super().__init__("passwordless-postgres:index:ServerFirewall", name, {}, opts)
@@ -88,7 +78,7 @@ class ServerFirewall(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         ingress: dict[str, vpc.SecurityGroupIngressRule] = {}
-        for network in args.networks:
+        for network in args.clients.networks:
             is_ipv4 = ipaddress.ip_network(network).version == 4
             ingress[network] = vpc.SecurityGroupIngressRule(
                 f"{name}-from-{slug(network)}",
@@ -102,7 +92,7 @@ class ServerFirewall(pulumi.ComponentResource):
                 tags=args.tags,
                 opts=pulumi.ResourceOptions(parent=self),
             )
-        for client in args.security_groups:
+        for client in args.clients.security_groups:
             ingress[client] = vpc.SecurityGroupIngressRule(
                 f"{name}-from-{client}",
                 security_group_id=group.id,
@@ -128,6 +118,6 @@ class ServerFirewall(pulumi.ComponentResource):
             )
             for protocol, port in args.outgoing.items()
         }
-        self.resources = ServerFirewallResources(group=group, ingress=ingress, egress=egress)
+        self.resources = ServerSecurityGroupResources(group=group, ingress=ingress, egress=egress)
         self.id = group.id
         self.register_outputs({"id": self.id})

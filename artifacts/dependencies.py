@@ -1,8 +1,8 @@
 """What the gateway's application needs besides our own source, for the machine that runs it.
 
-All of it stands in one lock file with the hash of each wheel. For the interpreter that runs us it
-is what is installed beside us already; for another platform pip fetches the wheels, once, and they
-are kept in the user's cache.
+All of it is in one lock file with the hash of each wheel. For the interpreter that runs this program
+the files are copied from where they are installed; for another platform pip fetches the wheels once,
+and they are kept in the user's cache.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path, PurePosixPath
 from typing import Literal, final
 
-from components.zip_archive import PROJECT
+from artifacts.sources import PROJECT
 
 LOCK = PROJECT / "requirements-gateway.txt"
 
@@ -36,11 +36,11 @@ _PIN = re.compile(
 # Which wheels of the lock are for Windows or another implementation of Python, none of which we run on.
 _FOREIGN = ("sys_platform == 'win32'",)
 _LEFT_BY_INSTALLERS = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json"})
-_SAID_LINES = 3
+_SHOWN_LINES = 3
 
 
 class DependenciesError(Exception):
-    """The dependencies cannot be had; the text says of what, and what to do."""
+    """The dependencies are not available; the text says which ones, and what to do."""
 
 
 @final
@@ -152,7 +152,7 @@ def fetched(target: Platform, cache: Path, lock: Path = LOCK) -> Path:
     """The folder with the unpacked wheels for a platform; fetched when it is not there.
 
     Raises:
-        DependenciesError: pip cannot fetch them; the text ends in pip's own words.
+        DependenciesError: pip cannot fetch them; the text ends with pip's own output.
     """
     digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:16]
     final_folder = cache / "wheels" / f"{target}-{digest}"
@@ -174,9 +174,11 @@ def fetched(target: Platform, cache: Path, lock: Path = LOCK) -> Path:
             env={**os.environ, "PIP_USER": "0"},
         )
         if answer.returncode != 0:
-            said = " ".join(answer.stderr.strip().splitlines()[-_SAID_LINES:]) or f"exit {answer.returncode}"
+            output = (
+                " ".join(answer.stderr.strip().splitlines()[-_SHOWN_LINES:]) or f"exit {answer.returncode}"
+            )
             raise DependenciesError(
-                f"the gateway's dependencies for {target} cannot be fetched: {said}. Check that pip reaches "
+                f"the gateway's dependencies for {target} cannot be fetched: {output}. Check that pip reaches "
                 "its package index (`pip config list`), then run this again"
             )
         partial.rename(final_folder)

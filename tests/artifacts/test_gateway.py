@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from components.gateway import artifact as artifacts
-from components.gateway import dependencies
-from components.gateway.artifact import ApplicationSourceError, gateway_artifact
-from components.gateway.dependencies import DEBIAN_13, DependenciesError, Platform, this_platform
+from artifacts import dependencies
+from artifacts import gateway as artifacts
+from artifacts.dependencies import DEBIAN_13, DependenciesError, Platform, this_platform
+from artifacts.gateway import ApplicationSourceError, gateway_artifact
 
-PROJECT = Path(__file__).resolve().parents[3]
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +140,7 @@ class TestApplicationOfTheUsersOwn:
             gateway_artifact(this_platform(), application_source=tmp_path, cache=cache)
 
     def test_a_folder_that_is_not_there_or_empty_is_refused(self, tmp_path, cache) -> None:
-        for folder, words in ((tmp_path / "none", "is no folder"), (tmp_path, "is empty")):
+        for folder, words in ((tmp_path / "none", "is not a folder"), (tmp_path, "is empty")):
             with pytest.raises(ApplicationSourceError, match=words):
                 gateway_artifact(this_platform(), application_source=folder, cache=cache)
 
