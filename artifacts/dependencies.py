@@ -178,8 +178,8 @@ def fetched(target: Platform, cache: Path, lock: Path = LOCK) -> Path:
                 " ".join(answer.stderr.strip().splitlines()[-_SHOWN_LINES:]) or f"exit {answer.returncode}"
             )
             raise DependenciesError(
-                f"the gateway's dependencies for {target} cannot be fetched: {output}. Check that pip reaches "
-                "its package index (`pip config list`), then run this again"
+                f"the gateway's dependencies for {target} cannot be fetched: {output}. Check that pip "
+                "reaches its package index (`pip config list`), then run this again"
             )
         partial.rename(final_folder)
     return final_folder
