@@ -48,11 +48,14 @@ def test_what_is_made_already_is_not_made_again(artifact, cache, monkeypatch) ->
 def test_it_needs_nothing_that_is_not_in_it(artifact, tmp_path) -> None:
     with zipfile.ZipFile(artifact.path) as archive:
         archive.extractall(tmp_path)
-    modules = (
-        "gateway.document, gateway.machine, pgpasswordless.tokens, psycopg, psycopg_pool, uvicorn, uvloop"
+    ours = ", ".join(
+        ".".join(path.relative_to(tmp_path).with_suffix("").parts)
+        for package in ("gateway", "runtime", "documents")
+        for path in sorted((tmp_path / package).glob("[!_]*.py"))
     )
     script = (
-        f"import {modules}, httptools, starlette, prometheus_client, boto3, sys\n"
+        f"import gateway.__main__, {ours}, pgpasswordless.tokens\n"
+        "import psycopg, psycopg_pool, uvicorn, uvloop, httptools, starlette, prometheus_client, boto3, sys\n"
         "boto3.Session().client('rds', region_name='eu-central-1')\n"
         "print({module.__file__.startswith(sys.argv[1]) for module in (gateway, psycopg, uvloop, boto3)})"
     )
