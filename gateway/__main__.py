@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _log.error("%s", error)
         return 1
     except OSError as error:
-        _log.error("it cannot listen: %s", error)
+        _log.error("cannot listen: %s", error)
         return 1
     return 0
 

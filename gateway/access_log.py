@@ -1,4 +1,4 @@
-"""One JSON line per request, with who asked and what became of it."""
+"""One JSON line per request, with the caller and the outcome."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from gateway.middleware import REFUSAL_KEY
 from gateway.refusals import Refusal
 
 REQUEST_ID_KEY = "pgpasswordless.request_id"
-"""Where the scope has the request's id."""
+"""Key of the request's id in the scope."""
 
 _ID = re.compile(rb"[A-Za-z0-9._:=;/+-]{1,128}")
 _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
@@ -29,7 +29,7 @@ class AccessLog:
     """Writes a line for each request that it passes on, and gives the request an id.
 
     The id is the caller's `X-Request-Id`, or else the load balancer's `X-Amzn-Trace-Id`, or else our own;
-    it comes back as `X-Request-Id`. The query string is not written: it may hold what is secret.
+    it is returned as `X-Request-Id`. The query string is not logged, since it may hold secrets.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class AccessLog:
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Watch an application.
+        """Wrap an application.
 
         Args:
-            application: what answers.
-            write: takes a line with its end.
-            metrics: told of requests.
+            application: handles the requests.
+            write: writes a line, which ends in a newline.
+            metrics: counts requests.
             clock: seconds since 1970, for the line.
         """
         self._application = application
@@ -73,13 +73,13 @@ class AccessLog:
         try:
             await self._application(scope, receive, watched)
         except Exception:
-            # The server answers for an application that raised.
+            # The server answers 500 when an application raises.
             status = status or 500
             raise
         finally:
             seconds = time.perf_counter() - begun
             self._metrics.request(status, seconds)
-            # Load balancers ask every few seconds, from every zone.
+            # Load balancers send health checks every few seconds, from every zone.
             if scope["path"] != ALIVE_PATH or status != 200:
                 self._write(_ENCODER.encode(self._line(scope, status, seconds)) + "\n")
 

@@ -1,4 +1,4 @@
-"""From what a certificate says of its owner to a database role: an explicit list, and nothing like it."""
+"""Maps a certificate's names to a database role: by an explicit list, without patterns."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gateway.refusals import RefusalCode, Refused
 
 @dataclass(frozen=True, kw_only=True)
 class Name:
-    """One name of a certificate's owner."""
+    """One name in a certificate."""
 
     kind: IdentityKind
     value: str
 
 
 class AllowList:
-    """Finds the one role of a certificate; names are compared whole, and in their own case."""
+    """Finds the one role of a certificate; names are compared as a whole, case-sensitively."""
 
     def __init__(self, identities: Iterable[AllowedIdentity]) -> None:
-        """Learn who may come."""
+        """Index the entries."""
         self._roles = {Name(kind=each.kind, value=each.value): each.role for each in identities}
 
     def find(self, certificate: x509.Certificate) -> tuple[Name, str]:
@@ -36,9 +36,9 @@ class AllowList:
         names = names_of(certificate)
         listed = [(name, self._roles[name]) for name in names if name in self._roles]
         if not listed:
-            told = ", ".join(f"{name.kind} {name.value!r}"[:200] for name in names[:5])
+            shown = ", ".join(f"{name.kind} {name.value!r}"[:200] for name in names[:5])
             raise Refused(
-                RefusalCode.UNMAPPED, f"none of the certificate's names is listed: {told or 'none'}"
+                RefusalCode.UNMAPPED, f"none of the certificate's names is listed: {shown or 'none'}"
             )
         roles = sorted({role for _, role in listed})
         if len(roles) > 1:
@@ -52,7 +52,7 @@ class AllowList:
 def names_of(certificate: x509.Certificate) -> list[Name]:
     """All names by which a certificate's owner can be listed: URIs, DNS names, then the common name.
 
-    A subject with several common names has none that says who it is.
+    A subject with several common names is ambiguous, so none of them counts.
     """
     names: list[Name] = []
     try:

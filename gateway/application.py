@@ -1,6 +1,6 @@
-"""The application that runs when the stack names none of its own: it shows what the gateway gives.
+"""The default application, for stacks that name none of their own: it shows what the gateway provides.
 
-`GET /whoami` says as whom the caller came, and whom PostgreSQL sees.
+`GET /whoami` tells which caller the gateway saw, and which user PostgreSQL sees.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from gateway.caller import caller
 from gateway.database import connection
 from gateway.errors import DatabaseUnavailableError
 
-# What pg_stat_ssl says is of the server's own end of TLS.
+# pg_stat_ssl describes the connection between gateway and server.
 WHOAMI = """
 SELECT current_user::text AS "currentUser",
        inet_client_addr()::text AS "clientAddress",
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 async def whoami(request: Request) -> Response:
-    """As whom the caller came, and what PostgreSQL says of the session."""
+    """The caller, and how PostgreSQL sees the session."""
     who = caller(request.scope)
     async with connection(request.scope) as session, session.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(WHOAMI, prepare=True)

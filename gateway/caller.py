@@ -1,4 +1,4 @@
-"""Whom a request comes from, as the application finds it in the request's ASGI scope."""
+"""The caller of a request, as the application finds it in the ASGI scope."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SCOPE_KEY = "pgpasswordless.identity"
 @final
 @dataclass(frozen=True, kw_only=True)
 class Caller:
-    """A caller whose certificate was checked and is on the allow-list.
+    """A caller whose certificate is valid and on the allow-list.
 
     Attributes:
         role: database role that it acts as.
-        identity_kind: what of the certificate was found on the allow-list.
-        identity_value: its value.
+        identity_kind: which kind of name in the certificate is on the allow-list.
+        identity_value: that name.
         subject: of the certificate, RFC 4514.
         serial: of the certificate, upper case hexadecimal of whole bytes.
         not_after: end of the certificate's validity, UTC.

@@ -1,7 +1,7 @@
-"""Which certificates a caller may have at all, whoever issued them.
+"""Which client certificates are acceptable, whoever issued them.
 
-It is what an Application Load Balancer documents that it takes (ALB guide, mutual TLS, "Certificates"),
-and a certificate that says it is a client's, which the load balancer does not document to ask for.
+The rules are those that an Application Load Balancer documents (ALB guide, mutual TLS, "Certificates"),
+and one that it does not: the extended key usage must be clientAuth.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UNREADABLE = (
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
-"""What `cryptography` raises for certificates and lists that are malformed, or unknown to it."""
+"""What `cryptography` raises for certificates and lists that are malformed or that it does not support."""
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 _HASHES = frozenset({"sha256", "sha384", "sha512"})
 
@@ -44,7 +44,7 @@ def check_certificate(certificate: x509.Certificate) -> None:
     """Check a client's certificate by itself: version, key, signature algorithm, purpose.
 
     Raises:
-        Refused: it is not one that a client may have.
+        Refused: it is not acceptable.
     """
     if certificate.version is not x509.Version.v3:
         raise Refused(RefusalCode.NOT_VERSION_3, "the certificate is not X.509 version 3")
@@ -56,7 +56,7 @@ def check_certificate(certificate: x509.Certificate) -> None:
 
 
 def weak_key(certificate: x509.Certificate) -> str | None:
-    """What is wrong with the certificate's key, None when nothing is."""
+    """What is wrong with the certificate's key; None if nothing is."""
     try:
         key = certificate.public_key()
     except (ValueError, UnsupportedAlgorithm):
@@ -95,7 +95,7 @@ def _check_purpose(certificate: x509.Certificate) -> None:
             "the key usage lacks digitalSignature, or allows to sign certificates",
         )
     purposes = _extension(extensions, x509.ExtendedKeyUsage)
-    # Neither the absence of the extension nor anyExtendedKeyUsage is taken for it.
+    # Neither a missing extension nor anyExtendedKeyUsage counts as clientAuth.
     if not purposes or ExtendedKeyUsageOID.CLIENT_AUTH not in purposes:
         raise Refused(RefusalCode.NOT_FOR_CLIENTS, "the extended key usage does not name clientAuth")
 

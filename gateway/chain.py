@@ -1,4 +1,4 @@
-"""The client authority of the document, and the chain from a certificate up to it."""
+"""The document's client authority, and the chain from a certificate to it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _NO_CHAIN = "no chain of at most {depth} authorities leads from the certificate 
 
 
 class ClientAuthority:
-    """Whom the gateway trusts to issue clients' certificates.
+    """The authorities that the gateway trusts to issue clients' certificates.
 
-    The listener forwards the leaf alone, so intermediates come from the document too. A certificate of
+    The listener forwards only the leaf, so intermediates come from the document too. A certificate of
     the bundle whose issuer is not in it is an anchor: a root, or an intermediate that alone is trusted.
     """
 
@@ -30,7 +30,7 @@ class ClientAuthority:
         """Read PEM certificates.
 
         Raises:
-            DocumentError: the bundle cannot be read, or holds what cannot be an authority.
+            DocumentError: the bundle cannot be read, or holds a certificate that is not an authority's.
         """
         try:
             self.certificates = tuple(x509.load_pem_x509_certificates(bundle.encode()))
@@ -48,15 +48,13 @@ class ClientAuthority:
             if certificate.issuer == certificate.subject or certificate.issuer not in names
         ]
         if not anchors:
-            raise DocumentError(
-                "clientAuthorities holds no certificate that is an anchor: their issuers lead in a circle"
-            )
+            raise DocumentError("clientAuthorities holds no anchor: the issuers form a circle")
         self._store = Store(anchors)
         self._intermediates = [each for each in self.certificates if each not in anchors]
         self._extensions = _leaf_extensions()
 
     def chain(self, leaf: x509.Certificate, at: datetime) -> Sequence[x509.Certificate]:
-        """The certificates from `leaf`, which is first, to an anchor, as they are valid at a time.
+        """The certificates from `leaf`, which is first, to an anchor, all of them valid at a time.
 
         Raises:
             Refused: there is no such chain, or it is too long.
@@ -65,7 +63,7 @@ class ClientAuthority:
             PolicyBuilder()
             .store(self._store)
             .time(at)
-            # What is counted there is intermediates alone.
+            # The verifier counts intermediates only.
             .max_chain_depth(MAX_CHAIN_DEPTH - 1)
             .extension_policies(ca_policy=ExtensionPolicy.webpki_defaults_ca(), ee_policy=self._extensions)
             .build_client_verifier()
@@ -78,8 +76,8 @@ class ClientAuthority:
 
 
 def _leaf_extensions() -> ExtensionPolicy:
-    # Who has no alternative name can be known by the common name; what may be in which extension
-    # is the certificate policy's and the allow-list's business.
+    # A leaf without an alternative name can be listed by its common name; certificate policy and allow-list
+    # check the other extensions.
     return ExtensionPolicy.webpki_defaults_ee().may_be_present(
         x509.SubjectAlternativeName, Criticality.AGNOSTIC, None
     )
@@ -93,9 +91,9 @@ def _require_authority(certificate: x509.Certificate) -> None:
         constraints = None
     if certificate.version is not x509.Version.v3 or constraints is None or not constraints.ca:
         raise DocumentError(
-            f"clientAuthorities: {subject!r} is no authority: it needs X.509 version 3 and"
-            " basicConstraints with CA:TRUE; take it out, or issue it as an authority"
+            f"clientAuthorities: {subject!r} is not an authority: it needs X.509 version 3 and"
+            " basicConstraints with CA:TRUE; remove it, or issue it as an authority"
         )
     weak = weak_key(certificate)
     if weak:
-        raise DocumentError(f"clientAuthorities: {subject!r} is not taken by load balancers: {weak}")
+        raise DocumentError(f"clientAuthorities: {subject!r} is not accepted by load balancers: {weak}")

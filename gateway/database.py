@@ -1,8 +1,7 @@
-"""Connections to the database as the caller's role: one pool per role, and none that two roles share.
+"""Connections to the database as the caller's role: one pool per role, never shared between roles.
 
-Every new connection asks for a token of its own. A connection carries the serial number of the
-certificate it is used for as its `application_name`, so that the server's log and `pg_stat_activity`
-say who a statement was run for.
+Every new connection logs in with a token of its own. Its `application_name` is the serial number of the
+caller's certificate, so that the server's log and `pg_stat_activity` tell for whom a statement ran.
 """
 
 from __future__ import annotations
@@ -34,28 +33,28 @@ from pgpasswordless.sessions import one_line
 from pgpasswordless.tokens import TokenSource
 
 STATE_KEY = "pgpasswordless_pools"
-"""Where `scope["state"]` has the `RolePools`; Starlette's `request.state.pgpasswordless_pools`."""
+"""Key of the `RolePools` in `scope["state"]`; Starlette's `request.state.pgpasswordless_pools`."""
 
 APPLICATION_NAME = "pgpasswordless"
 MAX_POOL_SIZE = 10
-"""Connections of one role in one process, where the role's own limit allows as many.
+"""Most connections of one role in one process, if the role's own limit allows as many.
 
-The limit is shared by all instances: a login beyond it fails, and callers then share what there is.
+All instances share that limit: a login beyond it fails, and callers then share the existing connections.
 """
 MAX_WAITING = 200
 WAIT_SECONDS = 5.0
 CONNECT_TIMEOUT_SECONDS = 5
 STATEMENT_TIMEOUT_SECONDS = 30
 IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
-# After this long without a connection a pool stops trying; the next request makes it try at once,
-# where psycopg_pool's own back-off would have grown past the end of a short outage.
+# A pool that gets no connection for this long stops trying, and the next request starts it again at once.
+# psycopg_pool's own back-off would outlast a short outage.
 RECONNECT_SECONDS = 3.0
 FRESH_SECONDS = 1.0
-"""A connection that was used so lately keeps its name, and is not asked whether it still lives.
+"""A connection used this recently keeps its name and is not checked for being alive.
 
-To name it and to forget the name for every request costs two round trips, which is more than half of
-what the gateway can serve (measured). So a name is set when another caller takes the connection,
-before the first statement, and forgotten when nobody took it for a while.
+Setting and resetting the name for every request costs two round trips, and with them more than half of
+the gateway's throughput (measured). So the name is set when another caller takes the connection, before
+the first statement, and reset when the connection stays idle.
 """
 
 _NAME = "SELECT pg_catalog.set_config('application_name', %s, false)"
@@ -63,18 +62,18 @@ _log = logging.getLogger(__name__)
 
 
 def application_name(serial: str) -> str:
-    """The name of a connection that is used for a certificate; PostgreSQL cuts names off after 63 bytes."""
+    """The name of a connection used for a certificate; PostgreSQL truncates names to 63 bytes."""
     return f"{APPLICATION_NAME}-{serial}"[:63]
 
 
 @asynccontextmanager
 async def connection(scope: Mapping[str, Any]) -> AsyncIterator[AsyncConnection[Any]]:
-    """A connection as the role of the request with this scope, for as long as the block lasts.
+    """A connection as the role of the request with this scope, for the duration of the block.
 
     It is in autocommit mode: use `connection.transaction()` for more than one statement.
 
     Raises:
-        DatabaseUnavailableError: there is no connection, or it was lost on the way.
+        DatabaseUnavailableError: there is no connection, or it was lost during the block.
         LookupError: the request did not come through the gateway's middleware.
     """
     pools: RolePools | None = scope.get("state", {}).get(STATE_KEY)
@@ -88,13 +87,13 @@ async def connection(scope: Mapping[str, Any]) -> AsyncIterator[AsyncConnection[
 
 
 class RoleLogins:
-    """How the logins of one role go."""
+    """Outcomes of one role's logins."""
 
     def __init__(self, role: str, metrics: Metrics) -> None:
-        """Nothing was tried yet."""
+        """Start without any login."""
         self.role = role
         self.problem: str | None = None
-        """Why the last login failed; None when it did not."""
+        """Why the last login failed; None if it succeeded."""
         self._metrics = metrics
         self._sessions: WeakSet[RoleSession] = WeakSet()
         self._waiting: set[asyncio.Future[None]] = set()
@@ -115,7 +114,7 @@ class RoleLogins:
 
     @contextmanager
     def next_failure(self) -> Iterator[asyncio.Future[None]]:
-        """A future that is done as soon as a login fails."""
+        """A future that completes as soon as a login fails."""
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
@@ -126,19 +125,19 @@ class RoleLogins:
 
     @property
     def has_sessions(self) -> bool:
-        """Whether there is a connection that somebody may give back."""
+        """Whether there is an open connection that may be given back."""
         return any(not session.closed for session in self._sessions)
 
 
 class RoleSession(AsyncConnection[Any]):
-    """A pooled connection that knows whose name it carries."""
+    """A pooled connection that remembers its application_name."""
 
-    carried_name: str = APPLICATION_NAME
+    current_name: str = APPLICATION_NAME
     used_at: float = 0.0
 
     @classmethod
     async def connect(cls, conninfo: str = "", *, logins: RoleLogins, **kwargs: Any) -> Self:  # type: ignore[override]
-        """Log in, and tell `logins` how it went."""
+        """Log in, and record the outcome in `logins`."""
         try:
             session = await super().connect(conninfo, **kwargs)
         except psycopg.Error as error:
@@ -148,23 +147,23 @@ class RoleSession(AsyncConnection[Any]):
         logins.succeeded(session)
         return session
 
-    async def carry(self, name: str) -> None:
-        """Be called `name`, which also shows whether the connection still lives.
+    async def rename(self, name: str) -> None:
+        """Set application_name, unless it is set already and the connection was used recently.
 
         Raises:
-            psycopg.Error: it does not.
+            psycopg.Error: the connection is dead.
         """
-        if name != self.carried_name or monotonic() - self.used_at > FRESH_SECONDS:
-            # Taken before it is known to have worked, so that a doubtful name is set again.
-            self.carried_name = ""
+        if name != self.current_name or monotonic() - self.used_at > FRESH_SECONDS:
+            # Forgotten first: after a failure the name is unknown and must be set again.
+            self.current_name = ""
             await self.execute(_NAME, (name,))
-            self.carried_name = name
+            self.current_name = name
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Target:
-    """What a pool's connections depend on: another target is another pool."""
+    """What a pool connects to; a changed target needs a new pool."""
 
     host: str
     port: int
@@ -176,23 +175,23 @@ class _Target:
 
 
 class RolePools:
-    """The pools of all roles of one database, opened when a role's first caller comes.
+    """The pools of all roles of one database; a role's first caller opens its pool.
 
     Belongs to one event loop.
     """
 
     def __init__(self, *, metrics: Metrics, session: Callable[[], boto3.Session] = boto3.Session) -> None:
-        """Open nothing yet.
+        """Open no pool yet.
 
         Args:
-            metrics: told of logins.
+            metrics: counts logins.
             session: makes the session whose credentials sign tokens.
         """
         self._metrics = metrics
         self._make_session = session
         self._session: boto3.Session | None = None
         self._sources: dict[_Target, TokenSource] = {}
-        # boto3 sessions are not to be shared between threads, so one thread makes all tokens.
+        # boto3 sessions must not be shared between threads, so one thread makes all tokens.
         self._tokens = ThreadPoolExecutor(max_workers=1, thread_name_prefix="tokens")
         self._folder = Path(tempfile.mkdtemp(prefix="pgpasswordless-gateway-"))
         self._lock = asyncio.Lock()
@@ -201,9 +200,9 @@ class RolePools:
         self._closing: set[asyncio.Task[None]] = set()
 
     async def adopt(self, database: Database) -> None:
-        """Use this database from now on; pools that would connect otherwise are closed.
+        """Use this database from now on, and close the pools whose target has changed.
 
-        Connections that are in use are closed when they are given back.
+        Connections in use are closed when they are given back.
         """
         root_certificate = self._folder / f"{database.server_ca.sha256}.pem"
         await asyncio.to_thread(root_certificate.write_text, database.server_ca.pem)
@@ -229,10 +228,10 @@ class RolePools:
 
     @asynccontextmanager
     async def connection(self, whose: Caller) -> AsyncIterator[AsyncConnection[Any]]:
-        """A connection as the caller's role that carries the caller's name, while the block lasts.
+        """A connection as the caller's role, named after the caller, for the duration of the block.
 
         Raises:
-            DatabaseUnavailableError: there is none now, or the connection was lost on the way.
+            DatabaseUnavailableError: there is none now, or it was lost during the block.
         """
         opened = self._open.get(whose.role) or await self._opened(whose.role)
         try:
@@ -252,12 +251,12 @@ class RolePools:
             await opened.give_back(session)
 
     def login_problem(self, role: str) -> str | None:
-        """Why the role's last login failed; None when it did not, or none was tried."""
+        """Why the role's last login failed; None if it succeeded or there was none."""
         opened = self._open.get(role)
         return opened.logins.problem if opened else None
 
     def problems(self) -> dict[str, str]:
-        """By role why the last login failed, for those that have no connection left either."""
+        """Per role without a connection, why its last login failed."""
         return {
             role: opened.logins.problem
             for role, opened in self._open.items()
@@ -265,7 +264,7 @@ class RolePools:
         }
 
     def states(self) -> dict[str, dict[str, int]]:
-        """By role what psycopg_pool says of its pool."""
+        """psycopg_pool's statistics, by role."""
         return {role: opened.pool.get_stats() for role, opened in self._open.copy().items()}
 
     async def close(self) -> None:
@@ -284,7 +283,7 @@ class RolePools:
                 return self._open[role]
             target = self._targets.get(role)
             if target is None:
-                # The allow-list and the roles are of one document, so this is between two of them.
+                # Allow-list and roles belong to one document, so a new document is just taking effect.
                 raise DatabaseUnavailableError(
                     f"the database has no role {role!r} now", retry_after_seconds=1
                 )
@@ -310,7 +309,7 @@ class RolePools:
             "ssl_min_protocol_version": target.minimum_protocol,
             "gssencmode": "disable",
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            # A peer that is gone says nothing: these end the wait for it.
+            # A peer that has gone sends nothing; these limit the wait for it.
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
@@ -350,7 +349,7 @@ class _Open:
         self.target = target
         self.logins = logins
         self._timer: asyncio.TimerHandle | None = None
-        self._forgetting: asyncio.Task[None] | None = None
+        self._resetting: asyncio.Task[None] | None = None
         limit = target.connection.connection_limit
         size = MAX_POOL_SIZE if limit < 0 else max(1, min(MAX_POOL_SIZE, limit))
         self.pool: AsyncConnectionPool[RoleSession] = AsyncConnectionPool(
@@ -367,17 +366,17 @@ class _Open:
         )
 
     async def take(self, name: str) -> RoleSession:
-        """A connection that lives and carries `name`.
+        """A live connection named `name`.
 
         Raises:
-            PoolTimeout, TooManyRequests, PoolClosed: as the pool does; PoolTimeout also as soon as a login
-                fails and there is no connection to wait for.
+            PoolTimeout, TooManyRequests, PoolClosed: as the pool raises them; PoolTimeout also as soon as a
+                login fails while there is no connection to wait for.
         """
         until = monotonic() + WAIT_SECONDS
         while True:
             session = await self._get(until - monotonic())
             try:
-                await session.carry(name)
+                await session.rename(name)
             except psycopg.Error as error:
                 await self.pool.putconn(session)
                 if not session.closed:
@@ -413,30 +412,30 @@ class _Open:
             await self.pool.putconn(getting.result())
 
     async def give_back(self, session: RoleSession) -> None:
-        """Put a connection back; its name is forgotten unless somebody takes it soon."""
+        """Put a connection back; its name is reset unless somebody takes it soon."""
         session.used_at = monotonic()
         await self.pool.putconn(session)
-        self._forget_later()
+        self._reset_later()
 
     async def close(self) -> None:
-        """Close the pool; connections that are in use are closed when they are given back."""
+        """Close the pool; connections in use are closed when they are given back."""
         if self._timer is not None:
             self._timer.cancel()
         await self.pool.close()
 
-    def _forget_later(self) -> None:
+    def _reset_later(self) -> None:
         if self._timer is None and not self.pool.closed:
-            self._timer = asyncio.get_running_loop().call_later(FRESH_SECONDS, self._begin_to_forget)
+            self._timer = asyncio.get_running_loop().call_later(FRESH_SECONDS, self._begin_reset)
 
-    def _begin_to_forget(self) -> None:
+    def _begin_reset(self) -> None:
         self._timer = None
-        self._forgetting = asyncio.create_task(self._forget())
+        self._resetting = asyncio.create_task(self._reset_names())
 
-    async def _forget(self) -> None:
-        """Look at each idle connection once."""
+    async def _reset_names(self) -> None:
+        """Reset the name of each connection that has been idle long enough."""
         fresh = False
         for _ in range(self.pool.max_size):
-            # To ask an empty pool would make it grow.
+            # An empty pool would open a new connection for us.
             if not self.pool.get_stats()["pool_available"]:
                 break
             try:
@@ -446,11 +445,11 @@ class _Open:
             try:
                 if monotonic() - session.used_at < FRESH_SECONDS:
                     fresh = True
-                elif session.carried_name != APPLICATION_NAME:
-                    await session.carry(APPLICATION_NAME)
+                elif session.current_name != APPLICATION_NAME:
+                    await session.rename(APPLICATION_NAME)
             except psycopg.Error as error:
                 _log.info("a connection of %r was lost while idle: %s", self.pool.name, one_line(error))
             finally:
                 await self.pool.putconn(session)
         if fresh:
-            self._forget_later()
+            self._reset_later()

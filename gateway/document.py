@@ -40,20 +40,20 @@ class AllowedIdentity(Document):
     def _is_a_role_name(cls, value: str) -> str:
         if not _ROLE.fullmatch(value):
             raise ValueError(
-                f"{value!r} is no name of a database role: lower case letters, digits and _ alone"
+                f"{value!r} is not the name of a database role: use lower case letters, digits and _ only"
             )
         return value
 
 
 class GatewayDocument(Document):
-    """Everything of a gateway that changes while it runs.
+    """The part of a gateway's configuration that changes while it runs.
 
     Attributes:
         database: where roles log in by IAM, and as which ones.
         client_authorities: PEM certificates of the client authority: roots and intermediates, no blank line.
         revocation_lists: PEM of each certificate revocation list; may be empty when nothing is ever revoked.
-        header_suffixes: secret; the listener's now, and the one it had before or will have next.
-        identities: allow-list; what it does not name is refused.
+        header_suffixes: secret; the listener's current one, and its previous or next one.
+        identities: allow-list; names that are not on it are refused.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -78,7 +78,7 @@ class GatewayDocument(Document):
             raise ValueError("clientAuthorities holds certificates only, and this one holds a private key")
         if self.database.authentication != "iam":
             raise ValueError(
-                f"the gateway's database needs authentication 'iam', and has {self.database.authentication!r}"
+                f"the gateway's database must have authentication 'iam', not {self.database.authentication!r}"
             )
         unknown = sorted({identity.role for identity in self.identities} - self.database.roles.keys())
         if unknown:

@@ -1,4 +1,4 @@
-"""The client's certificate out of the forwarded headers: decoded strictly, and checked against them all."""
+"""Reads the client's certificate from the forwarded headers, strictly, and checks it against all of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from gateway.refusals import RefusalCode, Refused
 SAFE_CHARACTERS = "+=/"
 """What a load balancer leaves unescaped besides letters, digits and `-._~` (ALB guide, mutual TLS)."""
 
-# Names beyond RFC 4514's own, as OpenSSL and its relatives write them.
+# Attribute names that RFC 4514 lacks and OpenSSL writes.
 _ATTRIBUTE_NAMES = {
     "emailAddress": NameOID.EMAIL_ADDRESS,
     "E": NameOID.EMAIL_ADDRESS,
@@ -36,14 +36,14 @@ _ATTRIBUTE_NAMES = {
     "organizationIdentifier": NameOID.ORGANIZATION_IDENTIFIER,
 }
 _ESCAPE = re.compile(rb"%(?![0-9A-F]{2})")
-# 20 bytes are the most that RFC 5280 allows, and a leading zero byte may be kept.
+# RFC 5280 allows 20 bytes, and a leading zero byte may be kept.
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,42}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,20}")
 _MOMENT = r"(\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2})Z"
 _VALIDITY = re.compile(rf"NotBefore={_MOMENT};NotAfter={_MOMENT}", re.ASCII)
 
 
 def forwarded_certificate(headers: ForwardedHeaders) -> x509.Certificate:
-    """The certificate that all five headers agree on. Whether it may be trusted is not looked at.
+    """The certificate that all five headers agree on. Whether it is trusted is not checked here.
 
     Raises:
         Refused: a header is not as a load balancer writes it, or they contradict each other.
@@ -73,13 +73,11 @@ def _leaf(value: bytes) -> x509.Certificate:
     decoded = unquote_to_bytes(value)
     try:
         certificate = x509.load_pem_x509_certificate(decoded)
-        # Both are read lazily, and are needed later.
+        # These are parsed lazily; a malformed one must fail here.
         _ = certificate.subject, certificate.issuer, certificate.extensions
     except UNREADABLE:
-        raise Refused(
-            RefusalCode.MALFORMED_CERTIFICATE, "the leaf is no certificate that can be read"
-        ) from None
-    # One block and nothing beside it, in the one way to write it; the last line may or may not end.
+        raise Refused(RefusalCode.MALFORMED_CERTIFICATE, "the leaf is not a readable certificate") from None
+    # Exactly one PEM block in its canonical form; the final newline is optional.
     canonical = quote(certificate.public_bytes(Encoding.PEM), safe=SAFE_CHARACTERS)
     if encoded.replace("%3D", "=") not in {canonical, canonical.removesuffix("%0A")}:
         raise Refused(

@@ -1,8 +1,8 @@
-"""The five headers of one request, taken only when they can be nobody's but the listener's.
+"""Collects the five forwarded headers of a request, and only if nobody but the listener can have sent them.
 
 Whether a load balancer removes headers of the same names that a client sent is documented nowhere, so
-every name is looked for over all headers of the request, also in other case and with `_` for `-`, which
-servers and frameworks take for the same name.
+all headers of the request are searched for each name, also in another case and with `_` for `-`, which
+servers and frameworks treat as the same name.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ from gateway.header_names import header_names
 from gateway.refusals import RefusalCode, Refused
 
 MAX_LEAF_BYTES = 16_384
-"""What a load balancer takes of a single header."""
+"""Size that a load balancer allows for a single header."""
 MAX_OTHER_BYTES = 1_024
 
 _OURS = b"x-mtls-"
 _ORIGINAL = b"x-amzn-mtls-"
-# Not `ORIGINAL_NAMES` alone: a header which AWS adds later is no way in either.
+# A prefix, not `ORIGINAL_NAMES`: a header that AWS adds later must not get through either.
 
 
 class ForwardedHeaders(NamedTuple):
-    """Values of the five headers, as they came."""
+    """Raw values of the five headers."""
 
     leaf: bytes
     serial_number: bytes
@@ -35,7 +35,7 @@ class ForwardedHeaders(NamedTuple):
 _FIELDS = ForwardedHeaders._fields
 _LIMITS = tuple(MAX_LEAF_BYTES if field == "leaf" else MAX_OTHER_BYTES for field in _FIELDS)
 
-# The same few names come with every request; a client that makes up names fills this and no more.
+# Requests repeat the same few names; these limits bound what a client with random names can fill.
 _MAX_REMEMBERED_NAMES = 256
 _MAX_REMEMBERED_BYTES = 64
 
@@ -44,7 +44,7 @@ class HeaderTable:
     """Finds the forwarded headers of the listeners with these suffixes; the suffixes are secret."""
 
     def __init__(self, suffixes: Iterable[str]) -> None:
-        """Learn the names.
+        """Compute the names.
 
         Raises:
             ValueError: a suffix has another form.
@@ -65,7 +65,7 @@ class HeaderTable:
             headers: all headers of the request, as ASGI's `scope["headers"]` has them.
 
         Raises:
-            Refused: one is missing, is there twice or is too long, they are of different suffixes, or a
+            Refused: one is missing, occurs twice or is too long, they are of different suffixes, or a
                 name is one that only somebody other than the listener can have sent.
         """
         found: list[bytes | None] = [None] * len(_FIELDS)
@@ -85,7 +85,7 @@ class HeaderTable:
             generation, field = self._place(name)
             value = header[1]
             if found[field] is not None:
-                raise Refused(RefusalCode.DUPLICATED_HEADER, f"the header of {_FIELDS[field]} is there twice")
+                raise Refused(RefusalCode.DUPLICATED_HEADER, f"the header of {_FIELDS[field]} occurs twice")
             if len(value) > _LIMITS[field]:
                 raise Refused(
                     RefusalCode.OVERSIZED_HEADER,

@@ -23,7 +23,7 @@ ORIGINAL_NAMES = (
     "x-amzn-mtls-clientcert-subject",
     "x-amzn-mtls-clientcert-validity",
 )
-"""What the headers are called when nobody renames them, and the one of passthrough mode; lower case."""
+"""The headers' default names, and the one of passthrough mode; lower case."""
 
 _SUFFIX = re.compile(rf"[0-9a-f]{{{SUFFIX_LENGTH}}}")
 
@@ -31,7 +31,7 @@ _SUFFIX = re.compile(rf"[0-9a-f]{{{SUFFIX_LENGTH}}}")
 @final
 @dataclass(frozen=True, kw_only=True, repr=False)
 class HeaderNames:
-    """The five headers of verify mode, as one listener names them; the names are secret.
+    """The five headers of verify mode, as one listener renames them; the names are secret.
 
     Attributes:
         leaf: URL-encoded PEM of the client's certificate.
@@ -58,9 +58,7 @@ def header_names(suffix: str) -> HeaderNames:
         ValueError: the suffix has another form; the text does not repeat it.
     """
     if not _SUFFIX.fullmatch(suffix):
-        raise ValueError(
-            f"a header suffix has {SUFFIX_LENGTH} lower case hexadecimal digits, and this one has not"
-        )
+        raise ValueError(f"a header suffix must be {SUFFIX_LENGTH} lower case hexadecimal digits")
     return HeaderNames(
         leaf=f"x-mtls-leaf-{suffix}",
         serial_number=f"x-mtls-serial-{suffix}",

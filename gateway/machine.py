@@ -10,7 +10,7 @@ from documents.document import Document, ObjectPointer
 
 MACHINE_FILE = "/etc/passwordless-postgres-gateway/machine.json"
 APPLICATION = "gateway.application:application"
-"""The ASGI application that runs when the stack names none of its own."""
+"""The default ASGI application, for stacks that name none of their own."""
 
 Application = Annotated[
     str,
@@ -21,15 +21,15 @@ Application = Annotated[
 
 
 class Machine(Document):
-    """The instance's own file, written by its user-data; holds no secret.
+    """The instance's file, written by its user-data; it holds no secret.
 
     Attributes:
         region: AWS region of everything named here.
-        pointer: name of the SSM parameter that says where the gateway's document is.
+        pointer: name of the SSM parameter that names the gateway's document.
         artifact: what to run: the gateway with its dependencies, as a zip file.
         application: `module:attribute` of the ASGI application in the artifact.
-        port: where the load balancer's target group sends requests, HTTPS.
-        metrics_port: Prometheus, on loopback alone.
+        port: HTTPS port to which the load balancer's target group sends requests.
+        metrics_port: Prometheus port, on loopback only.
     """
 
     schema_version: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""Why a caller is refused: a code for the log, and 401 or 403 for the caller, who learns no more."""
+"""Why a caller is refused: a code for the log; the caller sees only 401 or 403."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, final
 
 
 class RefusalCode(StrEnum):
-    """What is wrong with a request's certificate; the values stand in the log and in metrics."""
+    """What is wrong with a request's certificate; the values appear in the log and in metrics."""
 
     ORIGINAL_HEADER = "original-header"
     UNKNOWN_SUFFIX = "unknown-suffix"
@@ -40,7 +40,7 @@ class RefusalCode(StrEnum):
 
     @property
     def status(self) -> Literal[401, 403]:
-        """403 for a good certificate that may do nothing here, 401 for all else."""
+        """403 for a valid certificate without a role here, 401 for everything else."""
         return 403 if self in _FORBIDDEN else 401
 
 
@@ -50,11 +50,11 @@ _FORBIDDEN = frozenset({RefusalCode.UNMAPPED, RefusalCode.AMBIGUOUS})
 @final
 @dataclass(frozen=True, kw_only=True)
 class Refusal:
-    """One refusal, as the log tells it.
+    """One refusal, for the log.
 
     Attributes:
         code: what is wrong.
-        detail: the same in words, with values that are in the certificate and so are public.
+        detail: the same as a sentence; its values come from the certificate and are public.
         serial: of the certificate, upper case hexadecimal; None when there is none that can be read.
         subject: of the certificate, RFC 4514.
     """
@@ -66,10 +66,10 @@ class Refusal:
 
 
 class Refused(Exception):
-    """Raised where a request is found wanting; `Admission.verdict` makes a `Refusal` of it."""
+    """A request is refused; `Admission.verdict` turns this into a `Refusal`."""
 
     def __init__(self, code: RefusalCode, detail: str) -> None:
-        """Keep the code and what the log says."""
+        """Keep the code and the log's detail."""
         super().__init__(f"{code}: {detail}")
         self.code = code
         self.detail = detail

@@ -1,4 +1,4 @@
-"""Certificate revocation lists of the client authority: who is revoked, and until when they can tell."""
+"""Certificate revocation lists of the client authority."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class _List:
 class RevocationLists:
     """The lists of a document, each signed by an authority of the same document.
 
-    An authority without any list revokes nothing. Where an authority has one, a certificate of it is
-    good only as long as the newest list is fresh.
+    An authority without a list revokes nothing. If it has one, its certificates are accepted only until
+    its newest list expires.
     """
 
     def __init__(self, lists: Iterable[str], authorities: Sequence[x509.Certificate]) -> None:
         """Read and verify PEM lists.
 
         Raises:
-            DocumentError: a list cannot be read, has no end, is partial, or nobody of the document signed it.
+            DocumentError: a list cannot be read, has no next update, is partial, or is not signed by an
+                authority of the document.
         """
         self._by_issuer: dict[bytes, list[_List]] = {}
         for number, pem in enumerate(lists, 1):
@@ -63,10 +64,10 @@ class RevocationLists:
             now: the time, UTC.
 
         Returns:
-            When the first list that was needed ends; None when none was.
+            When the first of the lists used expires; None if none was used.
 
         Raises:
-            Refused: a certificate is revoked, or the newest list of an authority is too old to tell.
+            Refused: a certificate is revoked, or the newest list of an authority has expired.
         """
         ends = []
         for certificate, issuer in pairwise(chain):
@@ -91,7 +92,7 @@ class RevocationLists:
         return min(ends, default=None)
 
     def stale(self, now: datetime) -> bool:
-        """Whether an authority's newest list has ended, so that all its clients are refused."""
+        """Whether an authority's newest list has expired, so that all its clients are refused."""
         return any(
             max(lists, key=lambda each: each.this_update).next_update <= now
             for lists in self._by_issuer.values()
@@ -99,7 +100,7 @@ class RevocationLists:
 
 
 def _key(certificate: x509.Certificate) -> bytes:
-    # Two generations of an authority may share the name; they never share the key.
+    # Generations of an authority may share a name; they never share a key.
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
@@ -127,9 +128,7 @@ def _may_sign_lists(authority: x509.Certificate) -> bool:
 
 def _read(found: x509.CertificateRevocationList, where: str) -> _List:
     if found.next_update_utc is None:
-        raise DocumentError(
-            f"{where} says nothing of its next update, so that nobody knows when it is old; {_AGAIN}"
-        )
+        raise DocumentError(f"{where} has no next update, so nobody knows when it expires; {_AGAIN}")
     critical = [each.oid.dotted_string for each in found.extensions if each.critical]
     if critical:
         raise DocumentError(

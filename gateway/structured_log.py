@@ -26,11 +26,11 @@ class _Line(logging.Formatter):
 
 
 def begin(stream: TextIO = sys.stdout) -> None:
-    """Send everything that is logged to a stream, from level INFO on."""
+    """Log to a stream, from level INFO up."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Line())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
-    # Says of every single request that it took a connection.
+    # It logs every connection that a request takes.
     logging.getLogger("psycopg.pool").setLevel(logging.WARNING)

@@ -1,7 +1,7 @@
-"""The certificate with which an instance answers its load balancer, made anew at every start.
+"""The certificate of an instance's HTTPS port, created at every start.
 
-A load balancer encrypts to its targets and does not verify them (ALB guide, target groups), so nobody
-needs to know this certificate, and its key never leaves the process.
+A load balancer encrypts traffic to its targets and does not verify them (ALB guide, target groups), so
+nobody needs to trust this certificate, and its key never leaves the process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-# Instances are replaced much sooner; nobody looks at it anyway.
+# Instances are replaced much sooner, and load balancers do not check it.
 LIFE = timedelta(days=3650)
 NAME = "gateway-target"
 
@@ -47,7 +47,7 @@ def _load(context: ssl.SSLContext) -> None:
         .sign(key, hashes.SHA256())
     )
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    # OpenSSL wants a path: this one leads to memory, and to no disk at any time.
+    # OpenSSL needs a path; this one refers to memory, so the key is never on a disk.
     descriptor = os.memfd_create("target", os.MFD_CLOEXEC)
     try:
         os.write(descriptor, text + certificate.public_bytes(Encoding.PEM))

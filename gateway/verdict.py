@@ -1,4 +1,4 @@
-"""Who a request comes from, or why it is refused: one document, the headers and the time decide alone."""
+"""Decides whose request it is, or why it is refused, by the document, the headers and the time alone."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from gateway.refusals import Refusal, RefusalCode, Refused
 from gateway.revocation import RevocationLists
 
 CLOCK_SKEW = timedelta(seconds=60)
-"""How much earlier than `notBefore` a certificate is taken: an issuer's clock may be ahead of ours.
+"""How much earlier than `notBefore` a certificate is accepted, since an issuer's clock may be ahead of ours.
 
-Ends of validity get no such grace, because a clock that is behind has it already.
+`notAfter` gets no such grace: a clock that is behind grants it anyway.
 """
 
 MAX_KEPT = 4096
-"""Verdicts kept at once; only callers that were let in are kept, so strangers cannot push them out."""
+"""Most verdicts kept; only admitted callers are kept, so strangers cannot evict them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,16 +38,16 @@ class _Kept:
 
 
 class Admission:
-    """What a document says of callers, ready to be asked. A new document makes a new one.
+    """Decides on callers by one document; each new document gets a new one.
 
     Not shared between threads.
     """
 
     def __init__(self, document: GatewayDocument) -> None:
-        """Read the document's certificates and lists, which takes a while with a long list.
+        """Parse the document's certificates and lists; a long list takes a while.
 
         Raises:
-            DocumentError: they cannot be read or do not belong together.
+            DocumentError: they cannot be read, or do not belong together.
         """
         self.document = document
         try:
@@ -71,7 +71,7 @@ class Admission:
     def examine(
         self, headers: Iterable[tuple[bytes, bytes]], now: float
     ) -> tuple[Caller | Refusal, list[tuple[bytes, bytes]]]:
-        """The same, and the request's headers without the forwarded ones; none of a refused request."""
+        """The verdict, and the headers without the forwarded ones; no headers for a refused request."""
         try:
             forwarded, others = self._headers.collect(headers)
         except Refused as refused:
@@ -80,7 +80,7 @@ class Admission:
         return decided, [] if isinstance(decided, Refusal) else others
 
     def is_stale(self, now: float) -> bool:
-        """Whether a revocation list has ended, so that clients of its authority are refused."""
+        """Whether a revocation list has expired, so that its authority's clients are refused."""
         return self._revocation.stale(datetime.fromtimestamp(now, UTC))
 
     def _remembered(self, forwarded: ForwardedHeaders, now: float) -> Caller | Refusal:

@@ -1,1 +1,1 @@
-"""What runs on the EC2 instance: fetch the desired state, validate, apply, reload, report."""
+"""Runs on the database's EC2 instance: fetches the desired state, validates, applies and reports it."""

@@ -8,13 +8,13 @@ import sys
 from node.apply import apply
 from node.layout import Layout
 
-DESCRIPTION = """Brings this machine to its desired state, once, and reports.
+DESCRIPTION = """Brings this machine to its desired state once, and reports how it went.
 
 exit status:
-  0   the desired state is applied, or another run is under way
-  65  the desired state is refused; the old one goes on serving
-  66  the desired state names another node than this one
-  75  something stands in the way; the next run tries again
+  0   the desired state is applied, or another run is in progress
+  65  the desired state is refused; the server keeps the old one
+  66  the desired state names another version of node
+  75  a failure that may pass; the next run tries again
 """
 
 

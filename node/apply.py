@@ -85,7 +85,7 @@ def keep_serving(layout: Layout, state: State) -> None:
 def _run(layout: Layout) -> int:
     machine = files.read_json_object(layout.machine)
     if machine is None:
-        raise FailedError(f"{layout.machine} is missing or no JSON object; user-data writes it")
+        raise FailedError(f"{layout.machine} is missing or not a JSON object; user-data writes it")
     state = State.load(layout.state)
     start_failure = None
     try:

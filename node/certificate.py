@@ -1,4 +1,4 @@
-"""The server's identity and the bundle that its clients' certificates must lead to."""
+"""Checks of the server's certificate and key, and of the authorities that sign clients' certificates."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def leaf_not_after(identity: IdentityDocument) -> str:
 
 
 def identity_problems(identity: IdentityDocument, now: datetime.datetime) -> list[str]:
-    """Why clients would not accept this identity, or the server could not use it; empty when all is well."""
+    """Why clients would not accept this identity, or the server could not use it; empty if it is valid."""
     try:
         chain = x509.load_pem_x509_certificates(identity.certificate.encode())
     except ValueError as error:
-        return [f"server certificate: no readable PEM ({error}); give the leaf first, then intermediates"]
+        return [f"server certificate: not readable as PEM ({error}); give the leaf first, then intermediates"]
     leaf = chain[0]
     named = f"server certificate {leaf.subject.rfc4514_string() or '(empty subject)'}"
     problems: list[str] = []
@@ -85,7 +85,7 @@ def _private_key_problems(identity: IdentityDocument, leaf: x509.Certificate, na
     try:
         key = load_pem_private_key(identity.private_key.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        return ["server private key is no readable PKCS#8 PEM"]
+        return ["server private key is not readable as PKCS#8 PEM"]
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     if key.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
         return [f"server private key does not match {named}: both must come from the same issuance"]
@@ -93,20 +93,20 @@ def _private_key_problems(identity: IdentityDocument, leaf: x509.Certificate, na
 
 
 def authorities_problems(bundle: bytes, now: datetime.datetime) -> list[str]:
-    """Why client certificates could not be checked against this bundle; empty when all is well."""
+    """Why client certificates could not be checked against this bundle; empty if it is valid."""
     try:
         authorities = x509.load_pem_x509_certificates(bundle)
     except ValueError as error:
-        return [f"client-ca.crt: no readable PEM ({error})"]
+        return [f"client-ca.crt: not readable as PEM ({error})"]
     problems: list[str] = []
     for authority in authorities:
         named = f"client-ca.crt: {authority.subject.rfc4514_string()}"
         try:
             constraints = authority.extensions.get_extension_for_class(x509.BasicConstraints).value
             if not constraints.ca:
-                problems.append(f"{named} is no authority (CA:FALSE)")
+                problems.append(f"{named} is not an authority (CA:FALSE)")
         except x509.ExtensionNotFound:
-            problems.append(f"{named} has no basic constraints; an authority says CA:TRUE")
+            problems.append(f"{named} has no basic constraints; an authority has CA:TRUE")
         if authority.not_valid_after_utc <= now:
             problems.append(f"{named} expired at {authority.not_valid_after_utc.isoformat()}")
     if not any(authority.subject == authority.issuer for authority in authorities):

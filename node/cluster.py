@@ -1,4 +1,4 @@
-"""The data directory: made once, whole or not at all, never upgraded here."""
+"""The data directory: created once, atomically, and never upgraded by node."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ SUPERUSER = "postgres"
 
 
 def refuse_other_major(layout: Layout, major: int) -> None:
-    """Refuse to put a new, empty server in the place of one with data.
+    """Refuse to replace a server that has data with a new, empty one.
 
     Raises:
-        RefusedError: the volume holds another major's data directory and none of this one.
+        RefusedError: the volume holds another major's data directory and not this one's.
     """
     present = layout.initialised_majors()
     if present and major not in present:
         raise RefusedError(
             f"major: {major} is asked for, but the data volume holds PostgreSQL {present[-1]}. "
-            f"Changing the major needs pg_upgrade or a dump and restore, which the node does not do: "
+            f"Changing the major needs pg_upgrade or a dump and restore, which node does not do: "
             f"keep major {present[-1]}, or give the new major a server of its own and move the data"
         )
 
 
 def initialise(data: Path, binaries: Path, user: ServerUser) -> bool:
-    """Run initdb unless the data directory exists; a run that was killed half way starts afresh.
+    """Run initdb unless the data directory exists; after a killed run it starts afresh.
 
     Returns:
-        Whether it was made now, and no server ever ran on it.
+        True if it was created now, so that no server has ever run on it.
 
     Raises:
         FailedError: initdb fails.
@@ -61,7 +61,7 @@ def initialise(data: Path, binaries: Path, user: ServerUser) -> bool:
 
 
 def copy_fresh(fresh: Path, copy: Path, user: ServerUser) -> None:
-    """Copy a data directory on which no server ever ran, several times faster than initdb.
+    """Copy a data directory on which no server has ever run; several times faster than initdb.
 
     Raises:
         FailedError: it cannot be copied.
@@ -81,7 +81,7 @@ def _emptied(beside: Path) -> Path:
 
 def _put_in_place(beside: Path, data: Path) -> None:
     if data.exists():
-        # Whoever made the volume may have left an empty folder; a rename would not replace a full one.
+        # The volume may come with an empty folder of that name; a full one makes this fail.
         data.rmdir()
     beside.rename(data)
     files.sync_directory(data.parent)

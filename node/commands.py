@@ -9,7 +9,7 @@ from typing import Protocol
 
 from runtime.errors import FailedError
 
-# A first installation downloads some tens of megabytes.
+# The first installation downloads tens of megabytes.
 TIMEOUT_SECONDS = 900
 
 
@@ -17,12 +17,12 @@ class Commands(Protocol):
     """Runs programs; tests record them instead."""
 
     def __call__(self, *command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
-        """Run it; an exit status outside `accept` is a FailedError with what it said."""
+        """Run a program; FailedError with its output if the exit status is not in `accept`."""
         ...
 
 
 def run(*command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
-    """Run a program for real.
+    """Run a program and capture its output.
 
     Raises:
         FailedError: it cannot be started, takes too long or ends with a status outside `accept`.
@@ -43,7 +43,7 @@ def run(*command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProc
             capture_output=True,
             text=True,
             errors="replace",
-            # Not the node's own: packages make folders for everybody.
+            # Packages create folders that every user must be able to enter; node's own umask is 077.
             umask=0o022,
             timeout=TIMEOUT_SECONDS,
             check=False,
@@ -51,6 +51,6 @@ def run(*command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProc
     except (OSError, subprocess.TimeoutExpired) as error:
         raise FailedError(f"{shown}: {error}") from error
     if answer.returncode not in accept:
-        said = (answer.stderr.strip() or answer.stdout.strip())[-2000:]
-        raise FailedError(f"{shown}: exit status {answer.returncode}: {said}")
+        output = (answer.stderr.strip() or answer.stdout.strip())[-2000:]
+        raise FailedError(f"{shown}: exit status {answer.returncode}: {output}")
     return answer

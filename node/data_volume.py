@@ -23,11 +23,11 @@ class DataVolume:
     volume: str
 
     def mount(self) -> None:
-        """Have it mounted, now and at every boot; formats it only if it is blank.
+        """Mount it, now and at every boot; format it only if it is blank.
 
         Raises:
             FailedError: it is not attached yet, or a program fails.
-            RefusedError: it holds something else than an ext4 file system.
+            RefusedError: it holds something other than an ext4 file system.
         """
         device = self.device()
         uuid = self._file_system(device)
@@ -59,7 +59,8 @@ class DataVolume:
         if found.get("TYPE") != "ext4":
             what = found.get("TYPE") or found.get("PTTYPE") or "nothing that blkid knows"
             raise RefusedError(
-                f"volume: {self.volume} holds {what}; only ext4 is mounted, and only blank is formatted"
+                f"volume: {self.volume} holds {what}; "
+                "only ext4 is mounted, and only a blank volume is formatted"
             )
         return found["UUID"]
 

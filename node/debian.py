@@ -30,12 +30,12 @@ class Debian:
 
     @property
     def user(self) -> ServerUser:
-        """The package's own user."""
+        """The user that the package creates."""
         return ServerUser.named("postgres")
 
     @property
     def socket_directory(self) -> Path:
-        """Debian's own."""
+        """Debian's own socket directory."""
         return self.layout.root / "run/postgresql"
 
     def binaries(self, major: int) -> Path:
@@ -43,7 +43,7 @@ class Debian:
         return self.layout.root / f"usr/lib/postgresql/{major}/bin"
 
     def install(self, major: int, minor_floor: int) -> None:
-        """By apt."""
+        """Install the packages with apt."""
         Apt(layout=self.layout, commands=self.commands).install(major, minor_floor)
 
     def prepare(self, major: int, volume: str | None) -> None:
@@ -65,9 +65,9 @@ class Debian:
         return ("localhost", InstanceMetadata().get("local-ipv4").strip())
 
     def start(self, major: int) -> None:
-        """By systemd, so that the server outlives the node and is started at boot.
+        """Start it with systemd, so that the server outlives node and starts at boot.
 
-        The unit ignores a failed start, so the server's own file tells.
+        The unit ignores a failed start, so the server's own files decide whether it runs.
         """
         mark = server_log.mark(self.layout.logs)
         self.commands("systemctl", "daemon-reload")
@@ -79,16 +79,16 @@ class Debian:
             if process is not None and process.ready:
                 return
             if process is None or time.monotonic() > deadline:
-                said = [self._start_log(major), *server_log.messages(self.layout.logs, mark)]
-                raise FailedError("\n".join(["PostgreSQL does not start", *said]))
+                output = [self._start_log(major), *server_log.messages(self.layout.logs, mark)]
+                raise FailedError("\n".join(["PostgreSQL does not start", *output]))
             time.sleep(0.2)
 
     def stop(self, major: int) -> None:
-        """By systemd."""
+        """Stop it with systemd."""
         self.commands("systemctl", "stop", self._unit(major))
 
     def reload(self, major: int) -> None:
-        """By pg_ctlcluster, which also knows servers that systemd did not start."""
+        """Reload it with pg_ctlcluster, which also knows servers that systemd did not start."""
         self.commands("pg_ctlcluster", str(major), CLUSTER, "reload")
 
     def _unit(self, major: int) -> str:

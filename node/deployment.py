@@ -1,7 +1,7 @@
-"""From a new desired state to a server that serves it, stage by stage, or back.
+"""Takes a server from one desired state to the next, stage by stage, and back if that fails.
 
-Every stage is repeatable and none is trusted to have ended: a run that was killed anywhere is
-repaired by the next one, which either goes on to the same state or returns to the applied one.
+Every stage can be repeated, and no run relies on an earlier one having completed: after a kill at any
+point the next run either continues to the same state or returns to the applied one.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from runtime.instance_metadata import InstanceMetadata
 
 
 class OtherNodeError(Exception):
-    """The manifest names another node than the one that runs."""
+    """The manifest names another version of node than the running one."""
 
 
 def deploy(
     layout: Layout, machine: dict[str, Any], state: State, newest: PointerVersion, attempt: LastAttempt
 ) -> str:
-    """Carry out the desired state that `newest` names, and report.
+    """Apply the desired state that `newest` names, and report.
 
     Returns:
         `applied`, `refused`, `failed` or `other node`.
@@ -106,21 +106,21 @@ class Deployment:
     _restarted: bool = False
 
     def run(self) -> str:
-        """Try, and report how it ended; see `deploy`."""
+        """Apply, report and return the outcome, as `deploy` does."""
         try:
-            self._carry_out()
+            self._apply()
         except OtherNodeError:
             return "other node"
         except RefusedError as error:
             return self._give_up("refused", str(error))
         except (FailedError, OSError, subprocess.SubprocessError) as error:
             return self._give_up("failed", f"{self.reached}: {error}")
-        except Exception as error:  # noqa: BLE001 - the outermost boundary: nobody else would report it
+        except Exception as error:  # noqa: BLE001 - the outermost boundary: nothing else would report it
             return self._give_up("failed", f"{self.reached}: {type(error).__name__}: {error}")
         return "applied"
 
     def stage(self, name: str) -> None:
-        """Say what comes next. A retry of what failed stays silent until it ends in another way."""
+        """Report the next stage. A retry after a failure reports nothing until it ends differently."""
         self.reached = name
         if self._earlier_outcome == "failed":
             return
@@ -130,7 +130,7 @@ class Deployment:
         except FailedError as error:
             print(f"node: {error}", file=sys.stderr)
 
-    def _carry_out(self) -> None:
+    def _apply(self) -> None:
         self._earlier_outcome = self.reporter.last_outcome(self.newest.serial, self.newest.manifest)
         self._refuse_step_back()
         manifest = self._manifest()
@@ -167,8 +167,8 @@ class Deployment:
         expected = _expected(desired)
         running = server_process.find(self.layout.data(major)) is not None
         if running and self.state.applied is not None:
-            # While the old configuration still decides who gets in: a role that the new one lets in
-            # exists by then, and one whose statements the server refuses has not changed anything.
+            # Roles first, under the old configuration: those that the new one admits then exist, and if the
+            # server refuses a statement, nothing has been switched.
             self._apply_roles(switch, desired.declaration)
         self.stage("switching the configuration")
         self._unverified = True
@@ -200,7 +200,7 @@ class Deployment:
             switch.start(name)
             switch.verify(expected)
         except FailedError as error:
-            # Trying again would end all sessions once more, with the same result.
+            # A retry would end all sessions again, with the same result.
             raise RefusedError(f"restart for {', '.join(pending)}: {error}") from error
         return self._pending(switch, manifest)
 
@@ -247,7 +247,7 @@ class Deployment:
         return outcome
 
     def _take_down(self) -> None:
-        # There is nothing to return to: no server is better than an open one.
+        # There is no earlier configuration to return to, and a stopped server is better than an open one.
         self.platform.stop(self.layout.initialised_majors()[-1])
         self.layout.current.unlink()
 
@@ -284,11 +284,11 @@ class Deployment:
             text = self.store.object(Pointer.model_validate_json(self.newest.text).manifest)
         except ValidationError as error:
             raise RefusedError(f"pointer {self.machine.pointer}: {_wrong(error)}") from error
-        # A newer manifest may have fields that only the node it names knows.
+        # A newer manifest may have fields that only the version of node that it names knows.
         try:
             named = json.loads(text)["node"]["sha256"]
         except (ValueError, KeyError, TypeError) as error:
-            raise RefusedError("manifest: it names no node") from error
+            raise RefusedError("manifest: it does not name a node") from error
         if self.attempt.node is not None and named != self.attempt.node:
             raise OtherNodeError
         try:

@@ -1,4 +1,4 @@
-"""The documents a machine lives by: where it looks, what it shall be, what it says back.
+"""The documents of a machine: where it looks for its desired state, the desired state, its report.
 
 `Machine` lies on the instance and never changes. `Pointer` is the value of one SSM parameter whose
 version number is the serial of the desired state. `Manifest` lists the files and secrets of one
@@ -28,7 +28,7 @@ class SecretVersion(Document):
 
 
 class Machine(Document):
-    """What an instance is told at birth, through its user-data; it holds no secret.
+    """What user-data tells an instance; it holds no secret.
 
     `pointer` is the name of the SSM parameter, `report_key` the key in `bucket` that this machine
     alone writes, `volume` the id of its data volume (None where the root folder is the volume).
@@ -68,11 +68,11 @@ class Manifest(Document):
 
 
 class Report(Document):
-    """What the machine says about the desired state with `serial`.
+    """What the machine reports about the desired state with `serial`.
 
     `message` is for people: the stage while `applying`, the reason when `refused` (the desired
-    state is wrong; retried only when it changes) or `failed` (the surroundings are; retried on
-    every run). `applied_serial` is the serial that the server really serves, None before the first.
+    state is wrong; retried only when it changes) or `failed` (something else is; retried on
+    every run). `applied_serial` is the serial that the server serves now, None before the first.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION

@@ -1,4 +1,4 @@
-"""Objects and secrets of one exact version, checked against the digest that the manifest names."""
+"""Fetches exact versions of objects and secrets, and checks them against the manifest's digests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Store:
 
     @classmethod
     def of(cls, bucket: str, region: str) -> Store:
-        """With the credentials of this machine's role."""
+        """The store, with the credentials of this machine's role."""
         session = boto3.Session(region_name=region)
         return cls(
             bucket=bucket,
@@ -38,8 +38,8 @@ class Store:
         """The content of an object's version.
 
         Raises:
-            RefusedError: its digest is another one.
-            FailedError: it cannot be had.
+            RefusedError: its digest is not the one in the manifest.
+            FailedError: it cannot be fetched.
         """
         try:
             answer = self.s3.get_object(Bucket=self.bucket, Key=wanted.key, VersionId=wanted.version)
@@ -53,8 +53,8 @@ class Store:
         """The text of a secret's version.
 
         Raises:
-            RefusedError: its digest is another one.
-            FailedError: it cannot be had.
+            RefusedError: its digest is not the one in the manifest.
+            FailedError: it cannot be fetched.
         """
         try:
             answer = self.secrets.get_secret_value(SecretId=wanted.arn, VersionId=wanted.version)
@@ -81,4 +81,6 @@ class Store:
 def _check(what: str, data: bytes, sha256: str) -> None:
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise RefusedError(f"{what} has SHA-256 {found}, but {sha256} is asked for: somebody changed it")
+        raise RefusedError(
+            f"{what} has SHA-256 {found}, but the manifest names {sha256}: somebody changed it"
+        )

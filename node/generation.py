@@ -1,4 +1,4 @@
-"""Generations of configuration: each a whole folder of its own, written beside the others."""
+"""Generations of the configuration: one complete folder each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from node.server_user import ServerUser
 from runtime import files
 
 KEPT = 3
-"""Generations that stay: the current one, and those before it for a look back."""
+"""How many generations are kept: the current one and the ones before it, for inspection."""
 
 
 def name_of(serial: int, manifest_sha256: str) -> str:
@@ -20,10 +20,10 @@ def name_of(serial: int, manifest_sha256: str) -> str:
 
 
 def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: ServerUser) -> Path:
-    """Write a generation whole, readable for the server's user alone; its folder.
+    """Write a generation, readable for the server's user alone, and return its folder.
 
-    A folder of that name that is already there with the same contents is kept, since the server may
-    be reading it; one with other contents is the rest of a crash, or its files were changed by hand.
+    An existing folder of that name with the same contents is kept, since the server may be reading it.
+    One with other contents is replaced: a crash left it, or its files were changed by hand.
     """
     layout.make_home()
     folder = layout.generations / name
@@ -49,7 +49,7 @@ def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: Server
 
 
 def prune(layout: Layout, keep: str) -> None:
-    """Remove all but the newest generations; `keep` always stays."""
+    """Remove all but the newest generations; `keep` is never removed."""
     folders = [path for path in layout.generations.iterdir() if path.name != keep]
     newest = sorted(folders, key=lambda path: path.stat().st_mtime_ns, reverse=True)
     for path in newest[KEPT - 1 :]:

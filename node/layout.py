@@ -1,4 +1,4 @@
-"""Where everything lies on a machine, below one root folder."""
+"""The paths of a machine, below one root folder."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Layout:
 
     @property
     def home(self) -> Path:
-        """What the node keeps between its runs."""
+        """What node keeps between runs."""
         return self.root / "var/lib/passwordless-postgres"
 
     @property
     def lock(self) -> Path:
-        """Held by the one run that is under way."""
+        """Lock file, held by the run in progress."""
         return self.home / "lock"
 
     @property
@@ -50,7 +50,7 @@ class Layout:
 
     @property
     def report(self) -> Path:
-        """The last report as it should lie in the bucket."""
+        """The last report, whether the bucket has it or not."""
         return self.home / "report.json"
 
     @property
@@ -114,7 +114,7 @@ class Layout:
             return None
 
     def make_home(self) -> None:
-        """Make the node's folders; the server's user passes through, others cannot list them."""
+        """Make node's folders; the server's user can enter them, and nobody else can list them."""
         for path in (self.home, self.generations):
             files.make_directory(path, 0o711)
 

@@ -1,4 +1,4 @@
-"""The server's main configuration file: the generation's settings, then what only the machine knows."""
+"""The server's main configuration file: includes the generation's settings and adds the machine's."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def machine_settings(
 
 
 def rendered(generation: Path, settings: Mapping[str, str]) -> str:
-    """The file's text; `settings` win over those of the generation."""
+    """The file's text; `settings` override the generation's."""
     include = f"include {quoted(str(generation / 'postgresql.conf'))}\n\n"
     return HEADER + include + "".join(f"{name} = {quoted(value)}\n" for name, value in settings.items())
 
 
 def write(layout: Layout, platform: Platform, major: int) -> None:
-    """Write the live server's machine file, which names the generation by the link `current`."""
+    """Write the live server's machine file, which refers to the generation by the link `current`."""
     settings = machine_settings(
         generation=layout.current,
         data=layout.data(major),

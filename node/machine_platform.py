@@ -13,16 +13,16 @@ from runtime.errors import FailedError
 
 
 class Platform(Protocol):
-    """One way to get, start and stop PostgreSQL. Failures are FailedError with the program's own words."""
+    """A way to install, start and stop PostgreSQL. Methods raise FailedError with the program's output."""
 
     @property
     def user(self) -> ServerUser:
-        """Who runs the server; on Debian known once the packages are installed."""
+        """The user that runs the server; on Debian it exists once the packages are installed."""
         ...
 
     @property
     def socket_directory(self) -> Path:
-        """Where the server's Unix socket lies; on disk after `prepare`."""
+        """The folder of the server's Unix socket; it exists after `prepare`."""
         ...
 
     def binaries(self, major: int) -> Path:
@@ -30,11 +30,11 @@ class Platform(Protocol):
         ...
 
     def install(self, major: int, minor_floor: int) -> None:
-        """Have the server's programs, at least at that minor release."""
+        """Install the server's programs, at least at that minor release."""
         ...
 
     def prepare(self, major: int, volume: str | None) -> None:
-        """Have the data volume mounted, and the folders that the server expects."""
+        """Mount the data volume, and make the folders that the server expects."""
         ...
 
     def listen_addresses(self) -> Sequence[str]:
@@ -50,12 +50,12 @@ class Platform(Protocol):
         ...
 
     def reload(self, major: int) -> None:
-        """Have the server read its files again; no session ends."""
+        """Make the server read its files again; no session ends."""
         ...
 
 
 def of(layout: Layout) -> Platform:
-    """The platform of this machine: what platform.json says, Debian without one.
+    """The platform that platform.json names; Debian without that file.
 
     Raises:
         FailedError: platform.json names a platform that does not exist or lacks a value.

@@ -18,7 +18,7 @@ from runtime.errors import FailedError, RefusedError
 
 START_SECONDS = 60
 ORPHAN_SECONDS = 15
-# What a start says while backends of a killed postmaster still hold the shared memory.
+# What the server writes at its start while backends of a killed postmaster hold the shared memory.
 ORPHANS = ("is still in use", "pre-existing shared memory block")
 
 
@@ -43,7 +43,7 @@ class Prefix:
 
     @property
     def socket_directory(self) -> Path:
-        """Below the root folder, or a short stand-in."""
+        """Below the root folder, or a short path in its place."""
         return short_path.socket_directory(self.layout.root / "run/postgresql")
 
     def binaries(self, major: int) -> Path:
@@ -56,7 +56,7 @@ class Prefix:
             ) from None
 
     def install(self, major: int, minor_floor: int) -> None:
-        """Nothing is installed here; programs below the floor are refused, since they never change."""
+        """Install nothing; refuse programs below the floor, since no later run would find others."""
         answer = self.user.run([self.binaries(major) / "postgres", "--version"])
         found = re.search(r"\(PostgreSQL\) (\d+)\.(\d+)", answer.stdout)
         if found is None:
@@ -77,40 +77,40 @@ class Prefix:
             path.chmod(path.stat().st_mode | 0o111)
 
     def listen_addresses(self) -> Sequence[str]:
-        """What platform.json says."""
+        """The addresses that platform.json names."""
         return self.addresses
 
     def start(self, major: int) -> None:
-        """Start by pg_ctl; waits for orphans of a killed server to leave."""
+        """Start it with pg_ctl, once the backends of a killed server are gone."""
         data = self.layout.data(major)
         short_path.make_socket_directory(self.socket_directory, self.user)
         server_process.remove_stale_locks(data, self.socket_directory)
-        output = self.layout.logs / "start.log"
+        log = self.layout.logs / "start.log"
         options = shlex.join(["-c", f"config_file={self.layout.configuration(major)}"])
         deadline = time.monotonic() + ORPHAN_SECONDS
         while True:
-            output.unlink(missing_ok=True)
+            log.unlink(missing_ok=True)
             mark = server_log.mark(self.layout.logs)
-            answer = self._pg_ctl(major, "start", "--wait", "-t", START_SECONDS, "-l", output, "-o", options)
+            answer = self._pg_ctl(major, "start", "--wait", "-t", START_SECONDS, "-l", log, "-o", options)
             if answer.returncode == 0:
                 return
             try:
-                early = output.read_text(errors="replace").strip()
+                early = log.read_text(errors="replace").strip()
             except FileNotFoundError:
                 early = answer.stderr.strip()
-            said = "\n".join([early, *server_log.messages(self.layout.logs, mark)])
-            if not any(sign in said for sign in ORPHANS) or time.monotonic() > deadline:
-                raise FailedError(f"PostgreSQL does not start: {said}")
+            output = "\n".join([early, *server_log.messages(self.layout.logs, mark)])
+            if not any(sign in output for sign in ORPHANS) or time.monotonic() > deadline:
+                raise FailedError(f"PostgreSQL does not start: {output}")
             time.sleep(0.2)
 
     def stop(self, major: int) -> None:
-        """Stop by pg_ctl, ending sessions."""
+        """Stop it with pg_ctl; sessions end."""
         answer = self._pg_ctl(major, "stop", "--wait", "-t", START_SECONDS, "-m", "fast")
         if answer.returncode != 0 and server_process.find(self.layout.data(major)):
             raise FailedError(f"PostgreSQL does not stop: {answer.stderr.strip()}")
 
     def reload(self, major: int) -> None:
-        """Reload by pg_ctl."""
+        """Reload it with pg_ctl."""
         answer = self._pg_ctl(major, "reload")
         if answer.returncode != 0:
             raise FailedError(f"PostgreSQL does not reload: {answer.stderr.strip()}")

@@ -1,5 +1,7 @@
-"""What the server really serves, seen from the network: PostgreSQL keeps old TLS files after a bad reload
-and says so only in its log."""
+"""What the server really serves, seen from the network.
+
+After a reload with bad TLS files PostgreSQL keeps the old ones, and only its log tells.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,7 @@ class Probe:
         Raises:
             FailedError: there is no TLS server there.
         """
-        # The leaf's own bytes are compared by the caller, so nothing is left to be verified here.
+        # The caller compares the leaf's bytes, so there is nothing to verify here.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -48,7 +50,7 @@ class Probe:
         return hashlib.sha256(certificate or b"").hexdigest()
 
     def plaintext_refusal(self, role: str, database: str) -> str | None:
-        """How a login without TLS is refused: SQLSTATE of the answer, None if it is not refused.
+        """Try a login without TLS: the SQLSTATE of the refusal, None if it is not refused.
 
         Raises:
             FailedError: the server does not answer in PostgreSQL's protocol.

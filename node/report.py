@@ -1,4 +1,4 @@
-"""What the machine says back: kept on disk until the bucket has accepted it, sent only when it changes."""
+"""The machine's report: kept on disk until the bucket has accepted it, sent only when it changes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Reporter:
     key: str
 
     def keep(self, report: Report) -> None:
-        """Keep a report for delivery, unless it says what the last one said."""
+        """Keep a report for delivery, unless it differs from the last one in its time alone."""
         last = self._last()
         if last is None or last.model_copy(update={"time": report.time}) != report:
             files.replace_file(self.layout.report, report.to_json(), durable=True)

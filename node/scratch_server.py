@@ -1,7 +1,7 @@
-"""A server of the same programs on a private socket that a generation must survive before it goes live.
+"""A server of the same programs, on a private socket, that must accept a generation before it goes live.
 
-`pg_hba_file_rules` and its siblings read only a server's own file, and a reload hides what it dislikes;
-a start hides nothing.
+`pg_hba_file_rules` and its siblings read only a server's own file, and a reload hides errors that a start
+shows.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ SELECT 'ssl is off' WHERE current_setting('ssl') <> 'on';
 
 @dataclass(frozen=True, kw_only=True)
 class ScratchServer:
-    """The scratch server of one major; its empty data directory is kept from run to run."""
+    """The scratch server of one major; its empty data directory is kept between runs."""
 
     layout: Layout
     platform: Platform
@@ -94,10 +94,10 @@ class ScratchServer:
         return self._home / "socket"
 
     def make(self, fresh: Path | None) -> None:
-        """Have its data directory, copied from `fresh` if there is one on which no server ever ran.
+        """Make its data directory; from a copy of `fresh`, on which no server has ever run, if that is given.
 
         Raises:
-            FailedError: the machine is short of something.
+            FailedError: the machine lacks resources.
         """
         self.layout.make_home()
         user = self.platform.user
@@ -108,11 +108,11 @@ class ScratchServer:
         cluster.initialise(self._data, self.platform.binaries(self.major), user)
 
     def prove(self, generation: Path) -> None:
-        """Start on the generation's files and let the server judge them.
+        """Start on the generation's files, and let PostgreSQL check them.
 
         Raises:
-            RefusedError: PostgreSQL does not take them; with all that it says.
-            FailedError: the machine is short of something.
+            RefusedError: PostgreSQL rejects them; with all of its messages.
+            FailedError: the machine lacks resources.
         """
         self._configure(generation)
         self._parse(generation)
@@ -140,7 +140,7 @@ class ScratchServer:
         answer = self.platform.user.run([*postgres, option, "-C", "data_directory"])
         if answer.returncode == 0:
             return
-        # PostgreSQL stops at the first kind of fault; one run per setting finds them all.
+        # PostgreSQL stops at the first error; one run per setting finds them all.
         settings = parse_postgresql_conf((generation / "postgresql.conf").read_text())
         alone = (
             self.platform.user.run([*postgres, "-C", name, "-c", f"{name}={value}"])
@@ -165,10 +165,10 @@ class ScratchServer:
         try:
             process = server_process.find(self._data)
             if answer.returncode != 0 or process is None:
-                said = log.read_text(errors="replace") if log.exists() else answer.stderr
-                if any(sign in said for sign in OUT_OF_RESOURCES):
-                    raise FailedError(f"scratch server: {said.strip()}")
-                raise RefusedError(*_messages(said))
+                output = log.read_text(errors="replace") if log.exists() else answer.stderr
+                if any(sign in output for sign in OUT_OF_RESOURCES):
+                    raise FailedError(f"scratch server: {output.strip()}")
+                raise RefusedError(*_messages(output))
             yield Sql(
                 binaries=self.platform.binaries(self.major),
                 user=user,
@@ -182,5 +182,5 @@ class ScratchServer:
 
 def _messages(log: str) -> list[str]:
     lines = [_PREFIX.sub("", line).strip() for line in log.splitlines()]
-    telling = [line for line in lines if line and not line.startswith(_NOISE)]
-    return [f"PostgreSQL: {line}" for line in telling] or ["PostgreSQL does not take it and does not say why"]
+    messages = [line for line in lines if line and not line.startswith(_NOISE)]
+    return [f"PostgreSQL: {line}" for line in messages] or ["PostgreSQL rejects it and does not say why"]

@@ -1,4 +1,4 @@
-"""Whether a server runs on a data directory, told without connecting: a connection is a line in its log."""
+"""Whether a server runs on a data directory, without connecting: a connection writes a line to its log."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class ServerProcess:
 
 
 def _runs_in(pid: int, data: Path) -> bool:
-    # A postmaster's working directory is its data directory; a recycled process id has another one.
+    # A postmaster's working directory is its data directory; another process with its id has another one.
     try:
         return Path(f"/proc/{pid}/cwd").samefile(data)
     except OSError:
@@ -29,7 +29,7 @@ def _runs_in(pid: int, data: Path) -> bool:
 
 
 def find(data: Path) -> ServerProcess | None:
-    """The server on this data directory; None if there is none, whatever a stale file says."""
+    """The server on this data directory; None if there is none, even if a stale file names one."""
     try:
         lines = (data / "postmaster.pid").read_text().splitlines()
         pid = int(lines[0])
@@ -46,7 +46,7 @@ def find(data: Path) -> ServerProcess | None:
 
 
 def remove_stale_locks(data: Path, socket_directory: Path) -> None:
-    """Remove lock files whose process id now belongs to something else, or to a zombie.
+    """Remove lock files whose process id now belongs to another program, or to a zombie.
 
     PostgreSQL itself handles ids that are free. Orphaned backends stay detected: a start also looks
     at the shared memory segment of the data directory.

@@ -1,4 +1,4 @@
-"""The operating system's user that runs the server and everything that touches its files."""
+"""The operating system's user that runs the server and every program that touches its files."""
 
 from __future__ import annotations
 

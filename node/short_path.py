@@ -1,4 +1,4 @@
-"""Folders for Unix sockets, whose paths may have 107 bytes at most."""
+"""Folders for Unix sockets, whose paths have at most 107 bytes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from node.server_user import ServerUser
 from runtime.errors import FailedError
 
 # `.s.PGSQL.65535.lock` is the longest name that PostgreSQL puts into the folder.
-# Not $TMPDIR: whoever starts the server and whoever removes the folder may have different ones, and the
-# server's user may not be able to enter it. The folder's owner and mode keep others out.
+# Not $TMPDIR: it may differ between the process that starts the server and the one that removes the folder,
+# and the server's user may not be able to enter it. The folder's owner and mode keep others out.
 STAND_INS = Path("/tmp")  # noqa: S108
 LONGEST_DIRECTORY = 107 - len("/.s.PGSQL.65535.lock")
 
 
 def socket_directory(wanted: Path) -> Path:
-    """`wanted` itself, or a short stand-in that is always the same for the same `wanted`."""
+    """`wanted` itself, or a short path that is always the same for the same `wanted`."""
     if len(bytes(wanted)) <= LONGEST_DIRECTORY:
         return wanted
     name = hashlib.sha256(bytes(wanted)).hexdigest()[:16]
@@ -28,7 +28,7 @@ def make_socket_directory(path: Path, user: ServerUser) -> None:
     """Make the folder for its user alone.
 
     Raises:
-        FailedError: somebody else's folder or a link is in the place.
+        FailedError: the path is a link, or another user's folder.
     """
     if not path.exists() and not path.is_symlink():
         user.make_directory(path)

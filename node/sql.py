@@ -1,4 +1,4 @@
-"""SQL over the local socket, by the psql of the server's own release: no driver is installed for it."""
+"""SQL over the local socket, with the psql of the server's release, so that node needs no driver."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SqlError(Exception):
     """The server refused a statement. `line` counts from 1 within the script that was run."""
 
     def __init__(self, sqlstate: str, message: str, line: int) -> None:
-        """Keep what the server said, with its SQLSTATE."""
+        """Keep the server's message and its SQLSTATE."""
         self.sqlstate = sqlstate
         self.line = line
         super().__init__(f"{message} (SQLSTATE {sqlstate})")
@@ -36,7 +36,7 @@ class SqlError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Sql:
-    """One server's local socket. Peer authentication knows the server's OS user as both roles."""
+    """One server's local socket. Peer authentication maps the server's OS user to both roles."""
 
     binaries: Path
     user: ServerUser
@@ -88,18 +88,18 @@ class Sql:
 
 
 def _connection_string(database: str) -> str:
-    # A bare name with `=` in it would be taken for a connection string.
+    # psql reads a bare name with `=` in it as a connection string.
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")
     return f"dbname='{escaped}' application_name=passwordless-postgres connect_timeout=10"
 
 
-def _script_error(said: str) -> SqlError:
-    lines = said.splitlines()
+def _script_error(output: str) -> SqlError:
+    lines = output.splitlines()
     for number, line in enumerate(lines):
         found = _ERROR.match(line)
         if found:
             details = [text for text in lines[number + 1 :] if text.startswith(("DETAIL:", "HINT:"))]
             message = " ".join([found["text"], *details])
-            # The script begins with a line of our own.
+            # `run` adds a line before the script.
             return SqlError(found["sqlstate"], message, int(found["line"] or 1) - 1)
-    return SqlError("XX000", said.strip(), 0)
+    return SqlError("XX000", output.strip(), 0)

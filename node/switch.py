@@ -1,4 +1,4 @@
-"""From one generation to another on the running server, by a reload that ends no session; and back."""
+"""Switches the running server from one generation to another, and back, by a reload that ends no session."""
 
 from __future__ import annotations
 
@@ -52,20 +52,20 @@ class Switch:
         )
 
     def point(self, generation: str) -> None:
-        """Let `current` name the generation; the server reads it at its next reload or start."""
+        """Point `current` to the generation; the server reads it at its next reload or start."""
         files.replace_link(self.layout.current, Path("generations") / generation)
 
     def start(self, generation: str) -> None:
         """Start the stopped server on a generation.
 
         Raises:
-            FailedError: it does not start; with what it says.
+            FailedError: it does not start; with its output.
         """
         self.point(generation)
         self.platform.start(self.major)
 
     def activate(self, generation: str, expected: ServingExpectation) -> None:
-        """Reload the running server on a generation and verify it; what is wrong is left to the caller.
+        """Reload the running server on a generation and verify it; undoing is left to the caller.
 
         Raises:
             RefusedError: the server does not serve what it should.
@@ -77,8 +77,8 @@ class Switch:
         try:
             self.verify(expected)
         except RefusedError as error:
-            said = [f"PostgreSQL: {line}" for line in server_log.messages(self.layout.logs, mark)]
-            raise RefusedError(*error.problems, *said) from error
+            messages = [f"PostgreSQL: {line}" for line in server_log.messages(self.layout.logs, mark)]
+            raise RefusedError(*error.problems, *messages) from error
 
     def reload(self) -> None:
         """Reload and wait until the server has read its files.
@@ -97,12 +97,14 @@ class Switch:
         deadline = time.monotonic() + RELOAD_SECONDS
         while sql.value(query) == before:
             if time.monotonic() > deadline:
-                said = server_log.messages(self.layout.logs, mark)
-                raise RefusedError("PostgreSQL did not take its configuration file at the reload", *said)
+                messages = server_log.messages(self.layout.logs, mark)
+                raise RefusedError(
+                    "PostgreSQL did not accept its configuration file at the reload", *messages
+                )
             time.sleep(0.02)
 
     def verify(self, expected: ServingExpectation) -> None:
-        """Look from the network at what the server serves.
+        """Check from the network what the server serves.
 
         Raises:
             RefusedError: another certificate, a login without TLS that is not refused, a setting that

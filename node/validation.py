@@ -1,4 +1,4 @@
-"""Everything that can be judged about a desired state without running a server, judged at once."""
+"""Every check of a desired state that needs no server; all problems are reported together."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "clien
 
 @dataclass(frozen=True, kw_only=True)
 class DesiredState:
-    """A desired state that was found good."""
+    """A valid desired state."""
 
     manifest: Manifest
     declaration: Declaration
@@ -52,7 +52,7 @@ class DesiredState:
         }
 
     def logins(self) -> tuple[tuple[str, str], ...]:
-        """A declared role and one of its databases, to be tried without TLS; empty if none is declared."""
+        """One declared role with one of its databases, for the login without TLS; empty if there is none."""
         pairs = [(role.name, role.databases[0]) for role in self.declaration.roles if role.databases]
         return tuple(pairs[:1])
 
@@ -64,7 +64,7 @@ def validated(
     identity: str,
     now: datetime.datetime,
 ) -> DesiredState:
-    """The desired state, if it is good. `identity` is the SecretString.
+    """The desired state, if it is valid. `identity` is the SecretString.
 
     Raises:
         RefusedError: with every problem, none of which quotes the secret.
@@ -124,7 +124,7 @@ def _ident_problems(text: str, major: int) -> list[str]:
     except IdentSyntaxError as error:
         return list(error.problems)
     if any(mapping.map_name == MACHINE_MAP for mapping in mappings):
-        return [f"pg_ident.conf: only the machine writes lines of the map {MACHINE_MAP}; drop them"]
+        return [f"pg_ident.conf: only the machine writes lines of the map {MACHINE_MAP}; remove them"]
     return []
 
 

@@ -64,7 +64,7 @@ def test_a_secret_that_is_no_identity_is_refused() -> None:
 
 def test_client_authorities(authorities: Any) -> None:
     assert authorities_problems(authorities[1].pem.encode(), NOW) == []
-    assert "no readable PEM" in authorities_problems(b"nothing", NOW)[0]
+    assert "not readable as PEM" in authorities_problems(b"nothing", NOW)[0]
     leaf = authorities[1].client("app_user").certificate
     found = authorities_problems(leaf.encode(), NOW)
     assert any("self-signed" in problem for problem in found)
