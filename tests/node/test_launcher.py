@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+from components.self_managed.node_artifact import node_artifact
+
 CHECKOUT = Path(__file__).parents[2]
 LAUNCHER = CHECKOUT / "node/launcher.py"
 # Every instance ever made runs these bytes for its whole life, and a change replaces instances.
@@ -26,16 +28,6 @@ def artifact(main: str) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr("__main__.py", main)
-    return buffer.getvalue()
-
-
-def real_artifact() -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for package in ("node", "postgres"):
-            for path in sorted((CHECKOUT / package).glob("*.py")):
-                archive.writestr(f"{package}/{path.name}", path.read_bytes())
-        archive.writestr("__main__.py", "from node.__main__ import main\n\nmain()\n")
     return buffer.getvalue()
 
 
@@ -122,7 +114,7 @@ def test_no_desired_state_yet_is_no_traceback(timer: Timer) -> None:
 
 def test_the_real_artifact_applies_and_reports_its_digest(machine_of: Callable[..., Any]) -> None:
     timer = Timer(machine_of(17, blank=True))
-    node = real_artifact()
+    node = node_artifact().content
     timer.publish(node)
     answer = timer.run()
     assert answer.returncode == 0, answer.stderr
@@ -135,7 +127,7 @@ def test_the_real_artifact_applies_and_reports_its_digest(machine_of: Callable[.
 
 
 def test_a_run_without_a_change_imports_neither_sdk_nor_pydantic(timer: Timer) -> None:
-    timer.publish(real_artifact())
+    timer.publish(node_artifact().content)
     assert timer.run().returncode == 0
     (installed,) = (timer.machine.root / "opt/passwordless-postgres/node").glob("*.zip")
     answer = subprocess.run(
