@@ -512,6 +512,6 @@ def test_a_document_whose_authorities_cannot_be_read_is_refused(bundle, words):
 def test_a_document_that_trusts_what_is_no_authority_is_refused(authority, good):
     with pytest.raises(DocumentError, match="is not an authority"):
         Admission(document(pem(good)))
-    with pytest.raises(DocumentError, match="not taken by load balancers"):
+    with pytest.raises(DocumentError, match="not accepted by load balancers"):
         Admission(document(Authority.root("Weak", key=rsa_key(1024))))
     Admission(document(authority))
