@@ -15,9 +15,9 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-
 from components.rds.function_artifact import function_artifact
 from components.self_managed.node_artifact import node_artifact
+
 from policy import self_contained
 
 # What the runtime offers: user-data's Debian packages, Lambda's runtime, the pack's own requirements.

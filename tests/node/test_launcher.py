@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from components.self_managed.node_artifact import node_artifact
 
 CHECKOUT = Path(__file__).parents[2]
