@@ -24,8 +24,14 @@ import pulumi_postgresql as postgresql
 
 from components.names import slug
 from postgres.administrator import RDS_IAM
-from postgres.declaration import PRIVILEGES, TRUSTED_EXTENSIONS
-from postgres.roles import Declaration, GrantTarget, Platform, declaration_problems
+from postgres.declaration import (
+    PRIVILEGES,
+    TRUSTED_EXTENSIONS,
+    Declaration,
+    GrantTarget,
+    Platform,
+    declaration_problems,
+)
 
 _LAST_MAJOR_WITHOUT_SELF_GRANT = 15
 _PUBLIC = "public"

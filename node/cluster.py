@@ -7,10 +7,9 @@ from pathlib import Path
 
 from node.layout import Layout
 from node.server_user import ServerUser
+from postgres.identifiers import SUPERUSER
 from runtime import files
 from runtime.errors import FailedError, RefusedError
-
-SUPERUSER = "postgres"
 
 
 def refuse_other_major(layout: Layout, major: int) -> None:

@@ -27,7 +27,7 @@ from node.scratch_server import ScratchServer
 from node.state import Applied, LastAttempt, PointerVersion, State
 from node.switch import ServingExpectation, Switch
 from node.validation import DesiredState, validated
-from postgres.roles import Declaration
+from postgres.declaration import Declaration
 from runtime.errors import FailedError, RefusedError
 from runtime.identity_secret import IdentityDocument
 from runtime.instance_metadata import InstanceMetadata

@@ -11,9 +11,9 @@ import ssl
 import struct
 from dataclasses import dataclass
 
+from postgres.protocol import SSL_REQUEST
 from runtime.errors import FailedError
 
-SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 PROTOCOL_3_0 = 196608
 TIMEOUT_SECONDS = 10
 INVALID_AUTHORIZATION = "28000"

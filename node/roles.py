@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.cluster import SUPERUSER
 from node.layout import Layout
 from node.sql import Sql, SqlError
+from postgres.declaration import Declaration
+from postgres.identifiers import SUPERUSER
 from postgres.journal import DamagedJournalError, apply_with_journal, journal_from_json, journal_to_json
-from postgres.roles import Declaration, Step, statements
+from postgres.roles import statements
+from postgres.steps import Step
 from runtime import files
 from runtime.errors import FailedError, RefusedError
 

@@ -17,7 +17,7 @@ from node import cluster, machine_file, server_process, short_path
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
-from postgres.server_settings import parse_postgresql_conf
+from postgres.postgresql_conf import parse_postgresql_conf
 from runtime import files
 from runtime.errors import FailedError, RefusedError
 

@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from node.cluster import SUPERUSER
 from node.server_user import ServerUser
-from postgres.sqlstate import is_passing
+from postgres.identifiers import SUPERUSER
+from postgres.protocol import is_transient
 from runtime.errors import FailedError
 
 SCRIPT_ERROR = 3  # psql's exit status when ON_ERROR_STOP ended a script
@@ -31,7 +31,7 @@ class SqlError(Exception):
     @property
     def passing(self) -> bool:
         """Whether the same statement may succeed later."""
-        return is_passing(self.sqlstate)
+        return is_transient(self.sqlstate)
 
 
 @dataclass(frozen=True, kw_only=True)

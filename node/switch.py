@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from node import probe, server_log, server_process
-from node.cluster import SUPERUSER
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
+from postgres.identifiers import SUPERUSER
 from postgres.server_settings import MACHINE_SETTINGS, required_settings
 from runtime import files
 from runtime.errors import FailedError, RefusedError

@@ -7,17 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from node import certificate
-from node.cluster import SUPERUSER
 from node.desired_state import Manifest
 from postgres.access import MACHINE_MAP
-from postgres.hba import HbaSyntaxError, analyse_hba, parse_hba
+from postgres.declaration import Declaration, DeclarationError, declaration_problems
+from postgres.hba_analysis import analyse_hba
+from postgres.hba_parser import HbaSyntaxError, parse_hba
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident, render_ident
-from postgres.roles import Declaration, DeclarationError, declaration_problems
-from postgres.server_settings import (
-    ConfigurationSyntaxError,
-    configuration_problems,
-    parse_postgresql_conf,
-)
+from postgres.identifiers import SUPERUSER
+from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
+from postgres.server_settings import configuration_problems
 from postgres.versions import SUPPORTED_MAJORS
 from runtime.errors import RefusedError
 from runtime.identity_secret import IdentityDocument

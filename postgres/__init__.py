@@ -1,1 +1,1 @@
-"""What PostgreSQL means: hba, ident, server settings, roles, versions. Pure; no I/O."""
+"""PostgreSQL's configuration files, settings, roles and versions as values. Standard library, no I/O."""

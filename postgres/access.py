@@ -5,29 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from postgres.declaration import Declaration
-from postgres.hba import AuthenticationMethod, ConnectionType, Rule, literal_name
-from postgres.identifiers import database_name_problems, role_name_problems
+from postgres.hba_rule import AuthenticationMethod, ConnectionType, Rule, literal_name
+from postgres.identifiers import MAINTENANCE_DATABASE, SUPERUSER, database_name_problems, role_name_problems
 from postgres.networks import network_problems, parse_network
 
-SUPERUSER = "postgres"
 MACHINE_MAP = "machine"
-"""The map of pg_ident.conf whose lines only the machine can write: they name its operating-system user."""
-
-MAINTENANCE_DATABASE = "postgres"
+"""The map of pg_ident.conf that the machine writes itself: its lines name operating-system users."""
 
 
 def hba_rules(declaration: Declaration, administrator_networks: Sequence[str] = ()) -> list[Rule]:
-    """The rules of a self-managed server, in the order in which they must stand.
+    """The rules of a self-managed server, in the order in which PostgreSQL must read them.
 
     Local peer lines for the superuser and the administrator; then the superuser and replication are
     rejected; then one line per role and network lets the role in by certificate over TLS; then
-    everything else is rejected, in words that a client understands.
+    everything else is rejected, so that clients get a clear error.
 
-    `administrator_networks` let the administrator in by certificate as well (for
+    From `administrator_networks` the administrator may log in by certificate as well (for
     `databaseRoles.through: provider`), to the maintenance database and to every declared one.
 
     Raises:
-        ValueError: a network is not one (see networks.network_problems).
+        ValueError: a network is not valid (see networks.network_problems).
     """
     administrator = declaration.administrator
     rules = [
@@ -50,7 +47,7 @@ def hba_rules(declaration: Declaration, administrator_networks: Sequence[str] = 
 
 
 def access_problems(declaration: Declaration, administrator_networks: Sequence[str] = ()) -> list[str]:
-    """Why the declared roles could not be let in; empty when they can.
+    """Why no rules can be made for the declared roles; empty when they can.
 
     Checked: names and networks by themselves, each role once, and for each role declared databases to
     connect to and networks to come from. `declaration_problems` checks everything else.

@@ -1,24 +1,25 @@
-"""The role that owns the databases and grants, without being a superuser: how it is made and kept."""
+"""The administrator, which owns the databases and grants privileges but is not a superuser."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from postgres.declaration import Platform
-from postgres.identifiers import quote_identifier, quote_literal
-from postgres.steps import MAINTENANCE_DATABASE, Executor, Step, is_member, role_exists
+from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
+from postgres.steps import Executor, Step, is_member, role_exists
 
 RDS_IAM = "rds_iam"
-"""The role of RDS whose members log in by IAM tokens, and by nothing else."""
+"""The role of RDS whose members log in by IAM tokens only."""
 
 _SELF_GRANT = "set, inherit"
 _FIRST_MAJOR_WITH_SELF_GRANT = 16
 
 
 def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[Step]:
-    """The steps that make the administrator `name`, or what became of it, as it must be.
+    """The steps that create the administrator `name`, or correct its attributes.
 
-    On RDS its master runs them, who is no superuser: it may not even mention what only superusers give.
+    On RDS the master user runs them. It is not a superuser, and may not even name attributes that only
+    superusers can change.
     """
     quoted = quote_identifier(name)
     executor: Executor = "superuser" if platform == "server" else "master"
@@ -49,7 +50,7 @@ def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[S
 
 
 def administrator_deviations(name: str, major: int) -> str:
-    """A query with one row of text per attribute in which the administrator on RDS is not as it must be."""
+    """A query with one row of text for each wrong attribute of the administrator on RDS."""
     wrong = {
         "is a superuser": "rolsuper",
         "may not create databases": "NOT rolcreatedb",

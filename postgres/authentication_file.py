@@ -1,4 +1,4 @@
-"""The lexical rules that pg_hba.conf and pg_ident.conf share (hba.c: tokenize_auth_file, next_token)."""
+"""The lexical rules of pg_hba.conf and pg_ident.conf (hba.c: tokenize_auth_file, next_token)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 LONGEST_VALUE = 10240
-"""Bytes of one value from which on PostgreSQL 15 refuses the line (hba.c, MAX_TOKEN)."""
+"""PostgreSQL 15 refuses a line with a value of this many bytes or more (hba.c, MAX_TOKEN)."""
 
 _BLANK = " \t\r"
 _INCLUDE_DIRECTIVES = frozenset({"include", "include_if_exists", "include_dir"})
@@ -17,13 +17,13 @@ _REGEX_OF_LITERAL = re.compile(r"/\^((?:[A-Za-z0-9_\u0080-\U0010ffff]|\\[^A-Za-z
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """One value of a field. `quoted` says that it began with a quote, which takes away special meanings."""
+    """One value of a field. `quoted`: it began with a quote, so it has no special meaning."""
 
     text: str
     quoted: bool
 
     def is_keyword(self, keyword: str) -> bool:
-        """Whether PostgreSQL takes this token for `keyword`, not for a name."""
+        """Whether PostgreSQL reads this token as `keyword`, not as a name."""
         return not self.quoted and self.text == keyword
 
 
@@ -41,25 +41,25 @@ class Line:
 
 
 def quote(text: str) -> str:
-    """`text` in double quotes, so that it is one token without special meaning.
+    """`text` in double quotes: one token without special meaning.
 
     Raises:
-        ValueError: it holds a character that no quoting can keep inside one line (line end, NUL).
+        ValueError: it has a character that cannot be quoted (line end, carriage return, NUL).
     """
     if unquotable(text):
         raise ValueError(
-            f"{text!r} cannot be written in this file: it holds a line end, a carriage return or NUL"
+            f"{text!r} cannot be written in this file: it has a line end, a carriage return or NUL"
         )
     return '"' + text.replace('"', '""') + '"'
 
 
 def quote_where_needed(text: str) -> str:
-    """`text` as it stands when every reader takes it for one plain word, else quoted."""
+    """`text` unchanged where every reader takes it for one plain word, else quoted."""
     return text if re.fullmatch(r"[A-Za-z0-9_.:/=-]+", text) else quote(text)
 
 
 def unquotable(text: str) -> bool:
-    """Whether `text` cannot be written: a line end, a carriage return, a NUL, or no Unicode text."""
+    """Whether no quoting can express `text`: a line end, a carriage return, a NUL or a lone surrogate."""
     return any(character in "\n\r\0" or "\ud800" <= character <= "\udfff" for character in text)
 
 
@@ -69,13 +69,13 @@ def regex_of_literal(text: str) -> str:
 
 
 def literal_of_regex(token_text: str) -> str | None:
-    """The text that regex_of_literal made `token_text` from; None for any other expression."""
+    """The text for which regex_of_literal gives `token_text`; None for any other expression."""
     match = _REGEX_OF_LITERAL.fullmatch(token_text)
     return re.sub(r"\\(.)", r"\1", match[1], flags=re.DOTALL) if match else None
 
 
 def comment_problems(comment: str) -> list[str]:
-    """Why `comment` cannot stand above a line; a trailing backslash would swallow the next line."""
+    """Why `comment` cannot precede a line; a trailing backslash would swallow the next line."""
     if not comment or comment != comment.strip() or unquotable(comment) or comment.endswith("\\"):
         text = f"comment {comment!r} must be one line of text, without white space around it"
         return [f"{text} and without a backslash at its end"]
@@ -83,10 +83,10 @@ def comment_problems(comment: str) -> list[str]:
 
 
 def logical_lines(text: str) -> Iterator[Line]:
-    """The lines of `text` that hold something.
+    """The lines of `text` that are neither blank nor comments.
 
-    Includes (`include…` lines and `@file` tokens) are reported as problems, never followed: what an
-    included file says cannot be judged from this text.
+    Includes (`include…` lines and `@file` tokens) are reported as problems, never followed: this text
+    does not say what an included file contains.
     """
     comment: str | None = None
     for number, content in _joined(text):
@@ -106,7 +106,7 @@ def _joined(text: str) -> Iterator[tuple[int, str]]:
     for number, raw in enumerate(text.split("\n"), start=1):
         first = first or number
         content = (content + raw).rstrip("\r")
-        # A backslash that was there before this line was already taken for what it is.
+        # An earlier line's backslash does not continue this one.
         if content.endswith("\\") and len(content) > continued_at:
             content = content[:-1]
             continued_at = len(content)
@@ -121,7 +121,7 @@ def _line(number: int, content: str, comment: str | None) -> Line:
     fields: list[tuple[Token, ...]] = []
     problems: list[str] = []
     if "\0" in content:
-        problems.append("holds a NUL, at which PostgreSQL would stop reading")
+        problems.append("has a NUL, at which PostgreSQL would stop reading")
     position = 0
     while True:
         tokens, position = _field(content, position)
@@ -156,7 +156,7 @@ def _field(content: str, position: int) -> tuple[tuple[Token, ...], int]:
 
 
 def _token(content: str, position: int) -> tuple[Token | None, int, bool]:
-    """The next token, where reading goes on, and whether a comma ended it. Follows hba.c, next_token."""
+    """The next token, the position after it, and whether a comma ended it. Follows hba.c, next_token."""
     end = len(content)
     while position < end and content[position] in _BLANK + ",":
         position += 1

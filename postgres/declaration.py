@@ -1,4 +1,4 @@
-"""Which databases, roles and privileges shall exist: one declaration, whoever carries it out."""
+"""The databases, roles and privileges that shall exist: one declaration, whatever applies it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCHEMA_VERSION = 1
 GrantTarget = Literal["database", "schema", "tables", "sequences", "functions"]
 
 Platform = Literal["server", "rds"]
-"""A server of our own, whose superuser is at hand, or RDS, where nobody has one."""
+"""A self-managed server, which has a superuser for us, or RDS, which has none."""
 
 _IAM_SPECIAL_CHARACTERS = "*?$"
 
@@ -28,7 +28,7 @@ PRIVILEGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "functions": ("execute",),
     }
 )
-"""Privileges per target, in the order in which they are granted. `maintain` exists from PostgreSQL 17 on."""
+"""Privileges per target, in the order in which they are granted. `maintain` needs PostgreSQL 17."""
 
 TRUSTED_EXTENSIONS = frozenset(
     """
@@ -48,7 +48,7 @@ SUPERUSER_EXTENSIONS = frozenset(
 
 
 class DeclarationError(ValueError):
-    """A document that is no declaration."""
+    """A document that is not a declaration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Declaration:
         """The declaration that `to_json` wrote, without networks.
 
         Raises:
-            DeclarationError: no JSON, another schema version, or missing, unknown or mistyped keys.
+            DeclarationError: not JSON, another schema version, or missing, unknown or mistyped keys.
         """
         try:
             document = json.loads(text)
@@ -135,7 +135,7 @@ class Declaration:
 
 
 def declaration_problems(declaration: Declaration, major: int, platform: Platform = "server") -> list[str]:
-    """What PostgreSQL `major` could not carry out, or would carry out otherwise; empty when all is well."""
+    """What PostgreSQL `major` cannot apply, or would apply differently; empty when nothing is wrong."""
     problems = [
         f"administrator: {problem}" for problem in _login_problems(declaration.administrator, platform)
     ]
@@ -173,7 +173,7 @@ def declaration_problems(declaration: Declaration, major: int, platform: Platfor
 
 
 def grant_problems(grant: Grant, major: int) -> list[str]:
-    """Why `grant` cannot be carried out on PostgreSQL `major`; empty when it can."""
+    """Why PostgreSQL `major` cannot apply `grant`; empty when it can."""
     if grant.on not in get_args(GrantTarget):
         return [f"grant on {grant.on!r}: give one of {', '.join(get_args(GrantTarget))}"]
     problems: list[str] = []
@@ -199,7 +199,7 @@ def grant_problems(grant: Grant, major: int) -> list[str]:
 def extension_problems(name: str, platform: Platform = "server") -> list[str]:
     """Why `name` cannot be declared as an extension; empty when it can."""
     if platform == "rds" and name in SUPERUSER_EXTENSIONS:
-        return [f"only a superuser can create extension {name!r}, and RDS has none to offer; drop it"]
+        return [f"only a superuser can create extension {name!r}, and RDS has no superuser; drop it"]
     if name in TRUSTED_EXTENSIONS or name in SUPERUSER_EXTENSIONS:
         return []
     allowed = ", ".join(sorted(TRUSTED_EXTENSIONS | SUPERUSER_EXTENSIONS))
@@ -210,8 +210,8 @@ def _login_problems(role: str, platform: Platform) -> list[str]:
     problems = role_name_problems(role)
     if platform == "rds" and set(role) & set(_IAM_SPECIAL_CHARACTERS):
         problems.append(
-            f"role name {role!r} has one of {' '.join(_IAM_SPECIAL_CHARACTERS)}, by which IAM policies mean "
-            "other names too; choose another"
+            f"role name {role!r} has one of {' '.join(_IAM_SPECIAL_CHARACTERS)}, which IAM policies read as "
+            "wildcards or variables; choose another"
         )
     return problems
 
@@ -262,7 +262,7 @@ def _fields(document: Any, where: str, types: Mapping[str, type | tuple[type, ..
 
 def _texts(values: list[Any], where: str) -> tuple[str, ...]:
     if not all(isinstance(value, str) for value in values):
-        raise DeclarationError(f"{where} must hold text only")
+        raise DeclarationError(f"{where} must hold strings only")
     return tuple(values)
 
 

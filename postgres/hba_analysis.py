@@ -1,4 +1,4 @@
-"""What is wrong with a pg_hba.conf that PostgreSQL itself would take."""
+"""What is wrong with a pg_hba.conf that PostgreSQL itself would accept."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from postgres.hba_parser import ParsedRule
+from postgres.hba_rendering import rule_line
 from postgres.hba_rule import (
     ADDRESS_KEYWORDS,
     DATABASE_KEYWORDS,
@@ -15,14 +16,13 @@ from postgres.hba_rule import (
     ConnectionType,
     Rule,
 )
-from postgres.hba_text import rule_line
+from postgres.identifiers import SUPERUSER
 from postgres.versions import require_supported
 
 Severity = Literal["error", "warning"]
 
-SUPERUSER = "postgres"
 LARGEST_NETWORK = {4: 16, 6: 48}
-"""Shortest prefix per IP version that is not called wide (CIS PostgreSQL 5.9: at most 65536 addresses)."""
+"""Shortest prefix per IP version that is not wide (CIS PostgreSQL 5.9: at most 65536 addresses)."""
 
 _ALL_REMOTE = frozenset({(False, False), (True, False), (False, True)})
 """Remote transports as (TLS, GSS encryption)."""
@@ -39,7 +39,7 @@ _TRANSPORTS: dict[ConnectionType, frozenset[tuple[bool, bool]]] = {
 class Finding:
     """One thing that is wrong. A file with an `error` must not be applied.
 
-    `line_number` counts from 1, and is 0 for what concerns the whole file. `code` is stable.
+    `line_number` counts from 1, and is 0 for the file as a whole. `code` does not change between versions.
     """
 
     line_number: int
@@ -51,10 +51,11 @@ class Finding:
 def analyse_hba(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:
     """Everything wrong with the rules, in the order of their lines.
 
-    Errors: a remote way in without TLS, without a certificate or with a password, from everywhere,
-    for the superuser or for replication; the superuser not rejected before the first remote way in;
-    a local way in other than peer; the machine itself locked out; a rule that can never match because
-    an earlier one decides otherwise. Warnings: what is wider than it needs to be, or has no effect.
+    Errors: a rule that lets remote clients in without TLS, without a certificate, with a password, from
+    everywhere, as the superuser or for replication; the superuser not rejected before the first rule that
+    lets remote clients in; a local method other than peer; the machine itself locked out; a rule that can
+    never match because an earlier one decides differently. Warnings: what is wider than necessary, or has
+    no effect.
     """
     require_supported(major)
     findings = [finding for entry in parsed for finding in _rule_findings(entry, major)]
@@ -97,7 +98,7 @@ def _local_findings(rule: Rule, finding: Callable[[Severity, str, str], Finding]
     if rule.method is not AuthenticationMethod.PEER:
         return [finding("error", "local-not-peer", f"lets local users in by {rule.method}; only peer may")]
     if "all" in rule.users and "map" not in dict(rule.options):
-        text = "lets every user of the machine in as the role of the same name; name the role, and a map"
+        text = "lets every user of the machine in as the role of the same name; name the role and a map"
         return [finding("warning", "local-all-users", text)]
     return []
 
@@ -134,7 +135,7 @@ def _address_findings(rule: Rule, finding: Callable[[Severity, str, str], Findin
         text = f"{address} depends on the machine's interfaces; name the networks"
         return [finding("warning", "address-not-named", text)]
     if "/" not in address:
-        text = f"host name {address!r} is as trustworthy as reverse DNS; give a network in CIDR form"
+        text = f"host name {address!r} is only as trustworthy as reverse DNS; give a network in CIDR form"
         return [finding("error", "host-name", text)]
     interface = ipaddress.ip_interface(address)
     if interface.network.prefixlen == 0:
@@ -152,7 +153,7 @@ def _address_findings(rule: Rule, finding: Callable[[Severity, str, str], Findin
 
 
 def _superuser_findings(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:
-    """One error at the first remote way in, unless a line before it rejects the superuser over TLS."""
+    """An error at the first rule for remote clients, unless an earlier one rejects the superuser over TLS."""
     guard = Rule(
         type=ConnectionType.HOSTSSL,
         databases=("all",),
@@ -169,7 +170,7 @@ def _superuser_findings(parsed: Sequence[ParsedRule], major: int) -> list[Findin
                 return []
             continue
         wanted = rule_line(guard, major)
-        text = f"the superuser is not rejected before this first remote way in; put `{wanted}` above it"
+        text = f"lets remote clients in before the superuser is rejected; put `{wanted}` above it"
         return [_finding(entry, major, "error", "superuser-not-rejected", text)]
     return []
 

@@ -1,4 +1,4 @@
-"""Reading pg_hba.conf as PostgreSQL 15 to 18 read it, or stricter."""
+"""Read pg_hba.conf as PostgreSQL 15 to 18 do, or more strictly."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from postgres.versions import require_supported
 
 
 class HbaSyntaxError(ValueError):
-    """A file that PostgreSQL would refuse, or read in a way that cannot be known from its text.
+    """A file that PostgreSQL would refuse, or whose meaning does not follow from its text alone.
 
     `problems` has every fault, each beginning with the line number.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Keep `problems` and say them all."""
+        """The message contains all `problems`."""
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ParsedRule:
-    """A rule and the number (from 1) of the physical line where it begins."""
+    """A rule, and the number (from 1) of the physical line where it begins."""
 
     rule: Rule
     line_number: int
@@ -48,8 +48,8 @@ class _LineError(ValueError):
 def parse_hba(text: str, major: int) -> list[ParsedRule]:
     """The rules of `text` in order.
 
-    Stricter than PostgreSQL in what only reading could tell: includes, masks that are no prefix, and
-    addresses in a spelling of the C library's own (`10.1`) are refused.
+    Stricter than PostgreSQL: includes, netmasks that are not a prefix, and addresses in spellings that
+    only the C library knows (`10.1`) are refused.
 
     Raises:
         HbaSyntaxError: with every fault of the file.

@@ -1,4 +1,4 @@
-"""One record of pg_hba.conf as a typed value, and what makes it wrong."""
+"""One record of pg_hba.conf as a typed value, and its validation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from postgres.authentication_file import comment_problems, literal_of_regex, unq
 
 
 class ConnectionType(StrEnum):
-    """Which transport a record is about (pg_hba.conf, first column)."""
+    """The kind of connection that a record matches (pg_hba.conf, first column)."""
 
     LOCAL = "local"
     HOST = "host"
@@ -83,12 +83,12 @@ _TLS_OPTIONS = {"clientcert": ("verify-ca", "verify-full"), "clientname": ("CN",
 class Rule:
     """One record.
 
-    Entries of `databases` and `users` mean what they mean in the file without quotes: `all`,
-    `sameuser`, `samerole`, `samegroup` and `replication` are keywords (of users: `all` only), `+group`
-    members of a role, `/…` a regular expression from 16 on. Anything else is a name, with whatever
-    characters. A name that looks like one of these is written in double quotes: see `literal_name`.
-    `address` is None for local, else `all`, `samehost`, `samenet`, a host name, or a network in
-    canonical CIDR form (host bits kept). `comment` stands in the line above.
+    Entries of `databases` and `users` mean what they mean unquoted in the file: `all`, `sameuser`,
+    `samerole`, `samegroup` and `replication` are keywords (for users only `all`), `+group` is the members
+    of a role, `/…` a regular expression from 16 on. Anything else is a name, whatever its characters. A
+    name that looks like one of these is written in double quotes: see `literal_name`. `address` is None
+    for local, else `all`, `samehost`, `samenet`, a host name, or a network in canonical CIDR form (host
+    bits kept). `comment` is written in the line above.
     """
 
     type: ConnectionType
@@ -107,7 +107,7 @@ def literal_name(name: str) -> str:
 
 
 def name_of_literal(entry: str) -> str | None:
-    """The name inside an entry that is written in double quotes; None for any other entry."""
+    """The name in an entry with double quotes; None for any other entry."""
     if (
         len(entry) >= 2
         and entry.startswith('"')
@@ -119,7 +119,7 @@ def name_of_literal(entry: str) -> str | None:
 
 
 def rule_problems(rule: Rule, major: int) -> list[str]:
-    """Why PostgreSQL `major` would refuse `rule`, or read it otherwise than it stands here."""
+    """Why PostgreSQL `major` would refuse `rule`, or read it differently."""
     problems = _name_problems(rule.databases, "database", major) + _name_problems(rule.users, "user", major)
     problems += _address_problems(rule)
     problems += _method_problems(rule, major)
@@ -136,7 +136,7 @@ def _name_problems(entries: tuple[str, ...], what: str, major: int) -> list[str]
     for entry in entries:
         if unquotable(entry):
             problems.append(
-                f"{what} {entry!r} holds a line end, a carriage return or NUL; no quoting can carry it"
+                f"{what} {entry!r} has a line end, a carriage return or NUL, which cannot be quoted"
             )
             continue
         literal = name_of_literal(entry)
@@ -149,7 +149,7 @@ def _name_problems(entries: tuple[str, ...], what: str, major: int) -> list[str]
         elif literal is not None and literal_name(literal) != entry:
             problems.append(f"{what} {entry!r} needs no quotes here; write {literal!r}")
         elif entry.startswith("/") and major < 16:
-            problems.append(f"{what} {entry!r} is a regular expression, which PostgreSQL {major} has not")
+            problems.append(f"{what} {entry!r} is a regular expression, which needs PostgreSQL 16")
         elif (literal_of_regex(entry) or "").startswith("/"):
             problems.append(
                 f"{what} {entry!r} is the name {literal_of_regex(entry)!r}; write that in double quotes"
@@ -168,7 +168,7 @@ def _name_problems(entries: tuple[str, ...], what: str, major: int) -> list[str]
 def _address_problems(rule: Rule) -> list[str]:
     address = rule.address
     if rule.type is ConnectionType.LOCAL:
-        return [] if address is None else [f"address {address!r} cannot stand on a local line; drop it"]
+        return [] if address is None else [f"address {address!r} is not possible on a local line; drop it"]
     if address is None:
         return [f"a {rule.type} line needs an address; give a network in CIDR form"]
     if "/" in address:
@@ -191,10 +191,10 @@ def _network_problems(address: str) -> list[str]:
 
 
 def host_name_is_plain(text: str) -> bool:
-    """Whether `text` is a host name that no resolver could take for an address.
+    """Whether `text` is a host name that no resolver could read as an address.
 
     getaddrinfo also reads `10.1`, `0x0a000001` and `167772161` as addresses, so the last label must
-    hold a letter and must not be a number in disguise.
+    contain a letter and must not be a hexadecimal number.
     """
     if len(text) > 253 or not re.fullmatch(
         r"\.?(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\.)*[A-Za-z0-9_-]+", text

@@ -21,20 +21,20 @@ HEADER = "# Written by passwordless-postgres: MAP, SYSTEM USER, DATABASE USER. C
 
 
 class IdentSyntaxError(ValueError):
-    """A file that PostgreSQL would refuse, or that maps more than it says.
+    """A file that PostgreSQL would refuse, or that maps more than the names it contains.
 
     `problems` has every fault, each beginning with the line number.
     """
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Keep `problems` and say them all."""
+        """The message contains all `problems`."""
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentMapping:
-    r"""One line. `system_user` is what the system or the certificate says, exactly.
+    r"""One line. `system_user` is exactly the name that the system or the certificate gives.
 
     For `clientname=DN` that is the subject in RFC 2253 order, `CN=app,OU=unit,O=organisation`. With
     `regex` it is an expression, without the leading slash and anchored at both ends, and
@@ -60,7 +60,7 @@ def ident_problems(mapping: IdentMapping) -> list[str]:
             problems.append(f"{what} is empty; give a name")
         elif unquotable(text):
             problems.append(
-                f"{what} {text!r} holds a line end, a carriage return or NUL; no quoting can carry it"
+                f"{what} {text!r} has a line end, a carriage return or NUL, which cannot be quoted"
             )
     if mapping.map_name.startswith("/"):
         problems.append(f"map {mapping.map_name!r} begins with '/'; choose a name")
@@ -76,10 +76,10 @@ def ident_problems(mapping: IdentMapping) -> list[str]:
 
 
 def render_ident(mappings: Iterable[IdentMapping], major: int = SUPPORTED_MAJORS[-1]) -> str:
-    """The file that says `mappings`; parse_ident gives them back.
+    """The file with `mappings`; parse_ident gives them back.
 
     Raises:
-        ValueError: ident_problems has something to say; the message lists everything.
+        ValueError: ident_problems finds something; the message lists everything.
     """
     require_supported(major)
     mappings = list(mappings)
@@ -97,7 +97,7 @@ def parse_ident(text: str, major: int = SUPPORTED_MAJORS[-1]) -> list[IdentMappi
     """The mappings of `text` in order.
 
     Stricter than PostgreSQL: includes, expressions that are not anchored, and `all`, `+group` or
-    `/…` as database user are refused, because they let in more than one name.
+    `/…` as database user are refused, because they match more than one name.
 
     Raises:
         IdentSyntaxError: with every fault of the file.
@@ -168,7 +168,7 @@ def _mapping(line: Line, major: int) -> IdentMapping:
 
 
 def _expression(text: str) -> tuple[int, list[str]]:
-    """How many groups an expression has, and what would let it match more than a whole, bounded name."""
+    """The number of groups of an expression, and what makes it match more than one whole name."""
     problems: list[str] = []
     if not text.startswith("^") or not re.search(r"(?<!\\)(?:\\\\)*\$\Z", text):
         problems.append(
@@ -182,7 +182,7 @@ def _expression(text: str) -> tuple[int, list[str]]:
         elif character == "[":
             end = _bracket_end(text, position)
             if end is None:
-                problems.append("has a '[' that nothing closes")
+                problems.append("has an unclosed '['")
                 break
             position = end
         elif character == "(":
@@ -193,11 +193,11 @@ def _expression(text: str) -> tuple[int, list[str]]:
         elif character == ")":
             depth -= 1
             if depth < 0:
-                problems.append("has a ')' that nothing opens")
+                problems.append("has an unopened ')'")
                 break
         elif character == "|" and depth == 0:
             problems.append(
-                "has alternatives outside parentheses, which the anchors do not hold; write ^(…|…)$"
+                "has alternatives outside parentheses, to which the anchors do not apply; write ^(…|…)$"
             )
         elif character == ".":
             problems.append(
@@ -205,7 +205,7 @@ def _expression(text: str) -> tuple[int, list[str]]:
             )
         position += 1
     if depth > 0:
-        problems.append("has a '(' that nothing closes")
+        problems.append("has an unclosed '('")
     return groups, problems
 
 

@@ -1,11 +1,17 @@
-"""Names of roles and databases, and how SQL quotes names and text."""
+"""Names of roles and databases, and quoting in SQL."""
 
 from __future__ import annotations
 
 import unicodedata
 
+SUPERUSER = "postgres"
+"""The superuser that initdb creates."""
+
+MAINTENANCE_DATABASE = "postgres"
+"""The database that always exists: databases and roles are created from there."""
+
 MAX_IDENTIFIER_BYTES = 63
-"""NAMEDATALEN - 1: PostgreSQL silently cuts longer names in SQL (and a CN of that length never matches)."""
+"""NAMEDATALEN - 1: PostgreSQL silently cuts longer names in SQL (and a longer CN never matches)."""
 
 _HBA_KEYWORDS = frozenset({"all", "sameuser", "samerole", "samegroup", "replication"})
 _ROLE_KEYWORDS = frozenset({"public", "none", "user", "current_user", "current_role", "session_user"})
@@ -16,7 +22,7 @@ def quote_identifier(name: str) -> str:
     """`name` as a quoted SQL identifier.
 
     Raises:
-        ValueError: it is empty, holds a NUL, or is longer than MAX_IDENTIFIER_BYTES in UTF-8.
+        ValueError: it is empty, has a NUL, or is longer than MAX_IDENTIFIER_BYTES in UTF-8.
     """
     if not name or "\0" in name or len(name.encode()) > MAX_IDENTIFIER_BYTES:
         raise ValueError(
@@ -26,13 +32,13 @@ def quote_identifier(name: str) -> str:
 
 
 def quote_literal(text: str) -> str:
-    """`text` as an SQL string constant that means the same whatever standard_conforming_strings says.
+    """`text` as an SQL string constant, whatever standard_conforming_strings is.
 
     Raises:
-        ValueError: it holds a NUL, which PostgreSQL text cannot.
+        ValueError: it has a NUL, which PostgreSQL text cannot have.
     """
     if "\0" in text:
-        raise ValueError(f"{text!r} cannot be an SQL string: it holds a NUL")
+        raise ValueError(f"{text!r} cannot be an SQL string: it has a NUL")
     quoted = "'" + text.replace("'", "''") + "'"
     return "E" + quoted.replace("\\", "\\\\") if "\\" in text else quoted
 
@@ -40,8 +46,8 @@ def quote_literal(text: str) -> str:
 def role_name_problems(name: str) -> list[str]:
     """Why `name` cannot be a role that logs in with a certificate; empty when it can.
 
-    The common name of a certificate is compared with the role byte by byte, while SQL folds and cuts
-    names, so everything that one of the two would take differently is refused.
+    PostgreSQL compares a certificate's common name with the role byte by byte, while SQL folds and cuts
+    names, so names that the two would treat differently are refused.
     """
     problems = _common_problems(name, "role name")
     if name == "postgres":
@@ -76,7 +82,7 @@ def _common_problems(name: str, what: str) -> list[str]:
         return [f"{what} is empty; give 1 to {MAX_IDENTIFIER_BYTES} bytes"]
     unprintable = any(unicodedata.category(character)[0] == "C" for character in name)
     if unprintable:
-        problems.append(f"{what} {name!r} holds control or invisible characters; remove them")
+        problems.append(f"{what} {name!r} has control or invisible characters; remove them")
     else:
         length = len(name.encode())
         if length > MAX_IDENTIFIER_BYTES:

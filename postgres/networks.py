@@ -1,4 +1,4 @@
-"""Networks that clients come from."""
+"""Networks of clients."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 def network_problems(text: str) -> list[str]:
     """Why `text` cannot be a network of clients; empty when it can.
 
-    Refused besides what is no network: host names, bits beside the prefix (PostgreSQL would ignore
-    them), a missing prefix, 0.0.0.0/0 and ::/0, and IPv4-mapped IPv6 (PostgreSQL sees such clients as IPv4).
+    Refused: what is not a network, host names, host bits (PostgreSQL would ignore them), a missing
+    prefix length, 0.0.0.0/0 and ::/0, and IPv4-mapped IPv6 (PostgreSQL sees such clients as IPv4).
     """
     address, slash, prefix = text.partition("/")
     try:
@@ -33,7 +33,7 @@ def network_problems(text: str) -> list[str]:
     if not re.fullmatch(r"0|[1-9][0-9]{0,2}", prefix):
         return [f"network {text!r} has a mask, not a prefix length; write {interface.network}"]
     if "%" in text:
-        return [f"network {text!r} has an interface scope, which pg_hba.conf has not; give {_ALLOWED}"]
+        return [f"network {text!r} has an interface scope, which pg_hba.conf cannot have; give {_ALLOWED}"]
     problems: list[str] = []
     if interface.network.prefixlen == 0:
         problems.append(f"network {text!r} is the whole internet; name the networks your clients are in")
@@ -48,7 +48,7 @@ def parse_network(text: str) -> Network:
     """The network that `text` names.
 
     Raises:
-        ValueError: network_problems has something to say; the message is its text.
+        ValueError: network_problems finds something; the message is its text.
     """
     problems = network_problems(text)
     if problems:

@@ -1,8 +1,8 @@
-"""Parameter groups of RDS for PostgreSQL: what the program decides, what users may add, what AWS refuses.
+"""Parameter groups of RDS for PostgreSQL: what the program sets, what users may add, what AWS refuses.
 
 Names, allowed values and apply types: RDS user guide, "Working with parameters on your RDS for
 PostgreSQL DB instance" and "Using SSL with a PostgreSQL DB instance". RDS counts in PostgreSQL's base
-units and spells booleans 1 and 0; users write values as in postgresql.conf, and `rds_value` translates.
+units and writes booleans as 1 and 0; users write values as in postgresql.conf, and `rds_value` translates.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class RdsParameter:
     Attributes:
         name: Its name.
         static: Whether a change waits for a reboot, so that AWS refuses `immediate`.
-        pattern: Regular expression that a value must match whole.
-        allowed: What that is, in words.
+        pattern: Regular expression that the whole value must match.
+        allowed: The allowed values, in words.
         since: First major release whose families have it.
     """
 
@@ -58,7 +58,7 @@ class RdsParameter:
 
 @dataclass(frozen=True, kw_only=True)
 class Parameter:
-    """One parameter of a group, with the value in RDS's spelling."""
+    """One parameter of a group, its value as RDS writes it."""
 
     name: str
     value: str
@@ -169,7 +169,7 @@ CATALOGUE: Mapping[str, RdsParameter] = MappingProxyType(
         for parameter in (*_OF_RDS, *_OF_TLS, *_OF_LOGINS_AND_LOGS, *map(_from_server, EXTRA), _LIBRARIES)
     }
 )
-"""The parameters that are known here, by name; RDS has more, which the project neither sets nor takes."""
+"""The parameters that are known here, by name. RDS has more, which the project neither sets nor accepts."""
 
 OF_USERS = frozenset({*EXTRA, "rds.log_retention_period", "rds.logical_replication", _LIBRARIES.name})
 """The parameters that users may add to a group."""
@@ -179,7 +179,7 @@ _WEAKER: Mapping[str, str] = MappingProxyType(
         FORCE_SSL: "the program sets it to 1, and anything else would let clients in without TLS",
         MINIMUM_PROTOCOL: "set minimumProtocol instead",
         MAXIMUM_PROTOCOL: "new TLS versions would be locked out",
-        "ssl": "it is no switch on RDS, and does not make TLS required; the program sets rds.force_ssl",
+        "ssl": "it is not a switch on RDS and does not enforce TLS; the program sets rds.force_ssl",
         "rds.accepted_password_auth_method": "the program sets it to scram",
         "rds.restrict_password_commands": "the roles function could no longer clear passwords",
         "password_encryption": "the program sets it to scram-sha-256",
@@ -203,10 +203,10 @@ def family(major: int) -> str:
 
 
 def required_parameters(major: int, minimum_protocol: str) -> tuple[Parameter, ...]:
-    """What every group of this project holds, in alphabetical order.
+    """The parameters of every group of this project, in alphabetical order.
 
-    Where RDS's documents disagree on whether a parameter is static (`rds.force_ssl`: dynamic in the
-    table of parameters, refused as static in 2019), it is applied at the reboot, which AWS takes for
+    Where AWS's documents disagree on whether a parameter is static (`rds.force_ssl`: dynamic in the
+    table of parameters, refused as static in 2019), it is applied at the reboot, which AWS accepts for
     both; on a new instance that is its first start.
 
     Raises:
@@ -227,7 +227,7 @@ def required_parameters(major: int, minimum_protocol: str) -> tuple[Parameter, .
         "log_statement": "ddl",
         "ssl_ciphers": ",".join(CIPHERS),
         "ssl_tls13_ciphers": ":".join(_CIPHERS_TLS13),
-        # The hybrid group first: OpenSSL 3.5 clients get it, older ones the classical ones behind it.
+        # The hybrid group first: OpenSSL 3.5 clients get it, older clients one of the classical ones.
         "ssl_groups": "X25519MLKEM768:X25519:prime256v1",
     }
     return tuple(
@@ -245,7 +245,7 @@ def group_parameters(major: int, minimum_protocol: str, extra: Mapping[str, str]
     """The whole group: what is required, and `extra`, written as in postgresql.conf.
 
     Raises:
-        ValueError: Something in `extra` is not to be set; see `extra_parameter_problems`.
+        ValueError: Something in `extra` may not be set; see `extra_parameter_problems`.
     """
     problems = [
         problem for name, value in extra.items() for problem in extra_parameter_problems(major, name, value)
@@ -263,7 +263,7 @@ def group_parameters(major: int, minimum_protocol: str, extra: Mapping[str, str]
 
 
 def rds_value(major: int, name: str, value: str) -> str:
-    """A value as RDS spells it: `64MB` of `work_mem`, which counts in kB, is `65536`; `on` is `1`."""
+    """A value as RDS writes it: `64MB` of `work_mem`, which counts in kB, is `65536`; `on` is `1`."""
     rule = setting_rule(name, major)
     if rule is None or name == _LIBRARIES.name:
         return value.replace(" ", "")
@@ -283,7 +283,7 @@ def _decimal(number: Fraction) -> str:
 def extra_parameter_problems(major: int, name: str, value: str) -> list[str]:
     """Why users may not add this to a group; empty when they may. `value` as in postgresql.conf."""
     if name in _WEAKER:
-        return [f"parameter {name} is not to be set here: {_WEAKER[name]}; remove it"]
+        return [f"parameter {name} cannot be set here: {_WEAKER[name]}; remove it"]
     known = CATALOGUE.get(name)
     if known is None or name not in OF_USERS:
         allowed = ", ".join(sorted(OF_USERS))
@@ -297,9 +297,9 @@ def extra_parameter_problems(major: int, name: str, value: str) -> list[str]:
 
 
 def parameter_problems(major: int, name: str, value: str, apply_method: str) -> list[str]:
-    """Why RDS refuses a parameter of a group of this major's family; empty when it takes it.
+    """Why RDS refuses a parameter of a group of this major's family; empty when it accepts it.
 
-    `value` is in RDS's spelling. Values are compared in any case, as RDS does.
+    `value` is written as RDS writes it. Values are compared case-insensitively, as RDS does.
     """
     known = CATALOGUE.get(name)
     if known is None or known.since > major:

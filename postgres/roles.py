@@ -1,8 +1,7 @@
-"""The declaration as idempotent SQL, which removes nothing that an earlier declaration did not make.
+"""The declaration as idempotent SQL, which removes only what an earlier declaration made.
 
-Only what pulumi-postgresql's Role, Database, Schema, Grant, DefaultPrivileges, GrantRole and
-Extension can also reach as the same administrator is said here, so that every executor ends with the
-same catalogues.
+It uses only what pulumi-postgresql's Role, Database, Schema, Grant, DefaultPrivileges, GrantRole and
+Extension can also do as the same administrator, so that every executor ends with the same catalogues.
 """
 
 from __future__ import annotations
@@ -15,36 +14,14 @@ from postgres.administrator import RDS_IAM, administrator_steps
 from postgres.declaration import (
     PRIVILEGES,
     TRUSTED_EXTENSIONS,
-    Database,
     Declaration,
-    DeclarationError,
-    Grant,
     GrantTarget,
     Platform,
-    Role,
     declaration_problems,
-    extension_problems,
-    grant_problems,
 )
-from postgres.identifiers import quote_identifier, quote_literal
-from postgres.steps import MAINTENANCE_DATABASE, Executor, Step, is_member, role_exists, row
+from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
+from postgres.steps import Step, is_member, role_exists, row
 from postgres.versions import require_supported
-
-__all__ = [
-    "Database",
-    "Declaration",
-    "DeclarationError",
-    "Executor",
-    "Grant",
-    "GrantTarget",
-    "Platform",
-    "Role",
-    "Step",
-    "declaration_problems",
-    "extension_problems",
-    "grant_problems",
-    "statements",
-]
 
 _Privilege = tuple[str, str, str | None, GrantTarget, str]
 """Database, role, schema, target, privilege."""
@@ -52,7 +29,7 @@ _Privilege = tuple[str, str, str | None, GrantTarget, str]
 
 @dataclass(frozen=True, kw_only=True)
 class _Held:
-    """What one role may do with one thing."""
+    """Privileges of one role on one object or kind of objects."""
 
     database: str
     role: str
@@ -63,7 +40,7 @@ class _Held:
 
 @dataclass(frozen=True, kw_only=True)
 class _Objects:
-    """Where the catalogues keep the objects of one kind, and how GRANT names one."""
+    """Where the catalogues keep objects of one kind, and how GRANT names one."""
 
     keyword: str
     catalogue: str
@@ -72,7 +49,7 @@ class _Objects:
     name_type: str
 
 
-# The kinds that GRANT … ON ALL TABLES, SEQUENCES and FUNCTIONS means (aclchk.c, objectsInSchemaToOids).
+# What GRANT … ON ALL TABLES, SEQUENCES and FUNCTIONS includes (aclchk.c, objectsInSchemaToOids).
 _OBJECTS = {
     "tables": _Objects(
         keyword="TABLE",
@@ -106,11 +83,11 @@ def statements(
     `previous` is the declaration that was applied last, None when there was none. What it granted and
     `desired` does not is revoked; roles it made and `desired` does not have lose their login (they may
     own data). Databases, schemas and extensions stay. Grants and roles of others stay. On RDS every
-    role gets `rds_iam`, and keeps it without its login.
+    role gets `rds_iam`, and keeps it when it loses its login.
 
     Raises:
-        ValueError: `desired` has problems (see declaration_problems), the administrator is another
-            than before, or `major` is not supported.
+        ValueError: `desired` has problems (see declaration_problems), the administrator's name changed,
+            or `major` is not supported.
     """
     require_supported(major)
     problems = declaration_problems(desired, major, platform)
@@ -140,7 +117,7 @@ def _databases(desired: Declaration) -> Iterator[Step]:
         )
         yield _administered(
             f"REVOKE CONNECT, TEMPORARY ON DATABASE {quoted} FROM PUBLIC",
-            f"close database {database.name} to roles that are not named",
+            f"close database {database.name} to roles without a grant",
         )
     for database in sorted(desired.databases, key=lambda database: database.name):
         yield _administered(
@@ -253,7 +230,7 @@ def _on_each(kind: str, schema: str, before: str, after: str) -> str:
     """A statement that runs `before`, an object, `after` for each of `kind` that the executor may grant on.
 
     GRANT … ON ALL would fail as a whole where one object belongs to a role that the administrator
-    cannot act for: what extensions made that only a superuser can create.
+    cannot act for, such as objects of extensions that only a superuser can create.
     """
     objects = _OBJECTS[kind]
     prefix = objects.prefix
@@ -296,7 +273,7 @@ def _administered(
 
 
 def _nothing_left(role: str, *, schema: str | None = None, database: str | None = None) -> str:
-    """A query with a row when the role, the schema or the database is gone, and its privileges with it."""
+    """A query with a row when the role, schema or database no longer exists, so nothing can be revoked."""
     present = [role_exists(role)]
     if schema is not None:
         present.append(row("pg_namespace", "nspname", schema))
@@ -306,10 +283,10 @@ def _nothing_left(role: str, *, schema: str | None = None, database: str | None 
 
 
 def _not_granted(held: _Held) -> str:
-    """A condition that holds when the executor has granted none of these privileges.
+    """A condition that is true when the executor has granted none of these privileges.
 
-    A grant that was refused, on a schema of somebody else's for example, cannot be revoked either, and must
-    not stand in the way of the declaration without it.
+    A grant that was refused, on somebody else's schema for example, cannot be revoked either, and must
+    not block a declaration without it.
     """
     catalogue, prefix, name = (
         ("pg_database", "dat", held.database)
@@ -347,7 +324,7 @@ def _declared_privileges(declaration: Declaration) -> set[_Privilege]:
 
 
 def _grouped(privileges: set[_Privilege]) -> list[_Held]:
-    """Privileges of one role on one thing together, in an order that depends on their content alone."""
+    """Privileges grouped by role and object, in an order that depends on their content alone."""
     groups: dict[tuple[str, str, str, GrantTarget], list[str]] = {}
     for database, role, schema, target, privilege in privileges:
         groups.setdefault((database, role, schema or "", target), []).append(privilege)

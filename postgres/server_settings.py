@@ -1,4 +1,4 @@
-"""postgresql.conf: what the program decides, what users may add, and what nobody may weaken."""
+"""Settings of postgresql.conf: what the program sets, what users may add, and what nobody may weaken."""
 
 from __future__ import annotations
 
@@ -6,30 +6,9 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from postgres.configuration_file import (
-    ConfigurationSyntaxError,
-    parse_postgresql_conf,
-    render_postgresql_conf,
-)
 from postgres.setting_catalogue import CATALOGUE, setting_rule
-from postgres.setting_rule import SettingRule, value_problem
+from postgres.setting_rule import value_problem
 from postgres.versions import SUPPORTED_MAJORS, require_supported
-
-__all__ = [
-    "CATALOGUE",
-    "MACHINE_SETTINGS",
-    "MINIMUM_PROTOCOLS",
-    "ConfigurationSyntaxError",
-    "SettingRule",
-    "configuration_problems",
-    "needs_restart",
-    "parse_postgresql_conf",
-    "render_postgresql_conf",
-    "required_settings",
-    "server_settings",
-    "setting_problems",
-    "tls_settings",
-]
 
 MINIMUM_PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 
@@ -40,7 +19,7 @@ MACHINE_SETTINGS = frozenset(
     unix_socket_directories unix_socket_group
     """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
 )
-"""Settings that only the machine knows: it writes them itself, after it has included the program's."""
+"""Settings that only the machine knows: it writes them itself, after the program's file is included."""
 
 _CIPHERS_TLS12 = ":".join(
     f"ECDHE-{key}-{cipher}"
@@ -53,7 +32,7 @@ _LOGGING: Mapping[str, str] = MappingProxyType(
     {
         "logging_collector": "on",
         "log_destination": "jsonlog",
-        # One file per weekday, written over after a week: the machine ships the lines elsewhere.
+        # One file per weekday, overwritten after a week: the machine ships the lines elsewhere.
         "log_filename": "postgresql-%a.log",
         "log_truncate_on_rotation": "on",
         "log_rotation_age": "1d",
@@ -71,7 +50,7 @@ _LOGGING: Mapping[str, str] = MappingProxyType(
 )
 
 _DEFAULTS: Mapping[str, str] = MappingProxyType({"authentication_timeout": "15s", "log_statement": "ddl"})
-"""What the program sets and users may set otherwise, within _FLOORS."""
+"""What the program sets and users may change, within _FLOORS."""
 
 _FLOORS: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
     {
@@ -91,7 +70,7 @@ _FLOORS: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
         "zero_damaged_pages": (("off",), "damaged data would vanish silently"),
     }
 )
-"""Values that do not weaken what the design holds, and what any other value would do."""
+"""Values that do not weaken the server, and what any other value would do."""
 
 _WEAKER: Mapping[str, str] = MappingProxyType(
     {
@@ -154,15 +133,15 @@ def tls_settings(major: int, minimum_protocol: str) -> dict[str, str]:
         settings["ssl_tls13_ciphers"] = _CIPHERS_TLS13
         settings["ssl_groups"] = "X25519:prime256v1"
     else:
-        # X25519 here would stop these majors at start: they look for an elliptic curve of that name.
+        # These majors would not start with X25519: they look for an elliptic curve of that name.
         settings["ssl_ecdh_curve"] = "prime256v1"
     return settings
 
 
 def required_settings(major: int) -> dict[str, str]:
-    """What every postgresql.conf of PostgreSQL `major` must say, word for word.
+    """The settings that every postgresql.conf of PostgreSQL `major` must have, with these values.
 
-    Not in it, because they vary: port, ssl_min_protocol_version, and what users may change.
+    Port, ssl_min_protocol_version and what users may change are not among them, because they vary.
 
     Raises:
         ValueError: `major` is not supported.
@@ -174,7 +153,7 @@ def required_settings(major: int) -> dict[str, str]:
         settings["scram_iterations"] = "4096"
     if major >= 18:
         settings["md5_password_warnings"] = "on"
-    # The owner of the socket is the server's own user, as which the machine connects.
+    # The socket belongs to the server's own user, and the machine connects as that user.
     settings["unix_socket_permissions"] = "0770"
     return settings | dict(_LOGGING)
 
@@ -182,11 +161,11 @@ def required_settings(major: int) -> dict[str, str]:
 def server_settings(
     major: int, port: int, minimum_protocol: str, extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """Everything that the program's postgresql.conf says, in a fixed order.
+    """All settings of the program's postgresql.conf, in a fixed order.
 
     Raises:
-        ValueError: a wrong major, port (1 to 65535) or protocol, or setting_problems with `extra`; the
-            message lists everything.
+        ValueError: the major, port (1 to 65535) or protocol is wrong, or setting_problems finds something
+            in `extra`; the message lists everything.
     """
     extra = extra or {}
     problems = [problem for name in sorted(extra) for problem in setting_problems(major, name, extra[name])]
@@ -220,10 +199,10 @@ def setting_problems(major: int, name: str, value: str) -> list[str]:
 
 
 def configuration_problems(major: int, settings: Mapping[str, str]) -> list[str]:
-    """What is wrong with a whole postgresql.conf that claims to be the program's; empty when nothing is.
+    """What is wrong with a whole postgresql.conf of the program; empty when nothing is.
 
-    This is what a machine checks before it takes the file: everything required is there word for
-    word, port and minimum protocol are good, and the rest is what users may set.
+    A machine checks this before it uses the file: everything required has exactly its value, port and
+    minimum protocol are valid, and the rest is what users may set.
 
     Raises:
         ValueError: `major` is not supported.
@@ -247,9 +226,9 @@ def configuration_problems(major: int, settings: Mapping[str, str]) -> list[str]
 
 
 def needs_restart(name: str, major: int | None = None) -> bool:
-    """Whether a change of `name` waits for a restart: on `major`, or when None on any supported major.
+    """Whether a change of `name` needs a restart: on `major`, or on any supported major when None.
 
-    A name that nobody here knows is taken to need one.
+    An unknown setting is assumed to need one.
     """
     known = {"port": True, "logging_collector": True, "unix_socket_permissions": True}
     if name in known:
@@ -273,9 +252,9 @@ def _program_settings() -> dict[str, str | None]:
 
 
 def _refusal(name: str, value: str) -> str | None:
-    """Why nobody may set `name`, or not to `value`, on any major."""
+    """Why nobody may set `name`, or set it to `value`, on any major."""
     if name in MACHINE_SETTINGS:
-        return ": only the machine can know it and sets it; drop it"
+        return ": only the machine knows it and sets it; drop it"
     if name in _COMMANDS:
         return ": it runs commands or loads code as the server; drop it"
     program = _program_settings()
@@ -284,7 +263,7 @@ def _refusal(name: str, value: str) -> str | None:
     floor = _FLOORS.get(name)
     if floor is not None and value.lower() not in floor[0]:
         return f": {floor[1]}; allowed: {', '.join(floor[0])}"
-    return ": it is so already; drop it" if floor is not None and name not in CATALOGUE else None
+    return ": it already has this value; drop it" if floor is not None and name not in CATALOGUE else None
 
 
 def _program_refusal(name: str, value: str, own: str | None) -> str:

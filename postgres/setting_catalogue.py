@@ -1,8 +1,8 @@
 """The settings that users may set, with the types, bounds and contexts of PostgreSQL 15 to 18.
 
 Taken from pg_settings of 15.19, 16.15, 17.11 and 18.6; a test compares every line with the servers.
-Left out on purpose: what names files, runs commands, loads code, or is decided by the program or the
-machine (see server_settings).
+Settings that name files, run commands or load code are left out on purpose, and so are those that the
+program or the machine sets (see server_settings).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one server setting may be, and whether a value is that."""
+"""The rule for one server setting, and whether a value follows it."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ _NUMBER = re.compile(r"(-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?
 class SettingRule:
     """One setting of the majors `since` to `until`, as pg_settings describes it there.
 
-    `minimum` and `maximum` are counted in `unit`, both included; so are `multiple_of` and
-    `lowest_above_zero`, which pg_settings does not show. A string must match `pattern` whole; `hint`
-    says in words what that is. `library` must be preloaded for the setting to exist.
+    `minimum` and `maximum`, both included, are counted in `unit`, and so are `multiple_of` and
+    `lowest_above_zero`, which pg_settings does not show. A whole string must match `pattern`; `hint`
+    describes that in words. `library` must be preloaded for the setting to exist.
     """
 
     name: str
@@ -62,7 +62,7 @@ class SettingRule:
 
     @property
     def needs_restart(self) -> bool:
-        """Whether a change waits for a restart; other contexts take it at a reload."""
+        """Whether a change needs a restart; in other contexts a reload is enough."""
         return self.context == "postmaster"
 
     def serves(self, major: int) -> bool:
@@ -70,7 +70,7 @@ class SettingRule:
         return self.since <= major <= self.until
 
     def allowed(self) -> str:
-        """What a value may be, in words."""
+        """The allowed values, in words."""
         if self.kind == "bool":
             return "on or off"
         if self.kind == "enum":
@@ -92,10 +92,10 @@ class SettingRule:
 
 
 def value_problem(rule: SettingRule, value: str) -> str | None:
-    """Why `value` is not allowed by `rule`, as the end of a sentence; None when it is.
+    """Why `rule` does not allow `value`, as the end of a sentence; None when it does.
 
-    Stricter than PostgreSQL where a value is easily meant otherwise than read: a number of something
-    that has a unit needs the unit (0 and -1 aside), and no leading zeros, which mean octal.
+    Stricter than PostgreSQL where a value is easily misread: a setting with a unit needs the unit (except
+    0 and -1), and leading zeros, which mean octal, are refused.
     """
     if rule.kind == "bool":
         good = value.lower() in BOOLEANS
@@ -128,7 +128,7 @@ def _number_problem(rule: SettingRule, value: str) -> str | None:
 
 
 def base_number(rule: SettingRule, value: str) -> Fraction | None:
-    """A number of `rule` counted in its own unit; None when `value` is none or has a unit that is none."""
+    """`value` as a number in the unit of `rule`; None when it is not a number or has another kind of unit."""
     match = _NUMBER.fullmatch(value)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""One SQL statement of many, and questions to the catalogues that tell whether it is needed."""
+"""SQL statements as steps, and catalogue queries that tell whether a step is needed."""
 
 from __future__ import annotations
 
@@ -8,19 +8,17 @@ from typing import Literal
 from postgres.identifiers import quote_literal
 
 Executor = Literal["superuser", "master", "administrator"]
-"""Who runs a step. RDS has no superuser to offer: what needs more than the administrator is the master's."""
-
-MAINTENANCE_DATABASE = "postgres"
+"""Who runs a step. RDS has no superuser: there the master user runs what the administrator cannot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One SQL statement: where it runs, as whom, and what for.
 
-    To run in its own transaction (CREATE DATABASE cannot run inside one) in a session that logged in
-    as the executor: `createrole_self_grant` works for session users only. When `unless` is given and
-    that query, run by the same executor in the same database, returns a row, the step is done already.
-    When `database_may_be_missing`, a server without that database is done with the step.
+    It runs outside a transaction block (CREATE DATABASE cannot run inside one) in a session that logged in
+    as the executor: `createrole_self_grant` works for session users only. The step is already done when
+    the query `unless`, run by the same executor in the same database, returns a row. With
+    `database_may_be_missing` it is also done on a server without that database.
     """
 
     database: str
@@ -42,9 +40,9 @@ def role_exists(name: str) -> str:
 
 
 def is_member(member: str, group: str, *, with_admin_option: bool = False) -> str:
-    """A query with a row when `member` itself was made a member of `group`.
+    """A query with a row when `member` is a direct member of `group`.
 
-    pg_has_role would also count membership through other roles, which may go away.
+    pg_has_role would also count membership through other roles, which may be removed.
     """
     joined = (
         "pg_catalog.pg_auth_members m "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 from collections.abc import Callable
 from http import HTTPStatus
 from http.client import HTTPException
@@ -16,10 +15,10 @@ from engine.errors import CommandError
 from pgpasswordless.connections import Database
 from pgpasswordless.directories import identity_directory
 from pgpasswordless.errors import PgpasswordlessError
-from pgpasswordless.gateway_client import GATEWAY, GatewayTarget, curl_command, gateway_target
-from pgpasswordless.gateway_request import get
+from pgpasswordless.gateway_client import GATEWAY, GatewayTarget, curl_command, gateway_target, get
 from pgpasswordless.show import show
 from pgpasswordless.stack import Stack, load
+from postgres.protocol import SSL_REQUEST
 from sandbox import stack_context
 from sandbox.deployment import STACK
 
@@ -28,7 +27,6 @@ _POLL_SECONDS = 0.1
 # The alert of RFC 8446, section 6.2, as OpenSSL names it.
 _REVOKED = "CERTIFICATE_REVOKED"
 _REFUSED = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_SSL_REQUEST = struct.pack("!II", 8, 80877103)
 
 
 def wait(role_order: list[str]) -> list[str]:
@@ -100,7 +98,7 @@ def _wait_for_tls(database: Database) -> None:
 
     def handshake() -> None:
         with socket.create_connection((database.host, database.port), timeout=5) as connection:
-            connection.sendall(_SSL_REQUEST)
+            connection.sendall(SSL_REQUEST)
             if connection.recv(1) != b"S":
                 raise ConnectionError("the server has no TLS")
             context.wrap_socket(connection, server_hostname=database.host).close()

@@ -20,7 +20,7 @@ from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from postgres import rds_parameters
-from postgres.access import MAINTENANCE_DATABASE
+from postgres.identifiers import MAINTENANCE_DATABASE
 from settings.rds import MASTER, NewIamRole, Rds
 
 EXPORTED_LOGS = ("iam-db-auth-error", "postgresql", "upgrade")

@@ -22,7 +22,7 @@ from components.self_managed.desired_state import REPORT_KEY, DesiredState, Desi
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_report import NodeReport, NodeReportArgs
 from components.self_managed.server_files import server_files
-from postgres.access import MAINTENANCE_DATABASE
+from postgres.identifiers import MAINTENANCE_DATABASE
 from settings import SelfManaged
 
 _RECORD_SECONDS = 60

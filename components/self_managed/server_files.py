@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from postgres.access import access_problems, hba_rules
-from postgres.hba import render_hba
+from postgres.hba_rendering import render_hba
 from postgres.ident import render_ident
-from postgres.server_settings import render_postgresql_conf, server_settings
+from postgres.postgresql_conf import render_postgresql_conf
+from postgres.server_settings import server_settings
 from settings import SelfManaged
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functions.roles.session import DatabaseSession
 from functions.roles.steps import run_step
 from postgres.declaration import Declaration
-from postgres.identifiers import quote_identifier, quote_literal
+from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
 from postgres.journal import DamagedJournalError, journal_from_json, journal_to_json
-from postgres.steps import MAINTENANCE_DATABASE, Executor, Step, row
+from postgres.steps import Executor, Step, row
 from runtime.errors import FailedError, RefusedError
 
 SCHEMA = "pgpasswordless"

@@ -10,9 +10,11 @@ from functions.roles.administrator import Administrator
 from functions.roles.journal import Journal
 from functions.roles.session import DatabaseSession, NoSuchDatabase
 from functions.roles.steps import Progress
+from postgres.declaration import Declaration
+from postgres.identifiers import MAINTENANCE_DATABASE
 from postgres.journal import apply_with_journal
-from postgres.roles import Declaration, Step, statements
-from postgres.steps import MAINTENANCE_DATABASE
+from postgres.roles import statements
+from postgres.steps import Step
 from runtime.errors import RefusedError
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 import ssl
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,15 +12,14 @@ from typing import Any
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
 
-from postgres.sqlstate import is_passing
-from postgres.steps import MAINTENANCE_DATABASE
+from postgres.identifiers import MAINTENANCE_DATABASE
+from postgres.protocol import SSL_REQUEST, is_transient
 from runtime.errors import FailedError, RefusedError
 
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 120
 LOCK_SECONDS = 30
 _ANSWER_MARGIN_SECONDS = 10
-_SSL_REQUEST = struct.pack("!ii", 8, 80877103)
 _SSL_ACCEPTED, _SSL_REFUSED = b"S", b"N"
 _INVALID_AUTHORIZATION = "28"
 _NO_SUCH_DATABASE = "3D000"
@@ -54,7 +52,7 @@ class SqlError(Exception):
     @property
     def passing(self) -> bool:
         """Whether the same statement may succeed later."""
-        return is_passing(self.sqlstate)
+        return is_transient(self.sqlstate)
 
 
 class DatabaseSession:
@@ -144,7 +142,7 @@ class Server:
         except OSError as error:
             raise Unreachable(f"cannot reach {where}: {error}") from error
         try:
-            plain.sendall(_SSL_REQUEST)
+            plain.sendall(SSL_REQUEST)
             answer = plain.recv(1)
             if answer == _SSL_REFUSED:
                 raise TlsRefused(f"TLS with {where} refused: the server has none")
@@ -185,5 +183,5 @@ def _login_error(error: DatabaseError, where: str) -> Exception:
         return LoginRefused(f"login refused by {text}")
     if sqlstate == _NO_SUCH_DATABASE:
         return NoSuchDatabase(f"login refused by {text}")
-    kind = FailedError if is_passing(sqlstate) else RefusedError
+    kind = FailedError if is_transient(sqlstate) else RefusedError
     return kind(f"no login to {text}")

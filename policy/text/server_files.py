@@ -15,10 +15,10 @@ from policy.resources import Resource
 from policy.text.embedded_text import Text, known_texts
 from policy.values import UNKNOWN, TextPlace, UndecidedError
 from postgres.authentication_file import logical_lines
-from postgres.configuration_file import ConfigurationSyntaxError, parse_postgresql_conf
-from postgres.hba import HbaSyntaxError, ParsedRule, parse_hba
+from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
 from postgres.hba_rule import AuthenticationMethod, ConnectionType
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident
+from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
 from postgres.versions import SUPPORTED_MAJORS
 
 INSTANCE = "aws:ec2/instance:Instance"

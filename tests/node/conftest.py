@@ -22,10 +22,11 @@ from node.apply import apply
 from node.layout import Layout
 from node.server_user import ServerUser
 from postgres.access import hba_rules
-from postgres.hba import render_hba
+from postgres.declaration import Database, Declaration, Grant, Role
+from postgres.hba_rendering import render_hba
 from postgres.ident import render_ident
-from postgres.roles import Database, Declaration, Grant, Role
-from postgres.server_settings import render_postgresql_conf, server_settings
+from postgres.postgresql_conf import render_postgresql_conf
+from postgres.server_settings import server_settings
 from postgres.versions import MINIMUM_MINORS
 from tests.node.certificates import Authority, Leaf
 from tests.runtime.instance import REGION, aws_url, environment, metadata_endpoint

@@ -17,7 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from postgres.server_settings import render_postgresql_conf, server_settings
+from postgres.postgresql_conf import render_postgresql_conf
+from postgres.server_settings import server_settings
 from postgres.versions import SUPPORTED_MAJORS
 
 EXTRA_SETTINGS = {

@@ -10,8 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from postgres.access import access_problems
-from postgres.declaration import PRIVILEGES, SUPERUSER_EXTENSIONS, TRUSTED_EXTENSIONS, DeclarationError
-from postgres.roles import Database, Declaration, Grant, Role, declaration_problems, statements
+from postgres.declaration import (
+    PRIVILEGES,
+    SUPERUSER_EXTENSIONS,
+    TRUSTED_EXTENSIONS,
+    Database,
+    Declaration,
+    DeclarationError,
+    Grant,
+    Role,
+    declaration_problems,
+)
+from postgres.roles import statements
 
 GRANT = Grant(database="app", schema="public", on="tables", privileges=("select",))
 ROLE = Role(name="app_user", connection_limit=20, databases=("app",), grants=(GRANT,))
@@ -72,7 +82,7 @@ def test_the_document_s_shape():
         (lambda d: d.update(more=1), "exactly the keys"),
         (lambda d: d.update(administrator=1), "roles.json.administrator is a int"),
         (lambda d: d["roles"][0].update(connectionLimit=True), "connectionLimit is a bool"),
-        (lambda d: d["roles"][0].update(databases=[1]), "must hold text only"),
+        (lambda d: d["roles"][0].update(databases=[1]), "must hold strings only"),
         (lambda d: d["roles"][0]["grants"][0].update(on="types"), "on is 'types'"),
         (lambda d: d.update(databases=["app"]), "databases[0] has str"),
     ],

@@ -11,18 +11,17 @@ from hypothesis import strategies as st
 
 from postgres.access import hba_rules
 from postgres.declaration import Database, Declaration, Role
-from postgres.hba import (
+from postgres.hba_analysis import analyse_hba
+from postgres.hba_parser import HbaSyntaxError, parse_hba
+from postgres.hba_rendering import render_hba
+from postgres.hba_rule import (
     AuthenticationMethod,
     ConnectionType,
-    HbaSyntaxError,
     Rule,
-    analyse_hba,
     literal_name,
-    parse_hba,
-    render_hba,
+    name_of_literal,
     rule_problems,
 )
-from postgres.hba_rule import name_of_literal
 from postgres.versions import SUPPORTED_MAJORS
 
 majors = st.sampled_from(SUPPORTED_MAJORS)
@@ -272,7 +271,7 @@ def test_spellings_that_only_the_c_library_knows_are_refused(address):
     [
         ({"databases": ()}, "names no database"),
         ({"users": ("",)}, "is empty"),
-        ({"users": ("/x",)}, "which PostgreSQL 15 has not"),
+        ({"users": ("/x",)}, "which needs PostgreSQL 16"),
         ({"users": ("a\nhost all all 0.0.0.0/0 trust",)}, "line end"),
         ({"users": ("replication",)}, "keyword for databases"),
         ({"databases": ("+x",)}, "begins with '+'"),

@@ -9,16 +9,9 @@ import pytest
 from postgres.access import hba_rules
 from postgres.authentication_file import regex_of_literal
 from postgres.declaration import Database, Declaration, Role
-from postgres.hba import (
-    AuthenticationMethod,
-    ConnectionType,
-    HbaSyntaxError,
-    Rule,
-    literal_name,
-    parse_hba,
-    render_hba,
-)
-from postgres.hba_rule import name_of_literal
+from postgres.hba_parser import HbaSyntaxError, parse_hba
+from postgres.hba_rendering import render_hba
+from postgres.hba_rule import AuthenticationMethod, ConnectionType, Rule, literal_name, name_of_literal
 from postgres.ident import IdentMapping, parse_ident, render_ident
 
 ODD_NAMES = (

@@ -44,9 +44,9 @@ def test_what_cannot_be_written_is_refused(system_user, database_user, major):
         (r"^CN=app\$", "not anchored"),
         ("^CN=a$|^CN=b$", "alternatives outside parentheses"),
         ("^CN=.*,O=T$", "has a '.'"),
-        ("^CN=(a$", "'(' that nothing closes"),
-        ("^CN=a)$", "')' that nothing opens"),
-        ("^CN=[a$", "'[' that nothing closes"),
+        ("^CN=(a$", "an unclosed '('"),
+        ("^CN=a)$", "an unopened ')'"),
+        ("^CN=[a$", "an unclosed '['"),
         ("^CN=(?:a)$", "'(?…)'"),
     ],
 )

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from postgres.declaration import Database, Declaration
 from postgres.journal import DamagedJournalError, apply_with_journal, journal_from_json, journal_to_json
-from postgres.roles import Database, Declaration
 
 FIRST, SECOND, THIRD = (
     Declaration(administrator="pgpl_admin", databases=(Database(name=name),)) for name in ("a", "b", "c")

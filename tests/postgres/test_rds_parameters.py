@@ -91,7 +91,7 @@ def test_static_parameters_wait_for_the_reboot_and_others_do_not() -> None:
     ("name", "value", "words"),
     [
         ("rds.force_ssl", "0", "without TLS"),
-        ("ssl", "1", "no switch on RDS"),
+        ("ssl", "1", "not a switch on RDS"),
         ("ssl_min_protocol_version", "TLSv1.2", "minimumProtocol"),
         ("ssl_max_protocol_version", "TLSv1.2", "locked out"),
         ("password_encryption", "md5", "scram-sha-256"),

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from postgres.administrator import administrator_deviations, administrator_steps
-from postgres.roles import Declaration, Role, declaration_problems, statements
+from postgres.declaration import Declaration, Role, declaration_problems
+from postgres.roles import statements
 from tests.postgres.rds_roles import MASTER, rds_setup
 from tests.postgres.test_roles_server import ADMINISTRATOR, FIRST, Executor
 
@@ -113,7 +114,7 @@ def test_names_that_mean_others_in_iam_are_refused(name):
     declaration = replace(DECLARATION, roles=(role,))
     assert declaration_problems(declaration, 17) == []
     (problem,) = declaration_problems(declaration, 17, "rds")
-    assert "by which IAM policies mean other names too" in problem
+    assert "which IAM policies read as wildcards or variables" in problem
     assert declaration_problems(Declaration(administrator=name), 17, "rds") != []
 
 

@@ -9,7 +9,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from postgres.roles import Database, Declaration, Grant, Platform, Role, Step, statements
+from postgres.declaration import Database, Declaration, Grant, Platform, Role
+from postgres.roles import statements
+from postgres.steps import Step
 from tests.postgres.rds_roles import MASTER
 
 ADMINISTRATOR = "pgpl_admin"

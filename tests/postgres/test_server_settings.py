@@ -6,20 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf, render_postgresql_conf
 from postgres.server_settings import (
-    CATALOGUE,
     MACHINE_SETTINGS,
-    ConfigurationSyntaxError,
     configuration_problems,
     needs_restart,
-    parse_postgresql_conf,
-    render_postgresql_conf,
     required_settings,
     server_settings,
     setting_problems,
     tls_settings,
 )
-from postgres.setting_catalogue import setting_rule
+from postgres.setting_catalogue import CATALOGUE, setting_rule
 from postgres.setting_rule import SettingRule, value_problem
 from postgres.versions import SUPPORTED_MAJORS
 
@@ -85,7 +82,7 @@ def test_the_server_takes_a_sample_of_every_offered_setting(cluster):
         (17, "log_connections", "off", "logins would leave no trace"),
         (17, "ssl_ecdh_curve", "X25519", "the program sets it to 'prime256v1'"),
         (17, "fsync", "off", "a crash would destroy the database"),
-        (17, "fsync", "on", "it is so already"),
+        (17, "fsync", "on", "it already has this value"),
         (17, "full_page_writes", "off", "a crash could destroy pages"),
         (17, "autovacuum", "off", "tables would bloat"),
         (17, "log_statement", "none", "would leave no trace"),

@@ -9,10 +9,12 @@ from itertools import takewhile
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
 from policy.text.server_files import CARRIERS, NEWEST, HbaFile, carried
-from postgres.hba import AuthenticationMethod, ConnectionType, ParsedRule, analyse_hba
-from postgres.hba import Rule as HbaRule
-from postgres.hba_analysis import SUPERUSER
-from postgres.hba_text import rule_line
+from postgres.hba_analysis import analyse_hba
+from postgres.hba_parser import ParsedRule
+from postgres.hba_rendering import rule_line
+from postgres.hba_rule import AuthenticationMethod, ConnectionType
+from postgres.hba_rule import Rule as HbaRule
+from postgres.identifiers import SUPERUSER
 
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _HBA = f"{_DOCUMENTATION}/auth-pg-hba-conf.html"

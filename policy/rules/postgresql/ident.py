@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.server_files import CARRIERS, carried, shown
-from postgres.hba import AuthenticationMethod
-from postgres.hba_analysis import SUPERUSER
+from postgres.hba_rule import AuthenticationMethod
+from postgres.identifiers import SUPERUSER
 
 
 def _maps_single_names(resource: Resource) -> Iterator[Outcome]:

@@ -1,4 +1,4 @@
-"""postgresql.conf as text: writing it, and reading what was written (guc-file.l)."""
+"""postgresql.conf as text: writing and reading it (guc-file.l)."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ class ConfigurationSyntaxError(ValueError):
     """A postgresql.conf that cannot be read; `problems` has every fault with its line number."""
 
     def __init__(self, problems: Sequence[str]) -> None:
-        """Keep `problems` and say them all."""
+        """The message contains all `problems`."""
         super().__init__("; ".join(problems))
         self.problems = tuple(problems)
 
 
 def render_postgresql_conf(settings: Mapping[str, str]) -> str:
-    """The file that says `settings`, in their order; parse_postgresql_conf gives them back.
+    """The file with `settings` in their order; parse_postgresql_conf gives them back.
 
     Raises:
-        ValueError: a name that is none, or a value with control characters, which one line cannot hold.
+        ValueError: an invalid name, or a value with control characters, which one line cannot express.
     """
     lines = [HEADER, ""]
     for name, value in settings.items():
         if not re.fullmatch(_NAME, name) or name.lower() in _INCLUDES:
             raise ValueError(f"{name!r} is not the name of a setting")
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
-            raise ValueError(f"{name} = {value!r} holds control characters; remove them")
+            raise ValueError(f"{name} = {value!r} has control characters; remove them")
         quoted = value.replace("\\", "\\\\").replace("'", "''")
         lines.append(f"{name} = '{quoted}'")
     return "\n".join(lines) + "\n"
@@ -57,7 +57,7 @@ def parse_postgresql_conf(text: str) -> dict[str, str]:
         where = f"postgresql.conf line {number}"
         content = line.removesuffix("\r")
         if any(ord(character) < 32 and character != "\t" for character in content):
-            problems.append(f"{where} holds control characters; remove them")
+            problems.append(f"{where} has control characters; remove them")
             continue
         if _BLANK.fullmatch(content):
             continue
