@@ -2,8 +2,6 @@
 
 # What Python compiles lies in .venv: packages of this size take seconds of every command otherwise.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
-# Who does not want bytecode beside sources does not get it there, and every command is seconds faster.
-unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 STATE ?=

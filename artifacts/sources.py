@@ -17,7 +17,7 @@ PACKAGES: Mapping[Program, tuple[str, ...]] = MappingProxyType(
     {
         "node": ("node", "postgres", "documents", "runtime"),
         "roles function": ("functions", "postgres", "runtime"),
-        "gateway": ("gateway", "pgpasswordless", "documents", "runtime"),
+        "gateway": ("gateway", "pgpasswordless", "documents", "postgres", "runtime"),
     }
 )
 """The packages of this project that each program carries; it imports no other."""

@@ -28,8 +28,7 @@ from gateway.caller import Caller, caller
 from gateway.errors import DatabaseUnavailableError
 from gateway.metrics import Metrics
 from pgpasswordless.connections import Database, RoleConnection
-from pgpasswordless.errors import TokenError
-from pgpasswordless.sessions import one_line
+from pgpasswordless.errors import TokenError, one_line
 from pgpasswordless.tokens import TokenSource
 
 STATE_KEY = "pgpasswordless_pools"

@@ -9,8 +9,8 @@ An application needs three lines::
     connection = psycopg.connect(**settings.keywords)
 
 `settings_for` fetches the role's certificate and key from Secrets Manager into a private
-directory and re-uses them while they are unchanged; call it again to pick up a renewed
-certificate. A database of RDS takes a token instead, a fresh one for each new connection::
+directory and reuses them while they are unchanged; call it again to pick up a renewed
+certificate. A database of RDS takes a token instead, a new one for each connection::
 
     token = pgpasswordless.token_source(stack, database="rds", role="app_user")
     connection = psycopg.connect(**settings.keywords, password=token())
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
         UnknownNameError,
     )
     from pgpasswordless.identity_files import IdentityFiles
-    from pgpasswordless.settings import fetch_identity, settings_for
+    from pgpasswordless.login import fetch_identity, settings_for, token_source
     from pgpasswordless.stack import Stack, load
-    from pgpasswordless.token_login import token_source
     from pgpasswordless.tokens import TokenSource
 
 __all__ = [
@@ -73,15 +72,14 @@ _MODULES = {
         "UnknownNameError",
     ),
     "identity_files": ("IdentityFiles",),
-    "settings": ("fetch_identity", "settings_for"),
+    "login": ("fetch_identity", "settings_for", "token_source"),
     "stack": ("Stack", "load"),
-    "token_login": ("token_source",),
     "tokens": ("TokenSource",),
 }
 
 
-# Imported when first used: who needs only the model of the document (a Pulumi program) does not
-# wait for boto3 and psycopg.
+# Modules are imported at first use: a program that needs only the document's model (a Pulumi program)
+# does not wait for boto3 and psycopg.
 def __getattr__(name: str) -> Any:
     for module, names in _MODULES.items():
         if name in names:

@@ -13,13 +13,12 @@ from rich.console import Console
 
 from pgpasswordless.drivers import Driver
 from pgpasswordless.errors import PgpasswordlessError, StackError
-from pgpasswordless.gateway_client import client_as_text, show_client
-from pgpasswordless.show import as_text, show
+from pgpasswordless.login import token_source
+from pgpasswordless.show import as_text, client_as_text, show, show_client
 from pgpasswordless.stack import Stack, load
-from pgpasswordless.token_login import token_source
 from pgpasswordless.tokens import TokenSource
 from pgpasswordless.verify import RULE_DEADLINE_SECONDS, verify
-from pgpasswordless.verify_table import PLAIN_WIDTH, print_verification
+from pgpasswordless.verify.table import PLAIN_WIDTH, print_verification
 
 app = typer.Typer(
     name="pgpasswordless",

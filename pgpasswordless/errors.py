@@ -23,3 +23,8 @@ class IdentityError(PgpasswordlessError):
 
 class TokenError(PgpasswordlessError):
     """No token for a login by IAM can be made, or it would not be accepted."""
+
+
+def one_line(error: Exception) -> str:
+    """The text of `error` in one line, or its type where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,14 +1,15 @@
-"""A client of the gateway: where and as whom it calls, with its certificate and key in place."""
+"""A client of the gateway: where and as whom it calls, and one call with mutual TLS."""
 
 from __future__ import annotations
 
+import http.client
 import shlex
-from dataclasses import dataclass
-from datetime import datetime
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from urllib.parse import urlsplit
 
-from documents.document import Document
 from pgpasswordless import identity, identity_files
 from pgpasswordless.connections import Gateway, GatewayClient
 from pgpasswordless.directories import identity_directory
@@ -17,7 +18,11 @@ from pgpasswordless.identity_files import IdentityFiles
 from pgpasswordless.stack import Stack
 
 GATEWAY = "gateway"
-"""What the gateway is called where databases have their names."""
+"""The gateway's name where databases are named: in options, folders and reports."""
+
+TIMEOUT_SECONDS = 15
+MAX_BODY = 1_000_000
+_HTTPS = 443
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,8 +35,6 @@ class GatewayTarget:
         role: database role that the gateway uses for it.
         root_certificate: file of the authorities that are trusted for the gateway; None for the machine's.
         files: the client's certificate and key.
-        serial_number: of the certificate.
-        not_after: end of the certificate's validity, UTC.
     """
 
     url: str
@@ -39,8 +42,6 @@ class GatewayTarget:
     role: str
     root_certificate: Path | None
     files: IdentityFiles
-    serial_number: int
-    not_after: datetime
 
 
 def gateway_of(stack: Stack) -> Gateway:
@@ -71,29 +72,26 @@ def gateway_client(stack: Stack, client: str) -> GatewayClient:
     return clients[client]
 
 
-def gateway_target(
-    stack: Stack, client: str, directory: Path | None = None, *, now: datetime | None = None
-) -> GatewayTarget:
+def gateway_target(stack: Stack, client: str, directory: Path | None = None) -> GatewayTarget:
     """Where and as whom `client` calls, its files fetched, checked and in place.
 
     Args:
         stack: what `load` returned.
         client: name in the connections document.
         directory: where the files go; `.pgpasswordless/<stack>/gateway/<client>` when None.
-        now: the moment at which the certificate must be valid; the current one when None.
 
     Raises:
         UnknownNameError: there is no gateway, or it has no such client.
-        NotSupportedError: somebody else issues this client's certificate, and has its key.
-        IdentityError: certificate and key cannot be had, are wrong, or cannot be stored.
+        NotSupportedError: this client's certificate is issued outside of the stack, which has no key of it.
+        IdentityError: certificate and key cannot be fetched, are wrong, or cannot be stored.
     """
     gateway, named = gateway_of(stack), gateway_client(stack, client)
     if named.secret_arn is None:
         raise NotSupportedError(
             f"the certificate of client {client!r} is issued outside of stack {stack.name!r}, which has no "
-            "key of it; call with the certificate that its issuer gave out"
+            "key of it; call with the certificate from its issuer"
         )
-    checked = identity.fetch(stack.aws, named.secret_arn, named.common_name or client, now=now)
+    checked = identity.fetch(stack.aws, named.secret_arn, named.common_name or client)
     place = directory.absolute() if directory else identity_directory(stack.name, GATEWAY, client)
     files = identity_files.write(place, checked, gateway.server_ca)
     return GatewayTarget(
@@ -102,8 +100,6 @@ def gateway_target(
         role=named.role,
         root_certificate=files.root_certificate if gateway.server_ca else None,
         files=files,
-        serial_number=checked.serial_number,
-        not_after=checked.not_after,
     )
 
 
@@ -114,45 +110,64 @@ def curl_command(target: GatewayTarget, path: str = "/whoami") -> str:
     return shlex.join(["curl", "-sS", "--fail-with-body", *trust, *own, target.url + path])
 
 
-class ShownClient(Document):
-    """What `show --client` answers, as a document.
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """The gateway's answer.
 
     Attributes:
-        certificate_not_after: end of the certificate's validity, RFC 3339 UTC.
-        curl: shell command that works as it stands.
+        status: HTTP status.
+        body: at most `MAX_BODY` bytes.
+        tls_version: such as `TLSv1.3`.
+        cipher: name of the cipher suite.
     """
 
-    schema_version: Literal[1] = 1
-    stack: str
-    client: str
-    role: str
-    url: str
-    root_certificate: str | None
-    certificate: str
-    key: str
-    certificate_not_after: str
-    curl: str
+    status: int
+    body: bytes = field(repr=False)
+    tls_version: str
+    cipher: str
 
 
-def show_client(stack: Stack, client: str, directory: Path | None = None) -> ShownClient:
-    """Put the client's files in place and say how it calls; errors as in `gateway_target`."""
-    target = gateway_target(stack, client, directory)
-    return ShownClient(
-        stack=stack.name,
-        client=client,
-        role=target.role,
-        url=target.url,
-        root_certificate=str(target.root_certificate) if target.root_certificate else None,
-        certificate=str(target.files.certificate),
-        key=str(target.files.key),
-        certificate_not_after=f"{target.not_after:%Y-%m-%dT%H:%M:%SZ}",
-        curl=curl_command(target),
-    )
+def address(url: str) -> tuple[str, int, str]:
+    """Host, port and path of an https URL."""
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or _HTTPS, parts.path or "/"
 
 
-def client_as_text(shown: ShownClient) -> str:
-    """The answer for people; the command stands alone on its line, for copying."""
-    return (
-        f"# {shown.client} of {shown.stack}, as database role {shown.role}, certificate valid until "
-        f"{shown.certificate_not_after}\n{shown.curl}"
-    )
+def get(
+    url: str,
+    *,
+    root_certificate: Path | None,
+    files: IdentityFiles | None,
+    headers: Mapping[str, str] | None = None,
+) -> Answer:
+    """GET `url` on a connection of its own.
+
+    Args:
+        url: https, with its path.
+        root_certificate: file of the trusted authorities; None for those of the machine.
+        files: certificate and key to present; None for none.
+        headers: further headers.
+
+    Raises:
+        OSError: there is no connection, or the handshake was refused (`ssl.SSLError`).
+        http.client.HTTPException: the answer is not HTTP.
+    """
+    host, port, path = address(url)
+    context = ssl.create_default_context(cafile=str(root_certificate) if root_certificate else None)
+    if files is not None:
+        context.load_cert_chain(files.certificate, files.key)
+    connection = http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=context)
+    try:
+        connection.connect()
+        secured = connection.sock
+        version, cipher = secured.version(), secured.cipher()
+        connection.request("GET", path, headers=dict(headers or {}))
+        response = connection.getresponse()
+        return Answer(
+            status=response.status,
+            body=response.read(MAX_BODY),
+            tls_version=version or "",
+            cipher=cipher[0] if cipher else "",
+        )
+    finally:
+        connection.close()

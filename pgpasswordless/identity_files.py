@@ -1,4 +1,4 @@
-"""The files of one role: root certificates, certificate, key; replaced all together or not at all."""
+"""The files of one role or client: authorities, certificate, key; replaced all together or not at all."""
 
 from __future__ import annotations
 
@@ -25,22 +25,23 @@ CERTIFICATE = "client.crt"
 KEY = "client.key"
 KEY_DER = "client.pk8"
 NAMES = (ROOT_CERTIFICATE, CERTIFICATE, KEY, KEY_DER)
-# The files are links through `current` into one generation, so that a client never reads the
-# certificate of one generation with the key of another one for long, not even after a crash.
+# The files are links through `current` into one generation, so that certificate and key that a client
+# reads belong together, even after a crash.
 CURRENT = "current"
 GENERATION_PREFIX = "generation-"
 
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityFiles:
-    """Paths of one role's files.
+    """Paths of the files of one role or client.
 
     Attributes:
         root_certificate: authorities that the client trusts for the server, PEM.
         certificate: the role's chain, PEM, leaf first.
         key: PKCS#8 PEM, mode 0600.
         key_der: PKCS#8 DER for pgjdbc, mode 0600.
-        not_after: end of the certificate's validity; None when unknown.
+        not_after: end of the certificate's validity, UTC; None when unknown.
+        serial_number: of the certificate; None when unknown.
     """
 
     root_certificate: Path
@@ -48,25 +49,32 @@ class IdentityFiles:
     key: Path
     key_der: Path
     not_after: datetime | None = None
+    serial_number: int | None = None
+
+    @property
+    def valid_until(self) -> str | None:
+        """The end of the certificate's validity, RFC 3339 UTC; None when unknown."""
+        return f"{self.not_after:%Y-%m-%dT%H:%M:%SZ}" if self.not_after else None
 
     @classmethod
-    def in_directory(cls, directory: Path, not_after: datetime | None = None) -> IdentityFiles:
-        """The files' paths in `directory`, whether they exist or not."""
+    def in_directory(cls, directory: Path, identity: Identity | None = None) -> IdentityFiles:
+        """The paths of the files of `identity` in `directory`, whether they exist or not."""
         return cls(
             root_certificate=directory / ROOT_CERTIFICATE,
             certificate=directory / CERTIFICATE,
             key=directory / KEY,
             key_der=directory / KEY_DER,
-            not_after=not_after,
+            not_after=identity.not_after if identity else None,
+            serial_number=identity.serial_number if identity else None,
         )
 
 
 def write(directory: Path, identity: Identity, trusted: CertificateBundle | None) -> IdentityFiles:
-    """Write the files of one role into a private directory; what is unchanged is left alone.
+    """Write the files of one role or client into a private directory; unchanged files are left alone.
 
     Args:
-        directory: made with mode 0700 where it does not exist; absolute.
-        identity: the role's certificate and key.
+        directory: absolute; made with mode 0700 where it does not exist.
+        identity: certificate and key.
         trusted: the server's authorities; None where the machine trusts them anyway.
 
     Raises:
@@ -80,11 +88,11 @@ def write(directory: Path, identity: Identity, trusted: CertificateBundle | None
     if trusted is not None:
         contents[ROOT_CERTIFICATE] = trusted.pem.encode()
     _store(directory, contents)
-    return IdentityFiles.in_directory(directory, identity.not_after)
+    return IdentityFiles.in_directory(directory, identity)
 
 
 def write_trust(directory: Path, trusted: CertificateBundle) -> Path:
-    """Write what a client trusts, for a role that logs in without files of its own; the path of the file.
+    """Write the authorities for a role that logs in without files of its own; returns the file's path.
 
     Raises:
         IdentityError: as `write`.
@@ -113,7 +121,7 @@ def _make_private(directory: Path) -> None:
         path.mkdir(mode=0o700, exist_ok=True)
     _require_private(directory, stat.S_IWGRP | stat.S_IWOTH)
     for parent in directory.parents:
-        # Group-writable is what a umask of 0002 makes, where each user has a group of their own.
+        # A umask of 0002 makes folders group-writable, where each user has a group of their own.
         if FOLDER in parent.parts:
             _require_private(parent, stat.S_IWOTH)
 
@@ -123,7 +131,7 @@ def _require_private(path: Path, refused_mode: int) -> None:
     if status.st_uid != os.getuid() or status.st_mode & refused_mode:
         raise IdentityError(
             f"{path} is owned by user id {status.st_uid} with mode {stat.S_IMODE(status.st_mode):04o}; keys"
-            " are stored only in a directory that belongs to you and that nobody else may write; correct it"
+            " are stored only in a directory that you own and that nobody else can write; correct it"
             f" (chmod 0700 {shlex.quote(str(path))}), or give another --directory"
         )
 
@@ -159,7 +167,7 @@ def _replace(directory: Path, contents: dict[str, bytes]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
         digest = hashlib.sha256(b"\0".join(contents.values())).hexdigest()[:16]
-        # A random part: a damaged generation of the same content must not be taken for this one.
+        # The name has a random part: a damaged generation of the same content must not be taken for this one.
         generation = directory / f"{GENERATION_PREFIX}{digest}-{unfinished.name.removeprefix('.new-')}"
         unfinished.rename(generation)
     except OSError:
@@ -173,7 +181,7 @@ def _replace(directory: Path, contents: dict[str, bytes]) -> None:
         else:
             (directory / name).unlink(missing_ok=True)
     for old in directory.iterdir():
-        # The one before stays: a client may be between reading its certificate and its key.
+        # The previous one stays: a client may be between reading its certificate and its key.
         if old.name.startswith((GENERATION_PREFIX, ".new-")) and old.name not in {generation.name, previous}:
             shutil.rmtree(old, ignore_errors=True)
 

@@ -1,8 +1,9 @@
-"""Connection strings of libpq, as PostgreSQL's manual quotes them, and the psql command."""
+"""Where to log in, and how libpq is told: connection strings and the psql command."""
 
 from __future__ import annotations
 
 import shlex
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,22 +11,12 @@ from urllib.parse import quote
 
 from pgpasswordless.identity_files import IdentityFiles
 
-PARAMETERS = (
-    "host",
-    "port",
-    "dbname",
-    "user",
-    "sslmode",
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "gssencmode",
-)
+TLS_PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ServerTarget:
-    """Where and as whom to log in, however that is proven.
+class Target(ABC):
+    """Where and as whom to log in, by certificate or by token.
 
     Attributes:
         host: a name in the server's certificate.
@@ -44,25 +35,35 @@ class ServerTarget:
     psql: str | None = None
 
     @property
+    @abstractmethod
     def root_certificate(self) -> Path:
         """File of the authorities that the client trusts for the server."""
-        raise NotImplementedError
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The files that libpq needs: authorities, and for a login by certificate certificate and key."""
+        return (str(self.root_certificate),)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target(ServerTarget):
+class CertificateTarget(Target):
     """A login by certificate; `files` are the role's."""
 
     files: IdentityFiles
 
     @property
     def root_certificate(self) -> Path:
-        """See the base."""
+        """File of the authorities that the client trusts for the server."""
         return self.files.root_certificate
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Authorities, certificate and key."""
+        return (str(self.files.root_certificate), str(self.files.certificate), str(self.files.key))
 
 
 @dataclass(frozen=True, kw_only=True)
-class TokenTarget(ServerTarget):
+class TokenTarget(Target):
     """A login by IAM token.
 
     Attributes:
@@ -77,18 +78,18 @@ class TokenTarget(ServerTarget):
 
     @property
     def root_certificate(self) -> Path:
-        """See the base."""
+        """File of the authorities that the client trusts for the server."""
         return self.trust
 
 
-def keywords(target: ServerTarget) -> dict[str, str | int]:
-    """The parameters of `PARAMETERS`, which every supported libpq knows; never a token.
+def keywords(target: Target) -> dict[str, str | int]:
+    """The connection parameters that every supported libpq knows; never a token.
 
-    Later ones (`sslcertmode` 16, `sslnegotiation` 17) are an error to an older libpq. GSS
+    Later parameters (`sslcertmode` 16, `sslnegotiation` 17) are an error to an older libpq. GSS
     encryption is off because libpq would prefer it to TLS.
     """
     certificate: dict[str, str | int] = {}
-    if isinstance(target, Target):
+    if isinstance(target, CertificateTarget):
         certificate = {"sslcert": str(target.files.certificate), "sslkey": str(target.files.key)}
     return {
         "host": target.host,
@@ -125,18 +126,25 @@ def uri_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def uri(target: ServerTarget, scheme: str, names: tuple[str, ...], path_safe: str = "") -> str:
-    """A connection URI with the parameters `names` of `keywords` in its query."""
+def uri(target: Target, scheme: str, parameters: tuple[str, ...] = (), path_safe: str = "") -> str:
+    """A connection URI whose query has those of `parameters` that `keywords` gives for the target.
+
+    Args:
+        target: where and as whom.
+        scheme: such as `postgresql`.
+        parameters: names of libpq's parameters.
+        path_safe: characters of the database's name that the driver does not decode.
+    """
     values = keywords(target)
-    query = "&".join(f"{name}={encode(str(values[name]))}" for name in names)
+    query = "&".join(f"{name}={encode(str(values[name]))}" for name in parameters if name in values)
     return (
         f"{scheme}://{encode(target.user)}@{uri_host(target.host)}:{target.port}"
-        f"/{encode(target.dbname, path_safe)}?{query}"
+        f"/{encode(target.dbname, path_safe)}" + (f"?{query}" if query else "")
     )
 
 
-def psql_command(target: ServerTarget) -> str:
-    """A shell command that starts psql as `target` says; a token is asked for when it runs."""
+def psql_command(target: Target) -> str:
+    """A shell command that starts psql as `target` says and, where that needs a token, requests one first."""
     command = shlex.join([target.psql or "psql", conninfo(keywords(target))])
     if isinstance(target, TokenTarget):
         return f'PGPASSWORD="$({target.token_command})" {command}'

@@ -1,4 +1,4 @@
-"""What `show` prints: how one role connects."""
+"""What `show` prints: how a role connects to its database, or a client to the gateway."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Literal
 from documents.document import Document
 from pgpasswordless.connections import Authentication
 from pgpasswordless.drivers import Driver, DriverSettings, render
-from pgpasswordless.libpq import ServerTarget, Target, conninfo, keywords, psql_command
-from pgpasswordless.settings import target_of
+from pgpasswordless.gateway_client import curl_command, gateway_target
+from pgpasswordless.libpq import CertificateTarget, Target, conninfo, keywords, psql_command
+from pgpasswordless.login import target_of
 from pgpasswordless.stack import Stack
 
 
@@ -52,8 +53,9 @@ class Shown(Document):
 def show(
     stack: Stack, *, database: str, role: str, driver: Driver | None = None, directory: Path | None = None
 ) -> Shown:
-    """Put the role's files in place and say how it connects; errors as in `settings.settings_for`."""
-    target = target_of(stack, database, role, directory)
+    """Put the role's files in place and say how it connects; errors as in `login.settings_for`."""
+    resolved = stack.database_role(database, role)
+    target = target_of(resolved, directory)
     return Shown(
         stack=stack.name,
         database=database,
@@ -61,11 +63,9 @@ def show(
         host=target.host,
         port=target.port,
         dbname=target.dbname,
-        authentication=stack.database(database).authentication,
+        authentication=resolved.server.authentication,
         files=_files(target),
-        certificate_not_after=(
-            f"{target.files.not_after:%Y-%m-%dT%H:%M:%SZ}" if isinstance(target, Target) else None
-        ),
+        certificate_not_after=target.files.valid_until if isinstance(target, CertificateTarget) else None,
         max_lifetime_seconds=target.max_lifetime_seconds,
         connection_string=conninfo(keywords(target)),
         psql=psql_command(target),
@@ -73,8 +73,8 @@ def show(
     )
 
 
-def _files(target: ServerTarget) -> Files:
-    if not isinstance(target, Target):
+def _files(target: Target) -> Files:
+    if not isinstance(target, CertificateTarget):
         return Files(root_certificate=str(target.root_certificate))
     files = target.files
     return Files(
@@ -86,17 +86,15 @@ def _files(target: ServerTarget) -> Files:
 
 
 def as_text(shown: Shown) -> str:
-    """The answer for people; connection string and command stand alone on their lines, for copying."""
-    subject = f"{shown.role} on {shown.database} ({shown.stack})"
+    """The answer for people; connection string and command have lines of their own, for copying."""
     proof = (
         f"certificate valid until {shown.certificate_not_after}"
         if shown.certificate_not_after
         else "by IAM token, a new one for each login"
     )
-    parts = [f"# {subject}, {proof}"]
+    parts = [f"# {shown.role} on {shown.database} ({shown.stack}), {proof}"]
     if shown.driver is None:
-        parts += [shown.connection_string, "", shown.psql]
-        return "\n".join(parts)
+        return "\n".join([*parts, shown.connection_string, "", shown.psql])
     settings = shown.driver
     if settings.pool:
         pool = settings.pool
@@ -104,3 +102,47 @@ def as_text(shown: Shown) -> str:
     parts += [f"# file: {path}" for path in settings.files]
     parts += [f"# note: {note}" for note in settings.notes]
     return "\n".join([*parts, "", settings.snippet])
+
+
+class ShownClient(Document):
+    """The answer of `show --client` as a document.
+
+    Attributes:
+        certificate_not_after: end of the certificate's validity, RFC 3339 UTC.
+        curl: shell command that works as it stands.
+    """
+
+    schema_version: Literal[1] = 1
+    stack: str
+    client: str
+    role: str
+    url: str
+    root_certificate: str | None
+    certificate: str
+    key: str
+    certificate_not_after: str | None
+    curl: str
+
+
+def show_client(stack: Stack, client: str, directory: Path | None = None) -> ShownClient:
+    """Put the client's files in place and say how it calls; errors as in `gateway_target`."""
+    target = gateway_target(stack, client, directory)
+    return ShownClient(
+        stack=stack.name,
+        client=client,
+        role=target.role,
+        url=target.url,
+        root_certificate=str(target.root_certificate) if target.root_certificate else None,
+        certificate=str(target.files.certificate),
+        key=str(target.files.key),
+        certificate_not_after=target.files.valid_until,
+        curl=curl_command(target),
+    )
+
+
+def client_as_text(shown: ShownClient) -> str:
+    """The answer for people; the command has a line of its own, for copying."""
+    return (
+        f"# {shown.client} of {shown.stack}, as database role {shown.role}, certificate valid until "
+        f"{shown.certificate_not_after}\n{shown.curl}"
+    )

@@ -1,4 +1,4 @@
-"""Where the connections document of a stack comes from."""
+"""A stack: its connections document, and the place that the document is read from."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ PULUMI_TIMEOUT_SECONDS = 120
 
 
 class Context(BaseModel):
-    """A stack context: where a stack's document lies and how its AWS is reached.
+    """A stack context: a file that says where a stack's document is and how its AWS is reached.
 
-    `connections` is taken relative to the folder of the context file. `environment` holds AWS
-    variables (credentials among them), `psql` a psql to print instead of the one on PATH.
+    `connections` is relative to the folder of the context file. `environment` holds AWS variables
+    (credentials among them), `psql` the path of a psql to print instead of the one on PATH.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -76,12 +76,42 @@ class Stack:
         Raises:
             UnknownNameError: the document has no such database, or the database no such role.
         """
-        roles = self.database(database).roles
-        if role not in roles:
+        return self.database_role(database, role).connection
+
+    def database_role(self, database: str, role: str) -> DatabaseRole:
+        """The role called `role` on the database called `database`.
+
+        Raises:
+            UnknownNameError: the document has no such database, or the database no such role.
+        """
+        server = self.database(database)
+        if role not in server.roles:
             raise UnknownNameError(
-                f"database {database!r} of stack {self.name!r} has no role {role!r}; it has: {_names(roles)}"
+                f"database {database!r} of stack {self.name!r} has no role {role!r};"
+                f" it has: {_names(server.roles)}"
             )
-        return roles[role]
+        return DatabaseRole(
+            stack=self, database=database, name=role, server=server, connection=server.roles[role]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseRole:
+    """A role on one of a stack's databases, looked up once and passed on.
+
+    Attributes:
+        stack: the stack.
+        database: name of the database in the connections document.
+        name: name of the role.
+        server: what the document says of the database.
+        connection: what the document says of the role.
+    """
+
+    stack: Stack
+    database: str
+    name: str
+    server: Database
+    connection: RoleConnection
 
 
 def load(
@@ -89,7 +119,7 @@ def load(
 ) -> Stack:
     """Load a stack's connections document.
 
-    Exactly one place is asked:
+    It is read from exactly one place:
 
     1. `connections`, a file, when given;
     2. `parameter`, the SSM parameter in which the stack publishes its document

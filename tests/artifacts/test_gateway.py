@@ -75,7 +75,7 @@ def test_it_holds_nothing_that_depends_on_the_installer(artifact) -> None:
     assert not [name for name in names if name.endswith((".pyc", "RECORD", "INSTALLER", "direct_url.json"))]
     assert not [name for name in names if name.startswith(("bin/", "../", "/"))]
     assert "gateway/document.py" in names
-    assert not [name for name in names if name.startswith(("components/", "sandbox/", "postgres/"))]
+    assert not [name for name in names if name.startswith(("components/", "sandbox/", "policy/"))]
 
 
 def test_its_versions_are_those_that_the_tests_run_with() -> None:

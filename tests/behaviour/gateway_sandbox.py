@@ -25,7 +25,7 @@ from emulator.elb.data_plane.forwarded_headers import verify_headers
 from gateway.document import GatewayDocument
 from gateway.header_names import header_names
 from pgpasswordless.connections import Connections, Gateway
-from pgpasswordless.gateway_request import Answer, address, get
+from pgpasswordless.gateway_client import Answer, address, get
 from pgpasswordless.identity_files import IdentityFiles
 from tests.behaviour.conftest import ROOT, RunningSandbox
 from tests.behaviour.iam_tokens import client

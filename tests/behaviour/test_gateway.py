@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, Alert, offer
 from pgpasswordless.identity_files import IdentityFiles
+from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, Alert, offer
 from tests.behaviour.conftest import discard, make_sandbox
 from tests.behaviour.gateway_clients import SERVER_ONLY, GatewayClients
 from tests.behaviour.gateway_sandbox import RunningGateway

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
+from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
 from tests.behaviour.conftest import discard, make_sandbox
 from tests.behaviour.issuing import Authority
 from tests.behaviour.rds_sandbox import RdsServer

@@ -7,7 +7,7 @@ import datetime
 import psycopg
 import pytest
 
-from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
+from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
 from tests.behaviour.conftest import RunningSandbox
 from tests.behaviour.issuing import SERVER, Authority, issue_client
 

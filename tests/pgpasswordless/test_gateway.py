@@ -236,7 +236,7 @@ def test_a_client_that_is_refused_fails_with_the_answer(document, gateway) -> No
 
 def test_when_nobody_is_let_in_no_refusal_proves_anything(document, gateway) -> None:
     gateway.roles.clear()
-    assert failed()["refusals"] == "no client was let in, so no refusal would prove anything"
+    assert failed()["refusals"] == "no client was let in, so a refusal would prove nothing"
 
 
 def test_a_gateway_that_is_not_there_fails(document, gateway) -> None:

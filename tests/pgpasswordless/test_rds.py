@@ -28,7 +28,7 @@ import pgpasswordless
 from emulator.rds.instance import Instance
 from pgpasswordless.__main__ import app
 from pgpasswordless.directories import context_file
-from pgpasswordless.token_login import token_source
+from pgpasswordless.login import token_source
 from pgpasswordless.tokens import LIFE_SECONDS
 from postgres.rds_parameters import Parameter
 from tests.emulator.rds.conftest import REGION, Cloud, connect_arn, eventually

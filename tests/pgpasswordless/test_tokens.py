@@ -19,8 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pgpasswordless.errors import TokenError
-from pgpasswordless.past_tokens import token_of
 from pgpasswordless.tokens import LIFE_SECONDS, MARGIN_SECONDS, TokenSource
+from pgpasswordless.verify.past_token import token_of
 
 ENDPOINT = "db.abc123.eu-central-1.rds.amazonaws.com"
 SESSION_TOKEN = "session-token-that-is-secret"

@@ -80,16 +80,3 @@ def test_a_finished_environment_is_left_as_it_is(checkout: Path) -> None:
     (environment / ".passwordless-postgres").write_text(wanted.hexdigest() + "\n")
     answer = run(checkout, None)
     assert (answer.returncode, answer.stdout + answer.stderr) == (0, "")
-
-
-def test_bytecode_is_kept_even_for_who_does_not_want_it_beside_sources() -> None:
-    answer = subprocess.run(
-        ["make", "--silent", "--eval", "show: ; @env", "show"],
-        cwd=CHECKOUT,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "PYTHONDONTWRITEBYTECODE" not in answer.stdout
-    assert f"PYTHONPYCACHEPREFIX={CHECKOUT}/.venv/pycache" in answer.stdout.splitlines()

@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from emulator.rds.authority import Authority
-from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
+from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
 from postgres.rds_parameters import Parameter
 from tests.emulator.rds.test_login import whoami
 

@@ -221,7 +221,7 @@ def test_one_role_is_said_to_leave_a_check_out(deployed: Any) -> None:
     status, document = verify()
     assert status == 0
     assert document["notes"] == [
-        "database 'self-managed' has one role only, so another role's certificate could not be tried"
+        "database 'self-managed' has only one role, so no other role's certificate could be tried"
     ]
 
 
@@ -259,4 +259,4 @@ def test_the_connections_file_is_enough(deployed: Any, environment: dict[str, st
 
 
 def _repository() -> Path:
-    return Path(__file__).parents[2]
+    return Path(__file__).parents[3]

@@ -1,4 +1,4 @@
-"""Logging in with psycopg, and asking the server whom it sees."""
+"""Log in with psycopg, and ask the server whom it sees."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from datetime import datetime
 import psycopg
 
 from pgpasswordless.connections import Protocol
+from pgpasswordless.errors import one_line
 from pgpasswordless.libpq import conninfo
 
 CONNECT_TIMEOUT_SECONDS = 10
 APPLICATION_NAME = "pgpasswordless verify"
 
-# session_id is made as the manual makes %c of log_line_prefix from pg_stat_activity.
+# session_id is what log_line_prefix writes for %c; the manual derives it from pg_stat_activity like this.
 SESSION = """
 SELECT a.pid, a.backend_start,
        to_hex(trunc(extract(epoch FROM a.backend_start))::bigint) || '.' || to_hex(a.pid) AS session_id,
@@ -32,12 +33,12 @@ class Session:
     """What the server says of one session.
 
     Attributes:
-        session_id: of the server's log.
+        session_id: as in the server's log.
         tls_version: None when the session is not encrypted.
-        client_dn: subject of the client's certificate, cut off by the server after 63 bytes.
+        client_dn: subject of the client's certificate, cut by the server after 63 bytes.
         client_serial: serial number of the client's certificate.
         system_user: `method:identity`; None before PostgreSQL 16.
-        iam_user: whether RDS lets the role in by token alone; None where there is no `rds_iam`.
+        iam_user: whether RDS accepts only tokens for the role; None where there is no `rds_iam`.
     """
 
     server_version: int
@@ -84,23 +85,18 @@ def log_in(parameters: Mapping[str, str | int]) -> Session:
 
 
 def at_least(version: str | None, minimum: Protocol) -> bool:
-    """Whether a session of TLS `version` (None without TLS) keeps to `minimum`."""
+    """Whether a session's TLS `version` (None without TLS) is `minimum` or newer."""
     # The names TLSv1, TLSv1.1, TLSv1.2, TLSv1.3 sort as the versions do.
     return version is not None and version >= minimum
 
 
 def refusal(parameters: Mapping[str, str | int]) -> str | None:
-    """What is said when a login with libpq `parameters` fails; None when it succeeds."""
+    """The message with which a login with libpq `parameters` fails; None when it succeeds."""
     try:
         _connect(parameters).close()
     except psycopg.Error as error:
         return one_line(error)
     return None
-
-
-def one_line(error: psycopg.Error) -> str:
-    """The text of `error` in one line."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _connect(parameters: Mapping[str, str | int]) -> psycopg.Connection:

@@ -1,6 +1,7 @@
-"""A token as it would have been signed at another moment, for proof that an expired one is refused.
+"""A token as it would have been signed earlier, to prove that an expired one is refused.
 
-boto3 signs for now alone. "Authenticating AWS requests: using query parameters (Signature Version 4)".
+boto3 signs only for the current moment. Format: "Authenticating requests: using query parameters (AWS
+Signature Version 4)" in the S3 API reference.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def token_of(source: TokenSource, moment: datetime) -> str:
     Raises:
         TokenError: as calling `source`.
     """
-    # This decides the region, and speaks of every problem.
+    # Calling it determines the region and raises for every problem.
     source()
     credentials = source.credentials()
     time = moment.strftime("%Y%m%dT%H%M%SZ")

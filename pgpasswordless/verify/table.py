@@ -1,4 +1,4 @@
-"""What `verify` prints for people."""
+"""The tables that `verify` prints for people."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pgpasswordless.checks import Check, Login, Verification
+from pgpasswordless.verify.result import Check, Login, Verification
 
-# Wide enough for every column when nobody sees the lines broken: a file, a pipe, a CI log.
+# Wide enough for every column where no terminal limits the width: a file, a pipe, a CI log.
 PLAIN_WIDTH = 400
-# Columns of known, short values, which are not broken where a terminal is narrow.
-UNBROKEN = frozenset({"database", "TLS", "certificate expiry", "check"})
+# Columns of short values, which are not wrapped in a narrow terminal.
+UNWRAPPED = frozenset({"database", "TLS", "certificate expiry", "check"})
 
 
 def print_verification(verification: Verification, console: Console) -> None:
-    """Print logins, checks and the result. Text of the server is printed as it is, never as markup."""
+    """Print logins, checks and the result. The server's text is printed as it is, never as markup."""
     if verification.logins:
         logins = _table(
             "role", "database", "result", "TLS", "cipher", "certificate expiry", "rule used", "identity seen"
@@ -42,7 +42,7 @@ def print_verification(verification: Verification, console: Console) -> None:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=column in UNBROKEN)
+        table.add_column(column, overflow="fold", no_wrap=column in UNWRAPPED)
     return table
 
 
@@ -75,5 +75,5 @@ def _row(check: Check) -> list[Text]:
 
 
 def _plain(text: str) -> Text:
-    # Control characters of a foreign text must not reach the terminal.
+    # Control characters in the server's text must not reach the terminal.
     return Text("".join(character if character.isprintable() else "�" for character in text))

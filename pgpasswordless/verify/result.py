@@ -1,4 +1,4 @@
-"""What `verify` finds, as values."""
+"""What `verify` finds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Check(Document):
     Attributes:
         name: what was checked, such as `login` or `without-tls-refused`.
         database: name in the connections document.
-        role: whose identity was used; None for a check of the database itself.
+        role: the role or client whose identity was used; None for a check of the database itself.
         passed: whether it holds.
         detail: what was seen, or the server's own words.
     """
@@ -26,6 +26,12 @@ class Check(Document):
     passed: bool
     detail: str
 
+    @classmethod
+    def no_control(cls, database: str) -> Check:
+        """The failed check in place of all refusals where no login succeeded."""
+        detail = "no role could log in, so a refusal would prove nothing"
+        return cls(name="refusals", database=database, passed=False, detail=detail)
+
 
 class RuleUsed(Document):
     """The pg_hba.conf rule that let a session in, as the server's log names it.
@@ -33,7 +39,7 @@ class RuleUsed(Document):
     Attributes:
         method: authentication method of the rule.
         file: path of pg_hba.conf on the server.
-        line: of the rule in that file.
+        line: line number of the rule in that file.
         identity: what the method authenticated, such as `CN=app_user`.
     """
 
@@ -44,19 +50,21 @@ class RuleUsed(Document):
 
 
 class Login(Document):
-    """What one role met when it logged in.
+    """The login of one role.
 
     Attributes:
+        database: name in the connections document.
+        role: the role, or the client of the gateway.
+        authentication: how the role logs in; a login by token has no certificate, expiry or rule.
         succeeded: whether the server let it in.
-        detail: the server's or the client's words when it did not.
+        detail: the server's or the client's words where it did not.
         server_version: such as 180006.
-        authentication: how the role logs in; without a certificate there is no expiry and no rule of one.
-        tls_version: such as `TLSv1.3`, from pg_stat_ssl; from a handshake with the same server where TLS ends
-            before the server, which then knows of none.
-        cipher: from the same.
+        tls_version: such as `TLSv1.3`, from pg_stat_ssl; from a handshake with the same server where
+            something in front of it terminates TLS, so that the server knows of none.
+        cipher: the cipher suite, from the same source.
         certificate_not_after: RFC 3339 UTC.
         identity: who the server takes the session for: `system_user` from PostgreSQL 16 on, before
-            that the subject in pg_stat_ssl. `iam:` and the role where a token's user is not told.
+            that the subject in pg_stat_ssl; `iam:` and the role where RDS does not say.
         session_user: the role of the session.
         rule: the pg_hba.conf rule that was used, where the server's log could be read.
         rule_missing: why there is no `rule`.
@@ -79,7 +87,7 @@ class Login(Document):
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """What was found out about one database, or about the gateway."""
+    """What was found at one database, or at the gateway."""
 
     logins: tuple[Login, ...]
     checks: tuple[Check, ...]

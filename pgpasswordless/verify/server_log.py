@@ -12,8 +12,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_exponential
 
 from pgpasswordless.aws import Aws, reason
-from pgpasswordless.checks import RuleUsed
-from pgpasswordless.sessions import Session
+from pgpasswordless.verify.result import RuleUsed
+from pgpasswordless.verify.session import Session
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -23,7 +23,7 @@ AUTHENTICATED = re.compile(
     r'connection authenticated: (?:identity|user)="(?P<identity>.*)" method=(?P<method>\S+)'
     r" \((?P<file>.*):(?P<line>\d+)\)"
 )
-# The clocks of the server, of its log's shipping and of CloudWatch need not agree.
+# The clocks of the server, of its log shipping and of CloudWatch may differ.
 CLOCK_TOLERANCE = timedelta(minutes=10)
 
 
@@ -32,8 +32,8 @@ def rules_used(
 ) -> Mapping[str, RuleUsed | str]:
     """The rule of each session, or why it is not known, by session id.
 
-    The log arrives some seconds after the login, so it is asked again until every session is found
-    or the deadline has passed.
+    The log arrives some seconds after the login, so it is read again until every session is found or
+    the deadline has passed.
 
     Args:
         aws: access to the account with the log group.
@@ -55,14 +55,14 @@ def rules_used(
     def give_up(_: RetryCallState) -> bool:
         return False
 
-    patience = Retrying(
+    retrying = Retrying(
         retry=retry_if_result(lambda complete: not complete),
         stop=stop_after_delay(deadline_seconds),
         wait=wait_exponential(multiplier=0.2, max=2),
         retry_error_callback=give_up,
     )
     try:
-        patience(look, aws.logs(neighbour_arn))
+        retrying(look, aws.logs(neighbour_arn))
         missing = f"not in log group {log_group} after {deadline_seconds:g} s"
     except (BotoCoreError, ClientError) as error:
         missing = f"log group {log_group} cannot be read: {reason(error)}"

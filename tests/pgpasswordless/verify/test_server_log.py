@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from pgpasswordless.aws import Aws
-from pgpasswordless.checks import RuleUsed
-from pgpasswordless.server_log import AUTHENTICATED, rules_used
-from pgpasswordless.sessions import Session
+from pgpasswordless.verify.result import RuleUsed
+from pgpasswordless.verify.server_log import AUTHENTICATED, rules_used
+from pgpasswordless.verify.session import Session
 
 SESSION = Session(
     server_version=180006,

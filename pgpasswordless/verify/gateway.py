@@ -1,4 +1,4 @@
-"""What `verify` does with the gateway: call it as every client, and try what must be refused."""
+"""Verify the gateway: call it as every client, and try what must be refused."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ from pathlib import Path
 from typing import Any
 
 from pgpasswordless import identity, identity_files
-from pgpasswordless.checks import Check, Findings, Login
-from pgpasswordless.client_hello import ALERT_PROTOCOL_VERSION, TLS_1_1, Alert, offer
 from pgpasswordless.errors import IdentityError
-from pgpasswordless.gateway_client import GATEWAY, GatewayTarget, gateway_of, gateway_target
-from pgpasswordless.gateway_request import Answer, address, get
+from pgpasswordless.gateway_client import (
+    GATEWAY,
+    Answer,
+    GatewayTarget,
+    address,
+    gateway_of,
+    gateway_target,
+    get,
+)
 from pgpasswordless.identity_files import IdentityFiles
-from pgpasswordless.sessions import at_least
 from pgpasswordless.stack import Stack
+from pgpasswordless.verify.result import Check, Findings, Login
+from pgpasswordless.verify.session import at_least
+from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, Alert, offer
 
 MINIMUM_PROTOCOL = "TLSv1.2"
 
-# What a client's TLS says when the other side ended the handshake for its certificate. With TLS 1.3 that
-# comes with the first answer; a load balancer may also close the connection without an alert.
+# What a client's TLS library says when the server ended the handshake because of the certificate. With
+# TLS 1.3 that arrives with the first answer; a load balancer may also close the connection without an alert.
 _HANDSHAKE_ENDED = ("alert", "eof occurred", "connection reset", "remote end closed", "unexpected_eof")
 _SPOOFED = {
     "X-Amzn-Mtls-Clientcert-Subject": "CN=somebody-else",
@@ -43,7 +50,7 @@ class _Trial:
     problem: str = ""
 
 
-def findings(stack: Stack, folder: Path) -> Findings:
+def verify_gateway(stack: Stack, folder: Path) -> Findings:
     """Verify the stack's gateway.
 
     Args:
@@ -63,7 +70,7 @@ def findings(stack: Stack, folder: Path) -> Findings:
     if called:
         checks += _refusals(stack, *called[0], folder)
     elif trials:
-        checks.append(_check("refusals", None, "no client was let in, so no refusal would prove anything"))
+        checks.append(_check("refusals", None, "no client was let in, so a refusal would prove nothing"))
     return Findings(logins=tuple(_row(trial) for trial in trials), checks=tuple(checks), notes=tuple(notes))
 
 
@@ -112,7 +119,7 @@ def _row(trial: _Trial) -> Login:
         detail=trial.problem,
         tls_version=trial.answer.tls_version if trial.answer else None,
         cipher=trial.answer.cipher if trial.answer else None,
-        certificate_not_after=f"{trial.target.not_after:%Y-%m-%dT%H:%M:%SZ}" if trial.target else None,
+        certificate_not_after=trial.target.files.valid_until if trial.target else None,
         identity=(trial.said or {}).get("subject"),
         session_user=database.get("currentUser"),
         rule_missing="the gateway asks for a certificate, not pg_hba.conf" if trial.said else None,
@@ -127,7 +134,7 @@ def _checks_of(trial: _Trial) -> list[Check]:
     if trial.said is None or trial.answer is None or trial.target is None:
         return [_check("call", trial.client, trial.problem)]
     database = trial.said.get("database") or {}
-    serial = f"{trial.target.serial_number:X}"
+    serial = f"{trial.target.files.serial_number:X}"
     return [
         _check(
             "call",
@@ -184,7 +191,7 @@ def _refused_in_handshake(
     except (OSError, http.client.HTTPException) as error:
         said = _words(error)
         refused = any(words in said.lower() for words in _HANDSHAKE_ENDED)
-        detail = said if refused else f"it failed, but not by a refusal of the client: {said}"
+        detail = said if refused else f"it failed, but the gateway did not refuse the client: {said}"
         return _check(name, target.client, f"{what}: {detail}", passed=refused)
     return _check(name, target.client, f"{what} was let in, and answered {answer.status}")
 
@@ -203,7 +210,7 @@ def _older_protocol(target: GatewayTarget) -> Check:
 
 
 def _spoofed_headers(target: GatewayTarget, said: dict[str, Any]) -> Check:
-    """Headers of the load balancer that the client sends itself are refused, or else without effect."""
+    """The load balancer's headers, sent by the client itself, are refused or have no effect."""
     name = "spoofed-headers-not-believed"
     try:
         answer = _call(target, headers=dict(_SPOOFED))
@@ -218,7 +225,7 @@ def _spoofed_headers(target: GatewayTarget, said: dict[str, Any]) -> Check:
 
 
 def _said(answer: Answer) -> dict[str, Any] | None:
-    """What /whoami says, when it is an answer at all."""
+    """The body of a successful /whoami; None for any other answer."""
     if answer.status != http.client.OK:
         return None
     try:
@@ -229,7 +236,7 @@ def _said(answer: Answer) -> dict[str, Any] | None:
 
 
 def _identity_of_a_database(stack: Stack, folder: Path) -> tuple[str, IdentityFiles] | None:
-    """Some role's certificate of a database with certificate login: another trust domain."""
+    """A role's certificate from a database with certificate login, which is another trust domain."""
     for name, server in sorted(stack.connections.databases.items()):
         for role, connection in sorted(server.roles.items()):
             if connection.secret_arn is None:
