@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from components.self_managed.node_artifact import node_artifact
+
+from artifacts.node import node_artifact
 
 CHECKOUT = Path(__file__).parents[2]
 LAUNCHER = CHECKOUT / "node/launcher.py"

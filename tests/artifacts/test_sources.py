@@ -1,6 +1,6 @@
 """What is shipped imports only what is shipped with it and what its runtime offers.
 
-The gateway's artifact holds its dependencies and takes longest to make: see tests/components/gateway.
+The gateway's artifact holds its dependencies and takes longest to make: see test_gateway.py.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
-from components.rds.function_artifact import function_artifact
-from components.self_managed.node_artifact import node_artifact
 
+from artifacts.node import node_artifact
+from artifacts.roles_function import function_artifact
 from policy import self_contained
 
 # What the runtime offers: user-data's Debian packages, Lambda's runtime, the pack's own requirements.
