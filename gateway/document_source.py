@@ -131,7 +131,7 @@ class PublishedDocument:
             return ObjectPointer.model_validate_json(value)
         except ValidationError:
             raise DocumentError(
-                f"the parameter {self._parameter!r} in {self._region} is no pointer: it needs bucket, key,"
+                f"the parameter {self._parameter!r} in {self._region} is not a pointer: it needs bucket, key,"
                 " version and sha256 as JSON; deploy the stack again"
             ) from None
 

@@ -71,8 +71,8 @@ def ship(lines: IO[bytes], send: Callable[[list[dict[str, Any]]], None], keep: C
         selector.register(lines, selectors.EVENT_READ)
         open_ = True
         while open_ or waiting:
-            patience = None if not waiting else max(0.0, since + DELAY_SECONDS - time.monotonic())
-            if open_ and selector.select(patience):
+            timeout = None if not waiting else max(0.0, since + DELAY_SECONDS - time.monotonic())
+            if open_ and selector.select(timeout):
                 data = os.read(lines.fileno(), _READ_BYTES)
                 open_ = bool(data)
                 *whole, rest = (rest + data).split(b"\n")

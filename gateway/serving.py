@@ -68,7 +68,7 @@ def load_application(name: str) -> ASGIApp:
             " ASGI application as module:attribute"
         ) from error
     if not callable(found):
-        raise ApplicationError(f"the application {name!r} is not callable, so it is no ASGI application")
+        raise ApplicationError(f"the application {name!r} is not callable, so it is not an ASGI application")
     return cast("ASGIApp", found)
 
 

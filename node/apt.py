@@ -141,5 +141,5 @@ class Apt:
 def _minor(version: str, major: int) -> int:
     found = re.match(rf"(?:\d+:)?{major}\.(\d+)", version)
     if found is None:
-        raise FailedError(f"postgresql-{major} has version {version!r}, which is no release of {major}")
+        raise FailedError(f"postgresql-{major} has version {version!r}, which is not a release of {major}")
     return int(found[1])

@@ -40,7 +40,7 @@ class PointerVersion:
         try:
             manifest = json.loads(text)["manifest"]["sha256"]
         except (ValueError, KeyError, TypeError) as error:
-            raise FailedError(f"parameter {name} version {parameter['Version']} is no pointer") from error
+            raise FailedError(f"parameter {name} version {parameter['Version']} is not a pointer") from error
         return cls(serial=int(parameter["Version"]), manifest=str(manifest), text=text)
 
 

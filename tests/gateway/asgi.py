@@ -28,7 +28,7 @@ async def request(
     method: str = "GET",
     query: bytes = b"",
 ) -> Answer:
-    """What the application answers; what it raises, it raises here."""
+    """The application's answer; its exceptions are raised here."""
     sent: list[Message] = []
 
     async def receive() -> Message:

@@ -19,7 +19,7 @@ from tests.gateway.certificates import NOW
 
 @dataclass(frozen=True, kw_only=True)
 class RunningDatabase:
-    """The instance, and what is made of it."""
+    """The instance, with its server and endpoint."""
 
     cloud: Cloud
     instance: Instance
@@ -50,11 +50,11 @@ class RunningDatabase:
         )
 
     def stop(self) -> None:
-        """The server and its endpoint are gone."""
+        """Stop the server and its endpoint."""
         self.cloud.databases.stop_all()
 
     def start(self) -> None:
-        """They come back, which takes a moment longer than this."""
+        """Start them again; they accept connections a moment later."""
         self.cloud.databases = self.cloud.new_databases()
         self.cloud.databases.start()
 
@@ -70,7 +70,7 @@ class RunningDatabase:
 
 
 def caller(role: str, serial: str = "0A") -> Caller:
-    """Somebody who was let in as `role`."""
+    """An admitted caller with `role`."""
     return Caller(
         role=role,
         identity_kind="uri",

@@ -1,4 +1,4 @@
-"""The application behind everything that the gateway puts before it, without a server."""
+"""The application inside the gateway's middleware, without a server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 class Published:
-    """A place where a test puts documents."""
+    """A source to which a test publishes documents."""
 
     interval_seconds = 0.01
 

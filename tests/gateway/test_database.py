@@ -29,7 +29,7 @@ def patience(monkeypatch) -> None:
 
 @pytest.fixture
 def minted(monkeypatch) -> list[str]:
-    """For whom a token was asked for, each time."""
+    """The user of each token that was requested."""
     asked: list[str] = []
     original = TokenSource.__call__
 

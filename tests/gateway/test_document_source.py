@@ -22,7 +22,7 @@ PARAMETER = "/gateway/document"
 
 
 class Stack:
-    """What the stack does with its documents."""
+    """Publishes documents as the stack does."""
 
     def __init__(self, aws: AwsEndpoint) -> None:
         self.aws = aws
@@ -70,7 +70,7 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AwsEndpoint]:
 @pytest.fixture
 def stack(aws: AwsEndpoint, monkeypatch: pytest.MonkeyPatch) -> Stack:
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.url)
-    # Were it asked, nothing would come back.
+    # If it were asked, the fetch would fail.
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     found = Stack(aws)
     if BUCKET not in {each["Name"] for each in found.objects.list_buckets()["Buckets"]}:
@@ -122,7 +122,7 @@ def test_a_parameter_that_is_not_there_is_named(stack):
 )
 def test_a_parameter_that_is_no_pointer_is_named(stack, value):
     stack.parameters.put_parameter(Name=PARAMETER, Value=value, Type="String", Overwrite=True)
-    with pytest.raises(DocumentError, match="is no pointer"):
+    with pytest.raises(DocumentError, match="is not a pointer"):
         stack.source().fetch(None)
 
 

@@ -1,4 +1,4 @@
-"""Whatever stands in the headers, what comes out is a verdict."""
+"""Any headers whatsoever lead to a verdict."""
 
 from __future__ import annotations
 

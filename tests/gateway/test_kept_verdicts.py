@@ -1,4 +1,4 @@
-"""Verdicts are kept, and end with what they rest on; the clock is the test's."""
+"""Verdicts are kept until whatever they depend on expires; tests set the clock."""
 
 from __future__ import annotations
 

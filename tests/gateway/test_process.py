@@ -45,7 +45,7 @@ def target_trust() -> ssl.SSLContext:
 
 @dataclass(kw_only=True)
 class Process:
-    """A running gateway, spoken to as its load balancer does."""
+    """A running gateway, called as by its load balancer."""
 
     popen: subprocess.Popen[str]
     port: int

@@ -1,4 +1,4 @@
-"""Revoked certificates and revocation lists that are too old to tell."""
+"""Revoked certificates and expired revocation lists."""
 
 from __future__ import annotations
 

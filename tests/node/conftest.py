@@ -46,7 +46,7 @@ def free_port() -> int:
 
 
 class Desired:
-    """What shall be published; tests change one thing of a good state."""
+    """A valid desired state to publish; tests change one thing of it."""
 
     def __init__(self, major: int, port: int, server: Leaf, client_ca: str) -> None:
         self.major = major
@@ -185,7 +185,7 @@ class Machine:
         }
 
     def publish(self, **changes: Any) -> int:
-        """Publish the desired state; `changes` replace keys of the manifest. Its serial."""
+        """Publish the desired state, with `changes` to keys of the manifest, and return its serial."""
         manifest = json.dumps(self.manifest() | changes).encode()
         value = json.dumps({"manifest": self.put("manifest.json", manifest)})
         return self.ssm.put_parameter(Name=self.pointer, Value=value, Type="String", Overwrite=True)[
@@ -255,7 +255,7 @@ def authorities() -> tuple[Authority, Authority]:
 
 @pytest.fixture(scope="session")
 def fresh_data(postgresql_binaries: Callable[[int], Path]) -> Iterator[Callable[[int], Path]]:
-    """A data directory per major on which no server ever ran, made once."""
+    """A data directory per major on which no server has ever run, made once."""
     root = Path(tempfile.mkdtemp(prefix="node-fresh-"))
     root.chmod(0o755)
     user = ServerUser.named(SERVER_USER)
@@ -360,7 +360,7 @@ def shared_machine(machine_of: Callable[..., Machine]) -> Machine:
 
 @pytest.fixture
 def serving(shared_machine: Machine) -> Iterator[Machine]:
-    """A machine that serves a good state; whatever a test makes of it is taken back."""
+    """A machine that serves a valid state; it is restored after each test."""
     good = dict(vars(shared_machine.desired))
     yield shared_machine
     changed = vars(shared_machine.desired) != good

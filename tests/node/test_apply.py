@@ -282,7 +282,7 @@ def test_restart_is_pending_or_automatic(serving: Any) -> None:
 
 def test_a_restart_that_fails_returns_to_the_applied_state(serving: Any) -> None:
     serving.desired.restart = "automatic"
-    # The scratch server makes do without huge pages, so only the restart finds out that there are none.
+    # The scratch server uses no huge pages, so only the restart finds that there are none.
     serving.desired.extra_settings = {"huge_pages": "on"}
     serving.publish()
     assert serving.apply() == REFUSED, serving.report()

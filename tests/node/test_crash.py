@@ -21,11 +21,11 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 class KilledError(BaseException):
-    """Ends a run as a kill would: nothing in the node handles it."""
+    """Ends a run as a kill would: nothing in node handles it."""
 
 
 def killed_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, count: int) -> list[str]:
-    """From now on the `count`th call of a function kills the run; what was called."""
+    """Kill the run at the `count`th call of a function; returns the list of calls."""
     original = getattr(owner, name)
     calls: list[str] = []
 

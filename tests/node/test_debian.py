@@ -1,4 +1,4 @@
-"""What would run on Debian 13, recorded."""
+"""The commands that node runs on Debian 13, recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Answer = tuple[int, str]
 
 
 class Recorded:
-    """Commands that run nowhere; `answers` maps the beginning of a command line to what it says in turn."""
+    """Commands that run nowhere; `answers` maps the beginning of a command line to its successive answers."""
 
     def __init__(self, answers: dict[str, list[Answer]]) -> None:
         self.answers = answers
@@ -109,7 +109,7 @@ def test_the_shipped_key_is_the_projects() -> None:
     # Version 4 keys are known by SHA-1 over exactly these bytes (12.2).
     fingerprint = hashlib.sha1(primary, usedforsecurity=False).hexdigest().upper()
     assert fingerprint == "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8"
-    # No other primary key hides behind it: what follows is one user id and one signature.
+    # The rest is one user id and one signature, so there is no second primary key.
     tags = []
     at = 0
     while at < len(packets):

@@ -1,4 +1,4 @@
-"""Which lines are shipped, in which batches, and that each goes once."""
+"""Each line of the server's log is shipped once, in batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state file of a machine that is deployed already stays readable, and is written as before."""
+"""The state file of a deployed machine stays readable, and is written in the same form."""
 
 from __future__ import annotations
 

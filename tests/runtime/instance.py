@@ -1,4 +1,4 @@
-"""What an instance finds around it: its metadata service, and AWS in process."""
+"""The environment of an instance: its metadata service, and AWS in process."""
 
 from __future__ import annotations
 

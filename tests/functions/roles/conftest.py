@@ -209,7 +209,7 @@ def server(running_server: RdsLikeServer) -> RdsLikeServer:
 
 @pytest.fixture(autouse=True)
 def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A loopback AWS with credentials of the function's own; nothing else is seen."""
+    """A loopback AWS and the function's own credentials, without any others."""
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
@@ -229,7 +229,7 @@ def secret_arn() -> str:
 
 
 class Clock:
-    """Time that passes only by sleeping; `while_sleeping` is what happens meanwhile."""
+    """Time that passes only by sleeping; `while_sleeping` runs during each sleep."""
 
     def __init__(self, while_sleeping: Callable[[], object] = lambda: None) -> None:
         self.now, self.while_sleeping = 0.0, while_sleeping

@@ -1,5 +1,5 @@
 # ruff: noqa: S608 - the SQL here is put together from constants
-"""The administrator of a new instance: made by the master, mended by the master, logged in by IAM."""
+"""The administrator of a new instance: created and corrected by the master, logged in by IAM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the function makes of events, of the network, and of AWS."""
+"""How the function answers wrong events, and failures of the network and of AWS."""
 
 from __future__ import annotations
 

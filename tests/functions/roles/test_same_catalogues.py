@@ -1,4 +1,4 @@
-"""One declaration on RDS; the same catalogues, whether the function carries it out or pulumi-postgresql."""
+"""The function and pulumi-postgresql lead from one declaration on RDS to the same catalogues."""
 
 from __future__ import annotations
 
