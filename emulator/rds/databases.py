@@ -21,10 +21,10 @@ from emulator.core.endpoint import AwsEndpoint
 from emulator.core.event_loop import EventLoop
 from emulator.core.state_layout import RDS, RDS_CA_BUNDLE
 from emulator.rds.authority import Authority
+from emulator.rds.data_plane.login_log import LoginLog
 from emulator.rds.instance import FILE, Instance, read_instance
-from emulator.rds.login_log import LoginLog
 from emulator.rds.parameter_state import changed
-from emulator.rds.running import RunningInstance, Surroundings
+from emulator.rds.running_instance import Platform, RunningInstance
 from emulator.rds.server import ServerError
 from node.server_user import ServerUser
 from postgres.rds_parameters import Parameter
@@ -61,7 +61,7 @@ class Databases:
         self._folder = state_dir / RDS
         self._snapshots = state_dir / "snapshots"
         self.bundle = state_dir / RDS_CA_BUNDLE
-        self._surroundings = Surroundings(
+        self._platform = Platform(
             aws=aws,
             authority=Authority(self._folder / "authority", self.bundle, REGION),
             loop=EventLoop("rds"),
@@ -79,12 +79,12 @@ class Databases:
         # The servers' user must pass through, and has no business reading names here.
         self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._folder.chmod(0o711)
-        self._surroundings.authority.prepare()
-        self._surroundings.loop.start()
+        self._platform.authority.prepare()
+        self._platform.loop.start()
         threading.Thread(target=self._renew, name="rds-renewal", daemon=True).start()
         for record in sorted(self._folder.glob(f"*/{FILE}")):
             instance = read_instance(record.parent)
-            running = RunningInstance(record.parent, instance, self._surroundings)
+            running = RunningInstance(record.parent, instance, self._platform)
             self._instances[instance.resource_id] = running
             if instance.prepared:
                 running.announce("starting")
@@ -129,7 +129,7 @@ class Databases:
             if running is None:
                 folder.mkdir(mode=0o711, parents=True, exist_ok=True)
                 folder.chmod(0o711)
-                running = RunningInstance(folder, instance, self._surroundings)
+                running = RunningInstance(folder, instance, self._platform)
                 self._instances[instance.resource_id] = running
         try:
             running.create(instance, password)
@@ -206,8 +206,8 @@ class Databases:
             self._instances.clear()
         for instance in running:
             end(instance)
-        self._surroundings.loop.stop()
-        self._surroundings.login_log.stop()
+        self._platform.loop.stop()
+        self._platform.login_log.stop()
 
     def _in_background(self, running: RunningInstance, act: Callable[[], None]) -> None:
         def work() -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsRequest, AwsType, choice_problem, pattern_problem, text
+from emulator.core.aws_type import AwsType
+from emulator.core.checks import matching, one_of
 from emulator.core.credentials import ACCOUNT
-from emulator.core.resource_type import Failure, Properties
 
 _SOURCES = (
     "blue-green-deployment", "custom-engine-version", "db-cluster", "db-cluster-snapshot", "db-instance",
@@ -22,18 +22,10 @@ class EventSubscription(AwsType):
     required = ("snsTopic",)
     defaults: ClassVar[Mapping[str, Any]] = {"enabled": True}
     name_property = "name"
-    name_maximum = 255
+    arn_format = ("rds", "es:{id}")
+    checks: ClassVar = {
+        "sourceType": (one_of(*_SOURCES),),
+        "snsTopic": (matching(r"arn:aws[a-z-]*:sns:.+", "the ARN of a topic"),),
+    }
+    output_defaults: ClassVar[Mapping[str, Any]] = {"customerAwsId": ACCOUNT}
     replace_on = frozenset({"name", "namePrefix", "region"})
-
-    def resource_id(self, request: AwsRequest) -> Any:
-        """The name."""
-        return request.inputs["name"]
-
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Known sources, and a topic."""
-        yield from choice_problem(inputs, "sourceType", _SOURCES)
-        yield from pattern_problem(inputs, "snsTopic", r"arn:aws[a-z-]*:sns:.+", "the ARN of a topic")
-
-    def computed(self, request: AwsRequest) -> Properties:
-        """ARN."""
-        return {"arn": request.arn("rds", text("es:", request.id)), "customerAwsId": ACCOUNT}

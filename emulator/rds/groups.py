@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import (
-    AwsRequest,
-    AwsType,
-    choice_problem,
-    given,
-    known,
-    pattern_problem,
-    text,
-)
+from emulator.core.aws_type import AwsRequest, AwsType, given, known
+from emulator.core.checks import matching, one_of
 from emulator.core.properties import UNKNOWN
-from emulator.core.resource_type import Failure, Properties, Refused
+from emulator.core.resource_type import Properties, Refused
 from emulator.ec2.network import SUBNET
 from emulator.rds.databases import Databases
 from emulator.rds.server import ServerError
@@ -46,26 +39,16 @@ class _Group(AwsType):
 
     name_property = "name"
     defaults: ClassVar[Mapping[str, Any]] = {"description": "Managed by Pulumi"}
-    kind: ClassVar[str]
     reference: ClassVar[str]
     in_use: ClassVar[str]
 
     def form_name(self, name: str) -> str:
-        """RDS keeps names in lower case."""
         return name.lower()
 
-    def resource_id(self, request: AwsRequest) -> Any:
-        """The name."""
-        if request.inputs.get("name") is not None:
-            return request.inputs["name"]
-        return text(request.inputs["namePrefix"], request.digest("name")[:26])
-
     def computed(self, request: AwsRequest) -> Properties:
-        """ARN and name."""
-        return {"arn": request.arn("rds", text(f"{self.kind}:", request.id)), "name": request.id}
+        return {"name": request.id}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Refuses while an instance uses it."""
         for instance in self.registry.of_type(DATABASE):
             if instance.inputs.get(self.reference) == request.id:
                 raise Refused(self.in_use.format(id=request.id))
@@ -77,32 +60,31 @@ class SubnetGroup(_Group):
     token = SUBNET_GROUP
     required = ("subnetIds",)
     replace_on = frozenset({"name", "namePrefix", "region"})
-    kind = "subgrp"
+    arn_format = ("rds", "subgrp:{id}")
+    name_taken = (
+        "creating RDS DB Subnet Group ({id}): api error DBSubnetGroupAlreadyExists: The DB subnet group "
+        "'{id}' already exists."
+    )
+    checks: ClassVar = {
+        "name": (
+            matching(
+                r"(?!default$)[ .0-9a-z_-]{1,255}",
+                "only lowercase alphanumeric characters, hyphens, underscores, periods, and spaces allowed, "
+                'and not "default"',
+            ),
+        )
+    }
+    output_defaults: ClassVar[Mapping[str, Any]] = {"supportedNetworkTypes": ["IPV4"]}
     reference = "dbSubnetGroupName"
     in_use = (
         "deleting RDS Subnet Group ({id}): api error InvalidDBSubnetGroupStateFault: Cannot delete the "
         "subnet group '{id}' because at least one database instance is still using it."
     )
 
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Form of the name."""
-        words = (
-            "only lowercase alphanumeric characters, hyphens, underscores, periods, and spaces allowed, and "
-            'not "default"'
-        )
-        yield from pattern_problem(inputs, "name", r"(?!default$)[ .0-9a-z_-]{1,255}", words)
-
     def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken, unknown subnets, too few zones, more than one network."""
-        if self.taken(request):
-            raise Refused(
-                f"creating RDS DB Subnet Group ({request.id}): api error DBSubnetGroupAlreadyExists: The DB "
-                f"subnet group '{request.id}' already exists."
-            )
         self._refuse_subnets("creating", request.id, request.inputs)
 
     def renew(self, request: AwsRequest) -> Properties:
-        """Other subnets."""
         self._refuse_subnets("updating", request.id, request.inputs)
         return {}
 
@@ -121,15 +103,10 @@ class SubnetGroup(_Group):
             )
 
     def computed(self, request: AwsRequest) -> Properties:
-        """The network as well."""
         subnets = request.inputs["subnetIds"]
         first = self.registry.get(SUBNET, subnets[0]) if known(subnets) and subnets else None
         vpc = first.inputs["vpcId"] if first is not None else UNKNOWN
-        return {
-            **super().computed(request),
-            "supportedNetworkTypes": ["IPV4"],
-            "vpcId": vpc,
-        }
+        return {**super().computed(request), "vpcId": vpc}
 
 
 class ParameterGroup(_Group):
@@ -139,40 +116,37 @@ class ParameterGroup(_Group):
     required = ("family",)
     defaults: ClassVar[Mapping[str, Any]] = {**_Group.defaults, "skipDestroy": False}
     replace_on = frozenset({"description", "family", "name", "namePrefix", "region"})
-    kind = "pg"
+    arn_format = ("rds", "pg:{id}")
+    name_taken = (
+        "creating RDS DB Parameter Group ({id}): api error DBParameterGroupAlreadyExists: Parameter group "
+        "{id} already exists"
+    )
+    checks: ClassVar = {
+        "name": (
+            matching(
+                r"[a-z](?:[.-]?[0-9a-z])*",
+                "only lowercase alphanumeric characters, periods and hyphens allowed, beginning with a "
+                "letter",
+            ),
+        ),
+        "parameters.applyMethod": (one_of("immediate", "pending-reboot"),),
+    }
     reference = "parameterGroupName"
     in_use = (
         "deleting RDS DB Parameter Group ({id}): api error InvalidDBParameterGroupState: One or more "
         "database instances are still members of this parameter group {id}, so the group cannot be deleted"
     )
 
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Form of the name, methods that exist."""
-        words = "only lowercase alphanumeric characters, periods and hyphens allowed, beginning with a letter"
-        yield from pattern_problem(inputs, "name", r"[a-z](?:[.-]?[0-9a-z])*", words)
-        parameters = inputs.get("parameters")
-        for item in parameters if isinstance(parameters, list) else ():
-            if isinstance(item, Mapping):
-                for failure in choice_problem(item, "applyMethod", ("immediate", "pending-reboot")):
-                    yield Failure("parameters", failure.reason)
-
     def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken, an unknown family, parameters that the family does not take."""
-        verb = f"creating RDS DB Parameter Group ({request.id}): api error"
-        if self.taken(request):
-            raise Refused(
-                f"{verb} DBParameterGroupAlreadyExists: Parameter group {request.id} already exists"
-            )
         if request.inputs["family"] not in FAMILIES:
             raise Refused(
-                f"{verb} InvalidParameterValue: ParameterGroupFamily {request.inputs['family']} "
-                f"is not a valid "
-                f"parameter group family (the sandbox has {', '.join(FAMILIES)})"
+                f"creating RDS DB Parameter Group ({request.id}): api error InvalidParameterValue: "
+                f"ParameterGroupFamily {request.inputs['family']} is not a valid parameter group family "
+                f"(the sandbox has {', '.join(FAMILIES)})"
             )
         self._refuse_parameters(request.id, request.inputs)
 
     def renew(self, request: AwsRequest) -> Properties:
-        """Tells the instances that use it."""
         self._refuse_parameters(request.id, request.inputs)
         databases = self.running(Databases)
         if databases is not None:
@@ -183,7 +157,6 @@ class ParameterGroup(_Group):
         return {}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Deletes it unless an instance uses it."""
         if not request.inputs.get("skipDestroy"):
             super().dispose(request)
 

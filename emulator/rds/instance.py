@@ -1,17 +1,22 @@
-"""What the sandbox keeps of one RDS instance, as a JSON file in its folder."""
+"""One RDS instance: read from the program's inputs, kept as a JSON file in its folder, run and described."""
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
+from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
+
+from emulator.core.resource_type import Properties
+from emulator.rds.authority import DEFAULT_IDENTIFIER
 from emulator.rds.parameter_state import ParameterState
-from postgres.rds_parameters import FORCE_SSL, Parameter
+from postgres.rds_parameters import FORCE_SSL
 
 FILE = "instance.json"
+DEFAULT_PORT = 5432
 ADMINISTRATOR = "rdsadmin"
 IAM_ROLE = "rds_iam"
 IAM_ERROR_LOG = "iam-db-auth-error"
@@ -20,7 +25,7 @@ POSTGRESQL_LOG = "postgresql"
 Status = Literal["creating", "available", "starting", "rebooting", "deleting", "incompatible-parameters"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(populate_by_name=True, extra="ignore"))
 class Instance:
     """One instance; holds no secret.
 
@@ -44,13 +49,13 @@ class Instance:
     resource_id: str
     region: str
     major: int
-    port: int
-    master: str
-    database: str | None
-    iam_authentication: bool
-    ca_identifier: str
-    log_exports: tuple[str, ...]
     parameters: ParameterState
+    master: str = Field(validation_alias="username")
+    port: int = DEFAULT_PORT
+    database: str | None = Field(default=None, validation_alias="dbName")
+    iam_authentication: bool = Field(default=False, validation_alias="iamDatabaseAuthenticationEnabled")
+    ca_identifier: str = Field(default=DEFAULT_IDENTIFIER, validation_alias="caCertIdentifier")
+    log_exports: tuple[str, ...] = Field(default=(), validation_alias="enabledCloudwatchLogsExports")
     status: Status = "creating"
     prepared: bool = False
 
@@ -68,13 +73,25 @@ class Instance:
         return replace(self, status=status)
 
 
+_INSTANCE = TypeAdapter(Instance)
+
+
+def instance_of_inputs(
+    inputs: Properties, resource_id: str, region: str, major: int, parameters: ParameterState
+) -> Instance:
+    """The instance that a program declares, with what is not among its inputs."""
+    given = {name: value for name, value in inputs.items() if value is not None}
+    return _INSTANCE.validate_python(
+        {**given, "resource_id": resource_id, "region": region, "major": major, "parameters": parameters}
+    )
+
+
 def write_instance(folder: Path, instance: Instance) -> None:
     """Writes it so that the file holds the old text or the new one at any moment."""
-    document = {**vars(instance), "parameters": _parameters_document(instance.parameters)}
     partial = folder / f".{FILE}"
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file, indent=2)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(_INSTANCE.dump_json(instance, indent=2))
         file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / FILE)
@@ -86,18 +103,4 @@ def read_instance(folder: Path) -> Instance:
     Raises:
         OSError: There is none.
     """
-    document: dict[str, Any] = json.loads((folder / FILE).read_text())
-    parameters = document.pop("parameters")
-    wanted = tuple(Parameter(**item) for item in parameters.pop("wanted"))
-    return Instance(
-        **{**document, "log_exports": tuple(document["log_exports"])},
-        parameters=ParameterState(**parameters, wanted=wanted),
-    )
-
-
-def _parameters_document(state: ParameterState) -> dict[str, Any]:
-    return {
-        **vars(state),
-        "applied": dict(state.applied),
-        "wanted": [vars(parameter) for parameter in state.wanted],
-    }
+    return _INSTANCE.validate_json((folder / FILE).read_bytes())

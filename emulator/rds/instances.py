@@ -17,15 +17,8 @@ from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
 
-from emulator.core.aws_type import (
-    AwsRequest,
-    AwsType,
-    choice_problem,
-    given,
-    known,
-    pattern_problem,
-    text,
-)
+from emulator.core.aws_type import AwsRequest, AwsType, given, known, text
+from emulator.core.checks import matching, one_of
 from emulator.core.moto_backend import secret_arn
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
@@ -34,8 +27,9 @@ from emulator.ec2.network import SUBNET
 from emulator.rds.authority import DEFAULT_IDENTIFIER, HOST
 from emulator.rds.databases import Databases, UnknownInstance
 from emulator.rds.groups import DATABASE, PARAMETER_GROUP, SUBNET_GROUP, group_parameters
-from emulator.rds.instance import Instance as DatabaseInstance
-from emulator.rds.instance_rules import DEFAULT_PORT, default_group, refusals, version
+from emulator.rds.instance import DEFAULT_PORT, instance_of_inputs
+from emulator.rds.instance import Instance as RunnableInstance
+from emulator.rds.instance_refusals import default_group, refusals, version
 from emulator.rds.parameter_state import associated, booted
 from emulator.rds.server import ServerError
 
@@ -67,30 +61,59 @@ class Instance(AwsType):
     }
     name_property = "identifier"
     name_maximum = 63
+    checks: ClassVar = {
+        "identifier": (
+            matching(
+                r"(?=.{1,63}$)[a-z](?:-?[0-9a-z])*",
+                "only lowercase alphanumeric characters and hyphens allowed, beginning with a letter, "
+                "without two hyphens in a row or one at the end",
+            ),
+        ),
+        "finalSnapshotIdentifier": (
+            matching(
+                r"[A-Za-z](?:-?[0-9A-Za-z])*",
+                "letters, digits and single hyphens, beginning with a letter",
+            ),
+        ),
+        "backupWindow": (matching(f"{_WINDOW}-{_WINDOW}", 'must satisfy the format of "hh24:mi-hh24:mi"'),),
+        "maintenanceWindow": (
+            matching(
+                f"(?i:{_DAY}):{_WINDOW}-(?i:{_DAY}):{_WINDOW}",
+                'must satisfy the format of "ddd:hh24:mi-ddd:hh24:mi"',
+            ),
+        ),
+        "monitoringInterval": (one_of(0, 1, 5, 10, 15, 30, 60),),
+        "performanceInsightsRetentionPeriod": (one_of(*_PI_RETENTIONS),),
+        "databaseInsightsMode": (one_of("standard", "advanced"),),
+        "storageType": (one_of("standard", "gp2", "gp3", "io1", "io2"),),
+        "engineLifecycleSupport": (
+            one_of("open-source-rds-extended-support", "open-source-rds-extended-support-disabled"),
+        ),
+    }
+    at_most_one = (("password", "manageMasterUserPassword"),)
+    output_defaults: ClassVar[Mapping[str, Any]] = {
+        "address": HOST,
+        "backupRetentionPeriod": 1,
+        "caCertIdentifier": DEFAULT_IDENTIFIER,
+        "dbName": "",
+        "licenseModel": "postgresql-license",
+        "multiAz": False,
+        "port": DEFAULT_PORT,
+        "replicas": [],
+        "status": "available",
+        "storageType": "gp2",
+    }
     replace_on = frozenset(
         {
-            "availabilityZone",
-            "backupTarget",
-            "characterSetName",
-            "customIamInstanceProfile",
-            "dbName",
-            "engine",
-            "kmsKeyId",
-            "ncharCharacterSetName",
-            "restoreToPointInTime",
-            "region",
-            "s3Import",
-            "snapshotIdentifier",
-            "storageEncrypted",
-            "timezone",
-            "username",
+            "availabilityZone", "backupTarget", "characterSetName", "customIamInstanceProfile", "dbName",
+            "engine", "kmsKeyId", "ncharCharacterSetName", "restoreToPointInTime", "region", "s3Import",
+            "snapshotIdentifier", "storageEncrypted", "timezone", "username",
         }
-    )
+    )  # fmt: skip
     hidden = frozenset({"password"})
     secret_outputs = frozenset({"password"})
 
     def form_name(self, name: str) -> str:
-        """RDS keeps identifiers in lower case."""
         return name.lower()
 
     def resource_id(self, request: AwsRequest) -> Any:
@@ -98,46 +121,21 @@ class Instance(AwsType):
         return f"db-{base64.b32encode(bytes.fromhex(request.digest('db'))).decode()[:26]}"
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """What the provider itself looks at, and what has no stand-in."""
-        words = (
-            "only lowercase alphanumeric characters and hyphens allowed, beginning with a letter, without "
-            "two hyphens in a row or one at the end"
-        )
-        yield from pattern_problem(inputs, "identifier", r"(?=.{1,63}$)[a-z](?:-?[0-9a-z])*", words)
-        words = "letters, digits and single hyphens, beginning with a letter"
-        yield from pattern_problem(inputs, "finalSnapshotIdentifier", r"[A-Za-z](?:-?[0-9A-Za-z])*", words)
-        words = 'must satisfy the format of "hh24:mi-hh24:mi"'
-        yield from pattern_problem(inputs, "backupWindow", f"{_WINDOW}-{_WINDOW}", words)
-        words = 'must satisfy the format of "ddd:hh24:mi-ddd:hh24:mi"'
-        pattern = f"(?i:{_DAY}):{_WINDOW}-(?i:{_DAY}):{_WINDOW}"
-        yield from pattern_problem(inputs, "maintenanceWindow", pattern, words)
-        yield from choice_problem(inputs, "monitoringInterval", (0, 1, 5, 10, 15, 30, 60))
-        yield from choice_problem(inputs, "performanceInsightsRetentionPeriod", _PI_RETENTIONS)
-        yield from choice_problem(inputs, "databaseInsightsMode", ("standard", "advanced"))
-        yield from choice_problem(inputs, "storageType", ("standard", "gp2", "gp3", "io1", "io2"))
-        support = ("open-source-rds-extended-support", "open-source-rds-extended-support-disabled")
-        yield from choice_problem(inputs, "engineLifecycleSupport", support)
         exports = inputs.get("enabledCloudwatchLogsExports")
         for export in exports if isinstance(exports, list) else ():
-            for failure in choice_problem({"log": export}, "log", _EXPORTS):
-                yield Failure("enabledCloudwatchLogsExports", failure.reason)
-        if inputs.get("manageMasterUserPassword") is not None and inputs.get("password") is not None:
-            yield Failure(
-                "manageMasterUserPassword", '"manage_master_user_password": conflicts with password'
-            )
+            for reason in one_of(*_EXPORTS)("log", export) if known(export) else ():
+                yield Failure("enabledCloudwatchLogsExports", reason)
         for name in _WITHOUT_STAND_IN:
             if inputs.get(name) is not None:
                 yield Failure(name, f"{name} has no stand-in in the sandbox")
 
     def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken, and everything else that AWS looks at."""
         identifier = request.inputs["identifier"]
-        for other in self.registry.of_type(self.token):
-            if other.id != request.id and other.inputs["identifier"] == identifier:
-                raise Refused(
-                    f"creating RDS DB Instance ({identifier}): api error DBInstanceAlreadyExists: DB "
-                    "instance already exists"
-                )
+        if any(other.inputs["identifier"] == identifier for other in self.others(request)):
+            raise Refused(
+                f"creating RDS DB Instance ({identifier}): api error DBInstanceAlreadyExists: DB instance "
+                "already exists"
+            )
         self._refuse_values("creating", request.inputs)
 
     def _refuse_values(self, doing: str, inputs: Properties) -> None:
@@ -145,44 +143,25 @@ class Instance(AwsType):
             raise Refused(f"{doing} RDS DB Instance ({inputs['identifier']}): api error {code}: {message}")
 
     def computed(self, request: AwsRequest) -> Properties:
-        """What a running instance shows."""
-        identifier, port = request.inputs["identifier"], given(request.inputs, "port", DEFAULT_PORT)
-        found = version(request.inputs) if known(given(request.inputs, "engineVersion", "")) else None
+        inputs = request.inputs
+        found = version(inputs) if known(given(inputs, "engineVersion", "")) else None
         major, actual = found or (UNKNOWN, UNKNOWN)
         outputs = {
-            "address": HOST,
-            "arn": request.arn("rds", text("db:", identifier)),
-            "availabilityZone": given(request.inputs, "availabilityZone", self._zone(request.inputs)),
-            "backupRetentionPeriod": given(request.inputs, "backupRetentionPeriod", 1),
-            "caCertIdentifier": given(request.inputs, "caCertIdentifier", DEFAULT_IDENTIFIER),
-            "dbName": given(request.inputs, "dbName", ""),
-            "endpoint": text(HOST, ":", port),
-            "engineVersion": given(request.inputs, "engineVersion", actual),
+            "arn": request.arn("rds", text("db:", inputs["identifier"])),
+            "availabilityZone": given(inputs, "availabilityZone", self._zone(inputs)),
+            "endpoint": text(HOST, ":", given(inputs, "port", DEFAULT_PORT)),
+            "engineVersion": given(inputs, "engineVersion", actual),
             "engineVersionActual": actual,
-            "licenseModel": "postgresql-license",
             "masterUserSecrets": [],
-            "multiAz": given(request.inputs, "multiAz", False),
-            "parameterGroupName": given(
-                request.inputs, "parameterGroupName", text("default.postgres", major)
-            ),
-            "port": port,
-            "replicas": [],
+            "parameterGroupName": given(inputs, "parameterGroupName", text("default.postgres", major)),
             "resourceId": request.id,
-            "status": "available",
-            "storageType": given(request.inputs, "storageType", "gp2"),
         }
-        if request.inputs.get("manageMasterUserPassword"):
-            outputs["masterUserSecrets"] = [
-                {
-                    "kmsKeyId": given(
-                        request.inputs, "masterUserSecretKmsKeyId", _default_key(request, "secretsmanager")
-                    ),
-                    "secretArn": secret_arn(_secret_name(request), request.region),
-                    "secretStatus": "active",
-                }
-            ]
-        if request.inputs.get("storageEncrypted"):
-            outputs["kmsKeyId"] = given(request.inputs, "kmsKeyId", _default_key(request, "rds"))
+        if inputs.get("manageMasterUserPassword"):
+            key = given(inputs, "masterUserSecretKmsKeyId", _default_key(request, "secretsmanager"))
+            arn = secret_arn(_secret_name(request), request.region)
+            outputs["masterUserSecrets"] = [{"kmsKeyId": key, "secretArn": arn, "secretStatus": "active"}]
+        if inputs.get("storageEncrypted"):
+            outputs["kmsKeyId"] = given(inputs, "kmsKeyId", _default_key(request, "rds"))
         return outputs
 
     def _zone(self, inputs: Properties) -> Any:
@@ -192,67 +171,53 @@ class Instance(AwsType):
 
     def provision(self, request: AwsRequest) -> Properties:
         """Starts PostgreSQL, with its endpoint and its master's password."""
-        identifier = request.inputs["identifier"]
-        databases = self._running()
-        major, _ = version(request.inputs) or (0, "")
-        group = given(request.inputs, "parameterGroupName", default_group(major))
-        instance = DatabaseInstance(
-            identifier=identifier,
-            resource_id=request.id,
-            region=request.region,
-            major=major,
-            port=int(given(request.inputs, "port", DEFAULT_PORT)),
-            master=request.inputs["username"],
-            database=request.inputs.get("dbName"),
-            parameters=booted(group, self._parameters(group)),
-            **_changeable(request.inputs),
-        )
+        databases = self.service(Databases)
+        instance = self._instance(request)
         managed = bool(request.inputs.get("manageMasterUserPassword"))
-        password = self._managed_password(request, request.inputs) if managed else request.inputs["password"]
+        password = self._managed_password(request) if managed else request.inputs["password"]
         try:
             databases.create(instance, password)
         except (ServerError, OSError) as error:
             if managed:
-                self._delete_secret(request)
+                self._delete_secret(secret_arn(_secret_name(request), request.region))
             raise Refused(
-                f"creating RDS DB Instance ({identifier}): {_words(error, instance.port)}"
+                f"creating RDS DB Instance ({instance.identifier}): {_words(error, instance.port)}"
             ) from error
         return {}
 
     def renew(self, request: AwsRequest) -> Properties:
         """Changes it at once, but for what waits for a reboot."""
-        identifier = request.inputs["identifier"]
-        self._refuse_change(request.old_inputs, request.inputs)
-        major, _ = version(request.inputs) or (0, "")
-        group = given(request.inputs, "parameterGroupName", default_group(major))
-        parameters, port = self._parameters(group), int(given(request.inputs, "port", DEFAULT_PORT))
+        old, new = request.old_inputs, request.inputs
+        self._refuse_change(old, new)
+        wanted = self._instance(request)
 
-        def change(found: DatabaseInstance) -> DatabaseInstance:
-            return replace(
-                found,
-                identifier=identifier,
-                port=port,
-                parameters=associated(found.parameters, group, parameters),
-                **_changeable(request.inputs),
-            )
+        def change(found: RunnableInstance) -> RunnableInstance:
+            group = wanted.parameters
+            parameters = associated(found.parameters, group.group, group.wanted)
+            return replace(wanted, parameters=parameters, status=found.status, prepared=found.prepared)
 
-        managed, was_managed = (
-            bool(values.get("manageMasterUserPassword")) for values in (request.inputs, request.old_inputs)
-        )
+        managed, was_managed = (bool(values.get("manageMasterUserPassword")) for values in (new, old))
         password = None
         if managed and not was_managed:
-            password = self._managed_password(request, request.inputs)
-        elif not managed and (
-            was_managed or request.inputs["password"] != request.old_inputs.get("password")
-        ):
-            password = request.inputs["password"]
+            password = self._managed_password(request)
+        elif not managed and (was_managed or new["password"] != old.get("password")):
+            password = new["password"]
         try:
-            self._running().change(request.id, change, password)
+            self.service(Databases).change(request.id, change, password)
         except (ServerError, OSError, UnknownInstance) as error:
-            raise Refused(f"updating RDS DB Instance ({identifier}): {_words(error, port)}") from error
+            raise Refused(
+                f"updating RDS DB Instance ({wanted.identifier}): {_words(error, wanted.port)}"
+            ) from error
         if was_managed and not managed:
-            self._delete_secret(request)
+            self._delete_secret(secret_arn(_secret_name(request), request.region))
         return {}
+
+    def _instance(self, request: AwsRequest) -> RunnableInstance:
+        major, _ = version(request.inputs) or (0, "")
+        name = given(request.inputs, "parameterGroupName", default_group(major))
+        group = self.registry.get(PARAMETER_GROUP, name)
+        parameters = booted(name, () if group is None else group_parameters(group.inputs))
+        return instance_of_inputs(request.inputs, request.id, request.region, major, parameters)
 
     def _refuse_change(self, old: Properties, new: Properties) -> None:
         verb = f"updating RDS DB Instance ({new['identifier']}): api error"
@@ -282,7 +247,6 @@ class Instance(AwsType):
             )
 
     def observe(self, request: AwsRequest) -> Properties | None:
-        """Whether it is there, and its status."""
         databases = self.running(Databases)
         if databases is None:
             return {}
@@ -300,15 +264,12 @@ class Instance(AwsType):
                     f"{verb} api error InvalidParameterCombination: Cannot delete protected DB Instance, "
                     "please disable deletion protection and try again."
                 )
-            snapshot = (
-                None
-                if request.inputs.get("skipFinalSnapshot")
-                else request.inputs.get("finalSnapshotIdentifier")
-            )
-            if not request.inputs.get("skipFinalSnapshot") and snapshot is None:
-                raise Refused(
-                    f"{verb} final_snapshot_identifier is required when skip_final_snapshot is false"
-                )
+            if not request.inputs.get("skipFinalSnapshot"):
+                snapshot = request.inputs.get("finalSnapshotIdentifier")
+                if snapshot is None:
+                    raise Refused(
+                        f"{verb} final_snapshot_identifier is required when skip_final_snapshot is false"
+                    )
         try:
             databases = self.running(Databases)
             if databases is not None:
@@ -316,51 +277,31 @@ class Instance(AwsType):
         except RuntimeError as error:
             raise Refused(f"{verb} {error}") from error
         for secret in given(request.outputs, "masterUserSecrets", []):
-            self._delete(secret["secretArn"])
+            self._delete_secret(secret["secretArn"])
 
-    def _running(self) -> Databases:
-        return self.service(Databases)
-
-    def _parameters(self, group: str) -> Any:
-        record = self.registry.get(PARAMETER_GROUP, group)
-        return () if record is None else group_parameters(record.inputs)
-
-    def _managed_password(self, resource: AwsRequest, inputs: Properties) -> str:
+    def _managed_password(self, request: AwsRequest) -> str:
         """The password in the managed secret, which is made if a kill did not leave it."""
-        client = self.endpoint.client("secretsmanager", resource.region)
-        name = _secret_name(resource)
+        client, inputs = self.endpoint.client("secretsmanager", request.region), request.inputs
+        name = _secret_name(request)
         try:
             return json.loads(client.get_secret_value(SecretId=name)["SecretString"])["password"]
         except ClientError:
             password = "".join(secrets.choice(_PASSWORD_CHARACTERS) for _ in range(_PASSWORD_LENGTH))
-        options = {}
-        if inputs.get("masterUserSecretKmsKeyId"):
-            options["KmsKeyId"] = inputs["masterUserSecretKmsKeyId"]
+        key = inputs.get("masterUserSecretKmsKeyId")
         with service_call(f"creating the master user secret of RDS DB Instance ({inputs['identifier']})"):
             client.create_secret(
                 Name=name,
                 Description=f"Secret associated with primary RDS DB instance: {inputs['identifier']}",
                 SecretString=json.dumps({"username": inputs["username"], "password": password}),
-                **options,
+                **({"KmsKeyId": key} if key else {}),
             )
         return password
 
-    def _delete_secret(self, resource: AwsRequest) -> None:
-        self._delete(secret_arn(_secret_name(resource), resource.region))
-
-    def _delete(self, arn: str) -> None:
+    def _delete_secret(self, arn: str) -> None:
         with service_call(f"deleting the master user secret ({arn})", accept=("ResourceNotFoundException",)):
             self.endpoint.client("secretsmanager", arn.split(":")[3]).delete_secret(
                 SecretId=arn, ForceDeleteWithoutRecovery=True
             )
-
-
-def _changeable(inputs: Properties) -> dict[str, Any]:
-    return {
-        "iam_authentication": bool(inputs.get("iamDatabaseAuthenticationEnabled")),
-        "ca_identifier": given(inputs, "caCertIdentifier", DEFAULT_IDENTIFIER),
-        "log_exports": tuple(given(inputs, "enabledCloudwatchLogsExports", ())),
-    }
 
 
 def _secret_name(resource: AwsRequest) -> str:
@@ -373,7 +314,7 @@ def _default_key(resource: AwsRequest, service: str) -> Any:
 
 def _words(error: Exception, port: int) -> str:
     if isinstance(error, OSError):
-        return f"port {port} cannot be had on loopback: {error}"
+        return f"port {port} is not available on loopback: {error}"
     if isinstance(error, UnknownInstance):
         return "api error DBInstanceNotFound: there is no such instance"
     return str(error)

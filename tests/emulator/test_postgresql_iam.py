@@ -14,7 +14,7 @@ import pytest
 from emulator.core.credentials import AccessKey, Credentials
 from emulator.core.servicer import Provider, ProviderServer
 from emulator.postgresql import PostgresqlProvider
-from emulator.rds.token import Expected, ExpiredToken, InvalidToken, read_token, verify
+from emulator.rds.data_plane.token import Expected, ExpiredToken, InvalidToken, read_token, verify
 
 ROLE = "postgresql:index/role:Role"
 CONFIGURATION = {

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from emulator.rds import endpoint
+from emulator.rds.data_plane import endpoint
 from tests.emulator.rds.conftest import MASTER, Cloud, eventually, with_application
 from tests.emulator.rds.test_encryption import SSL_REQUEST, everything, startup
 

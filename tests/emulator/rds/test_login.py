@@ -8,7 +8,7 @@ from unittest.mock import patch
 import psycopg
 import pytest
 
-from emulator.rds.iam_login import IamLogin, LoginRefused
+from emulator.rds.data_plane.iam_login import IamLogin, LoginRefused
 from tests.emulator.rds.conftest import MASTER, connect_arn, eventually
 
 REFUSED = 'FATAL:  PAM authentication failed for user "app"'

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.rds import messages
-from emulator.rds.startup import (
+from emulator.rds.data_plane import messages
+from emulator.rds.data_plane.startup import (
     CancelRequest,
     GssEncRequest,
     MalformedPacket,

@@ -13,7 +13,7 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from emulator.rds.token import Expected, ExpiredToken, InvalidToken, read_token, verify
+from emulator.rds.data_plane.token import Expected, ExpiredToken, InvalidToken, read_token, verify
 
 NOW = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
 SECRET = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"

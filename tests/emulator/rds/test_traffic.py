@@ -15,7 +15,7 @@ import psutil
 import psycopg
 import pytest
 
-from emulator.rds.channel import HIGH_WATER_BYTES
+from emulator.rds.data_plane.channel import HIGH_WATER_BYTES
 from tests.emulator.rds.conftest import MASTER, eventually
 from tests.emulator.rds.test_encryption import SSL_REQUEST, everything, startup
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from emulator.rds.channel import Channel, Closed
+from emulator.rds.data_plane.channel import Channel, Closed
 
 
 async def relay(client: Channel, server: Channel) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from botocore.exceptions import ClientError
 
@@ -14,20 +14,17 @@ from emulator.core.registry import Registry
 from emulator.core.resource_type import Properties
 from emulator.ec2.network import SECURITY_GROUP
 from emulator.iam.authoriser import trusts_service
-from emulator.kms.keys import KEY
+from emulator.kms.keys import KEY, key_id
 from emulator.postgresql_server.binaries import pin_for
 from emulator.rds.authority import KINDS
 from emulator.rds.groups import FAMILIES, PARAMETER_GROUP, SUBNET_GROUP
-from emulator.rds.instance import IAM_ERROR_LOG, POSTGRESQL_LOG
+from emulator.rds.instance import DEFAULT_PORT, IAM_ERROR_LOG, POSTGRESQL_LOG
 
-DEFAULT_PORT = 5432
 LOGS = (IAM_ERROR_LOG, POSTGRESQL_LOG, "upgrade")
 _LOWEST_PORT, _HIGHEST_PORT = 1150, 65535
 _STRIPED_GIB = 400
 _RESERVED = frozenset({"admin", "rdsadmin", "rds_superuser", "rds_iam", "rds_password", "rds_replication"})
 _PASSWORD = re.compile(r"[!#-.0-?A-~]*")
-
-Rule = Callable[[Properties, Registry, AwsEndpoint], Iterable[tuple[str, str]]]
 
 
 def version(inputs: Properties) -> tuple[int, str] | None:
@@ -51,12 +48,16 @@ def default_group(major: int) -> str:
 
 def refusals(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
     """Error codes and messages."""
-    for rule in (_engine, _size, _master, _keys, _network, _group, _operations):
-        yield from rule(inputs, registry, endpoint)
+    yield from _engine(inputs)
+    yield from _size(inputs)
+    yield from _master(inputs)
+    yield from _keys(inputs, registry)
+    yield from _network(inputs, registry)
+    yield from _group(inputs, registry)
+    yield from _operations(inputs, endpoint)
 
 
-def _engine(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del registry, endpoint
+def _engine(inputs: Properties) -> Iterable[tuple[str, str]]:
     if inputs.get("engine") != "postgres":
         yield "InvalidParameterValue", f"Invalid DB engine: {inputs.get('engine')} (the sandbox has postgres)"
     elif version(inputs) is None:
@@ -65,8 +66,7 @@ def _engine(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> It
         yield "InvalidParameterValue", f"Invalid DB Instance class: {inputs['instanceClass']}"
 
 
-def _size(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del registry, endpoint
+def _size(inputs: Properties) -> Iterable[tuple[str, str]]:
     size, kind = int(inputs["allocatedStorage"]), given(inputs, "storageType", "gp2")
     lowest = {"standard": 5, "io1": 100, "io2": 100}.get(kind, 20)
     if not lowest <= size <= 65536:
@@ -86,8 +86,7 @@ def _size(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iter
         yield "InvalidParameterCombination", words
 
 
-def _master(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del registry, endpoint
+def _master(inputs: Properties) -> Iterable[tuple[str, str]]:
     user = inputs["username"]
     if not re.fullmatch(r"(?!pg_)[A-Za-z][A-Za-z0-9_]{0,62}", user):
         yield "InvalidParameterValue", f"MasterUsername {user} is not valid"
@@ -111,14 +110,13 @@ def _master(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> It
         yield "InvalidParameterValue", words
 
 
-def _keys(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del endpoint
+def _keys(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
     if inputs.get("kmsKeyId") is not None and not inputs.get("storageEncrypted"):
         words = "You can't specify KmsKeyId when StorageEncrypted is false."
         yield "InvalidParameterCombination", words
     for name in ("kmsKeyId", "masterUserSecretKmsKeyId", "performanceInsightsKmsKeyId"):
         key = inputs.get(name)
-        if key is not None and registry.get(KEY, str(key).rpartition("/")[2]) is None:
+        if key is not None and registry.get(KEY, key_id(key)) is None:
             words = (
                 f"The specified KMS key [{key}] does not exist, is not enabled or you do not have "
                 "permissions to access it."
@@ -126,8 +124,7 @@ def _keys(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iter
             yield "KMSKeyNotAccessibleFault", words
 
 
-def _network(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del endpoint
+def _network(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
     name = given(inputs, "dbSubnetGroupName", "default")
     group = registry.get(SUBNET_GROUP, name)
     if group is None:
@@ -149,8 +146,7 @@ def _network(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> I
         yield "InvalidParameterValue", words
 
 
-def _group(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del endpoint
+def _group(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
     found = version(inputs)
     if found is None:
         return
@@ -169,8 +165,7 @@ def _group(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Ite
         yield "InvalidParameterCombination", words
 
 
-def _operations(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    del registry
+def _operations(inputs: Properties, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
     retention = int(given(inputs, "backupRetentionPeriod", 1))
     if not 0 <= retention <= 35:
         words = f"Invalid backup retention period: {retention}. Must be between 0 and 35"

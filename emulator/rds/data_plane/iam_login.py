@@ -10,7 +10,7 @@ from emulator.core.credentials import ACCOUNT
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.resources import Access
 from emulator.iam.policy import MalformedPolicyDocument
-from emulator.rds import token as tokens
+from emulator.rds.data_plane import token as tokens
 
 # Not supported in policies for rds-db: RDS does not fill them in (user guide, "Limitations for IAM
 # database authentication").

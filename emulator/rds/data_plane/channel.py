@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 
-from emulator.rds.tls_session import TlsSession
+from emulator.rds.data_plane.tls_session import TlsSession
 
 HIGH_WATER_BYTES = 256 * 1024
 SLOW_SECONDS = 60.0

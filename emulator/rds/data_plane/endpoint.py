@@ -11,15 +11,14 @@ from pathlib import Path
 
 import psycopg
 
-from emulator.rds import messages
-from emulator.rds.channel import Channel, Closed
 from emulator.rds.configuration import SOCKET_PORT
-from emulator.rds.iam_login import IamLogin, LoginRefused
-from emulator.rds.instance import ADMINISTRATOR, Instance
-from emulator.rds.membership import Membership
-from emulator.rds.messages import UnexpectedMessage, fatal
-from emulator.rds.relay import relay
-from emulator.rds.startup import (
+from emulator.rds.data_plane import messages
+from emulator.rds.data_plane.channel import Channel, Closed
+from emulator.rds.data_plane.iam_login import IamLogin, LoginRefused
+from emulator.rds.data_plane.membership import Membership
+from emulator.rds.data_plane.messages import UnexpectedMessage, fatal
+from emulator.rds.data_plane.relay import relay
+from emulator.rds.data_plane.startup import (
     LENGTH_BYTES,
     TLS_HANDSHAKE,
     CancelRequest,
@@ -31,7 +30,8 @@ from emulator.rds.startup import (
     packet_length,
     parse_packet,
 )
-from emulator.rds.tls_settings import ALPN, DIRECT_TLS_SINCE
+from emulator.rds.data_plane.tls_settings import ALPN, DIRECT_TLS_SINCE
+from emulator.rds.instance import ADMINISTRATOR, Instance
 
 ADDRESSES = ("127.0.0.1", "::1")
 MOST_LOGGING_IN = 500

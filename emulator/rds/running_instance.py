@@ -13,14 +13,14 @@ import psutil
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.event_loop import EventLoop
 from emulator.rds.authority import HOST, Authority
-from emulator.rds.endpoint import Endpoint, Rules
-from emulator.rds.iam_login import IamLogin
+from emulator.rds.data_plane.endpoint import Endpoint, Rules
+from emulator.rds.data_plane.iam_login import IamLogin
+from emulator.rds.data_plane.login_log import LoginLog
+from emulator.rds.data_plane.membership import Membership
+from emulator.rds.data_plane.tls_settings import tls_context, unheeded
 from emulator.rds.instance import Instance, Status, write_instance
-from emulator.rds.login_log import LoginLog
-from emulator.rds.membership import Membership
 from emulator.rds.parameter_state import rebooted
 from emulator.rds.server import Server, ServerError, ended
-from emulator.rds.tls_settings import tls_context, unheeded
 from node.server_user import ServerUser
 
 _RETRIES_SECONDS = (0.0, 1.0, 3.0, 10.0, 30.0)
@@ -29,8 +29,8 @@ _log = logging.getLogger("emulator.rds")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What all instances share.
+class Platform:
+    """What all instances run on.
 
     Attributes:
         aws: Issues credentials, has policies and logs.
@@ -57,13 +57,13 @@ class RunningInstance:
     Args:
         folder: Its own.
         instance: What it is to be, or was.
-        surroundings: What it shares with others.
+        platform: What it runs on.
     """
 
-    def __init__(self, folder: Path, instance: Instance, surroundings: Surroundings) -> None:
+    def __init__(self, folder: Path, instance: Instance, platform: Platform) -> None:
         self.folder = folder
         self.instance = instance
-        self._surroundings = surroundings
+        self._platform = platform
         self._server = self._server_in(folder)
         self._endpoint: Endpoint | None = None
         self._lock = threading.RLock()
@@ -86,7 +86,7 @@ class RunningInstance:
             self._keep(replace(instance, prepared=self.instance.prepared))
             if not self.instance.prepared:
                 self._server.initialise()
-                self._server.configure(self.instance, self._surroundings.authentication_seconds)
+                self._server.configure(self.instance, self._platform.authentication_seconds)
                 self._server.start()
                 self._server.prepare(self.instance)
                 self._keep(replace(self.instance, prepared=True))
@@ -188,7 +188,7 @@ class RunningInstance:
         self.instance = self.instance.with_status(status)
 
     def _bring_up(self) -> None:
-        self._server.configure(self.instance, self._surroundings.authentication_seconds)
+        self._server.configure(self.instance, self._platform.authentication_seconds)
         if self._server.process is None:
             self._server.start()
         else:
@@ -201,7 +201,7 @@ class RunningInstance:
         if self._endpoint is None:
             membership = Membership(self._server.connection, self.instance.major, self.instance.master)
             endpoint = Endpoint(membership, rules)
-            self._surroundings.loop.run(endpoint.open())
+            self._platform.loop.run(endpoint.open())
             self._endpoint = endpoint
         self._keep(self.instance.with_status("available"))
         self._endpoint.rules = replace(rules, instance=self.instance)
@@ -217,10 +217,10 @@ class RunningInstance:
             raise
 
     def _rules(self) -> Rules:
-        instance, shared = self.instance, self._surroundings
-        chain, key = shared.authority.renew(instance.ca_identifier, self.folder)
+        instance, platform = self.instance, self._platform
+        chain, key = platform.authority.renew(instance.ca_identifier, self.folder)
         login = IamLogin(
-            endpoint=shared.aws,
+            endpoint=platform.aws,
             host=HOST,
             port=instance.port,
             region=instance.region,
@@ -231,8 +231,8 @@ class RunningInstance:
             context=tls_context(instance.parameters.applied, chain, key),
             login=login,
             socket=self._server.socket,
-            authentication_seconds=shared.authentication_seconds,
-            note=lambda line: shared.login_log.refused(self.folder, self.instance, line),
+            authentication_seconds=platform.authentication_seconds,
+            note=lambda line: platform.login_log.refused(self.folder, self.instance, line),
         )
 
     def _watch(self, process: psutil.Process) -> None:
@@ -242,7 +242,7 @@ class RunningInstance:
 
     def _close_endpoint(self) -> None:
         if self._endpoint is not None:
-            self._surroundings.loop.run(self._endpoint.close())
+            self._platform.loop.run(self._endpoint.close())
             self._endpoint = None
 
     def _rename(self, identifier: str) -> None:
@@ -253,8 +253,8 @@ class RunningInstance:
         self._server = self._server_in(folder)
 
     def _server_in(self, folder: Path) -> Server:
-        binaries = self._surroundings.binaries[self.instance.major]
-        return Server(folder, binaries, self._surroundings.user)
+        binaries = self._platform.binaries[self.instance.major]
+        return Server(folder, binaries, self._platform.user)
 
     def _keep(self, instance: Instance) -> None:
         self.instance = instance
