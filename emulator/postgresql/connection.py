@@ -90,7 +90,7 @@ class Server:
     """The server that one provider instance administers."""
 
     def __init__(self, arguments: ProviderArguments, obstacle: str | None = None) -> None:
-        """Does not connect yet; with an obstacle it never does, and that is told then."""
+        """Does not connect yet. With an obstacle it never does: the error of a session says so."""
         self.arguments = arguments
         self._obstacle = obstacle
         self._slots: defaultdict[str, threading.Semaphore] = defaultdict(self._new_slots)
@@ -179,13 +179,20 @@ class Session:
     """An open connection, with the questions that several resources ask."""
 
     def __init__(self, connection: psycopg.Connection, server: Server) -> None:
-        """Wraps a connection that `Server.session` opened."""
         self.connection = connection
         self.server = server
 
     def run(self, statement: Statement, *values: Any) -> None:
         """Executes."""
         self.connection.execute(statement, values or None)
+
+    def execute(self, template: LiteralString, *parts: str | sql.Composable) -> None:
+        """Executes a statement; each `{}` in it becomes a name, which is quoted, or SQL as it is."""
+        self.run(
+            sql.SQL(template).format(
+                *(sql.Identifier(part) if isinstance(part, str) else part for part in parts)
+            )
+        )
 
     def rows(self, statement: Statement, *values: Any) -> list[tuple[Any, ...]]:
         """All rows of a query."""

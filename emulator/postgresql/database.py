@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Final, LiteralString
 
 from psycopg import sql
 
-from emulator.core.request import Request
-from emulator.core.resource_type import Properties, State
-from emulator.postgresql.connection import Session
+from emulator.core.resource_type import Properties
+from emulator.postgresql.connection import Server, Session
 from emulator.postgresql.membership import grant_membership, revoke_membership
-from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
+from emulator.postgresql.postgresql_type import Argument, PostgresqlType
+
+_CATALOGUE = (
+    "owner", "encoding", "lcCollate", "lcCtype", "tablespaceName", "connectionLimit", "allowConnections",
+    "isTemplate",
+)  # fmt: skip
+_OPTIONS: Final[dict[str, LiteralString]] = {
+    "connectionLimit": "CONNECTION LIMIT",
+    "allowConnections": "ALLOW_CONNECTIONS",
+    "isTemplate": "IS_TEMPLATE",
+}
 
 
 class DatabaseType(PostgresqlType):
@@ -33,12 +42,8 @@ class DatabaseType(PostgresqlType):
         "isTemplate": Argument(computed=True),
     }
 
-    def create(self, request: Request) -> tuple[str, Properties]:
-        """Creates from template0 in UTF-8 unless told otherwise."""
-        if request.preview:
-            return "", self.planned(request.inputs)
-        wanted = self.given(request.inputs)
-        server = server_of(request)
+    def make(self, server: Server, wanted: Properties) -> tuple[str, Properties]:
+        """Creates from template0 in UTF-8 unless other values are given."""
         options = [
             sql.SQL("OWNER {}").format(sql.Identifier(wanted["owner"] or server.owner)),
             sql.SQL("TEMPLATE {}").format(sql.Identifier(wanted["template"] or "template0")),
@@ -53,85 +58,49 @@ class DatabaseType(PostgresqlType):
         options.append(sql.SQL("ALLOW_CONNECTIONS {}").format(sql.Literal(wanted["allowConnections"])))
         options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(wanted["connectionLimit"])))
         options.append(sql.SQL("IS_TEMPLATE {}").format(sql.Literal(bool(wanted["isTemplate"]))))
-        name = sql.Identifier(wanted["name"])
         with server.session(autocommit=True) as session, _as_member(session, wanted["owner"]):
-            session.run(sql.SQL("CREATE DATABASE {} {}").format(name, sql.SQL(" ").join(options)))
-        return wanted["name"], self._found(request, wanted["name"], wanted) or wanted
+            session.execute("CREATE DATABASE {} {}", wanted["name"], sql.SQL(" ").join(options))
+        return wanted["name"], wanted
 
-    def read(self, request: Request) -> State | None:
-        """The database as the catalogue has it."""
-        found = self._found(request, request.id, {**self.given(request.inputs), **request.outputs})
-        if found is None:
-            return None
-        return State(id=request.id, inputs=request.inputs or found, outputs=found)
-
-    def update(self, request: Request) -> Properties:
-        """Alters what differs."""
-        if request.preview:
-            return {**request.outputs, **request.inputs}
-        wanted = {**request.outputs, **self.given(request.inputs)}
-        wanted.update({name: request.outputs.get(name) for name, value in wanted.items() if value is None})
-        name = sql.Identifier(wanted["name"])
-
-        def differs(argument: str) -> bool:
-            return request.outputs.get(argument) != wanted[argument]
-
-        with server_of(request).session(autocommit=True) as session:
-            if differs("name"):
-                old = sql.Identifier(request.outputs["name"])
-                session.run(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(old, name))
-            if differs("owner"):
+    def alter(self, server: Server, old: Properties, wanted: Properties) -> tuple[str, Properties]:
+        name = wanted["name"]
+        differing = {argument for argument, value in wanted.items() if old.get(argument) != value}
+        with server.session(autocommit=True) as session:
+            if "name" in differing:
+                session.execute("ALTER DATABASE {} RENAME TO {}", old["name"], name)
+            if "owner" in differing:
                 with _as_member(session, wanted["owner"]):
-                    owner = sql.Identifier(wanted["owner"])
-                    session.run(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(name, owner))
-            if differs("tablespaceName"):
-                tablespace = sql.Identifier(wanted["tablespaceName"])
-                session.run(sql.SQL("ALTER DATABASE {} SET TABLESPACE {}").format(name, tablespace))
-            if differs("connectionLimit"):
-                limit = sql.Literal(wanted["connectionLimit"])
-                session.run(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, limit))
-            if differs("allowConnections"):
-                allowed = sql.Literal(wanted["allowConnections"])
-                session.run(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, allowed))
-            if differs("isTemplate"):
-                template = sql.Literal(wanted["isTemplate"])
-                session.run(sql.SQL("ALTER DATABASE {} IS_TEMPLATE {}").format(name, template))
-        return self._found(request, wanted["name"], wanted) or wanted
+                    session.execute("ALTER DATABASE {} OWNER TO {}", name, wanted["owner"])
+            if "tablespaceName" in differing:
+                session.execute("ALTER DATABASE {} SET TABLESPACE {}", name, wanted["tablespaceName"])
+            for argument, option in _OPTIONS.items():
+                if argument in differing:
+                    value = sql.Literal(wanted[argument])
+                    session.execute("ALTER DATABASE {} {} {}", name, sql.SQL(option), value)
+        return name, wanted
 
-    def delete(self, request: Request) -> None:
+    def drop(self, server: Server, resource_id: str, state: Properties) -> None:
         """Drops the database and ends its sessions."""
-        name = sql.Identifier(request.id)
-        with server_of(request).session(autocommit=True) as session:
-            if not session.database_exists(request.id):
+        with server.session(autocommit=True) as session:
+            if not session.database_exists(resource_id):
                 return
-            with _as_member(session, request.outputs.get("owner")):
-                if request.outputs.get("isTemplate"):
-                    session.run(sql.SQL("ALTER DATABASE {} IS_TEMPLATE false").format(name))
-                session.run(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            with _as_member(session, state["owner"]):
+                if state["isTemplate"]:
+                    session.execute("ALTER DATABASE {} IS_TEMPLATE false", resource_id)
+                session.execute("DROP DATABASE {} WITH (FORCE)", resource_id)
 
-    def _found(self, request: Request, name: str, state: Properties) -> dict[str, Any] | None:
-        with server_of(request).session() as session:
+    def find(self, server: Server, resource_id: str, state: Properties) -> Properties | None:
+        with server.session() as session:
             rows = session.rows(
                 "SELECT pg_get_userbyid(datdba)::text, pg_encoding_to_char(encoding)::text, datcollate, "
-                "datctype, "
-                "spcname::text, datconnlimit, datallowconn, datistemplate FROM pg_database "
+                "datctype, spcname::text, datconnlimit, datallowconn, datistemplate FROM pg_database "
                 "JOIN pg_tablespace ON dattablespace = pg_tablespace.oid WHERE datname = %s",
-                name,
+                resource_id,
             )
         if not rows:
             return None
-        columns = (
-            "owner",
-            "encoding",
-            "lcCollate",
-            "lcCtype",
-            "tablespaceName",
-            "connectionLimit",
-            "allowConnections",
-            "isTemplate",
-        )
-        found = dict(zip(columns, rows[0], strict=True))
-        return {**state, **found, "name": name, "template": state.get("template") or "template0"}
+        found = dict(zip(_CATALOGUE, rows[0], strict=True))
+        return {**state, **found, "name": resource_id, "template": state.get("template") or "template0"}
 
 
 @contextmanager

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from psycopg import sql
 
-from emulator.core.request import Request
-from emulator.core.resource_type import Properties, Refused, State
-from emulator.postgresql.connection import Session
-from emulator.postgresql.membership import with_roles
-from emulator.postgresql.privileges import (
-    OBJECT_CODES,
-    privilege_list,
-    same_privileges,
-    validate_privileges,
-)
-from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
+from emulator.core.resource_type import Properties, Refused
+from emulator.postgresql.connection import Server, Session
+from emulator.postgresql.postgresql_type import Argument
+from emulator.postgresql.privileges import PrivilegesType, privilege_list, same_privileges
 
+_RELATIONS: Final = "pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace WHERE nspname = %s"
+_ROUTINES: Final = "pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace WHERE nspname = %s"
+# Per type of object: the columns of its name and its privileges, and where they are.
+_CATALOGUES: Final[dict[str, tuple[LiteralString, LiteralString, LiteralString]]] = {
+    "database": ("datname", "datacl", "pg_database WHERE datname = %s"),
+    "schema": ("nspname", "nspacl", "pg_namespace WHERE nspname = %s"),
+    "table": ("relname", "relacl", f"{_RELATIONS} AND relkind = 'r'"),
+    "sequence": ("relname", "relacl", f"{_RELATIONS} AND relkind = 'S'"),
+    "function": ("proname", "proacl", _ROUTINES),
+    "procedure": ("proname", "proacl", _ROUTINES),
+    "routine": ("proname", "proacl", _ROUTINES),
+}
 _KEYWORDS: Final[dict[str, LiteralString]] = {
     "table": "TABLE",
     "sequence": "SEQUENCE",
@@ -28,12 +33,10 @@ _KEYWORDS: Final[dict[str, LiteralString]] = {
 }
 
 
-class GrantType(PostgresqlType):
+class GrantType(PrivilegesType):
     """Privileges of one role on a database, a schema, or all or some objects in a schema.
 
-    Others' privileges stay; the role's own ones on these objects are revoked first. A server that grants
-    nothing with a mere warning, as to someone who is not the owner, leaves a
-    lasting difference, as in reality.
+    Others' privileges stay; the role's own ones on these objects are revoked first.
     """
 
     token = "postgresql:index/grant:Grant"
@@ -51,106 +54,74 @@ class GrantType(PostgresqlType):
         "withGrantOption": Argument(replaces=True, default=False),
     }
 
-    def create(self, request: Request) -> tuple[str, Properties]:
-        """Revokes and grants in one transaction, then reads what the role really has."""
-        if request.preview:
-            return "", self.planned(request.inputs)
-        wanted = self.given(request.inputs)
-        outputs = self._apply(request, wanted)
-        return _identifier(wanted), outputs
+    def identifier(self, wanted: Properties) -> str:
+        schema = [] if wanted["objectType"] == "database" else [wanted["schema"]]
+        parts = [wanted["role"], wanted["database"], *schema, wanted["objectType"]]
+        return "_".join([*parts, *sorted(wanted["objects"])])
 
-    def read(self, request: Request) -> State | None:
-        """State with the privileges that are there; none when an object lacks one."""
-        state = {**self.given(request.inputs), **request.outputs}
-        server = server_of(request)
-        with server.session() as session:
-            if not (session.role_exists(state["role"]) and session.database_exists(state["database"])):
-                return None
-        with server.session(state["database"]) as session:
-            if state.get("schema") and not session.schema_exists(state["schema"]):
-                return None
-            found = {**state, "privileges": _granted(session, state)}
-        return State(id=request.id, inputs=request.inputs or found, outputs=found)
+    def validate(self, wanted: Properties) -> None:
+        kind = wanted["objectType"]
+        if kind != "database" and not wanted["schema"]:
+            raise Refused(
+                f"parameter 'schema' is mandatory for postgresql_grant resource with object_type {kind!r}"
+            )
+        if wanted["objects"] and kind in ("database", "schema"):
+            raise Refused("cannot specify `objects` when `object_type` is `database` or `schema`")
 
-    def update(self, request: Request) -> Properties:
-        """As creation."""
-        if request.preview:
-            return {**request.outputs, **request.inputs}
-        return self._apply(request, self.given(request.inputs))
+    def lock(self, session: Session, wanted: Properties) -> None:
+        session.lock_role(wanted["role"])
+        if wanted["objectType"] == "database":
+            session.lock_database(wanted["database"])
 
-    def delete(self, request: Request) -> None:
-        """Revokes."""
-        state = {**self.given(request.inputs), **request.outputs}
-        with server_of(request).session(state["database"]) as session:
-            _lock(session, state)
-            with with_roles(session, _owners(session, state)):
-                _revoke(session, state)
-
-    def _apply(self, request: Request, wanted: Properties) -> dict[str, Any]:
-        _validate(wanted)
-        server = server_of(request)
-        with server.session(wanted["database"]) as session:
-            _lock(session, wanted)
-            with with_roles(session, _owners(session, wanted)):
-                _revoke(session, wanted)
-                if wanted["privileges"]:
-                    session.run(
-                        sql.SQL("GRANT {} ON {} TO {}{}").format(
-                            privilege_list(wanted["privileges"]),
-                            _target(wanted),
-                            sql.Identifier(wanted["role"]),
-                            sql.SQL(" WITH GRANT OPTION" if wanted["withGrantOption"] else ""),
-                        )
-                    )
-        with server.session(wanted["database"]) as session:
-            return {**wanted, "privileges": _granted(session, wanted)}
-
-
-def _validate(wanted: Properties) -> None:
-    kind = wanted["objectType"]
-    if kind != "database" and not wanted["schema"]:
-        raise Refused(
-            f"parameter 'schema' is mandatory for postgresql_grant resource with object_type {kind!r}"
+    def owners(self, session: Session, wanted: Properties) -> Sequence[str]:
+        if wanted["objectType"] == "database":
+            return []
+        schema_owner = session.value(
+            "SELECT CASE WHEN pg_get_userbyid(nspowner) = 'pg_database_owner' "
+            "THEN (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()) "
+            "ELSE pg_get_userbyid(nspowner) END::text FROM pg_namespace WHERE nspname = %s",
+            wanted["schema"],
         )
-    if wanted["objects"] and kind in ("database", "schema"):
-        raise Refused("cannot specify `objects` when `object_type` is `database` or `schema`")
-    if wanted["withGrantOption"] and wanted["role"].lower() == "public":
-        raise Refused("with_grant_option cannot be true for role 'public'")
-    validate_privileges(kind, wanted["privileges"])
-
-
-def _identifier(wanted: Properties) -> str:
-    parts = [wanted["role"], wanted["database"]]
-    if wanted["objectType"] != "database":
-        parts.append(wanted["schema"])
-    return "_".join([*parts, wanted["objectType"], *sorted(wanted["objects"])])
-
-
-def _lock(session: Session, wanted: Properties) -> None:
-    session.lock_role(wanted["role"])
-    if wanted["objectType"] == "database":
-        session.lock_database(wanted["database"])
-
-
-def _owners(session: Session, wanted: Properties) -> Sequence[str]:
-    if wanted["objectType"] == "database":
-        return []
-    schema_owner = session.value(
-        "SELECT CASE WHEN pg_get_userbyid(nspowner) = 'pg_database_owner' "
-        "THEN (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database()) "
-        "ELSE pg_get_userbyid(nspowner) END::text FROM pg_namespace WHERE nspname = %s",
-        wanted["schema"],
-    )
-    if schema_owner is None:
-        raise Refused(f"could not find schema '{wanted['schema']}' while looking for owner")
-    owners = [
-        owner
-        for (owner,) in session.rows(
+        if schema_owner is None:
+            raise Refused(f"could not find schema '{wanted['schema']}' while looking for owner")
+        rows = session.rows(
             "SELECT DISTINCT tableowner::text FROM pg_tables WHERE schemaname = %s ORDER BY 1",
             wanted["schema"],
         )
-    ]
-    return owners if schema_owner in owners else [*owners, schema_owner]
+        owners = [owner for (owner,) in rows]
+        return owners if schema_owner in owners else [*owners, schema_owner]
+
+    def revoke(self, session: Session, wanted: Properties) -> None:
+        session.execute("REVOKE ALL PRIVILEGES ON {} FROM {}", _target(wanted), wanted["role"])
+
+    def grant(self, session: Session, wanted: Properties, option: sql.Composable) -> None:
+        privileges = privilege_list(wanted["privileges"])
+        session.execute("GRANT {} ON {} TO {}{}", privileges, _target(wanted), wanted["role"], option)
+
+    def find(self, server: Server, resource_id: str, state: Properties) -> Properties | None:
+        found = super().find(server, resource_id, state)
+        if found is not None and state.get("schema"):
+            with server.session(state["database"]) as session:
+                if not session.schema_exists(state["schema"]):
+                    return None
+        return found
+
+    def granted(self, session: Session, wanted: Properties, grantee: int) -> list[str]:
+        """What the role has; as wanted when it means the same, nothing when any object differs."""
+        kind = wanted["objectType"]
+        name, privileges, source = _CATALOGUES[kind]
+        place = wanted["database" if kind == "database" else "schema"]
+        query = sql.SQL(
+            "SELECT {}, ARRAY(SELECT DISTINCT privilege_type FROM aclexplode({}) WHERE grantee = %s) FROM {}"
+        ).format(sql.Identifier(name), sql.Identifier(privileges), sql.SQL(source))
+        rows = session.rows(query, grantee, place)
+        if kind in ("database", "schema"):
+            found = rows[0][1] if rows else []
+            return list(wanted["privileges"]) if same_privileges(kind, found, wanted["privileges"]) else found
+        objects = set(wanted["objects"])
+        relevant = [found for name, found in rows if not objects or name in objects]
+        same = all(same_privileges(kind, found, wanted["privileges"]) for found in relevant)
+        return list(wanted["privileges"]) if same else []
 
 
 def _target(wanted: Properties) -> sql.Composed:
@@ -170,55 +141,3 @@ def _object_name(schema: str, name: str) -> sql.Composable:
     if "(" in name:
         raise Refused(f"objects: {name!r}: functions with argument types are not in this sandbox yet")
     return sql.Identifier(schema, name)
-
-
-def _revoke(session: Session, wanted: Properties) -> None:
-    role = sql.Identifier(wanted["role"])
-    session.run(sql.SQL("REVOKE ALL PRIVILEGES ON {} FROM {}").format(_target(wanted), role))
-
-
-def _granted(session: Session, wanted: Properties) -> list[str]:
-    """What the role has; as wanted when it means the same, nothing when any object differs."""
-    kind, role = wanted["objectType"], wanted["role"]
-    grantee = session.value("SELECT oid FROM pg_roles WHERE rolname = %s", role) or 0
-    if kind == "database":
-        rows = session.rows(
-            "SELECT datname, ARRAY(SELECT DISTINCT privilege_type "
-            "FROM aclexplode(datacl) WHERE grantee = %s) "
-            "FROM pg_database WHERE datname = %s",
-            grantee,
-            wanted["database"],
-        )
-    elif kind == "schema":
-        rows = session.rows(
-            "SELECT nspname, ARRAY(SELECT DISTINCT privilege_type "
-            "FROM aclexplode(nspacl) WHERE grantee = %s) "
-            "FROM pg_namespace WHERE nspname = %s",
-            grantee,
-            wanted["schema"],
-        )
-    elif kind in ("table", "sequence"):
-        rows = session.rows(
-            "SELECT relname, ARRAY(SELECT DISTINCT privilege_type "
-            "FROM aclexplode(relacl) WHERE grantee = %s) "
-            "FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
-            "WHERE nspname = %s AND relkind = %s",
-            grantee,
-            wanted["schema"],
-            OBJECT_CODES[kind],
-        )
-    else:
-        rows = session.rows(
-            "SELECT proname, ARRAY(SELECT DISTINCT privilege_type "
-            "FROM aclexplode(proacl) WHERE grantee = %s) "
-            "FROM pg_proc JOIN pg_namespace ON pg_namespace.oid = pronamespace WHERE nspname = %s",
-            grantee,
-            wanted["schema"],
-        )
-    if kind in ("database", "schema"):
-        granted = rows[0][1] if rows else []
-        return list(wanted["privileges"]) if same_privileges(kind, granted, wanted["privileges"]) else granted
-    objects = set(wanted["objects"])
-    relevant = [granted for name, granted in rows if not objects or name in objects]
-    same = all(same_privileges(kind, granted, wanted["privileges"]) for granted in relevant)
-    return list(wanted["privileges"]) if same else []

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, LiteralString
+from typing import Final, LiteralString
 
 from psycopg import sql
 
 from emulator.core.request import Request
-from emulator.core.resource_type import PartlyCreated, Properties, Refused, State
-from emulator.postgresql.connection import Session
+from emulator.core.resource_type import Properties, Refused
+from emulator.postgresql.connection import Server, Session
 from emulator.postgresql.membership import with_roles
-from emulator.postgresql.state_diff import Argument, PostgresqlType, server_of
+from emulator.postgresql.postgresql_type import Argument, PostgresqlType
 
 _FLAGS: Final[dict[str, LiteralString]] = {
     "superuser": "SUPERUSER",
@@ -55,80 +55,52 @@ class RoleType(PostgresqlType):
         "assumeRole": Argument(default=""),
     }
 
-    def create(self, request: Request) -> tuple[str, Properties]:
-        """Creates the role and then reads it back.
-
-        Raises:
-            PartlyCreated: The password cannot be read back, since the login is no superuser.
-        """
-        if request.preview:
-            return "", self.planned(request.inputs)
-        wanted = self.given(request.inputs)
-        name = wanted["name"]
-        with server_of(request).session() as session:
-            options: list[sql.SQL | sql.Composed] = [
-                sql.SQL(word if wanted[flag] else f"NO{word}") for flag, word in _FLAGS.items()
-            ]
-            options.append(sql.SQL("CONNECTION LIMIT {}").format(wanted["connectionLimit"]))
-            options.append(sql.SQL("VALID UNTIL {}").format(wanted["validUntil"] or "infinity"))
-            password = wanted["password"]
-            if password:
-                literal = sql.SQL("NULL") if password.upper() == "NULL" else sql.Literal(password)
-                options.append(sql.SQL("PASSWORD {}").format(literal))
-            session.run(
-                sql.SQL("CREATE ROLE {} WITH {}").format(sql.Identifier(name), sql.SQL(" ").join(options))
-            )
+    def make(self, server: Server, wanted: Properties) -> tuple[str, Properties]:
+        name, password = wanted["name"], wanted["password"]
+        options: list[sql.SQL | sql.Composed] = [
+            sql.SQL(word if wanted[flag] else f"NO{word}") for flag, word in _FLAGS.items()
+        ]
+        options.append(sql.SQL("CONNECTION LIMIT {}").format(wanted["connectionLimit"]))
+        options.append(sql.SQL("VALID UNTIL {}").format(wanted["validUntil"] or "infinity"))
+        if password:
+            literal = sql.SQL("NULL") if password.upper() == "NULL" else sql.Literal(password)
+            options.append(sql.SQL("PASSWORD {}").format(literal))
+        with server.session() as session:
+            session.execute("CREATE ROLE {} WITH {}", name, sql.SQL(" ").join(options))
             for role in wanted["roles"]:
-                session.run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(name)))
+                session.execute("GRANT {} TO {}", role, name)
             self._set_configuration(session, name, {}, wanted)
-        try:
-            return name, self._found(request, name, wanted) or wanted
-        except Refused as error:
-            raise PartlyCreated(str(error), name, wanted) from error
-
-    def read(self, request: Request) -> State | None:
-        """The role as the catalogue has it."""
-        found = self._found(request, request.id, {**self.given(request.inputs), **request.outputs})
-        if found is None:
-            return None
-        return State(id=request.id, inputs=request.inputs or found, outputs=found)
+        return name, wanted
 
     def update(self, request: Request) -> Properties:
-        """Alters what differs. A removed password stays in the database, as with the real provider."""
         if request.preview:
             return {**request.outputs, **self.planned(request.inputs)}
-        wanted = self.given(request.inputs)
-        with server_of(request).session() as session:
-            session.lock_role(request.outputs["name"])
-            if request.outputs["name"] != wanted["name"]:
-                session.run(
-                    sql.SQL("ALTER ROLE {} RENAME TO {}").format(
-                        sql.Identifier(request.outputs["name"]), sql.Identifier(wanted["name"])
-                    )
-                )
-            self._alter(session, request.outputs, wanted)
-        return self._found(request, wanted["name"], wanted) or wanted
+        return super().update(request)
 
-    def delete(self, request: Request) -> None:
-        """Reassigns and drops what the role owns in the provider's database only, then drops the role."""
-        wanted = {**self.given(request.inputs), **request.outputs}
-        server = server_of(request)
-        role = sql.Identifier(request.id)
+    def alter(self, server: Server, old: Properties, wanted: Properties) -> tuple[str, Properties]:
+        """A removed password stays in the database, as with the real provider."""
         with server.session() as session:
-            if not session.role_exists(request.id):
+            session.lock_role(old["name"])
+            if old["name"] != wanted["name"]:
+                session.execute("ALTER ROLE {} RENAME TO {}", old["name"], wanted["name"])
+            self._alter(session, old, wanted)
+        return wanted["name"], wanted
+
+    def drop(self, server: Server, resource_id: str, state: Properties) -> None:
+        """Reassigns and drops what the role owns in the provider's database only, then drops the role."""
+        with server.session() as session:
+            if not session.role_exists(resource_id):
                 return
-            session.lock_role(request.id)
-            if not wanted["skipReassignOwned"]:
-                with with_roles(session, [request.id]):
-                    session.run(
-                        sql.SQL("REASSIGN OWNED BY {} TO {}").format(role, sql.Identifier(server.owner))
-                    )
-                    session.run(sql.SQL("DROP OWNED BY {}").format(role))
-            if not wanted["skipDropRole"]:
-                session.run(sql.SQL("DROP ROLE {}").format(role))
+            session.lock_role(resource_id)
+            if not state["skipReassignOwned"]:
+                with with_roles(session, [resource_id]):
+                    session.execute("REASSIGN OWNED BY {} TO {}", resource_id, server.owner)
+                    session.execute("DROP OWNED BY {}", resource_id)
+            if not state["skipDropRole"]:
+                session.execute("DROP ROLE {}", resource_id)
 
     def _alter(self, session: Session, old: Properties, wanted: Properties) -> None:
-        name = sql.Identifier(wanted["name"])
+        name = wanted["name"]
         options: list[sql.SQL | sql.Composed] = [
             sql.SQL(word if wanted[flag] else f"NO{word}")
             for flag, word in _FLAGS.items()
@@ -141,41 +113,33 @@ class RoleType(PostgresqlType):
         if wanted["password"] and old.get("password") != wanted["password"]:
             options.append(sql.SQL("PASSWORD {}").format(wanted["password"]))
         if options:
-            session.run(sql.SQL("ALTER ROLE {} WITH {}").format(name, sql.SQL(" ").join(options)))
+            session.execute("ALTER ROLE {} WITH {}", name, sql.SQL(" ").join(options))
         # As the real provider: an update takes all memberships, whoever gave them, and gives its own back.
         for (role,) in session.rows(
             "SELECT DISTINCT pg_get_userbyid(roleid)::text FROM pg_auth_members "
             "WHERE pg_get_userbyid(member) = %s ORDER BY 1",
-            wanted["name"],
+            name,
         ):
-            session.run(sql.SQL("REVOKE {} FROM {}").format(sql.Identifier(role), name))
+            session.execute("REVOKE {} FROM {}", role, name)
         for role in wanted["roles"]:
-            session.run(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), name))
-        self._set_configuration(session, wanted["name"], old, wanted)
+            session.execute("GRANT {} TO {}", role, name)
+        self._set_configuration(session, name, old, wanted)
 
     def _set_configuration(self, session: Session, name: str, old: Properties, wanted: Properties) -> None:
-        role = sql.Identifier(name)
         paths = list(wanted["searchPaths"] or ())
         if paths != list(old.get("searchPaths") or ()):
-            value = (
-                sql.SQL(", ").join([sql.Identifier(path) for path in paths]) if paths else sql.SQL("DEFAULT")
-            )
-            session.run(sql.SQL("ALTER ROLE {} SET search_path TO {}").format(role, value))
+            names = sql.SQL(", ").join(map(sql.Identifier, paths)) if paths else sql.SQL("DEFAULT")
+            session.execute("ALTER ROLE {} SET search_path TO {}", name, names)
         for argument, setting in (*_TIMEOUTS.items(), ("assumeRole", "role")):
-            if (old.get(argument) or None) == (wanted[argument] or None):
+            value = wanted[argument]
+            if (old.get(argument) or None) == (value or None):
                 continue
-            parameter = sql.Identifier(setting)
-            if wanted[argument]:
-                session.run(
-                    sql.SQL("ALTER ROLE {} SET {} TO {}").format(
-                        role, parameter, sql.Literal(wanted[argument])
-                    )
-                )
+            if value:
+                session.execute("ALTER ROLE {} SET {} TO {}", name, setting, sql.Literal(value))
             else:
-                session.run(sql.SQL("ALTER ROLE {} RESET {}").format(role, parameter))
+                session.execute("ALTER ROLE {} RESET {}", name, setting)
 
-    def _found(self, request: Request, name: str, state: Properties) -> dict[str, Any] | None:
-        server = server_of(request)
+    def find(self, server: Server, resource_id: str, state: Properties) -> Properties | None:
         with server.session() as session:
             rows = session.rows(
                 "SELECT rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, "
@@ -183,7 +147,7 @@ class RoleType(PostgresqlType):
                 "coalesce(rolconfig, '{}'), ARRAY(SELECT DISTINCT pg_get_userbyid(roleid)::text "
                 "FROM pg_auth_members WHERE member = pg_roles.oid ORDER BY 1) "
                 "FROM pg_roles WHERE rolname = %s",
-                name,
+                resource_id,
             )
             if not rows:
                 return None
@@ -192,7 +156,7 @@ class RoleType(PostgresqlType):
             found = {
                 **state,
                 **dict(zip(_FLAGS, flags, strict=True)),
-                "name": name,
+                "name": resource_id,
                 "connectionLimit": limit,
                 "validUntil": valid_until,
                 "roles": roles,

@@ -345,7 +345,7 @@ def test_an_instance_lives_changes_and_is_deleted_with_its_secret(rds):
     assert "DBInstanceAlreadyExists" in rds.refused(lambda: rds.create(INSTANCE, "twin", given))
     port_taken = {**given, "identifier": "second"}
     refusal = rds.refused(lambda: rds.create(INSTANCE, "second", port_taken))
-    assert f"port {given['port']} cannot be had on loopback" in refusal
+    assert f"port {given['port']} is not available on loopback" in refusal
 
     for changes, words in (
         (
