@@ -9,8 +9,13 @@ STACK ?=
 SANDBOX := $(PYTHON) -m sandbox
 SANDBOX_STATE := $(if $(STATE),--state "$(STATE)")
 PYTEST ?=
+RUN_TESTS := $(PYTHON) -m pytest -p no:cacheprovider
+TWO_WORKERS := -n 2 --dist loadfile --no-loadscope-reorder
+# What is edited most, and tested without the engine and without a server.
+FAST_TESTS := tests/postgres tests/settings tests/components tests/policy tests/pgpasswordless \
+	$(addprefix tests/gateway/test_,verdict.py kept_verdicts.py revocation.py)
 
-.PHONY: help environment up preview verify down clean bench policy-pack lint test test-long
+.PHONY: help environment up preview verify down clean bench policy-pack lint test test-fast test-long
 
 help:
 	@echo 'make up         deploy the sandbox: PostgreSQL with client certificates on loopback'
@@ -22,6 +27,7 @@ help:
 	@echo 'make policy-pack  the policies as a folder that needs nothing else, in dist/policy-pack'
 	@echo 'make lint       ruff, pyright, import-linter'
 	@echo 'make test       the test suite (PYTEST="-k hba" passes options on)'
+	@echo 'make test-fast  what of it needs neither the engine nor a server, in less than a minute'
 	@echo 'make test-long  the tests that take minutes, alone'
 
 environment:
@@ -73,11 +79,14 @@ test: environment
 	engine=$$($(PYTHON) -m engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
-		$(PYTHON) -m pytest -p no:cacheprovider -n 2 --dist loadfile --no-loadscope-reorder -m 'not long' $(PYTEST)
+		$(RUN_TESTS) $(TWO_WORKERS) -m 'not long' $(PYTEST)
+
+test-fast: environment
+	@$(RUN_TESTS) $(TWO_WORKERS) -m 'not (long or engine or server)' $(FAST_TESTS) $(PYTEST)
 
 test-long: environment
 	@set -eu; \
 	engine=$$($(PYTHON) -m engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
-		$(PYTHON) -m pytest -p no:cacheprovider -m long $(PYTEST)
+		$(RUN_TESTS) -m long $(PYTEST)

@@ -10,7 +10,13 @@ from pathlib import Path
 import pytest
 
 from emulator.postgresql_server.server_user import server_user
+from engine.installation import ENGINE_VARIABLE
 
+pytest_plugins = ("tests.distribution", "tests.durations")
+
+# A test needs what its fixtures need; `make test-fast` leaves these out.
+NEEDS = {"pulumi": "engine", "postgresql_binaries": "server"}
+BINARIES_VARIABLE = "PASSWORDLESS_POSTGRES_TEST_BINARIES"
 PUBLIC_TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")
 
 
@@ -29,13 +35,32 @@ def pytest_configure() -> None:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test that starts the engine or a server, by the fixtures that it uses."""
+    for item in items:
+        for fixture, marker in NEEDS.items():
+            if isinstance(item, pytest.Function) and fixture in item.fixturenames:
+                item.add_marker(marker)
+
+
+@pytest.fixture(scope="session")
+def pulumi() -> Path:
+    """The engine's command line; its Python language host lies beside it."""
+    named = os.environ.get(ENGINE_VARIABLE)
+    if named is None:
+        pytest.fail(
+            f"{ENGINE_VARIABLE} is not set. Run `make test`, or set it to what `python -m engine` prints."
+        )
+    return Path(named) / "pulumi"
+
+
 @pytest.fixture(scope="session")
 def postgresql_binaries() -> Callable[[int], Path]:
     """The folder with `postgres`, `initdb` and `psql` of a major release."""
-    named = os.environ.get("PASSWORDLESS_POSTGRES_TEST_BINARIES")
+    named = os.environ.get(BINARIES_VARIABLE)
     if named is None:
         pytest.fail(
-            "PASSWORDLESS_POSTGRES_TEST_BINARIES is not set. Run `make test`, or set it to what "
+            f"{BINARIES_VARIABLE} is not set. Run `make test`, or set it to what "
             "`python -m sandbox postgresql --major 15 --major 16 --major 17 --major 18` prints."
         )
     root = Path(named)

@@ -222,19 +222,6 @@ class Stack:
         return json.loads(self.run("stack", "output", "--json", "--show-secrets").output)
 
 
-@pytest.fixture(scope="session")
-def pulumi() -> Path:
-    """The engine, from the folder in $PASSWORDLESS_POSTGRES_ENGINE."""
-    folder = os.environ.get("PASSWORDLESS_POSTGRES_ENGINE")
-    found = shutil.which("pulumi", path=folder) if folder else None
-    if found is None:
-        pytest.fail(
-            "tests with the real engine need PASSWORDLESS_POSTGRES_ENGINE: a folder with `pulumi` and its "
-            f"Python language host; it is {folder!r}. `make test` sets it"
-        )
-    return Path(found)
-
-
 def empty_stack(folder: Path, pulumi: Path, name: str = "sandbox") -> Stack:
     environment = Path(sys.prefix)
     (folder / "Pulumi.yaml").write_text(

@@ -49,11 +49,8 @@ pulumi.export("connections", {"stack": "sandbox", "foreign": os.environ.get("AWS
 
 
 @pytest.fixture(scope="module")
-def engine() -> Engine:
-    named = os.environ.get(ENGINE_VARIABLE)
-    if named is None:
-        pytest.skip(f"{ENGINE_VARIABLE} names no engine; `make test` sets it")
-    return examine(Path(named), ENGINE_VARIABLE)
+def engine(pulumi: Path) -> Engine:
+    return examine(pulumi.parent, ENGINE_VARIABLE)
 
 
 @pytest.fixture

@@ -120,26 +120,23 @@ class Pulumi:
 
 
 @pytest.mark.sandbox
-def test_a_program_on_the_real_engine(engine, tmp_path: Path):
-    folder = os.environ.get("PASSWORDLESS_POSTGRES_ENGINE")
-    if not folder:
-        pytest.skip("PASSWORDLESS_POSTGRES_ENGINE names no folder with an engine")
-    pulumi = Pulumi(Path(folder) / "pulumi", tmp_path, engine.server.port)
+def test_a_program_on_the_real_engine(engine, pulumi: Path, tmp_path: Path):
+    program = Pulumi(pulumi, tmp_path, engine.server.port)
 
-    assert pulumi.up("10.20.1.0/24", "one") == {"create": 15}
-    first = pulumi.outputs()
+    assert program.up("10.20.1.0/24", "one") == {"create": 15}
+    first = program.outputs()
     assert first["account"] == "123456789012"
     secrets = engine.endpoint.client("secretsmanager")
     assert secrets.get_secret_value(SecretId=first["secret"])["SecretString"] == "geheim-one"
     assert secrets.get_secret_value(SecretId=first["secret"])["VersionId"] == first["secretVersion"]
     assert first["serial"] == 1
 
-    pulumi.run("preview", "--refresh", "--expect-no-changes")
+    program.run("preview", "--refresh", "--expect-no-changes")
 
-    changes = pulumi.up("10.20.2.0/24", "two")
+    changes = program.up("10.20.2.0/24", "two")
     assert changes["replace"] == 3, changes
     assert changes["update"] == 2, changes
-    second = pulumi.outputs()
+    second = program.outputs()
     assert second["serial"] == 2
     assert second["subnet"] != first["subnet"]
     assert second["manifest"] != first["manifest"]
@@ -148,9 +145,9 @@ def test_a_program_on_the_real_engine(engine, tmp_path: Path):
     assert (parameter["Version"], parameter["Value"]) == (2, second["manifest"])
 
     engine.restart()
-    pulumi.environment["PULUMI_DEBUG_PROVIDERS"] = f"aws:{engine.server.port}"
-    assert pulumi.up("10.20.2.0/24", "two") == {"same": 15}
-    assert pulumi.outputs() == second
-    pulumi.run("destroy", "--yes", "--skip-preview")
+    program.environment["PULUMI_DEBUG_PROVIDERS"] = f"aws:{engine.server.port}"
+    assert program.up("10.20.2.0/24", "two") == {"same": 15}
+    assert program.outputs() == second
+    program.run("destroy", "--yes", "--skip-preview")
     assert engine.endpoint.client("s3").list_buckets()["Buckets"] == []
     assert engine.provider.registry.of_type(*engine.provider.types) == []
