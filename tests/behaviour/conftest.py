@@ -35,12 +35,12 @@ class RunningSandbox:
     state: Path
     stack_file: Path
     folder: Path
-    checkout: Path = ROOT
     contexts: Path = field(init=False)
     environment: dict[str, str] = field(init=False)
     _identities: dict[str, ClientFiles] = field(default_factory=dict)
     _authorities: dict[str, Authority] = field(default_factory=dict)
     _outputs: dict[str, Any] = field(default_factory=dict)
+    said_by_up: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Keep the stack context beside the sandbox, not in the checkout."""
@@ -57,7 +57,7 @@ class RunningSandbox:
         """Run a command of the sandbox to its end, whatever its exit status."""
         return subprocess.run(
             self.command(*arguments),
-            cwd=self.checkout,
+            cwd=ROOT,
             env=self.environment,
             text=True,
             stdout=subprocess.PIPE,
@@ -69,7 +69,9 @@ class RunningSandbox:
     def up(self) -> subprocess.CompletedProcess[str]:
         """`make up` for this sandbox."""
         self._outputs.clear()
-        return self.run("up", "--stack-file", str(self.stack_file))
+        completed = self.run("up", "--stack-file", str(self.stack_file))
+        self.said_by_up.append(completed.stdout)
+        return completed
 
     def deployed(self) -> subprocess.CompletedProcess[str]:
         """`make up`, which must succeed."""
@@ -279,10 +281,8 @@ def discard(sandbox: RunningSandbox) -> None:
     shutil.rmtree(sandbox.folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="session", params=[15, 16, 17, 18], ids=lambda major: f"postgresql-{major}")
-def sandbox_of_each_major(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
-    """A deployed sandbox of every major; tests on it change nothing."""
-    sandbox = make_sandbox(request.param)
+def deployed(sandbox: RunningSandbox) -> Iterator[RunningSandbox]:
+    """A sandbox as a fixture gives it: deployed first, discarded at the end whatever became of it."""
     try:
         sandbox.deployed()
         yield sandbox
@@ -292,10 +292,36 @@ def sandbox_of_each_major(request: pytest.FixtureRequest) -> Iterator[RunningSan
 
 @pytest.fixture(scope="session")
 def changing_sandbox() -> Iterator[RunningSandbox]:
-    """A deployed sandbox of PostgreSQL 17 whose stack file tests may change and must change back."""
-    sandbox = make_sandbox(17)
-    try:
-        sandbox.deployed()
-        yield sandbox
-    finally:
-        discard(sandbox)
+    """A self-managed PostgreSQL 17 whose stack file tests may change and must change back."""
+    yield from deployed(make_sandbox(17))
+
+
+@pytest.fixture(scope="session")
+def whole_sandbox() -> Iterator[RunningSandbox]:
+    """All three topologies with PostgreSQL 17; tests that change it change it back."""
+    yield from deployed(make_sandbox(17, *SECTIONS))
+
+
+@pytest.fixture(scope="session")
+def sandbox_by_provider() -> Iterator[RunningSandbox]:
+    """Both servers with PostgreSQL 17, their roles made by pulumi-postgresql; tests change nothing."""
+    sandbox = make_sandbox(17, *SERVERS)
+    by_provider = {"through": "provider"}
+    networks = {"administratorNetworks": ["127.0.0.1/32", "::1/128"]}
+    sandbox.edit(lambda section: section.update(databaseRoles={**by_provider, **networks}))
+    sandbox.edit(lambda section: section.update(databaseRoles=by_provider), "rds")
+    yield from deployed(sandbox)
+
+
+# How each major reads our files is tested in tests/postgres, and what node makes of them in tests/node,
+# on servers of all majors.
+MAJORS = [17, *(pytest.param(major, marks=pytest.mark.long) for major in (15, 16, 18))]
+
+
+@pytest.fixture(scope="session", params=MAJORS, ids=lambda major: f"postgresql-{major}")
+def sandbox_of_each_major(request: pytest.FixtureRequest) -> Iterator[RunningSandbox]:
+    """A self-managed server of every major; tests on it change nothing."""
+    if request.param == 17:
+        yield request.getfixturevalue("changing_sandbox")
+    else:
+        yield from deployed(make_sandbox(request.param))

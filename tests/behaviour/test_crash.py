@@ -15,7 +15,7 @@ from tests.behaviour.conftest import RunningSandbox, discard, make_sandbox
 from tests.behaviour.rds_sandbox import RdsServer
 
 # A first `up` takes about this long; moments are drawn from it.
-SPAN_SECONDS = 45.0
+SPAN_SECONDS = 20.0
 
 
 @pytest.fixture

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.behaviour.conftest import RunningSandbox, discard, make_sandbox
+from tests.behaviour.conftest import RunningSandbox
 
 pytestmark = pytest.mark.sandbox
 
@@ -42,19 +41,9 @@ def catalogue(sandbox: RunningSandbox) -> dict[str, list[Any]]:
 
 
 @pytest.fixture(scope="module")
-def by_provider() -> Iterator[RunningSandbox]:
-    """A sandbox whose roles pulumi-postgresql makes."""
-    sandbox = make_sandbox(17)
-    sandbox.edit(
-        lambda settings: settings.update(
-            databaseRoles={"through": "provider", "administratorNetworks": ["127.0.0.1/32", "::1/128"]}
-        )
-    )
-    try:
-        sandbox.deployed()
-        yield sandbox
-    finally:
-        discard(sandbox)
+def by_provider(sandbox_by_provider: RunningSandbox) -> RunningSandbox:
+    """A self-managed server whose roles pulumi-postgresql makes."""
+    return sandbox_by_provider
 
 
 def test_node_and_provider_end_with_the_same_catalogue(
@@ -66,4 +55,6 @@ def test_node_and_provider_end_with_the_same_catalogue(
 
 
 def test_the_provider_changes_nothing_the_second_time(by_provider: RunningSandbox) -> None:
+    """Neither on the self-managed server nor on RDS, which the sandbox has as well."""
+    assert set(by_provider.databases) == {"self-managed", "rds"}
     assert "unchanged" in by_provider.deployed().stdout

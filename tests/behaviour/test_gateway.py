@@ -6,7 +6,6 @@ import datetime
 import http.client
 import json
 import ssl
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from cryptography import x509
 
 from pgpasswordless.identity_files import IdentityFiles
 from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, Alert, offer
-from tests.behaviour.conftest import discard, make_sandbox
+from tests.behaviour.conftest import RunningSandbox
 from tests.behaviour.gateway_clients import SERVER_ONLY, GatewayClients
 from tests.behaviour.gateway_sandbox import RunningGateway
 
@@ -27,14 +26,9 @@ BILLING = "spiffe://sandbox.passwordless/billing"
 
 
 @pytest.fixture(scope="module")
-def gateway() -> Iterator[RunningGateway]:
-    """All three topologies."""
-    sandbox = make_sandbox(17, "selfManaged", "rds", "gateway")
-    try:
-        sandbox.deployed()
-        yield RunningGateway(sandbox=sandbox)
-    finally:
-        discard(sandbox)
+def gateway(whole_sandbox: RunningSandbox) -> RunningGateway:
+    """The gateway, in front of the RDS server and beside the self-managed one."""
+    return RunningGateway(sandbox=whole_sandbox)
 
 
 @pytest.fixture(scope="module")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import discard, make_sandbox
+from tests.behaviour.conftest import RunningSandbox
 from tests.behaviour.rds_sandbox import RdsServer
 
 pytestmark = pytest.mark.sandbox
@@ -19,14 +18,9 @@ CLIENTS = 50
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RdsServer]:
+def server(whole_sandbox: RunningSandbox) -> RdsServer:
     """A deployed RDS instance."""
-    sandbox = make_sandbox(17, "rds")
-    try:
-        sandbox.deployed()
-        yield RdsServer(sandbox=sandbox)
-    finally:
-        discard(sandbox)
+    return RdsServer(sandbox=whole_sandbox)
 
 
 def pgbench(server: RdsServer, *options: str) -> str:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from pgpasswordless.verify.tls import ALERT_PROTOCOL_VERSION, TLS_1_1, TLS_1_2, Alert, offer
-from tests.behaviour.conftest import discard, make_sandbox
+from tests.behaviour.conftest import MAJORS, deployed, make_sandbox
 from tests.behaviour.issuing import Authority
 from tests.behaviour.rds_sandbox import RdsServer
 
@@ -27,18 +27,13 @@ pytestmark = pytest.mark.sandbox
 PAM = 'PAM authentication failed for user "app_user"'
 
 
-MAJORS = [17, *(pytest.param(major, marks=pytest.mark.long) for major in (15, 16, 18))]
-
-
 @pytest.fixture(scope="module", params=MAJORS, ids=lambda major: f"postgresql-{major}")
 def server(request: pytest.FixtureRequest) -> Iterator[RdsServer]:
     """A deployed RDS instance."""
-    sandbox = make_sandbox(request.param, "rds")
-    try:
-        sandbox.deployed()
-        yield RdsServer(sandbox=sandbox)
-    finally:
-        discard(sandbox)
+    if request.param == 17:
+        yield RdsServer(sandbox=request.getfixturevalue("whole_sandbox"))
+    else:
+        yield from (RdsServer(sandbox=each) for each in deployed(make_sandbox(request.param, "rds")))
 
 
 @pytest.fixture(autouse=True)

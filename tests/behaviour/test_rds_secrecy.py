@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from tests.behaviour.conftest import discard, make_sandbox
+from tests.behaviour.conftest import RunningSandbox
 from tests.behaviour.rds_sandbox import RdsServer
 
 pytestmark = pytest.mark.sandbox
@@ -18,17 +17,12 @@ SIGNATURE = "X-Amz-Signature="
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RdsServer]:
+def server(whole_sandbox: RunningSandbox) -> RdsServer:
     """A deployed RDS instance to which somebody has logged in."""
-    sandbox = make_sandbox(17, "rds")
-    try:
-        sandbox.deployed()
-        server = RdsServer(sandbox=sandbox)
-        with server.login("app_user"):
-            pass
-        yield server
-    finally:
-        discard(sandbox)
+    server = RdsServer(sandbox=whole_sandbox)
+    with server.login("app_user"):
+        pass
+    return server
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +63,11 @@ def test_neither_password_nor_token_is_in_any_log_or_document(server: RdsServer,
 
 
 def test_neither_is_in_what_commands_print(server: RdsServer, password: str) -> None:
-    for command in (["up", "--stack-file", str(server.sandbox.stack_file)], ["status", "--json"], ["logs"]):
+    for said in server.sandbox.said_by_up:
+        assert password not in said
+        assert SIGNATURE not in said
+    assert " created" in server.sandbox.said_by_up[0]
+    for command in (["status", "--json"], ["logs"]):
         completed = server.sandbox.run(*command)
         assert completed.returncode == 0, completed.stdout
         assert password not in completed.stdout, command
