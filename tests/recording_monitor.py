@@ -10,6 +10,7 @@ import inspect
 import keyword
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -353,6 +354,13 @@ def record(
     """
     recording = Recording()
     monitor = RecordingMonitor(ProviderAnswers(overrides or {}, marker), recording)
+    # The SDK reads the whole stack at each registration, and below pytest it is deep: a new thread has none.
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        thread.submit(_run, program, monitor, stack, preview).result()
+    return recording
+
+
+def _run(program: Callable[[], Any], monitor: RecordingMonitor, stack: str, preview: bool) -> None:
     with contextlib.closing(asyncio.new_event_loop()) as loop:
         asyncio.set_event_loop(loop)
         _forget()
@@ -361,7 +369,7 @@ def record(
         )
         try:
             loop.run_until_complete(run_pulumi_func(program))
-            recording.exports = loop.run_until_complete(_exports())
+            monitor.recording.exports = loop.run_until_complete(_exports())
         finally:
             for task in asyncio.all_tasks(loop):
                 task.cancel()
@@ -369,7 +377,6 @@ def record(
             loop.run_until_complete(asyncio.gather(*asyncio.all_tasks(loop), return_exceptions=True))
             _forget()
             asyncio.set_event_loop(None)
-    return recording
 
 
 def aws_class(token: str) -> type | None:

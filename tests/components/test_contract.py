@@ -115,10 +115,22 @@ def test_children(name: str, builder: Any) -> None:
             assert TAGS.items() <= tags.items(), f"{each.type} {each.name} has tags {tags}"
 
 
-@pytest.mark.parametrize(("name", "builder"), BUILT)
-def test_outputs_are_registered_once_and_last(
-    name: str, builder: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Observed:
+    """A second recording, with what the component did while it was made.
+
+    Attributes:
+        component: What the builder made.
+        events: `child` with its parent and `outputs` with the component that registered them, in order.
+    """
+
+    recording: Recording
+    component: pulumi.ComponentResource
+    events: list[tuple[str, Any]]
+
+
+@functools.cache
+def observed(builder: Any) -> Observed:
     events: list[tuple[str, Any]] = []
     init, register = pulumi.Resource.__init__, pulumi.ComponentResource.register_outputs
 
@@ -133,11 +145,17 @@ def test_outputs_are_registered_once_and_last(
         events.append(("outputs", self))
         register(self, outputs)
 
-    monkeypatch.setattr(pulumi.Resource, "__init__", recorded_init)
-    monkeypatch.setattr(pulumi.ComponentResource, "register_outputs", recorded_register)
     made: list[Any] = []
-    record(lambda: made.append(builder(None)))
-    component = made[0]
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(pulumi.Resource, "__init__", recorded_init)
+        monkeypatch.setattr(pulumi.ComponentResource, "register_outputs", recorded_register)
+        recording = record(lambda: made.append(builder(None)))
+    return Observed(recording=recording, component=made[0], events=events)
+
+
+@pytest.mark.parametrize(("name", "builder"), BUILT)
+def test_outputs_are_registered_once_and_last(name: str, builder: Any) -> None:
+    component, events = observed(builder).component, observed(builder).events
     assert type(component).__name__ == name
     assert [kind for kind, who in events if who is component][-1] == "outputs"
     assert sum(1 for kind, who in events if kind == "outputs" and who is component) == 1
@@ -163,7 +181,7 @@ def test_the_same_arguments_make_the_same_resources(name: str, builder: Any) -> 
     def shape(recording: Recording) -> list[tuple[str, str]]:
         return sorted((each.type, each.name) for each in recording.registrations)
 
-    first, second = recorded(builder), record(lambda: builder(None))
+    first, second = recorded(builder), observed(builder).recording
     assert shape(first) == shape(second)
     inputs = {each.urn: each.inputs for each in first.registrations}
     for each in second.registrations:

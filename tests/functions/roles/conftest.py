@@ -192,7 +192,15 @@ def started(major: int, binaries: Path) -> Iterator[RdsLikeServer]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session", params=SUPPORTED_MAJORS)
+# Memberships follow other rules since PostgreSQL 16, so one release before and one after is always tested.
+ALWAYS_TESTED = (15, 17)
+MAJORS = [
+    pytest.param(major, marks=() if major in ALWAYS_TESTED else pytest.mark.long)
+    for major in SUPPORTED_MAJORS
+]
+
+
+@pytest.fixture(scope="session", params=MAJORS)
 def running_server(
     request: pytest.FixtureRequest, postgresql_binaries: Callable[[int], Path]
 ) -> Iterator[RdsLikeServer]:
