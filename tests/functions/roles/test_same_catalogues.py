@@ -10,7 +10,6 @@ import pytest
 
 from emulator.core.servicer import Provider, ProviderServer
 from emulator.postgresql import PostgresqlProvider
-from tests.emulator.conftest import pulumi as pulumi  # noqa: PLC0414 - a fixture
 from tests.emulator.conftest import serve as serve  # noqa: PLC0414 - a fixture
 from tests.emulator.conftest import stack as stack  # noqa: PLC0414 - a fixture
 from tests.functions.roles.conftest import ADMINISTRATOR, DECLARATION, Invocation, RdsLikeServer
