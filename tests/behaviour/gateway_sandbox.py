@@ -31,6 +31,8 @@ from tests.behaviour.conftest import ROOT, RunningSandbox
 from tests.behaviour.iam_tokens import client
 from tests.behaviour.issuing import Authority
 
+# Between two calls of a client: without a pause the load takes the processor from what it watches.
+PAUSE_SECONDS = 0.05
 POINTER = "/passwordless-postgres/sandbox/gateway/document"
 
 
@@ -256,7 +258,7 @@ class Load:
 
     def run(self) -> None:
         """Call until it is time to end."""
-        while not self.ending.is_set():
+        while not self.ending.wait(PAUSE_SECONDS):
             try:
                 answer = get(self._url, root_certificate=self._trust, files=self._files)
                 problem = None if answer.status == 200 else f"{answer.status} {answer.body!r}"
