@@ -58,9 +58,7 @@ class Checkpoint:
 
         The next run creates again what the copy lacks; the emulator recognises it by its URN. Without a
         complete copy the state is removed, and the stack starts over. No engine may work on it meanwhile.
-
-        Returns:
-            The copy that was used, or the file that was removed; None when nothing had to be repaired.
+        Returns the copy that was used, or the file that was removed; None when nothing was wrong.
         """
         if not self.file.exists() or _is_complete(self.file):
             return None
@@ -72,10 +70,6 @@ class Checkpoint:
                 return copy
         self.file.unlink()
         return self.file
-
-    def exists(self) -> bool:
-        """Whether the stack exists."""
-        return self.file.exists()
 
     def salt(self) -> str | None:
         """The salt of the stack's passphrase, which its stack file must contain."""

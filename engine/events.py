@@ -67,10 +67,8 @@ class RunState:
         """Add one event, and show it as progress."""
         if "resourcePreEvent" in event:
             self._begin(event["resourcePreEvent"]["metadata"])
-        elif "resOutputsEvent" in event:
-            self._end(event["resOutputsEvent"]["metadata"])
-        elif "resOpFailedEvent" in event:
-            self._end(event["resOpFailedEvent"]["metadata"])
+        elif ended := event.get("resOutputsEvent") or event.get("resOpFailedEvent"):
+            self._end(ended["metadata"])
         elif "diagnosticEvent" in event:
             self._diagnose(event["diagnosticEvent"])
         elif "summaryEvent" in event:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 from engine.progress import Step
@@ -103,28 +102,25 @@ def _run(arguments: list[str], folder: Path, environment: dict[str, str], step: 
         )
 
 
-def _module_folder(go: str, folder: Path, environment: dict[str, str]) -> Path:
-    answer = subprocess.run(
-        [go, "mod", "download", "-json", SDK_MODULE],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+def _ask(arguments: list[str], folder: Path, environment: dict[str, str]) -> str:
+    """Run a short command of Go, and return its output.
+
+    Raises:
+        BuildError: it fails.
+    """
     try:
-        return Path(json.loads(answer.stdout)["Dir"])
-    except (ValueError, KeyError) as error:
-        raise BuildError(
-            f"{SDK_MODULE} cannot be downloaded: {answer.stderr.strip() or answer.stdout}"
-        ) from error
-
-
-def _remove_caches(target: Path) -> Iterator[None]:
-    for name in ("modules", "build", "path", "temporary", "configuration"):
-        shutil.rmtree(target / name, ignore_errors=True)
-        yield
+        return subprocess.run(
+            arguments,
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+            stdin=subprocess.DEVNULL,
+        ).stdout
+    except (OSError, subprocess.SubprocessError) as error:
+        output = getattr(error, "stderr", None) or error
+        raise BuildError(f"`{' '.join(arguments)}` fails: {output}") from error
 
 
 def build(target: Path, version: str, step: Step) -> None:
@@ -140,18 +136,7 @@ def build(target: Path, version: str, step: Step) -> None:
     environment = go_environment(target, dict(os.environ))
     for name in ("bin", "temporary", "configuration"):
         (target / name).mkdir(parents=True, exist_ok=True)
-    try:
-        answer = subprocess.run(
-            [go, "version"],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=True,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.SubprocessError) as error:
-        raise BuildError(f"`{go} version` fails: {error}") from error
-    problem = go_problem(answer.stdout)
+    problem = go_problem(_ask([go, "version"], target, environment))
     if problem:
         raise BuildError(f"{problem} ({go})")
     missing = NEEDED_BYTES - shutil.disk_usage(target).free
@@ -176,11 +161,13 @@ def build(target: Path, version: str, step: Step) -> None:
             environment,
             step,
         )
-    sources = _module_folder(go, MODULES / "engine", environment)
+    answer = _ask([go, "mod", "download", "-json", SDK_MODULE], MODULES / "engine", environment)
+    sources = Path(json.loads(answer)["Dir"])
     for script in SCRIPTS:
         copy = target / "bin" / Path(script).name
         shutil.copyfile(sources / script, copy)
         copy.chmod(0o755)
     # The caches are ten times the size of the engine, and nothing needs them again.
-    for _ in _remove_caches(target):
-        step.detail = "removing Go's caches"
+    step.detail = "removing Go's caches"
+    for name in ("modules", "build", "path", "temporary", "configuration"):
+        shutil.rmtree(target / name, ignore_errors=True)

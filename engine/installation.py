@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -170,19 +170,15 @@ def _publish(partial: Path, final: Path, origin: str) -> Engine:
 
 
 def _install(final: Path, step: Step, tried: list[str]) -> Engine:
-    installers: list[tuple[str, str, Callable[[Path, str, Step], None]]] = [
-        ("the official installer", ".installing", official_installer.install),
-        ("Go modules", ".partial", go_modules.build),
+    installers: list[tuple[str, Path, Callable[[Path, str, Step], None]]] = [
+        ("the official installer", final.with_name(f"{final.name}.installing"), official_installer.install),
+        ("Go modules", final.with_name(f"{final.name}.partial"), go_modules.build),
     ]
     # A process that was killed between the end of a build and its renaming has left a complete engine.
-    for origin, suffix, _ in installers:
-        partial = final.with_name(final.name + suffix)
-        try:
+    for origin, partial, _ in installers:
+        with suppress(UnsuitableError):
             return _publish(partial, final, origin)
-        except UnsuitableError:
-            continue
-    for origin, suffix, install in installers:
-        partial = final.with_name(final.name + suffix)
+    for origin, partial, install in installers:
         partial.mkdir(exist_ok=True)
         try:
             install(partial, ENGINE_VERSION, step)
@@ -192,7 +188,7 @@ def _install(final: Path, step: Step, tried: list[str]) -> Engine:
             step.say(f"engine: {origin} did not work: {problem}")
         else:
             for _, other, _ in installers:
-                shutil.rmtree(final.with_name(final.name + other), ignore_errors=True)
+                shutil.rmtree(other, ignore_errors=True)
             return engine
     raise EngineError(
         f"There is no Pulumi engine, and none can be installed on {platform.system()} {platform.machine()}:\n"

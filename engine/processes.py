@@ -8,7 +8,6 @@ process number alone proves nothing, because the system reuses numbers.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
 import time
@@ -62,14 +61,9 @@ def _has_other_threads(pid: int) -> bool:
 
 
 def marked_environment(folder: Path, part: str, inherited: Mapping[str, str]) -> dict[str, str]:
-    """An environment that marks a process and its children as belonging to a folder.
+    """The inherited environment, marked so that `find` knows a process and its children by folder and part.
 
     These processes talk to each other on loopback, so the environment exempts loopback from the user's proxy.
-
-    Args:
-        folder: What the processes belong to.
-        part: Which part of it starts them, for `find`.
-        inherited: Variables to pass on.
     """
     environment = {**inherited, FOLDER_VARIABLE: str(folder), PART_VARIABLE: part}
     for name in ("NO_PROXY", "no_proxy"):
@@ -104,9 +98,7 @@ def _is_server(pid: int, folder: Path) -> bool:
 def find(folder: Path, part: str | None = None) -> list[Identity]:
     """Every running process that belongs to a folder, except this process and its parents.
 
-    Args:
-        folder: The folder.
-        part: Only what this part started; None for everything, PostgreSQL servers included.
+    With `part` only the processes that this part started, without PostgreSQL servers and machines.
     """
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
@@ -118,42 +110,12 @@ def find(folder: Path, part: str | None = None) -> list[Identity]:
     return found
 
 
-def label(identity: Identity) -> str:
-    """What a process runs, for people: `postgres`, `python launcher.py`, `python -m sandbox`."""
-    try:
-        arguments = psutil.Process(identity.pid).cmdline()
-    except psutil.Error:
-        arguments = []
-    if not arguments:
-        return "unknown"
-    program = Path(arguments[0]).name
-    if not program.startswith("python"):
-        return program
-    # Interpreter options come first, then a script or a module.
-    rest = list(
-        itertools.dropwhile(lambda argument: argument.startswith("-") and argument != "-m", arguments[1:])
-    )
-    return " ".join(["python", *(Path(argument).name for argument in rest[: 2 if rest[:1] == ["-m"] else 1])])
-
-
-def listening_ports(folder: Path) -> set[int]:
-    """The TCP ports on which processes that belong to a folder listen."""
-    ports = set()
-    for identity in find(folder):
-        with contextlib.suppress(psutil.Error):
-            for connection in psutil.Process(identity.pid).net_connections(kind="tcp"):
-                if connection.status == psutil.CONN_LISTEN:
-                    ports.add(connection.laddr.port)
-    return ports
-
-
 def wait_until_gone(identities: Iterable[Identity], seconds: float) -> list[Identity]:
     """Wait until processes have ended; returns those that still run after `seconds`."""
     deadline = time.monotonic() + seconds
-    remaining = [identity for identity in identities if identity.is_alive]
-    while remaining and time.monotonic() < deadline:
+    remaining = list(identities)
+    while (remaining := [each for each in remaining if each.is_alive]) and time.monotonic() < deadline:
         time.sleep(_POLL_SECONDS)
-        remaining = [identity for identity in remaining if identity.is_alive]
     return remaining
 
 
@@ -173,8 +135,7 @@ def terminate(identities: Iterable[Identity], seconds: float = TERMINATION_SECON
 
 def _is_postmaster(identity: Identity) -> bool:
     with contextlib.suppress(psutil.Error):
-        process = psutil.Process(identity.pid)
-        return Path((process.cmdline() or [process.name()])[0]).name in POSTMASTER_NAMES
+        return psutil.Process(identity.pid).name() in POSTMASTER_NAMES
     return False
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.markup import escape
@@ -67,25 +68,18 @@ class Step:
 
     @contextmanager
     def _reporting(self) -> Iterator[None]:
-        if self._console.is_terminal:
-            with (
-                self._console.status(escape(self.title)) as status,
-                self._thread(lambda: self._report_live(status)),
-            ):
+        with ExitStack() as stack:
+            report = self._report_plain
+            if self._console.is_terminal:
+                status = stack.enter_context(self._console.status(escape(self.title)))
+                report = partial(self._report_live, status)
+            thread = threading.Thread(target=report, name=f"progress of {self.title}", daemon=True)
+            thread.start()
+            try:
                 yield
-        else:
-            with self._thread(self._report_plain):
-                yield
-
-    @contextmanager
-    def _thread(self, target: Callable[[], None]) -> Iterator[None]:
-        thread = threading.Thread(target=target, name=f"progress of {self.title}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._finished.set()
-            thread.join()
+            finally:
+                self._finished.set()
+                thread.join()
 
 
 class Progress:

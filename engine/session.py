@@ -16,7 +16,7 @@ from engine.checkpoint import Checkpoint
 from engine.errors import CommandError
 from engine.events import EventLog, RunState, plain
 from engine.installation import Engine
-from engine.project import PROJECT
+from engine.project import CHECKOUT, PROJECT
 from runtime.files import replace_file
 
 POLL_SECONDS = 0.1
@@ -46,61 +46,62 @@ class RunResult:
         return "\n".join(f"error: {cause.removeprefix('error: ')}" for cause in self.causes)
 
 
+@dataclass(frozen=True, kw_only=True)
 class EngineSession:
-    """Runs the engine on one stack.
+    """Runs the engine on one stack of the checkout's program.
 
-    Args:
+    Attributes:
         engine: The engine.
         stack: Name of the stack.
-        project: Folder of the program.
-        root: Folder to which the engine's processes belong, see `processes`.
-        part: The part of it that starts them.
-        folder: Contains the engine's home, its backend and the passphrase.
-        log: File for the engine's output.
+        root: Folder to which the engine's processes belong, see `processes`; `engine.log` is the output.
+        part: The part of it that starts them, see `processes`.
         providers: Port of the provider for each package.
         aws: Variables with which the program reaches AWS.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: Engine,
-        stack: str,
-        project: Path,
-        root: Path,
-        part: str,
-        folder: Path,
-        log: Path,
-        providers: Mapping[str, int],
-        aws: Mapping[str, str],
-    ) -> None:
-        self._engine = engine
-        self._project = project
-        self._log = log
-        self.stack = stack
-        self.folder = folder
-        self.checkpoint = Checkpoint(backend=folder / "backend", project=PROJECT, stack=stack)
+    engine: Engine
+    stack: str
+    root: Path
+    part: str
+    providers: Mapping[str, int]
+    aws: Mapping[str, str]
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the engine's home, its backend and the passphrase."""
+        return self.root / "pulumi"
+
+    @property
+    def log(self) -> Path:
+        """The output of all runs."""
+        return self.root / "engine.log"
+
+    @property
+    def checkpoint(self) -> Checkpoint:
+        """The stack's state."""
+        return Checkpoint(backend=self.folder / "backend", project=PROJECT, stack=self.stack)
+
+    def _environment(self) -> dict[str, str]:
         own = {key: value for key, value in os.environ.items() if not key.startswith(EXCLUDED_PREFIXES)}
         own.pop("PYTHONDONTWRITEBYTECODE", None)
-        self._environment = {
-            **processes.marked_environment(root, part, own),
-            **aws,
+        return {
+            **processes.marked_environment(self.root, self.part, own),
+            **self.aws,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "PATH": engine.search_path(os.environ.get("PATH", os.defpath)),
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{folder / 'backend'}",
+            "PATH": self.engine.search_path(os.environ.get("PATH", os.defpath)),
+            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             # Every provider is attached by its port; the engine would look for plugins to download.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             # Enables --event-log; the Automation API uses both.
             "PULUMI_DEBUG_COMMANDS": "1",
-            "PULUMI_DEBUG_PROVIDERS": ",".join(f"{package}:{port}" for package, port in providers.items()),
+            "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in self.providers.items()),
             # Without bytecode the program takes seconds more to start; it must not appear in the checkout.
-            "PYTHONPYCACHEPREFIX": os.environ.get("PYTHONPYCACHEPREFIX")
-            or str(project / ".venv" / "pycache"),
+            "PYTHONPYCACHEPREFIX": own.get("PYTHONPYCACHEPREFIX") or str(CHECKOUT / ".venv" / "pycache"),
         }
 
     @property
@@ -115,23 +116,26 @@ class EngineSession:
         if not self.passphrase_file.exists():
             replace_file(self.passphrase_file, secrets.token_urlsafe(32) + "\n")
 
-    def make_stack(self) -> str | None:
-        """Create the stack unless it exists.
-
-        Returns:
-            The salt that its stack file must contain; None when the stack has none.
+    def make_stack(self) -> str:
+        """Create the stack unless it exists; returns the salt that its stack file must contain.
 
         Raises:
-            EngineCommandError: the engine cannot create it.
+            EngineCommandError: the engine cannot create it, or its state is damaged.
         """
-        if not self.checkpoint.exists():
+        if not self.checkpoint.file.exists():
             # `stack init` rewrites the stack file that it finds: give it a project without one.
             folder = self.folder / "project"
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
             (folder / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
             self.command("stack", "init", self.stack, folder=folder)
-        return self.checkpoint.salt()
+        salt = self.checkpoint.salt()
+        if salt is None:
+            raise EngineCommandError(
+                f"The engine's state {self.checkpoint.file} has no salt for its passphrase. "
+                "Start over with `make clean`."
+            )
+        return salt
 
     def command(self, *arguments: str, folder: Path | None = None) -> str:
         """Run a short command of the engine, and return its output.
@@ -140,9 +144,9 @@ class EngineSession:
             EngineCommandError: it fails.
         """
         answer = subprocess.run(
-            [self._engine.command, *arguments, "--non-interactive", "--color", "never"],
-            cwd=folder or self._project,
-            env=self._environment,
+            [self.engine.command, *arguments, "--non-interactive", "--color", "never"],
+            cwd=folder or CHECKOUT,
+            env=self._environment(),
             capture_output=True,
             text=True,
             check=False,
@@ -170,19 +174,19 @@ class EngineSession:
         events.unlink(missing_ok=True)
         state.step.detail = "the engine and the program are starting"
         log = EventLog(events)
-        with self._log.open("a") as output:
-            self._log.chmod(0o600)
+        with self.log.open("a") as output:
+            self.log.chmod(0o600)
             output.write(f"\n{time.strftime('%Y-%m-%dT%H:%M:%S%z')} pulumi {arguments[0]}\n")
             output.flush()
-            start = self._log.stat().st_size
+            start = self.log.stat().st_size
             process = subprocess.Popen(
                 [
-                    *(self._engine.command, *arguments, "--non-interactive", "--stack", self.stack),
+                    *(self.engine.command, *arguments, "--non-interactive", "--stack", self.stack),
                     *("--config-file", str(configuration), "--event-log", str(events)),
                     *("--suppress-outputs", "--color", "never"),
                 ],
-                cwd=self._project,
-                env=self._environment,
+                cwd=CHECKOUT,
+                env=self._environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -191,15 +195,13 @@ class EngineSession:
                 _follow(process, log, state, on_interrupt)
             finally:
                 events.unlink(missing_ok=True)
-        return RunResult(
-            status=process.returncode,
-            causes=self._causes(process.returncode, state, start) if process.returncode else (),
-        )
+        status = process.returncode
+        return RunResult(status=status, causes=self._causes(status, state, start) if status else ())
 
     def _causes(self, status: int, state: RunState, start: int) -> list[str]:
         causes = state.causes()
         if not causes:
-            with self._log.open("rb") as log:
+            with self.log.open("rb") as log:
                 log.seek(start)
                 lines = log.read().decode(errors="replace").strip().splitlines()
             causes = [line for line in lines if line.startswith("error:")] or lines[-5:]
@@ -213,12 +215,12 @@ def _follow(
 ) -> None:
     """Handle the engine's events until it ends; after Ctrl-C give it time to end in order."""
     try:
-        while process.poll() is None:
+        running = True
+        while running:
+            time.sleep(POLL_SECONDS)
+            running = process.poll() is None
             for event in log.read():
                 state.handle(event)
-            time.sleep(POLL_SECONDS)
-        for event in log.read():
-            state.handle(event)
     except KeyboardInterrupt:
         # The terminal has interrupted the engine as well.
         on_interrupt()

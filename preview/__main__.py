@@ -13,7 +13,7 @@ from engine.errors import CommandError, expected_errors
 from engine.installation import ensure
 from engine.progress import Progress
 from preview.markdown import markdown
-from preview.preview import default_policy_pack, preview, stack_file_of
+from preview.preview import POLICY_PACK, preview, stack_file_of
 from preview.report import as_document, show
 from preview.sarif import sarif
 
@@ -46,7 +46,7 @@ def preview_command(
     """Show what a stack would deploy, without AWS. Exits with 1 if it is invalid or a policy forbids it."""
     with expected_errors():
         file = stack_file_of(stack, stack_file)
-        pack = None if no_policy else policy_pack or default_policy_pack()
+        pack = None if no_policy else policy_pack or POLICY_PACK
         progress = Progress()
         found = preview(stack, file, pack, ensure(progress), progress)
         if sarif_file is not None:

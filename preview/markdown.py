@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from preview.plan import Finding
 from preview.preview import Preview
 
@@ -13,12 +11,9 @@ _MOST = 100
 
 def markdown(preview: Preview) -> str:
     """The preview's outcome, counts and findings."""
-    operations: Counter[str] = Counter()
-    for (_, operation), count in preview.plan.counts().items():
-        operations[operation] += count
-    planned = ", ".join(f"{count} {operation}" for operation, count in sorted(operations.items()))
     verdict = "passed" if preview.passed else "**failed**"
-    lines = [f"### Preview of `{preview.stack}`: {verdict}", "", f"Resources: {planned or 'none'}.", ""]
+    planned = preview.plan.operations() or "none"
+    lines = [f"### Preview of `{preview.stack}`: {verdict}", "", f"Resources: {planned}.", ""]
     lines += [f"- error: {_inline(each)}" for each in preview.errors]
     if preview.errors:
         lines.append("")
@@ -29,7 +24,7 @@ def markdown(preview: Preview) -> str:
 def _findings(preview: Preview) -> list[str]:
     if preview.policy_pack is None:
         return ["No policies ran."]
-    found = sorted(preview.plan.findings, key=lambda each: (not each.stops, each.rule, each.resource))
+    found = preview.plan.sorted_findings()
     rules = len(preview.plan.rules)
     stopping = sum(each.stops for each in found)
     if not found:

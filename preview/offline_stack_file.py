@@ -7,11 +7,16 @@ The file is copied as YAML nodes. Parsing and dumping values would change them: 
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import yaml
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from engine.project import PROJECT, read_stack_file
 
@@ -24,6 +29,10 @@ _PLATFORM = "platform"
 _THIS_MACHINE = "deploying"
 # Any other platform is left for `settings` to refuse.
 _DOWNLOADED = "debian-13"
+# As in sdk/go/common/resource/config/crypt.go of pulumi/pulumi.
+_ITERATIONS = 1_000_000
+_KEY_BYTES = 32
+_NONCE_BYTES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +81,23 @@ def offline(path: Path, salt: str, encrypt: Callable[[str], str]) -> OfflineStac
         placeholders=tuple(placeholders),
         left_out=left_out,
     )
+
+
+def encryption(passphrase: str, salt: str) -> Callable[[str], str]:
+    """A function that encrypts values for a stack with the `encryptionsalt` `v1:<salt>:<proof>`."""
+
+    @cache
+    def cipher() -> AESGCM:
+        # Slow by design: do it only for a stack file with secrets.
+        raw = base64.b64decode(salt.split(":")[1])
+        return AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), raw, _ITERATIONS, _KEY_BYTES))
+
+    def encrypt(text: str) -> str:
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = cipher().encrypt(nonce, text.encode(), None)
+        return f"v1:{base64.b64encode(nonce).decode()}:{base64.b64encode(sealed).decode()}"
+
+    return encrypt
 
 
 def _make_for_this_machine(config: yaml.Node) -> None:

@@ -79,6 +79,15 @@ class Plan(RunState):
         """How many resources of each type and operation: `create`, or `read` for what exists already."""
         return Counter(self.resources.values())
 
+    def operations(self) -> str:
+        """How many resources each operation affects, such as `3 create, 1 read`."""
+        counts = Counter(operation for _, operation in self.resources.values())
+        return ", ".join(f"{count} {operation}" for operation, count in sorted(counts.items()))
+
+    def sorted_findings(self) -> list[Finding]:
+        """The findings, mandatory ones first."""
+        return sorted(self.findings, key=lambda found: (not found.stops, found.rule, found.resource))
+
     def _find(self, event: Mapping[str, Any]) -> None:
         urn = event.get("resourceUrn", "")
         resource = Resource.of(urn) if urn else None

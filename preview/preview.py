@@ -21,10 +21,9 @@ from engine.installation import Engine
 from engine.progress import Progress
 from engine.project import CHECKOUT, read_stack_file
 from engine.session import EngineSession, RunResult
-from preview.offline_stack_file import OfflineStackFile, offline
-from preview.passphrase import encryption
+from preview.offline_stack_file import OfflineStackFile, encryption, offline
 from preview.plan import Plan
-from preview.stand_ins import ExistingNetwork, StandIns, stand_ins
+from preview.stand_ins import ExistingNetwork, stand_ins
 from runtime.files import replace_file
 
 STACKS = CHECKOUT / "stacks"
@@ -80,11 +79,6 @@ def stack_file_of(stack: str, named: Path | None = None) -> Path:
     return file
 
 
-def default_policy_pack() -> Path | None:
-    """The checkout's policy pack."""
-    return POLICY_PACK if (POLICY_PACK / PACK_FILE).exists() else None
-
-
 def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, progress: Progress) -> Preview:
     """Preview a stack file as the named stack.
 
@@ -101,17 +95,25 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
         folder = Path(temporary).resolve()
         with (
             progress.step("preview") as step,
-            stand_ins(folder / "sandbox", ExistingNetwork.of(document["config"])) as served,
+            stand_ins(folder / "sandbox", ExistingNetwork.of(document["config"])) as (providers, aws),
         ):
-            session = _session(stack, folder, engine, served)
+            session = EngineSession(
+                engine=engine, stack=stack, root=folder, part=_PART, providers=providers, aws=aws
+            )
+            configuration = folder / f"Pulumi.{stack}.yaml"
+            plan = Plan(step=step)
             try:
                 session.prepare()
                 salt = session.make_stack()
-                if salt is None:
-                    raise CommandError("The engine created a stack without a salt for its passphrase.")
                 copy = offline(file, salt, encryption(session.passphrase_file.read_text().strip(), salt))
-                plan = Plan(step=step)
-                result = _run(session, folder, copy, policy_pack, plan)
+                replace_file(configuration, copy.text)
+                result = session.run(
+                    "preview",
+                    *(("--policy-pack", str(policy_pack.resolve())) if policy_pack else ()),
+                    configuration=configuration,
+                    state=plan,
+                    on_interrupt=lambda: step.say("preview: interrupted; waiting for the engine's end"),
+                )
             finally:
                 processes.terminate(processes.find(folder, _PART))
             step.result = f"{len(plan.resources)} resources"
@@ -132,34 +134,6 @@ def _exit_on_signals() -> Iterator[None]:
     finally:
         for number in handled:
             signal.signal(number, before[number])
-
-
-def _session(stack: str, folder: Path, engine: Engine, served: StandIns) -> EngineSession:
-    return EngineSession(
-        engine=engine,
-        stack=stack,
-        project=CHECKOUT,
-        root=folder,
-        part=_PART,
-        folder=folder / "pulumi",
-        log=folder / "engine.log",
-        providers=served.providers,
-        aws=served.aws,
-    )
-
-
-def _run(
-    session: EngineSession, folder: Path, copy: OfflineStackFile, policy_pack: Path | None, plan: Plan
-) -> RunResult:
-    configuration = folder / f"Pulumi.{session.stack}.yaml"
-    replace_file(configuration, copy.text)
-    return session.run(
-        "preview",
-        *(() if policy_pack is None else ("--policy-pack", str(policy_pack.resolve()))),
-        configuration=configuration,
-        state=plan,
-        on_interrupt=lambda: plan.step.say("preview: interrupted; waiting for the engine's end"),
-    )
 
 
 def _own_errors(result: RunResult, plan: Plan) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 from rich.console import Console
@@ -57,7 +56,7 @@ def show(preview: Preview, console: Console) -> None:
     else:
         for (kind, operation), count in counts:
             console.print(f"{count:>4} {operation} {kind}", markup=False)
-    console.print(escape(_summary(preview)))
+    console.print(escape(f"{preview.stack}: {preview.plan.operations() or 'no resources'}"))
     for name in preview.copy.placeholders:
         console.print(escape(f"placeholder: {name} (a preview cannot decrypt it)"))
     for name in preview.copy.left_out:
@@ -73,19 +72,11 @@ def _table(counts: list[tuple[tuple[str, str], int]]) -> Table:
     return table
 
 
-def _summary(preview: Preview) -> str:
-    operations: Counter[str] = Counter()
-    for (_, operation), count in preview.plan.counts().items():
-        operations[operation] += count
-    text = ", ".join(f"{count} {operation}" for operation, count in sorted(operations.items()))
-    return f"{preview.stack}: {text or 'no resources'}"
-
-
 def _show_findings(preview: Preview, console: Console) -> None:
     if preview.policy_pack is None:
         console.print("policy: none ran")
         return
-    findings = sorted(preview.plan.findings, key=lambda found: (not found.stops, found.rule, found.resource))
+    findings = preview.plan.sorted_findings()
     stopping = sum(finding.stops for finding in findings)
     verdict = f"{stopping} mandatory, {len(findings) - stopping} other" if findings else "no"
     rules = len(preview.plan.rules)

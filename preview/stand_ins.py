@@ -75,22 +75,9 @@ class PreviewedAws(AwsProvider):
         return ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class StandIns:
-    """Port of the provider for each package, and the variables with which the program reaches AWS."""
-
-    providers: Mapping[str, int]
-    aws: Mapping[str, str]
-
-
 @contextlib.contextmanager
-def stand_ins(folder: Path, network: ExistingNetwork) -> Iterator[StandIns]:
-    """Serve from this process until the block ends.
-
-    Args:
-        folder: Folder for their state.
-        network: The existing network.
-    """
+def stand_ins(folder: Path, network: ExistingNetwork) -> Iterator[tuple[dict[str, int], dict[str, str]]]:
+    """Serve from this process with state in `folder`; yields ports by package, and AWS's variables."""
     with contextlib.ExitStack() as stack:
         endpoint = stack.enter_context(AwsEndpoint(folder))
         ports = {}
@@ -100,4 +87,4 @@ def stand_ins(folder: Path, network: ExistingNetwork) -> Iterator[StandIns]:
             PostgresqlProvider(endpoint.operator),
         ):
             ports[provider.package] = stack.enter_context(ProviderServer(provider)).port
-        yield StandIns(providers=ports, aws=endpoint.operator_environment)
+        yield ports, endpoint.operator_environment

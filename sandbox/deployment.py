@@ -14,7 +14,6 @@ from engine.errors import CommandError
 from engine.events import RunState
 from engine.installation import Engine
 from engine.progress import Progress, Step
-from engine.project import CHECKOUT
 from engine.session import EngineCommandError, EngineSession
 from runtime.files import replace_file
 from sandbox.stack_file import StackFile
@@ -52,15 +51,7 @@ class Deployment:
     ) -> None:
         self._state = state
         self._session = EngineSession(
-            engine=engine,
-            stack=STACK,
-            project=CHECKOUT,
-            root=state.root,
-            part=PART,
-            folder=state.pulumi,
-            log=state.engine_log,
-            providers=providers,
-            aws=aws,
+            engine=engine, stack=STACK, root=state.root, part=PART, providers=providers, aws=aws
         )
         self._checkpoint = self._session.checkpoint
 
@@ -73,11 +64,14 @@ class Deployment:
         try:
             with progress.step("deployment") as step:
                 self._recover(step)
-                copy = self._state.pulumi / "Pulumi.sandbox.yaml"
+                copy = self._session.folder / "Pulumi.sandbox.yaml"
                 replace_file(
                     copy,
                     stack_file.completed(
-                        ports, self._state.rds_ca_bundle, self._state.public_ca_bundle, self._make_stack()
+                        ports,
+                        self._state.rds_ca_bundle,
+                        self._state.public_ca_bundle,
+                        self._session.make_stack(),
                     ),
                 )
                 run = self._run(copy, step)
@@ -96,18 +90,18 @@ class Deployment:
             step.say(
                 f"deployment: an earlier one was killed while writing its state; continuing from {copy.name}"
             )
-        if stale_lock and self._checkpoint.exists():
+        if stale_lock and self._checkpoint.file.exists():
             step.say("deployment: an earlier one was killed; releasing its lock")
             self._session.command("cancel", "--yes", "--stack", STACK)
         if self._checkpoint.has_pending_operations():
             step.say("deployment: an earlier one was killed while waiting; repeating its pending operations")
             self._remove_pending_operations()
         # The engine keeps the log of every run for ever.
-        shutil.rmtree(self._state.pulumi / "home" / "logs", ignore_errors=True)
+        shutil.rmtree(self._session.folder / "home" / "logs", ignore_errors=True)
 
     def _remove_pending_operations(self) -> None:
         # The next run repeats them; the emulator recognises by its URN what they have already created.
-        file = self._state.pulumi / "export.json"
+        file = self._session.folder / "export.json"
         try:
             self._session.command("stack", "export", "--stack", STACK, "--file", str(file))
             document = json.loads(file.read_text())
@@ -116,16 +110,6 @@ class Deployment:
             self._session.command("stack", "import", "--stack", STACK, "--file", str(file))
         finally:
             file.unlink(missing_ok=True)
-
-    def _make_stack(self) -> str:
-        """Create the stack unless it exists, and return the salt for its stack file."""
-        salt = self._session.make_stack()
-        if salt is None:
-            raise DeploymentError(
-                f"The engine's state {self._checkpoint.file} has no salt for its passphrase. "
-                "Start over with `make clean`."
-            )
-        return salt
 
     def _run(self, configuration: Path, step: Step) -> RunState:
         state = RunState(step=step)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from emulator.core.ports import new_port, port_is_free
 from emulator.core.state_layout import AUTO_SCALING, LOAD_BALANCING, PUBLIC_CA_BUNDLE, RDS, RDS_CA_BUNDLE
 from emulator.postgresql_server.postmasters import remove_sockets
 from emulator.postgresql_server.server_user import ServerUser, server_user
+from engine import processes
 from engine.errors import CommandError
 from engine.project import CHECKOUT
 from node.short_path import remove_stand_in
@@ -166,7 +169,17 @@ class State:
         replace_file(file, json.dumps(kept, indent=2) + "\n")
         return {name: kept[name] for name in names}
 
-    @contextmanager
+    def listening_ports(self) -> set[int]:
+        """The TCP ports on which processes of this sandbox listen."""
+        ports = set()
+        for identity in processes.find(self.root):
+            with contextlib.suppress(psutil.Error):
+                for connection in psutil.Process(identity.pid).net_connections(kind="tcp"):
+                    if connection.status == psutil.CONN_LISTEN:
+                        ports.add(connection.laddr.port)
+        return ports
+
+    @contextlib.contextmanager
     def exclusive(self, purpose: str) -> Iterator[None]:
         """Lock the folder for one command. The lock ends with the process, however that ends.
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from pathlib import Path
 from typing import Any
 
 import boto3
+import psutil
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -41,13 +44,30 @@ def status(state: State) -> dict[str, Any]:
         "loadBalancers": _load_balancers(state),
         "groups": _groups(state),
         "processes": [
-            {"pid": identity.pid, "program": processes.label(identity)}
-            for identity in processes.find(state.root)
+            {"pid": identity.pid, "program": label(identity)} for identity in processes.find(state.root)
         ],
     }
 
 
-def _read(path: Any) -> dict[str, Any] | None:
+def label(identity: Identity) -> str:
+    """What a process runs, for people: `postgres`, `python launcher.py`, `python -m sandbox`."""
+    try:
+        arguments = psutil.Process(identity.pid).cmdline()
+    except psutil.Error:
+        arguments = []
+    if not arguments:
+        return "unknown"
+    program = Path(arguments[0]).name
+    if not program.startswith("python"):
+        return program
+    # Interpreter options come first, then a script or a module.
+    rest = list(
+        itertools.dropwhile(lambda argument: argument.startswith("-") and argument != "-m", arguments[1:])
+    )
+    return " ".join(["python", *(Path(argument).name for argument in rest[: 2 if rest[:1] == ["-m"] else 1])])
+
+
+def _read(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from emulator.postgresql_server import binaries as postgresql_binaries
 from engine import installation as engine
-from engine import processes
 from engine.progress import Progress
 from runtime.files import replace_file
 from sandbox import resident, stack_file
@@ -32,7 +31,7 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     addresses = resident.ensure(state, progress)
     resident.wait_for_servers(state)
     aws = resident.operator_environment(state, addresses)
-    ports = state.ports(PORTS, is_ours=lambda port: port in processes.listening_ports(state.root))
+    ports = state.ports(PORTS, is_ours=lambda port: port in state.listening_ports())
     # It takes long to import, and this process is idle while the engine works.
     threading.Thread(target=importlib.import_module, args=("sandbox.endpoints",), daemon=True).start()
     deployment = Deployment(state, found, addresses.providers, aws)

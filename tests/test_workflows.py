@@ -89,3 +89,22 @@ def test_environments_are_deployed_one_after_the_other_with_the_policies() -> No
         [line] = [line for line in commands.splitlines() if command in line]
         assert line.endswith("--policy-pack policy")
     assert "verify --stack" in commands
+
+
+def texts(value: Any, place: str = "") -> Iterator[tuple[str, str]]:
+    """Every text of a workflow with its place."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            yield from texts(each, f"{place}/{key}")
+    elif isinstance(value, list):
+        for each in value:
+            yield from texts(each, place)
+    elif isinstance(value, str):
+        yield place, value
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_no_workflow_runs_the_sandbox(file: Path) -> None:
+    # Only a stack may have its name: the preview of its stack file runs no sandbox.
+    named = [place for place, text in texts(read(file)) if re.search("sandbox", text, re.IGNORECASE)]
+    assert named in ([], ["/jobs/preview/strategy/matrix/stack"])

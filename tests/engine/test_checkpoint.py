@@ -40,7 +40,7 @@ def lock(checkpoint: Checkpoint, content: str) -> None:
 
 
 def test_without_a_stack_there_is_nothing(checkpoint: Checkpoint) -> None:
-    assert not checkpoint.exists()
+    assert not checkpoint.file.exists()
     assert checkpoint.salt() is None
     assert not checkpoint.has_pending_operations()
     assert not checkpoint.has_stale_lock()
@@ -120,5 +120,5 @@ def test_a_half_written_state_without_any_copy_begins_anew(checkpoint: Checkpoin
     write(checkpoint, {})
     checkpoint.file.write_text("")
     assert checkpoint.repair() == checkpoint.file
-    assert not checkpoint.exists()
+    assert not checkpoint.file.exists()
     assert checkpoint.repair() is None

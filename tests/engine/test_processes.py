@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -80,15 +79,6 @@ def test_a_server_is_known_by_its_data_folder(tmp_path: Path) -> None:
     finally:
         process.kill()
         process.communicate()
-
-
-def test_the_ports_of_a_folders_processes_are_found(start, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    listen = f"import socket; s = socket.create_server(('127.0.0.1', {port})); "
-    start(processes.marked_environment(tmp_path, "serve", dict(os.environ)), listen + WAIT)
-    assert processes.listening_ports(tmp_path) == {port}
-    assert processes.listening_ports(tmp_path / "other") == set()
 
 
 def test_ending_is_forced_where_asking_does_not_help(start, tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from emulator.core.ports import port_is_free
 from emulator.postgresql_server.server_user import ServerUser, server_user
+from engine import processes
 from engine.errors import CommandError
 from runtime.files import replace_file
 from sandbox import state as state_module
@@ -139,6 +142,26 @@ def test_a_port_that_something_else_has_taken_is_given_up(tmp_path: Path, said) 
     with socket.create_server(("127.0.0.1", port)):
         assert state.ports(("postgresql",), is_ours=lambda _: True)["postgresql"] == port
         assert state.ports(("postgresql",), is_ours=lambda _: False)["postgresql"] != port
+
+
+def test_only_the_ports_of_our_own_processes_are_ours(tmp_path: Path, said) -> None:
+    state = open_state(server_enterable(tmp_path) / "state", said.append)
+    program = (
+        "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); "
+        "print(s.getsockname()[1], flush=True); sys.stdin.read()"
+    )
+    environment = processes.marked_environment(state.root, "test", os.environ)
+    with (
+        socket.create_server(("127.0.0.1", 0)),
+        subprocess.Popen(
+            [sys.executable, "-c", program], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        assert state.listening_ports() == {port}
+        process.stdin.close()
 
 
 def test_a_port_in_use_is_not_free() -> None:

@@ -16,6 +16,7 @@ from emulator.rds.parameter_state import associated
 from emulator.rds.server import ServerError
 from engine import processes
 from postgres.rds_parameters import ApplyMethod, Parameter, required_parameters
+from sandbox.status import label
 from tests.emulator.rds.conftest import (
     MASTER,
     PASSWORD,
@@ -224,7 +225,7 @@ def test_after_kill_9_of_the_server_and_the_sandbox_the_data_comes_back(cloud, d
     with cloud.master(database) as master:
         master.execute("CREATE TABLE IF NOT EXISTS survives AS SELECT 1 AS x")
     servers = processes.find(cloud.folder)
-    assert [processes.label(server) for server in servers] == ["postgres"]
+    assert [label(server) for server in servers] == ["postgres"]
     cloud.databases.stop()
     for server in servers:
         postmaster = psutil.Process(server.pid)
