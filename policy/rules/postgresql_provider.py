@@ -77,7 +77,7 @@ RULES = (
         severity=Severity.CRITICAL,
         types=(PROVIDER,),
         checks=(_verifies,),
-        why="The provider logs in as an administrator; an impersonated server could act in its place.",
+        why="The provider logs in as an administrator, so an impersonated server gets its credentials.",
         fix="set sslmode to verify-full and sslrootcert",
         link=_PROVIDER_LINK,
     ),

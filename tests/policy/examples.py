@@ -1,4 +1,4 @@
-"""A hardened server as the engine sends it, ways to weaken it, and the pack asked in both ways."""
+"""A hardened server as the engine sends it, ways to weaken it, and two ways to ask the pack."""
 
 from __future__ import annotations
 
@@ -79,13 +79,13 @@ def without(*names: str) -> list[dict[str, Any]]:
 
 
 def replaced(name: str, value: Any, method: Any = None) -> list[dict[str, Any]]:
-    """The parameters with another value of one, or with one more."""
+    """The parameters with another value for one, or with one more."""
     old = next((each for each in PARAMETERS if each["name"] == name), parameter(name, ""))
     return [*without(name), {**old, "value": value, **({"applyMethod": method} if method else {})}]
 
 
 def instance(**changed: Any) -> Sent:
-    """`None` takes a property away."""
+    """A hardened server; `None` removes a property."""
     properties = {
         "engine": "postgres",
         "engineVersion": "17",
@@ -135,7 +135,7 @@ def document(
 
 
 def statement(**changed: Any) -> dict[str, Any]:
-    """A document that is a map, as pulumi-aws takes it beside text."""
+    """A policy document as a map, which pulumi-aws accepts as well as text."""
     given = {"Effect": "Allow", "Action": "rds-db:connect", "Resource": connect_arn(), **changed}
     return {"Statement": [{key: each for key, each in given.items() if each is not None}]}
 
@@ -145,7 +145,7 @@ def policy(text: Any = None) -> Sent:
 
 
 def hardened(*instead: Sent) -> list[Sent]:
-    """A server with its group and one grant, each replaced by what is given with the same name."""
+    """A server with its parameter group and one grant; `instead` replaces those of the same name."""
     found = {each["name"]: each for each in (group(), instance(), policy())}
     return list({**found, **{each["name"]: each for each in instead}}.values())
 
@@ -181,7 +181,7 @@ def a_pack(**given: Any) -> Pack:
 
 
 Verdicts = set[tuple[str, str, str]]
-"""Rule, name of the resource and verdict."""
+"""Rule, resource name and verdict."""
 
 
 def in_process(resources: Iterable[Sent], pack: Pack | None = None) -> Verdicts:
@@ -218,7 +218,7 @@ def stack_request(resources: Iterable[Sent]) -> Any:
 
 
 class Stub:
-    """The servicer called without a network, as the engine's stub is called."""
+    """The servicer without a network, with the interface of a gRPC stub."""
 
     def __init__(self, pack: Pack | None = None) -> None:
         self._analyzer = Analyzer(pack or a_pack())
@@ -241,7 +241,7 @@ def message_of(diagnostic: Any) -> Message:
 
 
 def violated(found: Iterable[Any]) -> set[str]:
-    """Rules whose diagnostics say that they are violated or have crashed."""
+    """Rules that were violated or crashed."""
     return {
         each.policyName.removeprefix("PGTLS-")
         for each in found
@@ -250,7 +250,7 @@ def violated(found: Iterable[Any]) -> set[str]:
 
 
 def configured(stub: Any, **properties: Any) -> Any:
-    """The stub after the engine's Configure with every rule's default and the pack's own properties."""
+    """The stub after Configure, with every rule's default level and the pack's own properties."""
     request = proto.ConfigureAnalyzerRequest()
     for each in stub.GetAnalyzerInfo(empty_pb2.Empty()).policies:
         request.policyConfig[each.name].enforcementLevel = each.enforcementLevel
@@ -260,7 +260,7 @@ def configured(stub: Any, **properties: Any) -> Any:
 
 
 def having(stack: Iterable[Sent], name: str, **changed: Any) -> list[Sent]:
-    """The stack with properties of one resource changed; `None` takes one away."""
+    """The stack with changed properties of one resource; `None` removes one."""
     result = copy.deepcopy(list(stack))
     found = next(each for each in result if each["name"] == name)
     properties = {**found["properties"], **changed}
@@ -274,7 +274,7 @@ def lacking(stack: Iterable[Sent], *names: str) -> list[Sent]:
 
 
 def allow(*statements: Mapping[str, Any]) -> str:
-    """A policy document with these statements, each allowing unless it says otherwise."""
+    """A policy document with these statements, with Allow as the default effect."""
     return json.dumps(
         {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **each} for each in statements]}
     )

@@ -1,4 +1,4 @@
-"""A Pulumi program that registers examples as they are, and stand-ins that know their types."""
+"""A Pulumi program that registers the examples, and stand-in providers for their types."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ for each in json.loads(RESOURCES):
 
 
 class Echo(ResourceType):
-    """Has its inputs as outputs; a preview does not know what AWS would choose."""
+    """Returns its inputs as outputs. In a preview, what AWS would choose is unknown."""
 
     chosen: ClassVar[Mapping[str, str]] = {}
 
@@ -68,7 +68,7 @@ class Echo(ResourceType):
 
 
 def program(stacks: Mapping[str, Iterable[Sent]]) -> str:
-    """The program; the name of a resource is that of its stack and its own."""
+    """The program. A resource's name is prefixed with its stack's."""
     resources = [
         {
             "stack": stack,
@@ -93,7 +93,7 @@ def stand_ins(
     serve: Callable[[Provider], ProviderServer],
     aws: Iterable[ResourceType] = (),
 ) -> dict[str, int]:
-    """Ports of the providers of every type in the stacks, by package; `aws` has more types of AWS."""
+    """Ports of providers for every type in the stacks, by package; `aws` has more types for AWS."""
     packages: dict[str, list[ResourceType]] = {"aws": list(aws)}
     tokens = {each["type"] for resources in stacks.values() for each in resources}
     tokens -= {each.token for each in packages["aws"]}
@@ -114,7 +114,7 @@ def _plain(urn: str) -> str:
 
 
 def _in_order(resources: list[Sent]) -> list[Sent]:
-    """What is referred to first."""
+    """The resources in the order of their dependencies."""
     done: list[Sent] = []
     waiting = list(resources)
     while waiting:

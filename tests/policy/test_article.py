@@ -1,4 +1,4 @@
-"""The article's set-up, as a program, is refused for each of its mistakes."""
+"""The configuration of the article, as a program, is refused for each of its mistakes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Levels and exemptions, as the pack's configuration gives them."""
+"""Enforcement levels and exemptions in the pack's configuration."""
 
 from __future__ import annotations
 

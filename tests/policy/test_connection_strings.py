@@ -1,4 +1,4 @@
-"""Connection strings are found in any text, and only those that verify everything are good."""
+"""Connection strings are found in any text, and accepted only if they verify the server completely."""
 
 from __future__ import annotations
 

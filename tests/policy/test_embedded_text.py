@@ -1,4 +1,4 @@
-"""Text is found in whatever it travels in, and nothing that travels can stop the pack."""
+"""Text is found in every container, and no container can stop the pack."""
 
 from __future__ import annotations
 

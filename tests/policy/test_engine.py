@@ -1,4 +1,4 @@
-"""The real engine loads the pack, is stopped by it, and is not stopped without a reason."""
+"""The real engine loads the pack, and stops for violations only."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def serve() -> Iterator[Callable[[Provider], ProviderServer]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Runs:
-    """The engine's runs of one stack, one after the other; several tests read them."""
+    """The engine's runs of one stack, in this order. Several tests read them."""
 
     undecided: Run
     refused: Run
@@ -197,7 +197,7 @@ def test_the_configuration_reaches_the_pack(runs: Runs) -> None:
 
 
 def weak_stacks() -> dict[str, list[Sent]]:
-    """Stacks that stack rules refuse, each for as many reasons as fit in it."""
+    """Stacks that violate stack rules, as many in each as possible."""
     balanced = having(gateway.STACK, "balancer", connectionLogs=None, internal=False)
     balanced = having(balanced, "trust-store", caCertificatesBundleS3ObjectVersion=None)
     routed = having(account.NETWORK, "route", gatewayId="igw-1", natGatewayId=None)
@@ -237,12 +237,12 @@ def weak_stacks() -> dict[str, list[Sent]]:
 
 
 def elsewhere(resources: list[Sent], name: str) -> list[Sent]:
-    """The resources with another name of theirs, which no other stack of the program has."""
+    """The resources under another name, which no other stack of the program uses."""
     return json.loads(json.dumps(resources).replace(name, f"{name}-weak"))
 
 
 def weak_resources() -> dict[str, list[Sent]]:
-    """For each resource rule one resource that it refuses; few, since each can be refused by several."""
+    """Resources that together violate every resource rule."""
     missing = {rule.id.removeprefix("PGTLS-") for rule in RULES if not rule.is_about_the_stack}
     chosen: dict[str, list[Sent]] = {}
     for resources, expected in REFUSED.values():

@@ -1,4 +1,4 @@
-"""Inputs that break naive rules: unknowns, secrets, aliases, odd shapes, and rules that crash."""
+"""Inputs that break naive rules: unknown and secret values, aliases, odd shapes; and rules that crash."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from policy.rule import Outcome, Severity
 from policy.rules import RULES, iam
 from policy.type_tokens import normalised
 from policy.values import UNKNOWN as DECODED_UNKNOWN
-from policy.values import decoded
+from policy.values import Secret, decoded
 from tests.policy.examples import (
     GROUP,
     INSTANCE,
     PARAMETERS,
     ROLE,
+    SIGNATURE,
     UNKNOWN,
     UNKNOWNS,
     URN,
@@ -47,7 +48,7 @@ from tests.policy.examples import (
 )
 
 ABOUT_DOCUMENTS = {rule.id.removeprefix("PGTLS-") for rule in iam.RULES}
-"""Rules that read every policy document, and so cannot decide either."""
+"""Rules that read every policy document, and so are undecided as well."""
 
 
 def group_named(name: str) -> Sent:
@@ -140,6 +141,20 @@ def test_one_unknown_is_said_once_with_every_rule_that_needs_it_the_gravest_firs
 def test_every_kind_of_unknown_is_one(unknown: str) -> None:
     assert decoded({"a": [unknown, {"b": unknown}]}) == {"a": [DECODED_UNKNOWN, {"b": DECODED_UNKNOWN}]}
     assert ids(in_process(hardened(instance(storageEncrypted=unknown))), "undecided") == {"P002"}
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ({"secret": True, "value": "x"}, Secret("x")),
+        ({"secret": False, "value": 5.0}, 5),
+        ({"secret": True}, Secret(DECODED_UNKNOWN)),
+        ({}, DECODED_UNKNOWN),
+    ],
+)
+def test_an_output_is_decoded(output: dict[str, Any], expected: object) -> None:
+    wrapped = {SIGNATURE: "d0e6a833031e9bbcd3f4e8bde6ca49a4", **output}
+    assert decoded({"a": wrapped}) == {"a": expected}
 
 
 def test_an_unknown_name_is_decided_by_the_reference() -> None:

@@ -1,4 +1,4 @@
-"""A finding can be read back from the text that the engine carries, whatever the program calls its parts."""
+"""A finding is parsed back from the text that the engine carries, whatever names and values it contains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pack on the whole program of every stack file, and on prod with one property changed at a time."""
+"""The pack on the program of every stack file, and on prod with one changed property at a time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def programs() -> dict[str, list[Sent]]:
 
 
 def registered(recording: Recording) -> list[Sent]:
-    """Registrations as the engine sends them, with the one output that rules read."""
+    """Registrations as the engine sends them, with the only output that rules read."""
     return [
         {
             "type": each.type,
@@ -71,7 +71,7 @@ def test_every_stack_file_passes(stack: str, programs: dict[str, list[Sent]]) ->
 
 
 def changed(resources: list[Sent], token: str, change: Callable[[Properties], None]) -> list[Sent]:
-    """The resources with one of a type changed; the first one where there are several."""
+    """The resources with the first one of a type changed."""
     result = copy.deepcopy(resources)
     candidates = [each for each in result if each["type"] == token]
     if token == ROLE_POLICY:
@@ -172,7 +172,7 @@ def test_one_weakened_property_of_prod_is_refused_by_its_rule(
 
 
 def file_is(name: str, old: str, new: str) -> tuple[str, Callable[[Properties], None]]:
-    """Another text of a file of the self-managed server, by the name of its object."""
+    """A change in a file of the self-managed server, by the name of its object."""
 
     def change(properties: Properties) -> None:
         assert old in properties["content"]

@@ -1,4 +1,4 @@
-"""Each rule: what it refuses beside what it lets pass, in process and through the analyzer."""
+"""What each rule refuses and what it accepts, in process and through the analyzer."""
 
 from __future__ import annotations
 

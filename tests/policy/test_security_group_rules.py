@@ -1,4 +1,4 @@
-"""What a security group lets through is the same in every shape in which it is written."""
+"""A security group rule has the same meaning in each resource type that can hold it."""
 
 from __future__ import annotations
 

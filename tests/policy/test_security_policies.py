@@ -1,4 +1,4 @@
-"""The table of security policies says what AWS documents."""
+"""The table of security policies agrees with AWS's documentation."""
 
 from __future__ import annotations
 

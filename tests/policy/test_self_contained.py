@@ -1,4 +1,4 @@
-"""The copy of the pack that is published needs nothing of the checkout."""
+"""The published copy of the pack does not need the checkout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pack as a process, as the engine starts it: from the checkout and from a self-contained copy."""
+"""The pack as a process: from the checkout, and from the self-contained copy in an empty interpreter."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy that needs nothing of the checkout."""
+    """The self-contained copy."""
     folder = tmp_path_factory.mktemp("pack")
     self_contained.write(folder)
     return folder
 
 
 def needed(names: Iterable[str]) -> set[str]:
-    """The distributions and everything that they require here."""
+    """The distributions with all of their dependencies on this platform."""
     found: set[str] = set()
     waiting = [canonicalize_name(name) for name in names]
     while waiting:
@@ -52,7 +52,7 @@ def needed(names: Iterable[str]) -> set[str]:
 
 @pytest.fixture(scope="module")
 def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Site-packages with the requirements of the copy and nothing else, as `pulumi install` makes it."""
+    """Site-packages with nothing but the requirements of the copy, as after `pulumi install`."""
     folder = tmp_path_factory.mktemp("site-packages")
     for name in needed(self_contained.NEEDS):
         distribution = metadata.distribution(name)
@@ -67,7 +67,7 @@ START = "import runpy, sys; sys.path.append({site!r}); runpy.run_path({pack!r}, 
 
 @pytest.fixture(scope="module", params=["checkout", "copy in an empty interpreter"])
 def stub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A running pack, asked over gRPC."""
+    """A running pack, as a gRPC stub."""
     if request.param == "checkout":
         command = [sys.executable, "-B", str(ROOT / "policy")]
     else:

@@ -1,4 +1,4 @@
-"""Every property of every example, unknown, secret and misshapen: nothing crashes, passes or tells."""
+"""Every property of every example as unknown, secret or of another type: no crash, no leak, no false pass."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHAPES: tuple[Any, ...] = ([], {}, 5, "x", True, [None], [{}], {"x": [UNKNOWN]},
 
 
 def each_once() -> list[Sent]:
-    """The resources of every example, without those that are the same."""
+    """The distinct resources of every example."""
     found: dict[str, Sent] = {}
     stacks = [*PASSES.values(), *(resources for resources, _ in REFUSED.values())]
     for each in (each for stack in stacks for each in stack):
@@ -70,7 +70,7 @@ def test_a_stack_in_any_shape_crashes_no_rule() -> None:
 def test_a_property_that_is_a_secret_is_judged_as_any_other() -> None:
     for of in RESOURCES:
         hidden = {**of, "properties": {name: secret(each) for name, each in of["properties"].items()}}
-        # A secret in a parameter that is no SecureString is refused for being one.
+        # P144 refuses a secret in a parameter that is not a SecureString.
         assert violated(hidden) - {"PGTLS-P144"} == violated(of) - {"PGTLS-P144"}, of
 
 

@@ -78,7 +78,7 @@ def _wide_private(rule: SecurityGroupRule) -> Iterator[Outcome]:
     for source, network in rule.networks():
         smallest = LARGEST_NETWORK[network.version]
         if network.is_private and not network.is_loopback and 0 < network.prefixlen < smallest:
-            yield Problem(at=source, reason=f"expected a security group, or a /{smallest} or smaller")
+            yield Problem(at=source, reason=f"expected a security group, or a network of /{smallest} at most")
 
 
 def _one_port(rule: SecurityGroupRule) -> Iterator[Outcome]:
@@ -107,7 +107,7 @@ _INTERNET = (
     ("P056", Severity.HIGH, partial(_covers, _SSH), "SSH", "port 22", ("SH:EC2.13", "CIS5:5.3")),
     ("P057", Severity.HIGH, partial(_covers, _RDP), "remote desktop", "port 3389", ("SH:EC2.14",)),
     ("P058", Severity.MEDIUM, _only_http, "unencrypted HTTP", "port 80", ()),
-    ("P059", Severity.CRITICAL, _is_all, "every port", "every port", ()),
+    ("P059", Severity.CRITICAL, _is_all, "all ports", "every port", ()),
     ("P060", Severity.HIGH, _unnamed, "ports other than 443", "a port other than 443", ("SH:EC2.18",)),
     ("P061", Severity.HIGH, _high_risk, "high-risk ports", "a high-risk port", ("SH:EC2.19",)),
 )

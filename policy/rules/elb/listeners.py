@@ -283,7 +283,7 @@ RULES = (
     ),
     Rule(
         id="PGTLS-N68",
-        title="The listener's security policy is a documented one",
+        title="Listeners use a documented security policy",
         area=Area.TLS,
         severity=Severity.HIGH,
         types=(LISTENER,),

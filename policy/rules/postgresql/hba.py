@@ -229,7 +229,7 @@ RULES = (
         Severity.MEDIUM,
         _in_files(_everywhere),
         _is_closed,
-        why="Without a final reject, the next rule that is appended lets clients in.",
+        why="Without a final reject, a rule that is appended later can let in any client.",
         fix="name the client networks, and end with `host all all all reject`",
     ),
 )

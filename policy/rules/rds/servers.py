@@ -180,7 +180,7 @@ RULES = (
     ),
     Rule(
         id="PGTLS-P025",
-        title="RDS manages the master password",
+        title="The program does not set the master password",
         area=Area.SECRETS,
         severity=Severity.HIGH,
         types=(INSTANCE, CLUSTER),
