@@ -1,9 +1,17 @@
-"""Normalisation of type tokens: other modules, older names and short forms of one resource type."""
+"""Type tokens that several modules use, and their normalisation."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+
+ACM_CERTIFICATE = "aws:acm/certificate:Certificate"
+EC2_INSTANCE = "aws:ec2/instance:Instance"
+IAM_ROLE = "aws:iam/role:Role"
+LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+POSTGRESQL_ROLE = "postgresql:index/role:Role"
+SECRET_VERSION = "aws:secretsmanager/secretVersion:SecretVersion"
+SSM_PARAMETER = "aws:ssm/parameter:Parameter"
 
 _MODULES: Mapping[str, str] = MappingProxyType(
     {"alb": "lb", "applicationloadbalancing": "lb", "elasticloadbalancingv2": "lb"}

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from policy.property_checks import must, must_not_be
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.type_tokens import ACM_CERTIFICATE
 from policy.values import TextPlace, Value
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-CERTIFICATE = "aws:acm/certificate:Certificate"
 _GUIDE = "https://docs.aws.amazon.com/acm/latest/userguide"
 _BODY = "certificateBody"
 _WARNING = timedelta(days=30)
@@ -121,7 +121,7 @@ RULES = (
         title="The certificate's key is strong",
         area=Area.TLS,
         severity=Severity.HIGH,
-        types=(CERTIFICATE,),
+        types=(ACM_CERTIFICATE,),
         checks=(must("keyAlgorithm", _strong, "expected EC_prime256v1, EC_secp384r1 or at least RSA_2048"),),
         why="A weak key can be broken.",
         fix="set keyAlgorithm to EC_prime256v1",
@@ -133,7 +133,7 @@ RULES = (
         title="Imported certificates do not expire within 30 days",
         area=Area.TLS,
         severity=Severity.HIGH,
-        types=(CERTIFICATE,),
+        types=(ACM_CERTIFICATE,),
         checks=(_expires_soon,),
         why="ACM does not renew imported certificates.",
         fix="import the renewed certificate",
@@ -145,7 +145,7 @@ RULES = (
         title="Certificates are logged for certificate transparency",
         area=Area.TLS,
         severity=Severity.LOW,
-        types=(CERTIFICATE,),
+        types=(ACM_CERTIFICATE,),
         checks=(
             must_not_be(
                 "options.certificateTransparencyLoggingPreference", "DISABLED", expected="expected ENABLED"
@@ -160,7 +160,7 @@ RULES = (
         title="A certificate is created before the old one is deleted",
         area=Area.TLS,
         severity=Severity.LOW,
-        types=(CERTIFICATE,),
+        types=(ACM_CERTIFICATE,),
         checks=(_stays_until_replaced,),
         why="Listeners would have no certificate in between, and AWS refuses to delete one in use.",
         fix="remove the delete_before_replace option",
@@ -171,7 +171,7 @@ RULES = (
         title="Certificates name single hosts",
         area=Area.TLS,
         severity=Severity.MEDIUM,
-        types=(CERTIFICATE,),
+        types=(ACM_CERTIFICATE,),
         checks=(_no_wildcard("domainName"), _no_wildcard("subjectAlternativeNames[]")),
         why="Whoever obtains the key of a wildcard certificate can impersonate every host of the domain.",
         fix="list each host name",
@@ -182,7 +182,7 @@ RULES = (
         title="Imported certificates are valid for servers",
         area=Area.TLS,
         severity=Severity.HIGH,
-        types=(CERTIFICATE,),
+        types=(ACM_CERTIFICATE,),
         checks=(_is_sound,),
         why="ACM accepts certificates that clients reject.",
         fix="import a certificate with a strong key, SHA-256, serverAuth, alternative names, and its chain",

@@ -8,20 +8,19 @@ from functools import lru_cache
 
 from policy.resources import Resource
 from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
-from policy.rules.ec2.instances import INSTANCE, LAUNCH_TEMPLATE
 from policy.rules.ec2.user_data import USER_DATA
-from policy.rules.ssm import PARAMETER
 from policy.text.connection_strings import connection_strings
 from policy.text.embedded_text import Text, known_texts, private_key_in
+from policy.type_tokens import ACM_CERTIFICATE, EC2_INSTANCE, LAUNCH_TEMPLATE, SECRET_VERSION, SSM_PARAMETER
 from policy.values import Value
 
 # Where private keys belong: secret stores, and the resources that create keys or pass them on.
 _SECRET_STORES = frozenset(
     {
-        ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"),
-        ("aws:secretsmanager/secretVersion:SecretVersion", "secretBinary"),
-        ("aws:secretsmanager/secretVersion:SecretVersion", "secretStringWo"),
-        ("aws:acm/certificate:Certificate", "privateKey"),
+        (SECRET_VERSION, "secretString"),
+        (SECRET_VERSION, "secretBinary"),
+        (SECRET_VERSION, "secretStringWo"),
+        (ACM_CERTIFICATE, "privateKey"),
     }
 )
 _KEY_TYPES = ("tls:", "pulumi:providers:tls", "pulumi:pulumi:Stack")
@@ -69,11 +68,11 @@ def _texts(resource: Resource, name: str) -> list[Text]:
 
 
 def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
-    if resource.type.startswith(_KEY_TYPES) or resource.type == PARAMETER:
+    if resource.type.startswith(_KEY_TYPES) or resource.type == SSM_PARAMETER:
         return  # N32 reports parameters
     for name in resource.properties:
         if (resource.type, name) in _SECRET_STORES or (
-            resource.type in (INSTANCE, LAUNCH_TEMPLATE) and name in USER_DATA
+            resource.type in (EC2_INSTANCE, LAUNCH_TEMPLATE) and name in USER_DATA
         ):
             continue
         # An unknown property is not undecided here, since almost every resource has one. The update sees all.

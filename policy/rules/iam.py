@@ -8,8 +8,9 @@ from fnmatch import fnmatchcase
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
-from policy.rules.rds.connect_grants import HOLDERS, ROLE, documents
+from policy.rules.rds.connect_grants import HOLDERS, documents
 from policy.text.policy_document import Judge, Statement, allowing, in_policy
+from policy.type_tokens import IAM_ROLE
 from policy.values import Value, throughout
 
 ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
@@ -367,7 +368,7 @@ RULES = (
         "Trust policies name who may assume the role",
         Severity.HIGH,
         _in_trust_policy(_everybody, unreadable=True),
-        types=(ROLE,),
+        types=(IAM_ROLE,),
         why=_TRUST,
         fix="name a service or principals",
         link=f"{_GUIDE}/id_roles.html",
@@ -377,7 +378,7 @@ RULES = (
         "Services assume roles for the own account only",
         Severity.MEDIUM,
         _in_trust_policy(_deputies),
-        types=(ROLE,),
+        types=(IAM_ROLE,),
         why="Another customer of the service could make it use this role.",
         fix="add a condition on aws:SourceAccount or aws:SourceArn",
         link=_CONFUSED,
@@ -387,7 +388,7 @@ RULES = (
         "Other accounts need an external id or MFA to assume a role",
         Severity.HIGH,
         _in_trust_policy(_other_accounts),
-        types=(ROLE,),
+        types=(IAM_ROLE,),
         why=_TRUST,
         fix="name one principal, or add a condition on sts:ExternalId or aws:MultiFactorAuthPresent",
         link=_CONFUSED,
@@ -397,7 +398,7 @@ RULES = (
         "GitHub workflows assume roles from one place of one repository only",
         Severity.HIGH,
         _in_trust_policy(_workflows),
-        types=(ROLE,),
+        types=(IAM_ROLE,),
         why="Otherwise every GitHub repository, or every branch of one, could deploy.",
         fix=f"bind {_GITHUB}:aud to sts.amazonaws.com and :sub to repo:<owner>/<name>:environment:<name>",
         link="https://docs.github.com/en/actions/concepts/security/openid-connect",
@@ -407,7 +408,7 @@ RULES = (
         "No administrator policy is attached to a role",
         Severity.CRITICAL,
         _administrator,
-        types=(ROLE, ATTACHMENT),
+        types=(IAM_ROLE, ATTACHMENT),
         why=_UNLIMITED,
         fix="attach a policy that allows what is needed",
     ),
@@ -416,7 +417,7 @@ RULES = (
         "Roles use customer managed policies",
         Severity.LOW,
         _of_aws,
-        types=(ROLE, ATTACHMENT),
+        types=(IAM_ROLE, ATTACHMENT),
         why="AWS managed policies are broad, and AWS extends them.",
         fix="write a policy that allows what is needed",
     ),

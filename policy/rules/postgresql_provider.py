@@ -9,10 +9,10 @@ from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import MASTERS, SUPERUSERS
 from policy.text.connection_strings import ConnectionString
+from policy.type_tokens import POSTGRESQL_ROLE
 from policy.values import TextPlace, Value
 
 PROVIDER = "pulumi:providers:postgresql"
-ROLE = "postgresql:index/role:Role"
 GRANT_ROLE = "postgresql:index/grantRole:GrantRole"
 SERVER = "postgresql:index/server:Server"
 SUBSCRIPTION = "postgresql:index/subscription:Subscription"
@@ -97,7 +97,7 @@ RULES = (
         title="Application roles have no administrative attributes, and no password beside IAM",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
-        types=(ROLE,),
+        types=(POSTGRESQL_ROLE,),
         checks=(*(must_not_be_true(name) for name in _ADMINISTRATIVE_ATTRIBUTES), _no_password_beside_tokens),
         why="Whoever takes over the application would take over the server.",
         fix=f"remove {', '.join(_ADMINISTRATIVE_ATTRIBUTES)}, and the password of roles that have rds_iam",

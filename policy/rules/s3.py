@@ -9,6 +9,7 @@ from policy.property_checks import must_be_true, must_not_be
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.policy_document import Statement, allowing, in_policy, not_everybody, rejects_plain_text
+from policy.type_tokens import IAM_ROLE
 
 BUCKET = "aws:s3/bucket:Bucket"
 BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
@@ -69,9 +70,7 @@ def _account(arn: str) -> str:
 
 def _to_another_account(policy: Resource, stack: Stack) -> Iterator[Outcome]:
     owners = {
-        _account(each["arn"].text())
-        for each in stack.of_types(("aws:iam/role:Role",))
-        if each["arn"].is_known
+        _account(each["arn"].text()) for each in stack.of_types((IAM_ROLE,)) if each["arn"].is_known
     } - {""}
 
     def judge(statement: Statement) -> Iterator[Outcome]:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.embedded_text import private_keys_in
+from policy.type_tokens import SSM_PARAMETER
 
-PARAMETER = "aws:ssm/parameter:Parameter"
 _PARAMETERS = "https://docs.aws.amazon.com/systems-manager/latest/userguide"
 _VALUES = ("value", "valueWo", "insecureValue")
 
@@ -48,7 +48,7 @@ RULES = (
         title="Secrets in Parameter Store are SecureStrings",
         area=Area.SECRETS,
         severity=Severity.HIGH,
-        types=(PARAMETER,),
+        types=(SSM_PARAMETER,),
         checks=(_secret_is_secure,),
         why="Everybody who may read parameters can read a String.",
         fix="set type to SecureString; better, use Secrets Manager",
@@ -60,7 +60,7 @@ RULES = (
         title="Private keys in Parameter Store are encrypted with a customer managed key",
         area=Area.SECRETS,
         severity=Severity.HIGH,
-        types=(PARAMETER,),
+        types=(SSM_PARAMETER,),
         checks=(_private_key_is_encrypted,),
         why="With the default key, everybody who may read parameters can read the private key.",
         fix="use value with type SecureString and keyId; better, use Secrets Manager",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import SUPERUSERS
+from policy.type_tokens import POSTGRESQL_ROLE
 from policy.values import TextPlace, Value
 
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
@@ -15,7 +16,6 @@ REQUEST = "tls:index/certRequest:CertRequest"
 SIGNED = "tls:index/locallySignedCert:LocallySignedCert"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
 CERTIFICATES = (SIGNED, SELF_SIGNED)
-_ROLE = "postgresql:index/role:Role"
 _PROVIDER = "https://www.pulumi.com/registry/packages/tls/api-docs"
 _RFC = "https://www.rfc-editor.org/rfc/rfc5280"
 CLIENT_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 398, 3653
@@ -117,7 +117,7 @@ def _common_name(request: Resource, stack: Stack) -> Iterator[Outcome]:
         return
     value = _subject(request, "commonName")
     name = value.text()
-    roles = {each["name"].text() for each in stack.of_types((_ROLE,)) if each["name"].is_known}
+    roles = {each["name"].text() for each in stack.of_types((POSTGRESQL_ROLE,)) if each["name"].is_known}
     if not name or "*" in name:
         yield Problem(at=value, reason="expected the name of one role")
     elif name.lower() in SUPERUSERS:

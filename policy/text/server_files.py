@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from policy.resources import Resource
 from policy.text.embedded_text import Text, known_texts
+from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE, SSM_PARAMETER
 from policy.values import UNKNOWN, TextPlace, UndecidedError
 from postgres.authentication_file import logical_lines
 from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
@@ -21,14 +22,12 @@ from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident
 from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
 from postgres.versions import SUPPORTED_MAJORS
 
-INSTANCE = "aws:ec2/instance:Instance"
-LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 CARRIERS: Mapping[str, tuple[str, ...]] = {
-    INSTANCE: ("userData", "userDataBase64"),
+    EC2_INSTANCE: ("userData", "userDataBase64"),
     LAUNCH_TEMPLATE: ("userData",),
     "aws:s3/bucketObject:BucketObject": ("content", "contentBase64", "source"),
     "aws:s3/bucketObjectv2:BucketObjectv2": ("content", "contentBase64", "source"),
-    "aws:ssm/parameter:Parameter": ("value", "insecureValue"),
+    SSM_PARAMETER: ("value", "insecureValue"),
 }
 """The properties that carry files, by resource type."""
 
@@ -165,7 +164,7 @@ def carried(resource: Resource) -> ServerFiles:
     """The files in the known properties of a resource."""
     values = [resource[name] for name in CARRIERS.get(resource.type, ())]
     name = next((resource[each].text() for each in ("key", "name") if resource[each].raw is not UNKNOWN), "")
-    name = "" if resource.type in (INSTANCE, LAUNCH_TEMPLATE) else name
+    name = "" if resource.type in (EC2_INSTANCE, LAUNCH_TEMPLATE) else name
     texts = [text for value in values if value.given for text in known_texts(value, name)]
     return ServerFiles(
         hba=tuple(_hba(each) for each in texts if _is_hba(each)),

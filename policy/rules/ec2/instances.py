@@ -8,9 +8,8 @@ from policy.property_checks import must, must_be, must_be_given, must_not_be_tru
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.security_group_rules import DEFAULT_GROUP
+from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 
-INSTANCE = "aws:ec2/instance:Instance"
-LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _GUIDE = "https://docs.aws.amazon.com/AWSEC2/latest/UserGuide"
 _METADATA = f"{_GUIDE}/configuring-instance-metadata-options.html"
 _TOKENS = "metadataOptions.httpTokens"
@@ -42,7 +41,7 @@ def _no_role_when_public(instance: Resource, stack: Stack) -> Iterator[Outcome]:
     yield Problem(at=profile, reason="expected none, since the instance has a public IP address")
     sharing = [
         each.name
-        for each in stack.of_types((INSTANCE,))
+        for each in stack.of_types((EC2_INSTANCE,))
         if each is not instance and each["iamInstanceProfile"].raw == profile.raw
     ]
     if sharing:
@@ -61,7 +60,7 @@ RULES = (
         title="Instances have no public IP address",
         area=Area.NETWORK,
         severity=Severity.HIGH,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(must_not_be_true("associatePublicIpAddress"),),
         why="One wrong security group rule would expose the instance to the internet.",
         fix="set associatePublicIpAddress to false; use a load balancer or Session Manager to reach it",
@@ -73,7 +72,7 @@ RULES = (
         title="Instance metadata requires session tokens",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(must_be(_TOKENS, "required"),),
         why="With IMDSv1, a single server-side request forgery discloses the role's credentials.",
         fix="set metadataOptions.httpTokens to required",
@@ -97,7 +96,7 @@ RULES = (
         title="Instance metadata is not reachable beyond the instance",
         area=Area.IDENTITY,
         severity=Severity.MEDIUM,
-        types=(INSTANCE, LAUNCH_TEMPLATE),
+        types=(EC2_INSTANCE, LAUNCH_TEMPLATE),
         checks=(must_be("metadataOptions.httpPutResponseHopLimit", "1"),),
         why="With more hops, containers and proxies on the instance can obtain the role's credentials.",
         fix="set metadataOptions.httpPutResponseHopLimit to 1",
@@ -109,7 +108,7 @@ RULES = (
         title="Every instance has an instance profile",
         area=Area.IDENTITY,
         severity=Severity.MEDIUM,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(must_be_given("iamInstanceProfile", "expected an instance profile"),),
         why="Without a role, people put AWS access keys on the instance.",
         fix="set iamInstanceProfile",
@@ -121,7 +120,7 @@ RULES = (
         title="Instances are launched into a named subnet",
         area=Area.NETWORK,
         severity=Severity.MEDIUM,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(
             must_be_given(
                 "subnetId", "expected a subnet; AWS would use the default VPC", when=_has_no_interface
@@ -136,7 +135,7 @@ RULES = (
         title="Instances do not use the default security group",
         area=Area.NETWORK,
         severity=Severity.MEDIUM,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         stack_checks=(_not_the_default_group,),
         why="Everything that names no security group shares the default one.",
         fix="set vpcSecurityGroupIds",
@@ -147,7 +146,7 @@ RULES = (
         title="Instances have one network interface",
         area=Area.NETWORK,
         severity=Severity.LOW,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(_one_interface,),
         why="A second interface can bridge separate networks.",
         fix="remove the other network interfaces",
@@ -159,7 +158,7 @@ RULES = (
         title="Instances do not route traffic",
         area=Area.NETWORK,
         severity=Severity.MEDIUM,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(
             must(
                 "sourceDestCheck",
@@ -177,7 +176,7 @@ RULES = (
         title="Instances with a public IP address have no role",
         area=Area.IDENTITY,
         severity=Severity.MEDIUM,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         stack_checks=(_no_role_when_public,),
         why="Whoever takes over the instance gets the role's permissions.",
         fix="set associatePublicIpAddress to false, or remove iamInstanceProfile",

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.rules.ec2.instances import INSTANCE, LAUNCH_TEMPLATE
 from policy.text.connection_strings import connection_strings
 from policy.text.embedded_text import Text, known_texts, private_keys_in
+from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 from policy.values import UndecidedError, Value
 
 USER_DATA = ("userData", "userDataBase64")
@@ -96,7 +96,7 @@ RULES = (
         title="Instance user data holds no credentials",
         area=Area.SECRETS,
         severity=Severity.CRITICAL,
-        types=(INSTANCE,),
+        types=(EC2_INSTANCE,),
         checks=(_credentials,),
         why=_READABLE,
         fix=_CREDENTIAL_FIX,
@@ -120,7 +120,7 @@ RULES = (
         title="User data holds no private keys",
         area=Area.SECRETS,
         severity=Severity.CRITICAL,
-        types=(INSTANCE, LAUNCH_TEMPLATE),
+        types=(EC2_INSTANCE, LAUNCH_TEMPLATE),
         checks=(_key_in_user_data,),
         why=_READABLE,
         fix=_CREDENTIAL_FIX,

@@ -9,6 +9,7 @@ from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.security_group_rules import RULE_SHAPES, SECURITY_GROUP, security_group_rules
 from policy.rules.elb.listeners import LISTENER, LISTENER_RULE, MUTUAL, verifies
+from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
@@ -20,8 +21,6 @@ _BUCKET = "aws:s3/bucket:Bucket"
 _VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 _SCALING = "aws:autoscaling/group:Group"
 _SCALING_ATTACHMENT = "aws:autoscaling/attachment:Attachment"
-_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
-_INSTANCE = "aws:ec2/instance:Instance"
 
 _GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application"
 _MUTUAL_LINK = f"{_GUIDE}/mutual-authentication.html"
@@ -69,13 +68,13 @@ def _target_security_groups(group: Resource, stack: Stack) -> list[Resource]:
         scaling += stack.all_referred(attachment, "autoscalingGroupName", (_SCALING,))
     for each in scaling:
         for template in (
-            *stack.all_referred(each, "launchTemplate", (_TEMPLATE,)),
-            *stack.all_referred(each, "mixedInstancesPolicy", (_TEMPLATE,)),
+            *stack.all_referred(each, "launchTemplate", (LAUNCH_TEMPLATE,)),
+            *stack.all_referred(each, "mixedInstancesPolicy", (LAUNCH_TEMPLATE,)),
         ):
             found += stack.all_referred(template, "vpcSecurityGroupIds", wanted)
             found += stack.all_referred(template, "networkInterfaces", wanted)
     for attachment in stack.referring(_ATTACHMENT, "targetGroupArn", group):
-        for instance in stack.all_referred(attachment, "targetId", (_INSTANCE,)):
+        for instance in stack.all_referred(attachment, "targetId", (EC2_INSTANCE,)):
             found += stack.all_referred(instance, "vpcSecurityGroupIds", wanted)
     return found
 

@@ -9,12 +9,11 @@ from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
 from policy.text.server_files import (
     CARRIERS,
-    INSTANCE,
-    LAUNCH_TEMPLATE,
     ConfigurationFile,
     carried,
     shown,
 )
+from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 from policy.values import Value
 from postgres.server_settings import MINIMUM_PROTOCOLS
 
@@ -143,7 +142,7 @@ def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
                 at=file.text.place(line.number),
                 reason=f"PostgreSQL would refuse this line: {shown(file.text, line)}",
             )
-    if resource.type not in (INSTANCE, LAUNCH_TEMPLATE):
+    if resource.type not in (EC2_INSTANCE, LAUNCH_TEMPLATE):
         return
     installed = next(
         (text.place_of(match.start()) for text in own.texts if (match := _INSTALLS.search(text.content))),

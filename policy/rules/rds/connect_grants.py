@@ -10,6 +10,7 @@ from functools import lru_cache
 
 from policy.resources import Resource
 from policy.text.policy_document import UnreadableError, statement_values
+from policy.type_tokens import IAM_ROLE
 from policy.values import UndecidedError, Value, throughout
 
 ACTION = "rds-db:connect"
@@ -19,8 +20,7 @@ DOCUMENTS = (
     "aws:iam/userPolicy:UserPolicy",
     "aws:iam/groupPolicy:GroupPolicy",
 )
-ROLE = "aws:iam/role:Role"
-HOLDERS = (*DOCUMENTS, ROLE)
+HOLDERS = (*DOCUMENTS, IAM_ROLE)
 
 _EXACT = re.compile(
     r"arn:aws(?:-[a-z]+)*:rds-db:[a-z]{2,}(?:-[a-z]+)+-[0-9]+:[0-9]{12}:"
@@ -74,7 +74,7 @@ class Grant:
 
 def documents(resource: Resource) -> Iterator[Value]:
     """The policy documents of a resource."""
-    if resource.type != ROLE:
+    if resource.type != IAM_ROLE:
         yield resource["policy"]
         return
     for inline in resource["inlinePolicies"].items():
