@@ -29,7 +29,8 @@ _VERDICTS: Final = {phrase: verdict for verdict, phrase in _PHRASES.items()}
 _RULE: Final = rf"PGTLS-[NP][0-9]{{2,3}} \[(?:{'|'.join(Severity)})\]"
 _HEAD: Final = re.compile(rf"(?P<rules>{_RULE}(?:, {_RULE})*) (?P<phrase>{'|'.join(_VERDICTS)}) (?P<rest>.*)")
 _SECTIONS: Final = re.compile(
-    r"(?P<main>.*?)(?:\. Exempt: (?P<exemption>.*?))?(?:\. Fix: (?P<fix>.*?))?(?:\. See: (?P<link>.*))?"
+    r"(?P<main>.*?)(?:\. Exempt: (?P<exemption>.*?))?(?:\. Rule: (?P<title>.*?))?(?:\. Fix: (?P<fix>.*?))?"
+    r"(?:\. See: (?P<link>.*))?"
 )
 # What `Value.shown` says of a value.
 _SHOWN: Final = re.compile(
@@ -37,7 +38,7 @@ _SHOWN: Final = re.compile(
 )
 _ORDINARY_NAME: Final = re.compile(r"[\w.:/$*@+-]+")
 # The labels, and the engine's colour marks, which are taken out of every text.
-_RESERVED: Final = re.compile(r"(Exempt|Fix|See|<\{)(\\*)([:%])")
+_RESERVED: Final = re.compile(r"(Exempt|Rule|Fix|See|<\{)(\\*)([:%])")
 _DECODER: Final = json.JSONDecoder()
 
 
@@ -61,6 +62,7 @@ class Message:
         value: The property's value as it may be shown; empty where the place is in a text.
         explanation: What is expected; why nothing can be decided; where the rule crashed.
         exemption: Reason, owner and last day of the exemption; empty without one.
+        title: What an undecided rule requires; empty for other verdicts.
         fix: What to do; empty where nothing is to be done.
         link: Documentation; may be empty.
     """
@@ -73,6 +75,7 @@ class Message:
     value: str = ""
     explanation: str
     exemption: str = ""
+    title: str = ""
     fix: str = ""
     link: str = ""
 
@@ -80,6 +83,7 @@ class Message:
     def of(cls, finding: Finding) -> Message:
         """The message of a finding."""
         rule, verdict = finding.rule, finding.verdict
+        title = rule.title if verdict is Verdict.UNDECIDED and not finding.others else ""
         fix = rule.fix if verdict is Verdict.VIOLATED else ""
         link = rule.link if verdict in (Verdict.VIOLATED, Verdict.UNDECIDED) else ""
         return cls(
@@ -91,6 +95,7 @@ class Message:
             value=_one_line(finding.value),
             explanation=_one_line(finding.explanation),
             exemption="" if finding.exemption is None else _one_line(str(finding.exemption)),
+            title=_one_line(title),
             fix=_one_line(fix),
             link=_one_line(link),
         )
@@ -103,14 +108,18 @@ class Message:
         value = f" is {self.value}" if self.value else ""
         return f"{_delimited(self.place)}{value}: {self.explanation}"
 
+    @property
+    def sections(self) -> dict[str, str]:
+        """What follows the statement, by label."""
+        given = {"Exempt": self.exemption, "Rule": self.title, "Fix": self.fix, "See": self.link}
+        return {label: field for label, field in given.items() if field}
+
     def format(self) -> str:
         """The text; `parse` gives the message back."""
         rules = ", ".join(f"{rule.id} [{rule.severity}]" for rule in self.rules)
         resource = f"{_word(self.name)} ({_word(self.type)})"
         text = _escaped(f"{rules} {_PHRASES[self.verdict]} {resource}: {self.statement}")
-        for label, field in (("Exempt", self.exemption), ("Fix", self.fix), ("See", self.link)):
-            text += f". {label}: {_escaped(field)}" if field else ""
-        return text
+        return text + "".join(f". {label}: {_escaped(field)}" for label, field in self.sections.items())
 
 
 def parse(text: str) -> Message | None:
@@ -143,9 +152,7 @@ def _parsed(line: str) -> Message | None:
         place=place,
         value=value,
         explanation=explanation,
-        exemption=_unescaped(sections["exemption"] or ""),
-        fix=_unescaped(sections["fix"] or ""),
-        link=_unescaped(sections["link"] or ""),
+        **{field: _unescaped(sections[field] or "") for field in ("exemption", "title", "fix", "link")},
     )
 
 

@@ -49,13 +49,8 @@ def _description(finding: Finding) -> str:
     if message is None:
         return finding.text
     others = ", ".join(rule.id for rule in message.rules[1:])
-    parts = [
-        f"{message.verdict}: {message.statement}" + (f" (also {others})" if others else ""),
-        message.exemption and f"Exempt: {message.exemption}",
-        message.fix and f"Fix: {message.fix}",
-        message.link and f"See: {message.link}",
-    ]
-    return ". ".join(filter(None, parts))
+    statement = f"{message.verdict}: {message.statement}" + (f" (also {others})" if others else "")
+    return ". ".join([statement, *(f"{label}: {field}" for label, field in message.sections.items())])
 
 
 def _inline(text: str) -> str:

@@ -22,7 +22,8 @@ from tests.policy.fixtures import server_files
 from tests.policy.test_rules import REFUSED
 
 PARTS = (
-    ". Exempt: ", ". Fix: ", ". See: ", " is ", ": ", "'", '"', "\\", "\n", "not set", " (", ")", "<{%",
+    ". Exempt: ", ". Rule: ", ". Fix: ", ". See: ", " is ", ": ", "'", '"', "\\", "\n", "not set", " (", ")",
+    "<{%",
     "%}>", "PGTLS-N41 [critical] violated by x (y): ", "undecided for ", "\x1b[31m", "\u2028", "Fix\\:",
 )  # fmt: skip
 HOSTILE = st.lists(st.one_of(st.text(max_size=8), st.sampled_from(PARTS)), max_size=6).map("".join)
@@ -96,6 +97,7 @@ def test_every_rule_is_read_back(verdict: Verdict) -> None:
         assert message.rules == (RuleReference(rule.id, rule.severity),)
         assert (message.verdict, message.explanation) == (verdict, rule.why)
         assert message.fix == (rule.fix if verdict is Verdict.VIOLATED else "")
+        assert message.title == (rule.title if verdict is Verdict.UNDECIDED else "")
 
 
 @pytest.mark.parametrize("name", REFUSED)
