@@ -14,6 +14,7 @@ from emulator.core.endpoint import AwsEndpoint
 from emulator.core.provider import Provider
 from emulator.core.registry import Registry
 from emulator.core.resource_type import Failure, Properties, Refused
+from emulator.core.state_layout import AWS
 from emulator.ec2 import instances, launch_templates, network, routes, security_groups, volumes
 from emulator.elb import listener, load_balancer, target_group, trust_store
 from emulator.iam import roles
@@ -76,7 +77,7 @@ class AwsProvider(Provider):
     """
 
     def __init__(self, endpoint: AwsEndpoint, *services: object) -> None:
-        self.registry = Registry(endpoint.state_dir / "aws" / "resources.sqlite")
+        self.registry = Registry(endpoint.state_dir / AWS / "resources.sqlite")
         backends = Backends(endpoint, self.registry, services)
         super().__init__("aws", [kind(backends) for kind in TYPES], functions(endpoint))
 

@@ -19,6 +19,8 @@ from engine.installation import Engine
 from engine.project import CHECKOUT, PROJECT
 from runtime.files import replace_file
 
+FOLDER = "pulumi"
+LOG = "engine.log"
 POLL_SECONDS = 0.1
 STOPPING_SECONDS = 60
 # The user's own AWS and Pulumi settings must not reach a program that runs on loopback.
@@ -46,6 +48,11 @@ class RunResult:
         return "\n".join(f"error: {cause.removeprefix('error: ')}" for cause in self.causes)
 
 
+def checkpoint(root: Path, stack: str) -> Checkpoint:
+    """The state of a stack whose sessions have this root."""
+    return Checkpoint(backend=root / FOLDER / "backend", project=PROJECT, stack=stack)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EngineSession:
     """Runs the engine on one stack of the checkout's program.
@@ -69,17 +76,12 @@ class EngineSession:
     @property
     def folder(self) -> Path:
         """The folder of the engine's home, its backend and the passphrase."""
-        return self.root / "pulumi"
-
-    @property
-    def log(self) -> Path:
-        """The output of all runs."""
-        return self.root / "engine.log"
+        return self.root / FOLDER
 
     @property
     def checkpoint(self) -> Checkpoint:
         """The stack's state."""
-        return Checkpoint(backend=self.folder / "backend", project=PROJECT, stack=self.stack)
+        return checkpoint(self.root, self.stack)
 
     def _environment(self) -> dict[str, str]:
         own = {key: value for key, value in os.environ.items() if not key.startswith(EXCLUDED_PREFIXES)}
@@ -92,7 +94,7 @@ class EngineSession:
             "AWS_EC2_METADATA_DISABLED": "true",
             "PATH": self.engine.search_path(os.environ.get("PATH", os.defpath)),
             "PULUMI_HOME": str(self.folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
+            "PULUMI_BACKEND_URL": f"file://{self.checkpoint.backend}",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             # Every provider is attached by its port; the engine would look for plugins to download.
@@ -111,7 +113,7 @@ class EngineSession:
 
     def prepare(self) -> None:
         """Create the folders and the passphrase unless they exist."""
-        for folder in (self.folder, self.folder / "backend"):
+        for folder in (self.folder, self.checkpoint.backend):
             folder.mkdir(mode=0o700, exist_ok=True)
         if not self.passphrase_file.exists():
             replace_file(self.passphrase_file, secrets.token_urlsafe(32) + "\n")
@@ -173,12 +175,12 @@ class EngineSession:
         events = self.folder / "events"
         events.unlink(missing_ok=True)
         state.step.detail = "the engine and the program are starting"
-        log = EventLog(events)
-        with self.log.open("a") as output:
-            self.log.chmod(0o600)
+        log, output_file = EventLog(events), self.root / LOG
+        with output_file.open("a") as output:
+            output_file.chmod(0o600)
             output.write(f"\n{time.strftime('%Y-%m-%dT%H:%M:%S%z')} pulumi {arguments[0]}\n")
             output.flush()
-            start = self.log.stat().st_size
+            start = output_file.stat().st_size
             process = subprocess.Popen(
                 [
                     *(self.engine.command, *arguments, "--non-interactive", "--stack", self.stack),
@@ -201,7 +203,7 @@ class EngineSession:
     def _causes(self, status: int, state: RunState, start: int) -> list[str]:
         causes = state.causes()
         if not causes:
-            with self.log.open("rb") as log:
+            with (self.root / LOG).open("rb") as log:
                 log.seek(start)
                 lines = log.read().decode(errors="replace").strip().splitlines()
             causes = [line for line in lines if line.startswith("error:")] or lines[-5:]

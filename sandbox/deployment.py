@@ -14,7 +14,7 @@ from engine.errors import CommandError
 from engine.events import RunState
 from engine.installation import Engine
 from engine.progress import Progress, Step
-from engine.session import EngineCommandError, EngineSession
+from engine.session import LOG, EngineCommandError, EngineSession
 from runtime.files import replace_file
 from sandbox.stack_file import StackFile
 from sandbox.state import State
@@ -123,7 +123,7 @@ class Deployment:
         )
         if result.status != 0:
             raise DeploymentError(
-                f"The deployment failed.\n{result.error_text()}\nFull log: {self._state.engine_log}"
+                f"The deployment failed.\n{result.error_text()}\nFull log: {self._state.root / LOG}"
             )
         return state
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 
+from engine.session import LOG
 from sandbox.state import State
 
 FOLLOW_SECONDS = 0.3
@@ -30,7 +31,7 @@ def log_files(state: State, source: LogSource | None = None) -> list[Path]:
         source: Whose log files; None for all.
     """
     files = {
-        LogSource.ENGINE: [state.engine_log],
+        LogSource.ENGINE: [state.root / LOG],
         LogSource.SANDBOX: [state.serve_log],
         LogSource.MACHINES: sorted(
             [*state.machines.glob("*/node.log"), *state.machines.glob("*/root/var/log/**/*")],

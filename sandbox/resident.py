@@ -15,6 +15,7 @@ from http import HTTPStatus
 import grpc
 
 from emulator.core.credentials import REGION, Credentials
+from emulator.core.state_layout import AWS
 from engine import processes
 from engine.errors import CommandError
 from engine.progress import Progress
@@ -41,7 +42,7 @@ def operator_environment(state: State, addresses: Addresses) -> dict[str, str]:
         "AWS_ENDPOINT_URL": addresses.aws_endpoint,
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
-        **Credentials(state.root / "aws").operator.environment(),
+        **Credentials(state.root / AWS).operator.environment(),
     }
 
 

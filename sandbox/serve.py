@@ -31,7 +31,7 @@ PORT_NAMES = ("aws", "metadata", "provider-aws", "provider-tls", "provider-postg
 HAND_OVER = signal.SIGHUP
 FOLDER_CHECK_SECONDS = 1.0
 # What the resident process loads; when it changes on disk, `up` starts a new one.
-CODE = ("sandbox", "emulator", "engine", "runtime", "documents", "postgres", "gateway", "pgpasswordless")
+CODE = ("sandbox", "emulator", "engine", "runtime", "documents", "postgres", "gateway", "node")
 
 _log = logging.getLogger("sandbox.serve")
 

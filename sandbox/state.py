@@ -15,7 +15,14 @@ from pathlib import Path
 import psutil
 
 from emulator.core.ports import new_port, port_is_free
-from emulator.core.state_layout import AUTO_SCALING, LOAD_BALANCING, PUBLIC_CA_BUNDLE, RDS, RDS_CA_BUNDLE
+from emulator.core.state_layout import (
+    AUTO_SCALING,
+    LOAD_BALANCING,
+    MACHINES,
+    PUBLIC_CA_BUNDLE,
+    RDS,
+    RDS_CA_BUNDLE,
+)
 from emulator.postgresql_server.postmasters import remove_sockets
 from emulator.postgresql_server.server_user import ServerUser, server_user
 from engine import processes
@@ -60,16 +67,6 @@ class State:
         return self.root / "serve.log"
 
     @property
-    def engine_log(self) -> Path:
-        """The engine's output, of all runs."""
-        return self.root / "engine.log"
-
-    @property
-    def pulumi(self) -> Path:
-        """The engine's home, backend, passphrase and copy of the stack file."""
-        return self.root / "pulumi"
-
-    @property
     def postgresql(self) -> Path:
         """PostgreSQL's programs, in `<major>/bin`."""
         return self.root / "postgresql"
@@ -87,7 +84,7 @@ class State:
     @property
     def machines(self) -> Path:
         """The root folders of the EC2 instances, by instance id."""
-        return self.root / "machines"
+        return self.root / MACHINES
 
     @property
     def rds(self) -> Path:
@@ -282,7 +279,7 @@ def _place(nominal: Path, user: ServerUser) -> Path:
 
 def remove_state(state: State) -> None:
     """Remove the folder, its link, and the folder that was created to contain it."""
-    for machine in state.root.glob("machines/*/root"):
+    for machine in state.machines.glob("*/root"):
         remove_sockets(machine)
     for server in state.rds.glob("*/server"):
         remove_stand_in(server / "socket")

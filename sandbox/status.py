@@ -13,9 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from engine import processes
-from engine.checkpoint import Checkpoint
 from engine.processes import Identity
-from engine.project import PROJECT
+from engine.session import checkpoint
 from sandbox import resident
 from sandbox.deployment import STACK
 from sandbox.serve import Addresses
@@ -28,7 +27,6 @@ REPORT_FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "s
 def status(state: State) -> dict[str, Any]:
     """The status as a document with camelCase keys; `running` tells whether the sandbox answers."""
     addresses = resident.running(state)
-    checkpoint = Checkpoint(backend=state.pulumi / "backend", project=PROJECT, stack=STACK)
     return {
         "schemaVersion": 1,
         "running": addresses is not None,
@@ -38,7 +36,7 @@ def status(state: State) -> dict[str, Any]:
         "databases": _databases(state),
         "machines": [
             _machine(resource["outputs"], state, addresses)
-            for resource in checkpoint.resources_of_type(REPORT_TYPE)
+            for resource in checkpoint(state.root, STACK).resources_of_type(REPORT_TYPE)
         ],
         "instances": _instances(state, addresses),
         "loadBalancers": _load_balancers(state),

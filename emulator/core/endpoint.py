@@ -15,6 +15,7 @@ from emulator.core.front_door import FrontDoor, Listener, Service
 from emulator.core.loopback_server import LoopbackServer
 from emulator.core.moto_backend import RoleDocuments
 from emulator.core.resources import Access
+from emulator.core.state_layout import AWS
 from emulator.ec2.metadata import MetadataService
 
 
@@ -43,7 +44,7 @@ class AwsEndpoint:
         self.state_dir = state_dir
         self.port = port
         self._metadata_port = metadata_port
-        self._door = FrontDoor(state_dir / "aws")
+        self._door = FrontDoor(state_dir / AWS)
         self._server: LoopbackServer | None = None
         self._metadata: MetadataService | None = None
         self._clients: dict[tuple[str, str], Any] = {}

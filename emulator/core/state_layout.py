@@ -1,5 +1,7 @@
-"""Names in the state folder of the emulator that more than one of its services, or the sandbox, uses."""
+"""Names in the emulator's state folder that more than one of its services, or the sandbox, uses."""
 
+AWS = "aws"
+MACHINES = "machines"
 RDS = "rds"
 RDS_CA_BUNDLE = "rds-ca-bundle.pem"
 PUBLIC_CA_BUNDLE = "public-ca-bundle.pem"

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.core.operations import Operation
+from emulator.core.state_layout import MACHINES
 from emulator.ec2.cloud_init import lay_down, written_files
 from emulator.ec2.metadata import InstanceFacts, MetadataService
 from emulator.postgresql_server.postmasters import remove_sockets, stop_postmasters
@@ -60,7 +61,7 @@ class Machines:
         binaries: Mapping[int, Path],
         server_user: str | None = None,
     ) -> None:
-        self._folder = state_dir / "machines"
+        self._folder = state_dir / MACHINES
         self._volumes = state_dir / "volumes"
         self._snapshots = state_dir / "snapshots"
         self._endpoint_url = endpoint_url

@@ -1,7 +1,7 @@
-"""`make bench`: what things cost, as ratios to a floor that is measured in the same run.
+"""`make bench`: measurements of a running sandbox, as ratios to a baseline of the same run.
 
-Absolute numbers are of this machine and this moment; the ratios are what to compare. The measurements
-use a running sandbox, leave nothing in it, and fail no test.
+Absolute numbers depend on the machine and the moment; compare the ratios. The measurements leave nothing in
+the sandbox, and fail no test.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from engine.progress import Progress
 from pgpasswordless import stack as deployed
 from runtime.files import replace_file
 from sandbox.bench.gateway import gateway
-from sandbox.bench.measurement import Measurement, said
+from sandbox.bench.measurement import Measurement
 from sandbox.bench.rds_endpoint import RDS, rds_endpoint
 from sandbox.deployment import STACK
 from sandbox.state import State
@@ -26,9 +26,9 @@ def bench(state: State, progress: Progress, seconds: int) -> list[Measurement]:
     """Measure, and keep the result in the state folder as bench.json.
 
     Args:
-        state: A sandbox that runs.
-        progress: Where to say what is being measured.
-        seconds: How long the long measurements take; the short ones a quarter of it.
+        state: A running sandbox.
+        progress: Shows what is being measured.
+        seconds: Duration of the long measurements; the short ones take a quarter of it.
 
     Raises:
         CommandError: The sandbox has no RDS instance, or a program that measures fails.
@@ -49,5 +49,5 @@ def bench(state: State, progress: Progress, seconds: int) -> list[Measurement]:
 
 
 def as_text(measured: list[Measurement]) -> list[str]:
-    """The measurements for people."""
-    return [f"{each.name}: {said(each)}" for each in measured]
+    """The measurements as text for people."""
+    return [f"{each.name}: {each.summary()}" for each in measured]

@@ -1,8 +1,8 @@
-"""What the gateway's application costs: one process of it, told headers as a load balancer tells them.
+"""The throughput of the gateway's application: one process that gets its headers as from a load balancer.
 
-It is the shipped artifact, with a client authority of its own, and reaches the sandbox's RDS as the role
-`ROLE` with the operator's credentials. The same query then goes over a bare pool in one process,
-and over a new connection with a new token each time.
+It is the shipped artifact with a client authority of its own. It reaches the sandbox's RDS as the role `ROLE`
+with the operator's credentials. The baselines send the same query through a bare pool in one process, and
+through a new connection with a new token for each query.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.header_names import SUFFIX_LENGTH, header_names
 from pgpasswordless.connections import Database
 from pgpasswordless.stack import Stack
-from sandbox.bench.load.told import Done
-from sandbox.bench.measurement import Measurement, said
+from sandbox.bench.load.messages import LoadResult
+from sandbox.bench.measurement import Measurement
 from sandbox.bench.rds_endpoint import RDS
 from sandbox.resident import operator_environment
 from sandbox.serve import read_addresses
@@ -61,10 +61,10 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
     """Requests per second of the gateway's application, one process, beside two ways without it.
 
     Args:
-        stack: The sandbox's; a stack without the role `ROLE` on RDS is not measured.
-        state: The sandbox's.
-        progress: Where to say what is being measured.
-        seconds: How long the long measurements take; the others half of it.
+        stack: The sandbox's stack; without the role `ROLE` on RDS nothing is measured.
+        state: The sandbox's state.
+        progress: Shows what is being measured.
+        seconds: Duration of the long measurement; the others take half of it.
 
     Raises:
         CommandError: A program that measures fails.
@@ -115,7 +115,7 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
                 (naive, "a new connection with a new token for each request"),
             )
         ]
-        step.result = "; ".join(said(each) for each in found)
+        step.result = "; ".join(each.summary() for each in found)
     yield from found
 
 
@@ -123,7 +123,7 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
 def _application(
     database: Database, folder: Path, environment: Mapping[str, str]
 ) -> Iterator[tuple[int, dict[str, str]]]:
-    """The shipped artifact as a process; its port, and the headers of one caller."""
+    """Run the shipped artifact; yields its port and the headers of one caller."""
     program = folder / "program"
     with zipfile.ZipFile(gateway_artifact(this_platform()).path) as archive:
         archive.extractall(program)
@@ -192,7 +192,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 
 def _identities() -> tuple[x509.Certificate, x509.Certificate]:
-    """A client authority and a client of it; nobody needs the client's key, since headers hold none."""
+    """A client authority and a certificate of it; headers contain no key, so nobody needs the client's."""
     now, life = datetime.now(UTC), timedelta(days=1)
     key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench clients")])
@@ -220,7 +220,7 @@ def _operator(state: State) -> dict[str, str]:
     return operator_environment(state, addresses)
 
 
-def _run(program: str, document: dict[str, Any], environment: Mapping[str, str]) -> Done:
+def _run(program: str, document: dict[str, Any], environment: Mapping[str, str]) -> LoadResult:
     answer = subprocess.run(
         [sys.executable, "-m", f"sandbox.bench.load.{program}"],
         input=json.dumps(document),
@@ -232,7 +232,7 @@ def _run(program: str, document: dict[str, Any], environment: Mapping[str, str])
     )
     if answer.returncode != 0:
         raise CommandError(f"The load program {program} failed: {answer.stderr.strip()[-2000:]}")
-    done = Done.model_validate_json(answer.stdout)
+    done = LoadResult.model_validate_json(answer.stdout)
     if not done.count:
         raise CommandError(f"The load program {program} did nothing in {done.seconds:.0f} s.")
     return done

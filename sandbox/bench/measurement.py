@@ -1,4 +1,4 @@
-"""One thing that was measured, beside its floor."""
+"""One measurement beside its baseline."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One thing beside its floor.
+    """One measurement beside its floor, a baseline of the same run.
 
     Attributes:
         name: What was measured.
-        value: How much of it, in `unit`.
-        floor: How much of the floor.
-        floor_name: What the floor is.
-        unit: Such as transactions per second.
-        errors: Failures among what was measured.
+        value: The measured rate, in `unit`.
+        floor: The rate of the baseline.
+        floor_name: What the baseline is.
+        unit: Such as transactions/s.
+        errors: Number of failures.
     """
 
     name: str
@@ -27,14 +27,13 @@ class Measurement:
 
     @property
     def ratio(self) -> float:
-        """Share of the floor that is reached."""
+        """The measured rate as a share of the baseline."""
         return self.value / self.floor
 
-
-def said(measured: Measurement) -> str:
-    """A measurement for people."""
-    errors = f", {measured.errors} errors" if measured.errors else ", no error"
-    return (
-        f"{measured.ratio:.2f} of {measured.floor_name} "
-        f"({measured.value:.0f} to {measured.floor:.0f} {measured.unit}{errors})"
-    )
+    def summary(self) -> str:
+        """The measurement as text for people."""
+        errors = f"{self.errors} errors" if self.errors else "no error"
+        return (
+            f"{self.ratio:.2f} of {self.floor_name} "
+            f"({self.value:.0f} to {self.floor:.0f} {self.unit}, {errors})"
+        )

@@ -1,4 +1,4 @@
-"""What the sandbox's RDS endpoint costs: pgbench and logins through it, and without it."""
+"""The throughput of the sandbox's RDS endpoint: pgbench and logins through it and past it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pgpasswordless.connections import Database
 from pgpasswordless.stack import Stack
 from pgpasswordless.tokens import TokenSource
 from runtime.files import replace_file
-from sandbox.bench.measurement import Measurement, said
+from sandbox.bench.measurement import Measurement
 from sandbox.state import State
 
 RDS = "rds"
@@ -39,21 +39,21 @@ def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -
     """Throughput and logins of the RDS endpoint beside the server behind it.
 
     Args:
-        stack: The sandbox's.
-        state: The sandbox's.
-        progress: Where to say what is being measured.
-        seconds: How long the long measurements take; the short ones a quarter of it.
+        stack: The sandbox's stack.
+        state: The sandbox's state.
+        progress: Shows what is being measured.
+        seconds: Duration of the long measurements; the short ones take a quarter of it.
 
     Raises:
         CommandError: A program of PostgreSQL fails.
     """
     database = stack.database(RDS)
-    (home,) = (state.root / "rds").glob("*/server")
+    (home,) = state.rds.glob("*/server")
     bundle = state.root / "bench-root.crt"
     replace_file(bundle, database.server_ca.pem)
     with _bench_database(stack, database, bundle) as name:
-        through = _Way(environment=_through_endpoint(stack, database, bundle), database=name)
-        direct = _Way(environment=_direct(home), database=name)
+        through = _Route(environment=_through_endpoint(stack, database, bundle), database=name)
+        direct = _Route(environment=_direct(home), database=name)
         programs = _programs(stack)
         _pgbench(programs, direct, "-i", "-q", "-s", str(SCALE))
         for label, options in (("select", ["-S"]), ("tpcb-like", [])):
@@ -69,23 +69,23 @@ def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -
                     unit="transactions/s",
                     errors=errors,
                 )
-                step.result = said(measured)
+                step.result = measured.summary()
             yield measured
         with progress.step("bench logins") as step:
             measured = _logins(stack, database, through, direct, max(seconds // 4, 1))
-            step.result = said(measured)
+            step.result = measured.summary()
         yield measured
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Way:
-    """A way to the server, as libpq's environment; holds a token, so it is never shown."""
+class _Route:
+    """A route to the server as libpq's variables; its representation hides the token."""
 
     environment: Mapping[str, str]
     database: str
 
     def __repr__(self) -> str:
-        return f"_Way(database={self.database!r})"
+        return f"_Route(database={self.database!r})"
 
 
 def _source(stack: Stack, database: Database) -> TokenSource:
@@ -111,7 +111,7 @@ def _through_endpoint(stack: Stack, database: Database, bundle: Path) -> dict[st
 
 
 def _direct(home: Path) -> dict[str, str]:
-    # On the server's private socket, IAM users are those whose token the endpoint has verified.
+    # The server trusts IAM users on its private socket: the endpoint has verified their token.
     return {
         "PGHOST": str(socket_directory(home / "socket")),
         "PGPORT": str(SOCKET_PORT),
@@ -121,7 +121,7 @@ def _direct(home: Path) -> dict[str, str]:
 
 def _programs(stack: Stack) -> Path:
     if stack.psql is None:
-        raise CommandError("The stack's context names no psql, beside which pgbench would be; run `make up`.")
+        raise CommandError("The stack's context names no psql, so pgbench cannot be found. Run `make up`.")
     return Path(stack.psql).parent
 
 
@@ -152,7 +152,7 @@ def _bench_database(stack: Stack, database: Database, bundle: Path) -> Iterator[
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _pgbench(programs: Path, way: _Way, *arguments: str) -> str:
+def _pgbench(programs: Path, way: _Route, *arguments: str) -> str:
     answer = subprocess.run(
         [
             programs / "pgbench",
@@ -180,12 +180,12 @@ def _rate(output: str) -> tuple[float, int]:
     return float(rate[1]), int(failed[1]) if failed else 0
 
 
-def _logins(stack: Stack, database: Database, through: _Way, direct: _Way, seconds: int) -> Measurement:
+def _logins(stack: Stack, database: Database, through: _Route, direct: _Route, seconds: int) -> Measurement:
     source = _source(stack, database)
     names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGSSLMODE": "sslmode",
              "PGSSLROOTCERT": "sslrootcert", "PGGSSENCMODE": "gssencmode"}  # fmt: skip
 
-    def keywords(way: _Way) -> dict[str, Any]:
+    def keywords(way: _Route) -> dict[str, Any]:
         return {
             **{names[key]: value for key, value in way.environment.items() if key in names},
             "dbname": way.database,

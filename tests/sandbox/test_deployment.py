@@ -143,7 +143,7 @@ def test_after_kill_9_of_the_whole_process_group_the_next_one_ends_green(
         if "waiting for the machine" in line:
             break
     # The engine writes that it has begun before it tells the provider.
-    checkpoint = state.pulumi / "backend/.pulumi/stacks/passwordless-postgres/sandbox.json"
+    checkpoint = state.root / "pulumi/backend/.pulumi/stacks/passwordless-postgres/sandbox.json"
     while not json.loads(checkpoint.read_text())["checkpoint"]["latest"].get("pending_operations"):
         time.sleep(0.02)
     os.killpg(killed.pid, signal.SIGKILL)

@@ -6,6 +6,8 @@ import io
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from rich.console import Console
 from emulator.postgresql_server.server_user import server_user
 from engine import processes
 from engine.progress import Progress
+from engine.project import CHECKOUT
 from sandbox import resident
-from sandbox.serve import read_addresses
+from sandbox.serve import CODE, read_addresses
 from sandbox.state import State
 
 
@@ -59,3 +62,18 @@ def test_it_ends_by_itself_when_its_folder_is_removed(state: State, progress: Pr
     identity = resident.ensure(state, progress).identity
     shutil.rmtree(state.root)
     assert processes.wait_until_gone([identity], 30) == []
+
+
+def test_a_change_of_any_code_that_it_loads_is_noticed() -> None:
+    """Also of what only the emulator's services import."""
+    program = (
+        "import importlib, pkgutil, sys, emulator, sandbox.serve\n"
+        "for each in pkgutil.walk_packages(emulator.__path__, 'emulator.'):\n"
+        "    importlib.import_module(each.name)\n"
+        "print(*{name.partition('.')[0] for name in sys.modules})"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    ours = {name for name in answer.stdout.split() if (CHECKOUT / name / "__init__.py").exists()}
+    assert ours == set(CODE)

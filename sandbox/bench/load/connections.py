@@ -1,4 +1,4 @@
-"""What many examples do: a new token and a new connection for every request."""
+"""A new token and a new connection for every request, as in many examples."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import psycopg
 
-from sandbox.bench.load.told import Done, Load, answer, told
+from sandbox.bench.load.messages import Load, LoadResult, print_result, read_input
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -28,13 +28,13 @@ def _client(load: Load, client: RDSClient, until: float) -> int:
 
 
 if __name__ == "__main__":
-    wanted = Load.model_validate(told())
-    # Clients of boto3 may be shared between threads, and take a second to make.
+    wanted = Load.model_validate(read_input())
+    # Clients of boto3 may be shared between threads, and take a second to create.
     signer = boto3.Session().client("rds", region_name=wanted.region)
     with ThreadPoolExecutor(wanted.clients) as threads:
         begin = time.monotonic()
         counts = list(
             threads.map(lambda _: _client(wanted, signer, begin + wanted.seconds), range(wanted.clients))
         )
-        done = Done(count=sum(counts), errors=0, seconds=time.monotonic() - begin)
-    answer(done)
+        result = LoadResult(count=sum(counts), errors=0, seconds=time.monotonic() - begin)
+    print_result(result)

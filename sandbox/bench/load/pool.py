@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from pgpasswordless.tokens import TokenSource
-from sandbox.bench.load.told import Done, Load, answer, told
+from sandbox.bench.load.messages import Load, LoadResult, print_result, read_input
 
 
 async def _client(pool: AsyncConnectionPool[Any], load: Load, until: float) -> int:
@@ -24,7 +24,7 @@ async def _client(pool: AsyncConnectionPool[Any], load: Load, until: float) -> i
     return count
 
 
-async def _run(load: Load, size: int) -> Done:
+async def _run(load: Load, size: int) -> LoadResult:
     source = TokenSource(host=load.host, port=load.port, user=load.user, region=load.region)
     keywords = source.keywords(**load.keywords)
     async with AsyncConnectionPool(
@@ -38,10 +38,10 @@ async def _run(load: Load, size: int) -> Done:
         counts = await asyncio.gather(
             *(_client(pool, load, start + load.seconds) for _ in range(load.clients))
         )
-        return Done(count=sum(counts), errors=0, seconds=time.monotonic() - start)
+        return LoadResult(count=sum(counts), errors=0, seconds=time.monotonic() - start)
 
 
 if __name__ == "__main__":
-    document = told()
+    document = read_input()
     pool_size = document.pop("pool_size")
-    answer(uvloop.run(_run(Load.model_validate(document), pool_size)))
+    print_result(uvloop.run(_run(Load.model_validate(document), pool_size)))

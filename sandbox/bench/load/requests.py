@@ -1,4 +1,4 @@
-"""HTTPS requests on connections that are kept; fails on any answer but 200."""
+"""HTTPS requests on persistent connections; any answer but 200 is an error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 
 import uvloop
 
-from sandbox.bench.load.told import Done, HttpLoad, answer, told
+from sandbox.bench.load.messages import HttpLoad, LoadResult, print_result, read_input
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -37,13 +37,13 @@ async def _client(load: HttpLoad, request: bytes, until: float) -> tuple[int, in
     return good, bad
 
 
-async def _run(load: HttpLoad) -> Done:
+async def _run(load: HttpLoad) -> LoadResult:
     lines = [f"GET {load.path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in load.headers.items()]
     request = "\r\n".join([*lines, "", ""]).encode("ascii")
     start = time.monotonic()
     found = await asyncio.gather(*(_client(load, request, start + load.seconds) for _ in range(load.clients)))
-    return Done(
+    return LoadResult(
         count=sum(good for good, _ in found),
         errors=sum(bad for _, bad in found),
         seconds=time.monotonic() - start,
@@ -51,4 +51,4 @@ async def _run(load: HttpLoad) -> Done:
 
 
 if __name__ == "__main__":
-    answer(uvloop.run(_run(HttpLoad.model_validate(told()))))
+    print_result(uvloop.run(_run(HttpLoad.model_validate(read_input()))))

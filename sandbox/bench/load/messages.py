@@ -1,4 +1,4 @@
-"""What a load program is told and what it answers; a token or key goes by pipe, never by argument."""
+"""Input and result of a load program; they go through pipes, since an argument must not hold a token."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Load(BaseModel):
-    """What to do, and for how long.
+    """A load on the database.
 
     Attributes:
-        seconds: How long.
-        clients: How many at the same time.
-        query: What each asks of the database.
-        host: Of the database.
-        port: Of the database.
+        seconds: Duration.
+        clients: Number of concurrent clients.
+        query: The query of each client.
+        host: Host of the database.
+        port: Port of the database.
         database: Name of the database.
         user: Database role.
         region: AWS region of the tokens.
-        root_certificate: File of the authorities of the database.
+        root_certificate: File with the authorities of the database.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,14 +53,14 @@ class Load(BaseModel):
 
 
 class HttpLoad(BaseModel):
-    """Requests to one address.
+    """HTTPS requests to one address.
 
     Attributes:
-        seconds: How long.
+        seconds: Duration.
         clients: Connections, each with one request at a time.
-        port: On localhost, with TLS that nobody verifies, as a load balancer does to its targets.
-        path: What is asked for.
-        headers: Of each request; secret.
+        port: Port on localhost; its certificate is not verified, as a load balancer does with its targets.
+        path: Path of each request.
+        headers: Headers of each request; secret.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,8 +72,8 @@ class HttpLoad(BaseModel):
     headers: dict[str, str] = Field(repr=False)
 
 
-class Done(BaseModel):
-    """What came of it."""
+class LoadResult(BaseModel):
+    """How much a load program has done."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -87,11 +87,11 @@ class Done(BaseModel):
         return self.count / self.seconds
 
 
-def told() -> Any:
-    """The document on standard input."""
+def read_input() -> Any:
+    """Read the document on standard input."""
     return json.load(sys.stdin)
 
 
-def answer(done: Done) -> None:
-    """Put the answer to standard output."""
-    sys.stdout.write(done.model_dump_json() + "\n")
+def print_result(result: LoadResult) -> None:
+    """Print the result to standard output."""
+    sys.stdout.write(result.model_dump_json() + "\n")
