@@ -138,9 +138,9 @@ def test_nothing_is_public(stack: str, programs: dict[str, Recording]) -> None:
             assert inputs["fromPort"] == inputs["toPort"] != 22
 
 
-def test_names_and_types_are_a_contract() -> None:
+def test_names_and_types_are_a_contract(programs: dict[str, Recording]) -> None:
     """A changed name or type is a new resource: rename only with an alias."""
-    recording = run(sections_of("sandbox"))
+    recording = programs["sandbox"]
     components = sorted(
         (each.type.removeprefix(TOKEN), each.name) for each in recording.registrations if not each.custom
     )

@@ -115,17 +115,17 @@ def test_children(name: str, builder: Any) -> None:
             assert TAGS.items() <= tags.items(), f"{each.type} {each.name} has tags {tags}"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+OPTIONS = pulumi.ResourceOptions(
+    ignore_changes=["marker"], aliases=[pulumi.Alias(name="former")], replace_on_changes=["marker"]
+)
+
+
+@dataclasses.dataclass
 class Observed:
-    """A second recording, with what the component did while it was made.
+    """A component that a consumer built with options: what it registered, and the order of that."""
 
-    Attributes:
-        component: What the builder made.
-        events: `child` with its parent and `outputs` with the component that registered them, in order.
-    """
-
+    component: Any
     recording: Recording
-    component: pulumi.ComponentResource
     events: list[tuple[str, Any]]
 
 
@@ -134,23 +134,23 @@ def observed(builder: Any) -> Observed:
     events: list[tuple[str, Any]] = []
     init, register = pulumi.Resource.__init__, pulumi.ComponentResource.register_outputs
 
-    def recorded_init(self: Any, *args: Any, **kwargs: Any) -> None:
+    def observed_init(self: Any, *args: Any, **kwargs: Any) -> None:
         init(self, *args, **kwargs)
         options = kwargs.get("opts") or next(
             (each for each in args if isinstance(each, pulumi.ResourceOptions)), None
         )
         events.append(("child", options.parent if options else None))
 
-    def recorded_register(self: Any, outputs: Any) -> None:
+    def observed_register(self: Any, outputs: Any) -> None:
         events.append(("outputs", self))
         register(self, outputs)
 
     made: list[Any] = []
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(pulumi.Resource, "__init__", recorded_init)
-        monkeypatch.setattr(pulumi.ComponentResource, "register_outputs", recorded_register)
-        recording = record(lambda: made.append(builder(None)))
-    return Observed(recording=recording, component=made[0], events=events)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pulumi.Resource, "__init__", observed_init)
+        patch.setattr(pulumi.ComponentResource, "register_outputs", observed_register)
+        recording = record(lambda: made.append(builder(OPTIONS)))
+    return Observed(component=made[0], recording=recording, events=events)
 
 
 @pytest.mark.parametrize(("name", "builder"), BUILT)
@@ -163,10 +163,7 @@ def test_outputs_are_registered_once_and_last(name: str, builder: Any) -> None:
 
 @pytest.mark.parametrize(("name", "builder"), BUILT)
 def test_options_of_the_consumer_stay_with_the_component(name: str, builder: Any) -> None:
-    options = pulumi.ResourceOptions(
-        ignore_changes=["marker"], aliases=[pulumi.Alias(name="former")], replace_on_changes=["marker"]
-    )
-    recording = record(lambda: builder(options))
+    recording = observed(builder).recording
     with_options = [each for each in recording.registrations if "marker" in each.request.ignoreChanges]
     assert [each.custom for each in with_options] == [False]
     assert with_options[0].type in tokens_of(name)
