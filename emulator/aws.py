@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from emulator.acm import types as certificates
-from emulator.autoscaling import types as auto_scaling
+from emulator.acm import certificate
+from emulator.autoscaling import group, scaling_policy
 from emulator.cloudwatch import alarms
 from emulator.core.aws_type import AwsType, Backends
 from emulator.core.credentials import ACCOUNT
@@ -20,7 +20,7 @@ from emulator.elb import listener, load_balancer, target_group, trust_store
 from emulator.iam import roles
 from emulator.invokes import functions
 from emulator.kms import keys
-from emulator.lambda_ import types as lambda_functions
+from emulator.lambda_ import function
 from emulator.logs import log_groups
 from emulator.rds import event_subscriptions, groups
 from emulator.rds import instances as databases
@@ -31,15 +31,16 @@ from emulator.ssm import parameters
 
 _MODULES = (
     alarms,
-    auto_scaling,
+    group,
+    scaling_policy,
     buckets,
-    certificates,
+    certificate,
     databases,
     event_subscriptions,
     groups,
     instances,
     keys,
-    lambda_functions,
+    function,
     launch_templates,
     listener,
     load_balancer,

@@ -108,15 +108,15 @@ def _services(
     PostgreSQL is stopped too, unless another resident process takes over.
     """
     # They take long to import, and the commands import this module, too.
-    from emulator.acm.certificates import Certificates
-    from emulator.autoscaling.groups import Groups
+    from emulator.acm.service import Certificates
+    from emulator.autoscaling.service import Groups
     from emulator.aws import AwsProvider
     from emulator.core.endpoint import AwsEndpoint
     from emulator.core.servicer import ProviderServer
     from emulator.ec2.machines import Machines
     from emulator.elb.service import LoadBalancers
     from emulator.lambda_ import api as lambda_api
-    from emulator.lambda_.functions import Functions
+    from emulator.lambda_.service import Functions
     from emulator.postgresql import PostgresqlProvider
     from emulator.rds import api as rds_api
     from emulator.rds.databases import Databases

@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from emulator.autoscaling.resources import Group, Instance, Subnet
-from emulator.autoscaling.running_instance import FILE, HOST, RunningInstance, Surroundings
+from emulator.autoscaling.model import Group, Instance, Subnet
+from emulator.autoscaling.running_instance import FILE, HOST, Platform, RunningInstance
 from emulator.core.ports import new_port
 from emulator.ec2.metadata import new_path
 from emulator.elb.model import Target, TargetGroup
@@ -37,7 +37,7 @@ class RunningGroup:
     Args:
         folder: Its own.
         group: What it is.
-        surroundings: What its instances share.
+        platform: What its instances run on.
         load_balancers: Where they register.
         changed: Called after an instance has come or gone.
     """
@@ -46,13 +46,13 @@ class RunningGroup:
         self,
         folder: Path,
         group: Group,
-        surroundings: Surroundings,
+        platform: Platform,
         load_balancers: LoadBalancers,
         changed: Callable[[], None],
     ) -> None:
         self.group = group
         self._folder = folder
-        self._surroundings = surroundings
+        self._platform = platform
         self._load_balancers = load_balancers
         self._changed = changed
         self._instances: dict[str, RunningInstance] = {}
@@ -207,7 +207,7 @@ class RunningGroup:
 
     def _running(self, instance: Instance) -> RunningInstance:
         folder = self._folder / INSTANCES / instance.instance_id
-        return RunningInstance(folder, instance, self._surroundings)
+        return RunningInstance(folder, instance, self._platform)
 
     def _adopt(self, running: RunningInstance) -> None:
         with self._steadied:

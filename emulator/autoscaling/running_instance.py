@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 from pydantic import ValidationError
 
 from emulator.autoscaling.artifacts import ArtifactError, Artifacts
-from emulator.autoscaling.resources import Instance, Lifecycle, Process
+from emulator.autoscaling.model import Instance, Lifecycle, Process
 from emulator.core import as_user
 from emulator.ec2.cloud_init import UserDataError, lay_down, written_files
 from emulator.ec2.metadata import InstanceFacts, MetadataService
@@ -49,8 +49,8 @@ _LOG_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Surroundings:
-    """What all instances share.
+class Platform:
+    """What instances run on.
 
     Attributes:
         endpoint_url: The AWS endpoint.
@@ -71,14 +71,14 @@ class RunningInstance:
     Args:
         folder: Its own.
         instance: What it is.
-        surroundings: What it shares with others.
+        platform: What it runs on.
     """
 
-    def __init__(self, folder: Path, instance: Instance, surroundings: Surroundings) -> None:
+    def __init__(self, folder: Path, instance: Instance, platform: Platform) -> None:
         self.instance = instance
         self._folder = folder
         self._root = folder / "root"
-        self._surroundings = surroundings
+        self._platform = platform
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._parting = threading.Event()
@@ -92,7 +92,7 @@ class RunningInstance:
         self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._folder.chmod(0o711)
         self._change()
-        self._metadata = self._surroundings.metadata.register(self._facts(), self.instance.metadata_path)
+        self._metadata = self._platform.metadata.register(self._facts(), self.instance.metadata_path)
         self._thread.start()
 
     def close(self) -> None:
@@ -117,7 +117,7 @@ class RunningInstance:
     def terminate(self) -> None:
         """Ends the instance for good."""
         self.halt()
-        self._surroundings.metadata.forget(self.instance.instance_id)
+        self._platform.metadata.forget(self.instance.instance_id)
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def enter(self, lifecycle: Lifecycle) -> None:
@@ -210,7 +210,7 @@ class RunningInstance:
             self._parting.wait()
             return None
         machine = self._machine()
-        code = self._surroundings.artifacts.ensure(machine.artifact, machine.region, self._metadata)
+        code = self._platform.artifacts.ensure(machine.artifact, machine.region, self._metadata)
         if self._parting.is_set():
             return None
         with self._open_log() as log:
@@ -236,16 +236,16 @@ class RunningInstance:
         self._root.mkdir(mode=0o755, exist_ok=True)
         lay_down(written_files(base64.b64decode(self.instance.template.user_data)), self._root)
         self._root.chmod(0o755)
-        if self._machine_file.exists() and self._surroundings.user.switched:
-            os.chown(self._machine_file, self._surroundings.user.uid, self._surroundings.user.gid)
+        if self._machine_file.exists() and self._platform.user.switched:
+            os.chown(self._machine_file, self._platform.user.uid, self._platform.user.gid)
         booted.touch()
 
     def _command(self) -> list[str]:
         # Not the environment's own interpreter: that would find the checkout's packages.
         interpreter = Path(sys.executable).resolve()
-        uid, gid = self._surroundings.user.uid, self._surroundings.user.gid
-        if self._surroundings.user.switched and not _may_run(uid, gid, interpreter):
-            name = self._surroundings.user.name
+        uid, gid = self._platform.user.uid, self._platform.user.gid
+        if self._platform.user.switched and not _may_run(uid, gid, interpreter):
+            name = self._platform.user.name
             self._say(f"user {name} cannot run {interpreter}, so the gateway runs as this process's user")
             uid, gid = os.geteuid(), os.getegid()
         return [
@@ -264,7 +264,7 @@ class RunningInstance:
             "PYTHONPATH": str(code),
             "PYTHONDONTWRITEBYTECODE": "1",
             MACHINE_ROOT: str(self._root),
-            "AWS_ENDPOINT_URL": self._surroundings.endpoint_url,
+            "AWS_ENDPOINT_URL": self._platform.endpoint_url,
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self._metadata,
             "AWS_REGION": self.instance.region,
             "AWS_DEFAULT_REGION": self.instance.region,

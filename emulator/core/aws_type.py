@@ -279,7 +279,7 @@ class AwsType(ResourceType):
             outputs={},
         )
         with self.registry.lock:
-            self._refuse_unknown_references(asked)
+            self.refuse_unknown_references(asked)
             if self.name_taken and self.taken(asked):
                 raise Refused(self.name_taken.format(id=asked.id, name=self.physical_name(asked)))
             self.refuse(asked)
@@ -298,7 +298,8 @@ class AwsType(ResourceType):
         """Outputs that only a real creation can know, as `UNKNOWN`."""
         return {}
 
-    def _refuse_unknown_references(self, request: AwsRequest) -> None:
+    def refuse_unknown_references(self, request: AwsRequest) -> None:
+        """Raises what AWS refuses of `references`; `create` does so by itself."""
         for name, (token, refusal) in self.references.items():
             for named in checks.values(request.inputs, name):
                 for resource_id in named if isinstance(named, list) else [named]:

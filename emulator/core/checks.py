@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -61,6 +62,26 @@ def emulated(*allowed: Any) -> Check:
             yield f"{value!r} has no stand-in in the sandbox; it has {', '.join(map(str, allowed))}"
 
     return check
+
+
+def not_emulated(instead: str = "") -> Check:
+    """AWS takes this input, the emulator does not; `instead` says what it has."""
+
+    def check(name: str, value: Any) -> Iterable[str]:
+        if value:
+            yield f"{name} has no stand-in in the sandbox{instead and f'; {instead}'}"
+
+    return check
+
+
+def json_policy(name: str, value: Any) -> Iterable[str]:
+    """A policy document: a JSON object."""
+    try:
+        parsed = json.loads(str(value))
+    except ValueError:
+        parsed = None
+    if not isinstance(parsed, dict):
+        yield f'"{name}" contains an invalid JSON policy: not a JSON object'
 
 
 def failures(checks: Mapping[str, Iterable[Check]], inputs: Properties) -> Iterable[Failure]:

@@ -7,8 +7,8 @@ import binascii
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.autoscaling.groups import Groups
-from emulator.autoscaling.resources import LaunchTemplate as TemplateVersion
+from emulator.autoscaling.model import LaunchTemplate as TemplateVersion
+from emulator.autoscaling.service import Groups
 from emulator.core.aws_type import AwsRequest, AwsType, given, known
 from emulator.core.checks import matching, one_of, values
 from emulator.core.properties import UNKNOWN

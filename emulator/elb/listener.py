@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
-from emulator.acm.certificates import NotIssued
-from emulator.acm.types import CERTIFICATE
+from emulator.acm.certificate import CERTIFICATE
+from emulator.acm.service import NotIssued
 from emulator.core.aws_type import AwsRequest, known
 from emulator.core.checks import emulated, one_of
 from emulator.core.properties import UNKNOWN

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field
 
-from emulator.acm.certificates import Issued
+from emulator.acm.service import Issued
 from emulator.core.model import ResourceModel
 
 Mode: TypeAlias = Literal["off", "passthrough", "verify"]

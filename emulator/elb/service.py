@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from emulator.acm.certificates import Certificates, NotIssued
+from emulator.acm.service import Certificates, NotIssued
 from emulator.core.state_layout import LOAD_BALANCING
 from emulator.elb.data_plane.log_file import LogFile
 from emulator.elb.data_plane.server import ListenerServer

@@ -1,120 +1,87 @@
-"""IAM roles, their policies and instance profiles; kept on the endpoint."""
+"""IAM roles, their policies and instance profiles; the endpoint keeps them."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from botocore.exceptions import ClientError
-
-from emulator.core.aws_type import AwsRequest, AwsType, given, known, pattern_problem, text
+from emulator.core.aws_type import AwsRequest, AwsType, given, text
+from emulator.core.checks import Check, between, json_policy, matching, not_emulated
 from emulator.core.properties import UNKNOWN
-from emulator.core.resource_type import Failure, Properties, Refused
-from emulator.core.service_errors import service_call
+from emulator.core.resource_type import Properties, Refused
+from emulator.core.service_errors import answer_or_none, service_call
 
-_NAME = r"[\w+=,.@-]{1,%d}"
-_NAME_WORDS = "letters, digits and +=,.@-_ are allowed"
 _GONE = ("NoSuchEntity",)
+_ELSEWHERE = (not_emulated("use iam.RolePolicy"),)
 
 
-def _document_problem(inputs: Properties, name: str) -> Iterable[Failure]:
-    value = inputs.get(name)
-    if not known(value):
-        return
-    try:
-        parsed = json.loads(str(value))
-    except ValueError:
-        parsed = None
-    if not isinstance(parsed, dict):
-        yield Failure(name, f'"{name}" contains an invalid JSON policy: not a JSON object')
+def _entity_name(longest: int) -> Sequence[Check]:
+    return (matching(rf"[\w+=,.@-]{{1,{longest}}}", "letters, digits and +=,.@-_ are allowed"),)
+
+
+def _document(declared: str, found: Any) -> str:
+    """A policy document as it is found; the same document in another spelling is no drift."""
+    return declared if json.loads(declared) == found else json.dumps(found)
 
 
 class _NamedEntity(AwsType):
+    """An entity with an ARN, a path and an id that AWS generates."""
+
     name_property = "name"
+    replace_on = frozenset({"name", "namePrefix", "path"})
+    path: ClassVar[str]
 
-    def resource_id(self, request: AwsRequest) -> Any:
-        """The name."""
-        if request.inputs.get("name") is not None:
-            return request.inputs["name"]
-        return text(request.inputs["namePrefix"], request.digest("name")[:26])
+    def computed(self, request: AwsRequest) -> Properties:
+        path = text(self.path, given(request.inputs, "path", "/"), request.id)
+        return {"arn": request.arn("iam", path, region=""), "name": request.id}
 
-    def _arn(self, kind: str, resource: AwsRequest, resource_id: Any, inputs: Properties) -> Any:
-        return resource.arn("iam", text(kind, given(inputs, "path", "/"), resource_id), region="")
-
-    def _refuse_taken(self, kind: str, resource: AwsRequest, resource_id: str) -> None:
-        if self.taken(resource):
-            raise Refused(
-                f"creating IAM {kind} ({resource_id}): api error EntityAlreadyExists: {kind} with name "
-                f"{resource_id} "
-                "already exists."
-            )
+    def unknown_outputs(self, inputs: Properties) -> Properties:
+        return {"createDate": UNKNOWN, "uniqueId": UNKNOWN}
 
 
 class Role(_NamedEntity):
     """`iam.Role`."""
 
     token = "aws:iam/role:Role"
+    path = "role"
     required = ("assumeRolePolicy",)
     defaults: ClassVar[Mapping[str, Any]] = {
         "forceDetachPolicies": False,
         "maxSessionDuration": 3600,
         "path": "/",
     }
+    checks: ClassVar = {
+        "assumeRolePolicy": (json_policy,),
+        "inlinePolicies": _ELSEWHERE,
+        "managedPolicyArns": _ELSEWHERE,
+        "maxSessionDuration": (between(3600, 43200),),
+        "name": _entity_name(64),
+    }
+    name_taken = (
+        "creating IAM Role ({id}): api error EntityAlreadyExists: Role with name {id} already exists."
+    )
     name_maximum = 64
-    replace_on = frozenset({"name", "namePrefix", "path"})
-
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Names, documents, and what has no stand-in."""
-        yield from pattern_problem(inputs, "name", _NAME % 64, _NAME_WORDS)
-        yield from _document_problem(inputs, "assumeRolePolicy")
-        if inputs.get("managedPolicyArns") is not None or inputs.get("inlinePolicies") is not None:
-            yield Failure(
-                "inlinePolicies",
-                "inline_policy and managed_policy_arns have no stand-in in the sandbox; use iam.RolePolicy",
-            )
-        duration = inputs["maxSessionDuration"]
-        if known(duration) and not 3600 <= int(duration) <= 43200:
-            yield Failure(
-                "maxSessionDuration",
-                f"expected max_session_duration to be in the range (3600 - 43200), got {duration}",
-            )
-
-    def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken."""
-        self._refuse_taken("Role", request, request.id)
-
-    def computed(self, request: AwsRequest) -> Properties:
-        """ARN."""
-        return {"arn": self._arn("role", request, request.id, request.inputs), "name": request.id}
-
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        """AWS makes the id up."""
-        del inputs
-        return {"createDate": UNKNOWN, "uniqueId": UNKNOWN}
 
     def provision(self, request: AwsRequest) -> Properties:
-        """Creates it."""
         client = self.endpoint.client("iam")
         options = {"Description": request.inputs["description"]} if request.inputs.get("description") else {}
         accept = ("EntityAlreadyExists",) if request.resumed else ()
+        trust = request.inputs["assumeRolePolicy"]
         with service_call(f"creating IAM Role ({request.id})", accept=accept):
             client.create_role(
                 RoleName=request.id,
-                AssumeRolePolicyDocument=request.inputs["assumeRolePolicy"],
+                AssumeRolePolicyDocument=trust,
                 Path=request.inputs["path"],
                 MaxSessionDuration=int(request.inputs["maxSessionDuration"]),
                 **options,
             )
         if request.resumed:
-            client.update_assume_role_policy(
-                RoleName=request.id, PolicyDocument=request.inputs["assumeRolePolicy"]
-            )
+            client.update_assume_role_policy(RoleName=request.id, PolicyDocument=trust)
         role = client.get_role(RoleName=request.id)["Role"]
         return {"createDate": role["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ"), "uniqueId": role["RoleId"]}
 
     def renew(self, request: AwsRequest) -> Properties:
-        """Changes trust, description and duration."""
         client = self.endpoint.client("iam")
         with service_call(f"updating IAM Role ({request.id})"):
             if request.old_inputs.get("assumeRolePolicy") != request.inputs["assumeRolePolicy"]:
@@ -126,28 +93,23 @@ class Role(_NamedEntity):
                 Description=given(request.inputs, "description", ""),
                 MaxSessionDuration=int(request.inputs["maxSessionDuration"]),
             )
-        return {name: request.outputs[name] for name in ("createDate", "uniqueId") if name in request.outputs}
+        return {}
 
     def observe(self, request: AwsRequest) -> Properties | None:
-        """The trust policy."""
-        try:
-            role = self.endpoint.client("iam").get_role(RoleName=request.id)["Role"]
-        except ClientError:
+        found = answer_or_none(self.endpoint.client("iam").get_role, RoleName=request.id)
+        if found is None:
             return None
-        given = request.inputs["assumeRolePolicy"]
-        found = role["AssumeRolePolicyDocument"]
-        # The same document in another spelling is no drift.
-        return {"assumeRolePolicy": given if json.loads(given) == found else json.dumps(found)}
+        trust = found["Role"]["AssumeRolePolicyDocument"]
+        return {"assumeRolePolicy": _document(request.inputs["assumeRolePolicy"], trust)}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Deletes it; AWS refuses while policies or profiles hang on it."""
+        """Deletes it; AWS refuses while policies or profiles are attached to it."""
         client = self.endpoint.client("iam")
         with service_call(f"deleting IAM Role ({request.id})", accept=_GONE):
             if client.list_instance_profiles_for_role(RoleName=request.id)["InstanceProfiles"]:
                 raise Refused(
                     f"deleting IAM Role ({request.id}): api error DeleteConflict: Cannot delete entity, "
-                    "must remove roles "
-                    "from instance profile first."
+                    "must remove roles from instance profile first."
                 )
             client.delete_role(RoleName=request.id)
 
@@ -157,37 +119,21 @@ class RolePolicy(AwsType):
 
     token = "aws:iam/rolePolicy:RolePolicy"
     required = ("policy", "role")
+    checks: ClassVar = {"name": _entity_name(128), "policy": (json_policy,)}
     name_property = "name"
     name_maximum = 128
     replace_on = frozenset({"name", "namePrefix", "role"})
+    provision_again = True
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:
-        """Role and name."""
-        name = request.inputs.get("name")
-        return text(
-            request.inputs["role"],
-            ":",
-            name if name is not None else text(request.inputs["namePrefix"], request.digest("name")[:26]),
-        )
-
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Name and document."""
-        yield from pattern_problem(inputs, "name", _NAME % 128, _NAME_WORDS)
-        yield from _document_problem(inputs, "policy")
+        """`<role>:<name>`."""
+        return text(request.inputs["role"], ":", self.physical_name(request))
 
     def computed(self, request: AwsRequest) -> Properties:
-        """The name."""
-        return {
-            "name": given(
-                request.inputs,
-                "name",
-                UNKNOWN if request.id is UNKNOWN else str(request.id).partition(":")[2],
-            )
-        }
+        return {"name": self.physical_name(request)}
 
     def provision(self, request: AwsRequest) -> Properties:
-        """Puts the document."""
         role, _, name = request.id.partition(":")
         with service_call(f"putting IAM Role ({role}) Policy ({name})"):
             self.endpoint.client("iam").put_role_policy(
@@ -195,24 +141,13 @@ class RolePolicy(AwsType):
             )
         return {}
 
-    def renew(self, request: AwsRequest) -> Properties:
-        """Puts the document anew."""
-        return self.provision(request)
-
     def observe(self, request: AwsRequest) -> Properties | None:
-        """The document."""
         role, _, name = request.id.partition(":")
-        try:
-            found = self.endpoint.client("iam").get_role_policy(RoleName=role, PolicyName=name)[
-                "PolicyDocument"
-            ]
-        except ClientError:
-            return None
-        given = request.inputs["policy"]
-        return {"policy": given if json.loads(given) == found else json.dumps(found)}
+        client = self.endpoint.client("iam")
+        found = answer_or_none(client.get_role_policy, RoleName=role, PolicyName=name)
+        return found and {"policy": _document(request.inputs["policy"], found["PolicyDocument"])}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Deletes it."""
         role, _, name = request.id.partition(":")
         with service_call(f"deleting IAM Role ({role}) Policy ({name})", accept=_GONE):
             self.endpoint.client("iam").delete_role_policy(RoleName=role, PolicyName=name)
@@ -222,44 +157,31 @@ class InstanceProfile(_NamedEntity):
     """`iam.InstanceProfile`."""
 
     token = "aws:iam/instanceProfile:InstanceProfile"
+    path = "instance-profile"
     defaults: ClassVar[Mapping[str, Any]] = {"path": "/"}
+    checks: ClassVar = {"name": _entity_name(128)}
+    name_taken = (
+        "creating IAM Instance Profile ({id}): api error EntityAlreadyExists: Instance Profile with name "
+        "{id} already exists."
+    )
     name_maximum = 128
-    replace_on = frozenset({"name", "namePrefix", "path"})
-
-    def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """The name."""
-        yield from pattern_problem(inputs, "name", _NAME % 128, _NAME_WORDS)
-
-    def refuse(self, request: AwsRequest) -> None:
-        """A name that is taken."""
-        self._refuse_taken("Instance Profile", request, request.id)
-
-    def computed(self, request: AwsRequest) -> Properties:
-        """ARN."""
-        return {"arn": self._arn("instance-profile", request, request.id, request.inputs), "name": request.id}
-
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        """AWS makes the id up."""
-        del inputs
-        return {"createDate": UNKNOWN, "uniqueId": UNKNOWN}
 
     def provision(self, request: AwsRequest) -> Properties:
-        """Creates it and puts the role in."""
         client = self.endpoint.client("iam")
         accept = ("EntityAlreadyExists",) if request.resumed else ()
         with service_call(f"creating IAM Instance Profile ({request.id})", accept=accept):
             client.create_instance_profile(InstanceProfileName=request.id, Path=request.inputs["path"])
-        self._set_role(client, request.id, request.inputs.get("role"))
+        self._set_role(request.id, request.inputs.get("role"))
         found = client.get_instance_profile(InstanceProfileName=request.id)["InstanceProfile"]
         created = found["CreateDate"].strftime("%Y-%m-%dT%H:%M:%SZ")
         return {"createDate": created, "uniqueId": found["InstanceProfileId"]}
 
     def renew(self, request: AwsRequest) -> Properties:
-        """Exchanges the role."""
-        self._set_role(self.endpoint.client("iam"), request.id, request.inputs.get("role"))
-        return {name: request.outputs[name] for name in ("createDate", "uniqueId") if name in request.outputs}
+        self._set_role(request.id, request.inputs.get("role"))
+        return {}
 
-    def _set_role(self, client: Any, profile: str, role: str | None) -> None:
+    def _set_role(self, profile: str, role: str | None) -> None:
+        client = self.endpoint.client("iam")
         with service_call(f"updating IAM Instance Profile ({profile})"):
             found = client.get_instance_profile(InstanceProfileName=profile)["InstanceProfile"]["Roles"]
             present = [item["RoleName"] for item in found]
@@ -270,21 +192,17 @@ class InstanceProfile(_NamedEntity):
                 client.add_role_to_instance_profile(InstanceProfileName=profile, RoleName=role)
 
     def observe(self, request: AwsRequest) -> Properties | None:
-        """Its role."""
-        try:
-            found = self.endpoint.client("iam").get_instance_profile(InstanceProfileName=request.id)
-        except ClientError:
+        client = self.endpoint.client("iam")
+        found = answer_or_none(client.get_instance_profile, InstanceProfileName=request.id)
+        if found is None:
             return None
         roles = found["InstanceProfile"]["Roles"]
         return {"role": roles[0]["RoleName"]} if roles else {}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Takes the role out and deletes it."""
         client = self.endpoint.client("iam")
-        try:
-            client.get_instance_profile(InstanceProfileName=request.id)
-        except ClientError:
+        if answer_or_none(client.get_instance_profile, InstanceProfileName=request.id) is None:
             return
-        self._set_role(client, request.id, None)
+        self._set_role(request.id, None)
         with service_call(f"deleting IAM Instance Profile ({request.id})", accept=_GONE):
             client.delete_instance_profile(InstanceProfileName=request.id)

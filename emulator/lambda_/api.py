@@ -12,8 +12,8 @@ from emulator.core.credentials import ACCOUNT
 from emulator.core.exchange import HttpResponse
 from emulator.core.front_door import ServiceCall
 from emulator.core.refusals import Kind, Refusal
-from emulator.lambda_.function import RUNTIME, Function
-from emulator.lambda_.functions import Functions, RoleRefusal, UnknownFunction
+from emulator.lambda_.model import RUNTIME, Function
+from emulator.lambda_.service import Functions, RoleRefusal, UnknownFunction
 
 SERVICE = "lambda"
 _LARGEST_EVENT_BYTES = 6 * 1024 * 1024
@@ -92,7 +92,7 @@ def described(function: Function) -> dict[str, Any]:
         "FunctionName": function.name,
         "FunctionArn": function.arn,
         "Runtime": RUNTIME,
-        "Role": function.role_arn,
+        "Role": function.role,
         "Handler": function.handler,
         "Timeout": function.timeout,
         "MemorySize": function.memory_size,

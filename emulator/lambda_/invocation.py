@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from emulator.lambda_ import bootstrap
-from emulator.lambda_.function import Function
+from emulator.lambda_.model import Function
 
 # Lambda developer guide, "Lambda quotas": 6 MB and the envelope around it.
 LARGEST_ANSWER_BYTES = 6_291_556
@@ -120,20 +120,20 @@ class Invocation:
             "arn": function.arn,
             "memorySize": function.memory_size,
             "requestId": self.request_id,
-            "logGroup": function.log_group,
+            "logGroup": function.logging_config.log_group,
             "logStream": self.log_stream,
             "timeout": function.timeout,
         }
         inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         variables = {
             **inherited,
-            **function.environment,
+            **function.environment.variables,
             "AWS_REGION": function.region,
             "AWS_DEFAULT_REGION": function.region,
             "AWS_LAMBDA_FUNCTION_NAME": function.name,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_LOG_GROUP_NAME": function.log_group,
+            "AWS_LAMBDA_LOG_GROUP_NAME": function.logging_config.log_group,
             "AWS_LAMBDA_LOG_STREAM_NAME": self.log_stream,
             "AWS_EXECUTION_ENV": f"AWS_Lambda_python3.{sys.version_info.minor}",
             "LAMBDA_TASK_ROOT": str(self.task),

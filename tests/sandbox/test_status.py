@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from emulator.autoscaling.resources import Group, Instance, LaunchTemplate, Process, Subnet
+from emulator.autoscaling.model import Group, Instance, LaunchTemplate, Process, Subnet
 from emulator.elb.model import Action, Listener, MutualAuthentication
 from emulator.postgresql_server.server_user import server_user
 from engine import processes
@@ -45,8 +45,6 @@ def test_listeners_and_instances_are_told_and_their_secrets_are_not(tmp_path):
     group = Group(
         name="gateways",
         region="eu-central-1",
-        minimum=1,
-        maximum=2,
         desired=2,
         subnets=(SUBNET,),
         template=TEMPLATE,

@@ -18,11 +18,11 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 
 from documents.document import ObjectPointer
-from emulator.acm.certificates import Certificates
 from emulator.acm.public_authority import PublicAuthority, new_key
-from emulator.autoscaling.groups import Groups
-from emulator.autoscaling.resources import Group, LaunchTemplate, Subnet
+from emulator.acm.service import Certificates
+from emulator.autoscaling.model import Group, LaunchTemplate, Subnet
 from emulator.autoscaling.running_group import RunningGroup
+from emulator.autoscaling.service import Groups
 from emulator.core.certificate_building import pem_of_key
 from emulator.core.endpoint import AwsEndpoint
 from emulator.elb.service import LoadBalancers
@@ -162,8 +162,6 @@ class Scaling:
         values: dict[str, Any] = {
             "name": "gateways",
             "region": "eu-central-1",
-            "minimum": 1,
-            "maximum": 4,
             "desired": 1,
             "subnets": [
                 Subnet(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.autoscaling.groups import UnknownGroup, UnknownVersion
+from emulator.autoscaling.service import UnknownGroup, UnknownVersion
 from emulator.postgresql_server.server_user import server_user
 from engine import processes
 from engine.project import CHECKOUT

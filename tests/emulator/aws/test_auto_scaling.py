@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from emulator.acm.certificates import HOST
-from emulator.autoscaling.resources import LaunchTemplate
+from emulator.acm.service import HOST
+from emulator.autoscaling.model import LaunchTemplate
 from emulator.core.properties import UNKNOWN
 from tests.emulator.autoscaling.conftest import SECONDS, artifact, machine_of, user_data
 from tests.emulator.aws.gateway_parts import LISTENER, PREFIX, SUBNET, Parts

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from emulator.acm.certificates import HOST
+from emulator.acm.service import HOST
 from emulator.core.properties import UNKNOWN
 from tests.emulator.aws.gateway_parts import (
     CERTIFICATE,

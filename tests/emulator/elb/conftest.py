@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from emulator.acm.certificates import Issued
+from emulator.acm.service import Issued
 from emulator.elb.data_plane import connection_log
 from emulator.elb.data_plane.server import ListenerServer
 from emulator.elb.model import (

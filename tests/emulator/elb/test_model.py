@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emulator.acm.certificates import Issued
+from emulator.acm.service import Issued
 from emulator.elb.model import (
     Listener,
     ListenerConfiguration,

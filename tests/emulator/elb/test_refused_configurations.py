@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from emulator.acm.certificates import Issued
+from emulator.acm.service import Issued
 from emulator.elb.data_plane.ca_bundle import read_ca_bundle
 from emulator.elb.data_plane.client_tls import ClientTls
 from emulator.elb.data_plane.forwarded_headers import RENAMEABLE

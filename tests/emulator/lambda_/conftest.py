@@ -13,8 +13,8 @@ import pytest
 
 from emulator.core.endpoint import AwsEndpoint
 from emulator.lambda_.api import SERVICE, LambdaApi
-from emulator.lambda_.function import Function
-from emulator.lambda_.functions import Functions, code_sha256
+from emulator.lambda_.model import Function, LoggingConfig
+from emulator.lambda_.service import Functions, code_sha256
 
 ACCOUNT = "123456789012"
 
@@ -60,11 +60,11 @@ class Lambda:
             "name": name,
             "region": "eu-central-1",
             "arn": f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:{name}",
-            "role_arn": more.pop("role_arn", None) or self.role(f"{name}-role", *statements),
+            "role": more.pop("role", None) or self.role(f"{name}-role", *statements),
             "handler": "handler.handle",
             "timeout": timeout,
             "memory_size": 128,
-            "log_group": f"/aws/lambda/{name}",
+            "logging_config": LoggingConfig(log_group=more.pop("log_group", f"/aws/lambda/{name}")),
             "code_sha256": code_sha256(artifact),
             **more,
         }

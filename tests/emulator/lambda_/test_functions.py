@@ -12,7 +12,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from emulator.core.credentials import AccessKey
-from emulator.lambda_.functions import Functions, UnknownFunction, code_sha256
+from emulator.lambda_.service import Functions, UnknownFunction, code_sha256
 from tests.emulator.lambda_.conftest import ACCOUNT, Lambda
 
 ECHO = "def handle(event, context):\n    return {'event': event, 'name': context.function_name}\n"
@@ -201,7 +201,7 @@ def test_nobody_calls_a_function_without_permission(aws_lambda: Lambda) -> None:
 
 
 def test_a_role_that_does_not_trust_lambda_is_refused(aws_lambda: Lambda) -> None:
-    aws_lambda.put(ECHO, role_arn=aws_lambda.role("machines", service="ec2.amazonaws.com"))
+    aws_lambda.put(ECHO, role=aws_lambda.role("machines", service="ec2.amazonaws.com"))
     with pytest.raises(ClientError, match="cannot be assumed by Lambda"):
         aws_lambda.invoke()
 
@@ -291,12 +291,12 @@ def test_a_call_ends_with_the_code_that_it_began_with(aws_lambda: Lambda) -> Non
     while not files["begun"].exists():
         call.join(0.01)
         assert call.is_alive()
-    aws_lambda.put("def handle(event, context):\n    return 'new'\n", role_arn=aws_lambda.arn("task-role"))
+    aws_lambda.put("def handle(event, context):\n    return 'new'\n", role=aws_lambda.arn("task-role"))
     assert aws_lambda.invoke() == ("new", False)
     files["go"].touch()
     call.join()
     assert answers == [("old", False)]
-    aws_lambda.put(ECHO, role_arn=aws_lambda.arn("task-role"))
+    aws_lambda.put(ECHO, role=aws_lambda.arn("task-role"))
     assert len(list((aws_lambda.folder / "functions/task/code").iterdir())) == 1, "nothing old is kept"
 
 
@@ -316,16 +316,6 @@ def test_functions_outlive_the_process_that_keeps_them(aws_lambda: Lambda) -> No
     again.delete("task")
     with pytest.raises(UnknownFunction):
         again.named("task")
-
-
-def test_functions_of_a_sandbox_made_by_earlier_code_still_run(aws_lambda: Lambda) -> None:
-    aws_lambda.put(ECHO)
-    home = aws_lambda.folder / "functions/task"
-    (task,) = (home / "code").iterdir()
-    task.rename(home / "task")
-    (home / "code").rmdir()
-    again = Functions(aws_lambda.folder, aws_lambda.endpoint)
-    assert again.invoke("task", b'"x"').payload == {"event": "x", "name": "task"}
 
 
 def test_an_artifact_that_is_no_zip_file_is_refused(aws_lambda: Lambda) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from emulator.acm.certificates import Certificates, NotIssued
+from emulator.acm.service import Certificates, NotIssued
 from emulator.core.aws_type import (
     AwsRequest,
     AwsType,

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from emulator.autoscaling.artifacts import Artifacts
-from emulator.autoscaling.resources import Group, LaunchTemplate
+from emulator.autoscaling.model import Group, LaunchTemplate
 from emulator.autoscaling.running_group import GROUP, RunningGroup
-from emulator.autoscaling.running_instance import Surroundings
+from emulator.autoscaling.running_instance import Platform
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.state_layout import AUTO_SCALING
 from emulator.elb.service import LoadBalancers
@@ -49,7 +49,7 @@ class Groups:
         self._folder = state_dir / AUTO_SCALING
         self._load_balancers = load_balancers
         self._artifacts = Artifacts(self._folder / "artifacts", endpoint.url)
-        self._surroundings = Surroundings(
+        self._platform = Platform(
             endpoint_url=endpoint.url, metadata=endpoint.metadata, artifacts=self._artifacts, user=user
         )
         self._groups: dict[str, RunningGroup] = {}
@@ -133,7 +133,7 @@ class Groups:
         running = RunningGroup(
             self._folder / "groups" / group.name,
             group,
-            self._surroundings,
+            self._platform,
             self._load_balancers,
             self._forget_artifacts,
         )

@@ -1,29 +1,17 @@
-"""Groups and their instances, as they are kept on disk."""
+"""The models of auto scaling groups, their instances and the versions of launch templates."""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
+
+from emulator.core.model import ResourceModel
 
 Lifecycle = Literal["pending", "in service", "terminating"]
 
 
-class Kept(BaseModel):
-    """Base of the documents: camelCase in JSON, immutable."""
-
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        populate_by_name=True,
-        frozen=True,
-        # A state folder outlives the code that wrote it, which may have known more.
-        extra="ignore",
-        hide_input_in_errors=True,
-    )
-
-
-class LaunchTemplate(Kept):
+class LaunchTemplate(ResourceModel):
     """One version of a launch template.
 
     Attributes:
@@ -45,7 +33,7 @@ class LaunchTemplate(Kept):
     user_data: str = Field(default="", repr=False)
 
 
-class Subnet(Kept):
+class Subnet(ResourceModel):
     """Where instances can be."""
 
     subnet_id: str
@@ -54,26 +42,22 @@ class Subnet(Kept):
     availability_zone: str
 
 
-class Group(Kept):
+class Group(ResourceModel):
     """A group.
 
     Attributes:
         name: Its name, which is its id.
         region: Where it is.
-        minimum: Fewest instances.
-        maximum: Most instances.
-        desired: How many there are to be.
+        desired: The desired capacity.
         subnets: Instances are spread over them.
         target_group_arns: Where instances register.
         template: What they are launched from.
-        refreshes: Whether another version replaces the instances that there are, one after the other.
-        health_path: What says of an instance that it serves, asked for with GET over HTTPS.
+        refreshes: Whether another version of the template replaces running instances, one after the other.
+        health_path: An instance serves when it answers GET on this path with 200.
     """
 
     name: str
     region: str
-    minimum: int
-    maximum: int
     desired: int
     subnets: tuple[Subnet, ...]
     target_group_arns: tuple[str, ...] = ()
@@ -82,14 +66,14 @@ class Group(Kept):
     health_path: str = "/healthz"
 
 
-class Process(Kept):
+class Process(ResourceModel):
     """A running process: see `engine.processes.Identity`."""
 
     pid: int
     started: int
 
 
-class Instance(Kept):
+class Instance(ResourceModel):
     """An instance of a group.
 
     Attributes:

@@ -27,8 +27,8 @@ from botocore.exceptions import ClientError
 from emulator.core.credentials import AccessKey, Session
 from emulator.core.endpoint import AwsEndpoint
 from emulator.iam.authoriser import trusts_service
-from emulator.lambda_.function import Function
 from emulator.lambda_.invocation import Invocation, Result
+from emulator.lambda_.model import Function
 from engine import processes
 from runtime.files import replace_file
 
@@ -64,12 +64,6 @@ class Functions:
         self._endpoint = endpoint
         self._lock = threading.RLock()
         self._calls: set[Invocation] = set()
-        # A sandbox that was made before artifacts were kept by their hash has one here.
-        for record in self._folder.glob("*/function.json"):
-            if (earlier := record.with_name("task")).is_dir():
-                task = self._task(self.named(record.parent.name))
-                task.parent.mkdir(mode=0o700, exist_ok=True)
-                earlier.rename(task)
 
     def put(self, function: Function, artifact: bytes) -> None:
         """Creates a function, or gives it another configuration and artifact.
@@ -77,7 +71,7 @@ class Functions:
         Calls that run go on with the artifact that they began with.
 
         Raises:
-            ValueError: The artifact is no zip file.
+            ValueError: The artifact is not a zip file.
         """
         home = self._folder / function.name
         with self._lock:
@@ -153,7 +147,7 @@ class Functions:
         role = self._endpoint.role(function.role_name)
         if role is None or not trusts_service(role.trust_policy, SERVICE_PRINCIPAL):
             raise RoleRefusal(
-                f"The role defined for the function cannot be assumed by Lambda. Role: {function.role_arn}"
+                f"The role defined for the function cannot be assumed by Lambda. Role: {function.role}"
             )
         return self._endpoint.credentials.issue(
             Session(
@@ -188,10 +182,14 @@ class Functions:
         logs = self._endpoint.client("logs", function.region, key)
         # Lambda writes with the function's own permissions, and says nothing where they do not suffice.
         with contextlib.suppress(ClientError):
-            logs.create_log_stream(logGroupName=function.log_group, logStreamName=call.log_stream)
+            logs.create_log_stream(
+                logGroupName=function.logging_config.log_group, logStreamName=call.log_stream
+            )
             events = [{"timestamp": now, "message": line or " "} for line in call.log]
             logs.put_log_events(
-                logGroupName=function.log_group, logStreamName=call.log_stream, logEvents=events
+                logGroupName=function.logging_config.log_group,
+                logStreamName=call.log_stream,
+                logEvents=events,
             )
 
 
