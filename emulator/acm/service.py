@@ -19,11 +19,10 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
 from emulator.acm.public_authority import PublicAuthority, new_key
 from emulator.core.certificate_building import pem_of_key
+from emulator.core.model import ResourceModel
 from emulator.core.state_layout import PUBLIC_CA_BUNDLE
 from runtime.files import replace_file
 
@@ -37,16 +36,14 @@ class NotIssued(Exception):
     """There is no certificate of that ARN, or its domain was never validated."""
 
 
-class Request(BaseModel):
-    """What was asked for.
+class Request(ResourceModel):
+    """A requested certificate.
 
     Attributes:
         arn: The certificate's ARN.
         names: DNS names, the domain's own first.
-        key_algorithm: As ACM names it.
+        key_algorithm: In ACM's terms.
     """
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="forbid")
 
     arn: str
     names: tuple[str, ...]

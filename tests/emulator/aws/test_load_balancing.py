@@ -116,7 +116,7 @@ def status(folder: Path, port: int, identity: str | None) -> int:
          "to be one of"),
         (LIFECYCLE, {"bucket": "b", "rules": [{"status": "Enabled", "expiration": {"days": 0}}]}, "rules",
          "at least (1)"),
-        (CERTIFICATE, {"domainName": "a b", "validationMethod": "DNS"}, "domainName", "no domain name"),
+        (CERTIFICATE, {"domainName": "a b", "validationMethod": "DNS"}, "domainName", "not a domain name"),
         (CERTIFICATE, {"domainName": "localhost"}, "validationMethod", "required"),
     ],
 )  # fmt: skip
