@@ -22,7 +22,7 @@ from pgpasswordless.verify.table import PLAIN_WIDTH, print_verification
 
 app = typer.Typer(
     name="pgpasswordless",
-    help="Connect to PostgreSQL without passwords: settings per driver, tokens, and proof that they hold.",
+    help="Connect to PostgreSQL without passwords: settings per driver, tokens, and proof that they work.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -59,7 +59,7 @@ def show_command(
         Path | None,
         typer.Option(
             "--directory",
-            help="Where the role's files go; .pgpasswordless/STACK/DATABASE/ROLE by default.",
+            help="Directory for the role's files; .pgpasswordless/STACK/DATABASE/ROLE by default.",
             metavar="DIRECTORY",
         ),
     ] = None,
@@ -130,7 +130,8 @@ def verify_command(
         ),
     ] = None,
     require_rule: Annotated[
-        bool, typer.Option("--require-rule", help="Fail when the server's log does not tell the rule used.")
+        bool,
+        typer.Option("--require-rule", help="Fail when the server's log does not show the rule used."),
     ] = False,
     rule_deadline: Annotated[
         float, typer.Option("--rule-deadline", min=0, help="Seconds to wait for the server's log.")

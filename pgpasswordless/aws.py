@@ -1,4 +1,4 @@
-"""AWS clients that follow a stack's environment and leave the process's own alone."""
+"""AWS clients for a stack's environment, which do not change the environment of the process."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class Aws:
-    """Makes clients with the values of `environment`, named as the AWS CLI's environment variables.
+    """Makes clients from `environment`, whose keys are the AWS CLI's environment variables.
 
-    What `environment` does not hold comes from boto3's default chain.
+    What `environment` does not define comes from boto3's default chain.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        """Keep `environment`; no client is made and no credential is looked up yet."""
+        """No client is made and no credential is looked up yet."""
         self._environment = dict(environment)
 
     def _options(self, arn: str | None) -> dict[str, Any]:
         """Keyword arguments of `Session.client`."""
         endpoint = self._environment.get("AWS_ENDPOINT_URL")
-        # A proxy of the operator's shell must not be asked for an address of this machine.
+        # A proxy from the operator's shell must not be used for an address of this machine.
         loopback = endpoint is not None and urlsplit(endpoint).hostname in LOOPBACK
         region = arn.split(":")[3] if arn and arn.count(":") >= 5 else None
         return {
@@ -86,7 +86,7 @@ class Aws:
 
 
 def reason(error: BotoCoreError | ClientError) -> str:
-    """What AWS said, in one line: error code and message."""
+    """AWS's error code and message, in one line."""
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})
         return f"{details.get('Code', 'error')}: {details.get('Message', 'no message')}"

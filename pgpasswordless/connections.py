@@ -1,4 +1,4 @@
-"""The connections document: what a client needs to reach each database, without any secret."""
+"""The connections document: what a client needs to reach each database. It contains no secret."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from pydantic import Field, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 
 from documents.document import Document, Sha256
+from postgres.protocol import MinimumProtocol
 
 SCHEMA_VERSION = 1
 
-Protocol = Literal["TLSv1.2", "TLSv1.3"]
 Authentication = Literal["certificate", "iam"]
 
 
@@ -51,7 +51,7 @@ class CertificateBundle(Document):
 class RoleConnection(Document):
     """How one database role logs in.
 
-    Certificate login: `secret_arn` holds the identity (`certificate`, `privateKey`) and
+    Certificate login: `secret_arn` is the secret with `certificate` and `privateKey`, and
     `certificate_not_after` is RFC 3339 UTC. IAM login: `connect_arn` is the `rds-db:connect`
     resource. `connection_limit` is the role's limit, -1 for none. `max_lifetime_seconds` is the
     recommended maximum lifetime of a pooled connection.
@@ -85,7 +85,7 @@ class Database(Document):
     port: int = Field(ge=1, le=65535)
     database: str = Field(min_length=1, description="name of the default database")
     server_ca: CertificateBundle = Field(description="authorities that the client trusts for this server")
-    minimum_protocol: Protocol = Field(description="oldest TLS version that the server accepts")
+    minimum_protocol: MinimumProtocol = Field(description="oldest TLS version that the server accepts")
     authentication: Authentication
     region: str | None = Field(default=None, description="AWS region, for IAM tokens")
     resource_id: str | None = Field(default=None, description="`DbiResourceId`, for IAM login")
@@ -115,9 +115,9 @@ class Database(Document):
 
 
 class GatewayClient(Document):
-    """One client of the gateway: the secret with its identity, and the database role it acts as.
+    """One client of the gateway: the secret with its identity, and the database role that it uses.
 
-    A client whose certificate somebody else issues has no secret here.
+    A client whose certificate is issued elsewhere has no secret here.
     """
 
     role: str = Field(min_length=1, description="database role that the gateway uses for it")
@@ -135,7 +135,7 @@ class GatewayClient(Document):
 class Gateway(Document):
     """The load balancer with mutual TLS in front of the gateway application.
 
-    `server_ca` is None where its certificate is by an authority that every client trusts anyway.
+    `server_ca` is None where its certificate is from a public authority.
     """
 
     url: str = Field(pattern=r"^https://[^/\s]+$", description="its address, without a final slash")

@@ -1,4 +1,4 @@
-"""Where this package keeps what it writes, and where it looks for stack contexts."""
+"""Where this package writes files, and where it looks for stack contexts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ FOLDER = ".pgpasswordless"
 
 
 def path_component(name: str) -> str:
-    """`name` as exactly one component of a path; different names give different components."""
+    """`name` as one component of a path; different names give different components."""
     # quote() leaves dots alone, and `.` and `..` would be folders of the file system.
     if name in {"", ".", ".."}:
         return "%" + name.replace(".", "%2E")

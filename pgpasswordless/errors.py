@@ -1,28 +1,28 @@
-"""Errors that a caller is expected to meet; each message says what is wrong, where, and what to do."""
+"""Errors that callers should expect; each message says what is wrong, where, and what to do."""
 
 
 class PgpasswordlessError(Exception):
-    """Base of all expected errors of this package. Its text never holds a secret."""
+    """Base of all expected errors of this package. Its text never contains a secret."""
 
 
 class StackError(PgpasswordlessError):
-    """The connections document of a stack could not be found, read or believed."""
+    """The connections document of a stack could not be found, could not be read, or is not valid."""
 
 
 class UnknownNameError(PgpasswordlessError):
-    """A database or role that the connections document does not hold."""
+    """A driver, or a database, role or client of the connections document, that does not exist."""
 
 
 class NotSupportedError(PgpasswordlessError):
-    """Something that this version cannot do."""
+    """Something that this package cannot do."""
 
 
 class IdentityError(PgpasswordlessError):
-    """A role's certificate and key could not be fetched, are wrong, or cannot be stored safely."""
+    """A certificate and key could not be fetched, are wrong, or cannot be stored safely."""
 
 
 class TokenError(PgpasswordlessError):
-    """No token for a login by IAM can be made, or it would not be accepted."""
+    """A token for a login by IAM cannot be made, or would not be accepted."""
 
 
 def one_line(error: Exception) -> str:

@@ -32,7 +32,7 @@ class Identity:
         key_pem: PKCS#8 PEM, not encrypted. Secret.
         key_der: PKCS#8 DER, not encrypted, for pgjdbc. Secret.
         not_after: end of the leaf's validity, UTC.
-        serial_number: of the leaf.
+        serial_number: serial number of the leaf.
     """
 
     certificate: bytes
@@ -52,7 +52,7 @@ def fetch(aws: Aws, secret_arn: str, role: str, *, now: datetime | None = None) 
         now: the moment at which the certificate must be valid; the current one when None.
 
     Raises:
-        IdentityError: the secret cannot be read, or what it holds is no proof of being `role`.
+        IdentityError: the secret cannot be read, or its content does not prove to be `role`.
     """
     try:
         text = aws.secrets(secret_arn).get_secret_value(SecretId=secret_arn).get("SecretString", "")
@@ -65,7 +65,7 @@ def fetch(aws: Aws, secret_arn: str, role: str, *, now: datetime | None = None) 
 
 
 def check(text: str, role: str, *, where: str, now: datetime | None = None) -> Identity:
-    """Check an identity secret's text; see `fetch`. `where` names the secret in messages."""
+    """Check the text of an identity secret; `where` names the secret in messages. See `fetch`."""
     try:
         document = IdentityDocument.parse(text)
     except ValueError as error:

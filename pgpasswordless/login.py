@@ -1,4 +1,4 @@
-"""From a role of a stack to a login: its files put in place, its token, and the settings of a driver."""
+"""How a role of a stack logs in: its files put in place, its token, and the settings of a driver."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Host names of RDS: which region they say, and whether a name is an alias of one.
+"""Host names of RDS: the region in them, and whether a name may be an alias of one.
 
 An endpoint is `<id>.<hash>.<region>.rds.amazonaws.com`, in China `<id>.<hash>.rds.<region>.amazonaws.com.cn`
-(and in older accounts `<region>.rds.amazonaws.com.cn`). A token is signed for such a name as it stands.
+(and in older accounts `<region>.rds.amazonaws.com.cn`). A token is signed for exactly such a name.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ _ENDPOINT = re.compile(
 
 
 def normalised(host: str) -> str:
-    """An RDS endpoint as RDS writes it, in lower case and without the root's dot; other names unchanged."""
+    """An RDS endpoint in lower case and without a final dot, as RDS writes it; other names unchanged."""
     plain = host.lower().removesuffix(".")
     return plain if _ENDPOINT.fullmatch(plain) else host
 
 
 def region_in(host: str) -> str | None:
-    """The region that an RDS endpoint names; None for any other host."""
+    """The region in an RDS endpoint; None for any other host."""
     found = _ENDPOINT.fullmatch(host.lower().removesuffix("."))
     return (found["before"] or found["after"]) if found else None
 
 
 def may_be_alias(host: str) -> bool:
-    """Whether `host` is a name that DNS could lead to an endpoint: no endpoint, address or localhost."""
+    """Whether `host` could be an alias of an endpoint: not an endpoint, an address or localhost itself."""
     name = host.lower().removesuffix(".")
     if region_in(name) or name == "localhost" or name.endswith(".localhost"):
         return False
@@ -43,10 +43,10 @@ def may_be_alias(host: str) -> bool:
 
 
 def canonical_name(host: str) -> str | None:
-    """What DNS says that `host` is called; None when it cannot be looked up."""
+    """The canonical name of `host` in DNS; None when it cannot be looked up."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_CANONNAME)
     except (OSError, UnicodeError):
-        # Connecting will say so, in the driver's own words.
+        # The driver reports this itself when it connects.
         return None
     return found[0][3] or None

@@ -47,8 +47,8 @@ class Stack:
         connections: the document.
         aws: clients with the stack's credentials and endpoint.
         psql: path of a psql program, None for the one on PATH.
-        reference: options by which the command line finds the same document again.
-        contexts: folder of the stack context, None where there was none.
+        reference: command line options that find the same document again.
+        contexts: folder of the stack context, None without one.
     """
 
     name: str
@@ -134,7 +134,7 @@ def load(
         parameter: name of an SSM parameter, read with boto3's default credentials.
 
     Raises:
-        StackError: there is no document, or it is not a valid one.
+        StackError: there is no document, or it is not valid.
     """
     if connections is not None and parameter is not None:
         raise StackError("a connections file and an SSM parameter are both given; give one of them")
@@ -206,7 +206,7 @@ def _parse(text: str, where: str) -> Connections:
 
 
 def _problems(where: str, error: ValidationError) -> str:
-    # The message of each problem, never its input: a context holds credentials.
+    # The message of each problem, never its input: a context contains credentials.
     problems = [
         f"  {'.'.join(str(part) for part in problem['loc']) or 'document'}: {problem['msg']}"
         for problem in error.errors(include_input=False, include_url=False, include_context=False)

@@ -1,7 +1,7 @@
-"""Tokens of RDS IAM database authentication: the password of one login, good for 15 minutes.
+"""Tokens of RDS IAM database authentication: the password of one login, valid for 15 minutes.
 
-A token is asked for only when a connection is opened, so a pool must ask for one per new connection
-instead of keeping the first: `TokenSource` is what to give to it.
+The server checks a token only when a connection is opened, so a pool must request one for each new
+connection instead of keeping its first. `TokenSource` is what a pool is given for that.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
 
 LIFE_SECONDS = 900
-# What clocks that differ and a slow connection may take of a token's life.
+# The part of a token's life that differing clocks and a slow connection may cost.
 MARGIN_SECONDS = 120
 
 _signing: ContextVar[bool] = ContextVar("pgpasswordless_signing", default=False)
 
 
 class _SigningUnlogged(logging.Filter):
-    """Drops what botocore logs at DEBUG while it signs: the parts of which a token can be put together."""
+    """Drops what botocore logs at DEBUG while it signs: a token could be assembled from it."""
 
     def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002  the signature is logging's
         return not _signing.get()
@@ -47,7 +47,7 @@ logging.getLogger("botocore.auth").addFilter(_SigningUnlogged())
 
 @contextmanager
 def unlogged() -> Iterator[None]:
-    """The block's signatures, in this thread or task, stay out of botocore's log."""
+    """Keep what this thread or task signs in the block out of botocore's log."""
     mark = _signing.set(True)
     try:
         yield
@@ -56,14 +56,14 @@ def unlogged() -> Iterator[None]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Minted:
+class _Signed:
     token: str = field(repr=False)
     at: float
     credentials: ReadOnlyCredentials = field(repr=False)
 
 
 class TokenSource:
-    """Gives a token that is good for a login now; call it for each new connection.
+    """Returns a token that is valid for a login now; call it for each new connection.
 
     Tokens are kept until shortly before they expire, or until the credentials that signed them are
     replaced. One source serves one endpoint and user; threads may share it.
@@ -84,19 +84,19 @@ class TokenSource:
         clock: Callable[[], float] = time.time,
         look_up: Callable[[str], str | None] = canonical_name,
     ) -> None:
-        """Keep what tokens are for; no credential is looked up yet.
+        """No credential is looked up yet.
 
         Args:
-            host: the endpoint's own name, not an alias: it is what RDS signs.
-            port: of the endpoint.
-            user: database role, in its own case.
+            host: the endpoint's own name, not an alias: RDS verifies the signature for that name.
+            port: TCP port of the endpoint.
+            user: database role, case-sensitive.
             region: of the database; None for the one in `host`, or else the session's.
-            session: whose credentials sign; boto3's own when None.
+            session: its credentials sign; boto3's default session when None.
             clock: seconds since 1970.
-            look_up: canonical name of a host, None when there is none.
+            look_up: returns the canonical name of a host, None when there is none.
 
         Raises:
-            TokenError: the host name says another region than `region`.
+            TokenError: the host name contains another region than `region`.
         """
         self.host = normalised(host)
         self.port = port
@@ -113,16 +113,16 @@ class TokenSource:
         self._clock = clock
         self._look_up = look_up
         self._lock = threading.Lock()
-        self._minted: _Minted | None = None
+        self._signed: _Signed | None = None
 
     def __repr__(self) -> str:
-        """What it is for; no token."""
+        """Host, port, user and region; no token."""
         return (
             f"TokenSource(host={self.host!r}, port={self.port}, user={self.user!r}, region={self.region!r})"
         )
 
     def __call__(self) -> str:
-        """A token, from before when it is still good.
+        """A token: the previous one while it is valid.
 
         Raises:
             TokenError: there are no credentials, or they have expired; there is no region; or the host is
@@ -132,22 +132,22 @@ class TokenSource:
             with _expected_errors(self.user):
                 credentials = self.credentials()
             now = self._clock()
-            kept = self._minted
-            # A clock that was set back says nothing of a token's age.
+            kept = self._signed
+            # A clock that was set back does not tell a token's age.
             if (
                 kept
                 and kept.credentials == credentials
                 and 0 <= now - kept.at < LIFE_SECONDS - MARGIN_SECONDS
             ):
                 return kept.token
-            self._minted = None
+            self._signed = None
             self._require_endpoint()
             with _expected_errors(self.user), unlogged():
                 client = self._rds()
                 token = client.generate_db_auth_token(
                     DBHostname=self.host, Port=self.port, DBUsername=self.user, Region=client.meta.region_name
                 )
-            self._minted = _Minted(token=token, at=now, credentials=credentials)
+            self._signed = _Signed(token=token, at=now, credentials=credentials)
             return token
 
     async def without_blocking(self) -> str:
@@ -155,7 +155,7 @@ class TokenSource:
         return await asyncio.to_thread(self)
 
     def keywords(self, **parameters: Any) -> Callable[[], Mapping[str, Any]]:
-        """Connection parameters with a token, as `kwargs=` of psycopg_pool asks for them each time."""
+        """A function that returns `parameters` with a token, for `kwargs=` of psycopg_pool."""
 
         def resolved() -> dict[str, Any]:
             return {**parameters, "password": self()}
@@ -163,15 +163,15 @@ class TokenSource:
         return resolved
 
     def do_connect(self, _dialect: Any, _record: Any, _arguments: Any, parameters: dict[str, Any]) -> None:
-        """The listener of SQLAlchemy's event of this name."""
+        """A listener for SQLAlchemy's event of this name."""
         parameters["password"] = self()
 
     def credentials(self) -> ReadOnlyCredentials:
-        """The credentials that sign now, renewed where they end soon.
+        """The current credentials, renewed where they expire soon.
 
         Raises:
             TokenError: there are none.
-            BotoCoreError: they cannot be had.
+            BotoCoreError: they cannot be fetched.
         """
         if self._session is None:
             self._session = boto3.Session()
@@ -214,11 +214,11 @@ def _expected_errors(user: str) -> Iterator[None]:
         yield
     except (BotoCoreError, ClientError) as error:
         raise TokenError(
-            f"the AWS credentials to sign a token for {user!r} with cannot be had: {reason(error)}; log in to"
-            " AWS again"
+            f"the AWS credentials to sign a token for {user!r} with cannot be fetched: {reason(error)};"
+            " log in to AWS again"
         ) from None
     except RuntimeError as error:
-        # botocore's word for temporary credentials that have ended and were not replaced.
+        # botocore raises this for temporary credentials that have expired and could not be renewed.
         raise TokenError(
             f"the AWS credentials to sign a token for {user!r} with have expired: {error}; log in to AWS"
             " again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postgres.authentication_file import Line, Token, literal_of_regex, logical_lines
@@ -18,19 +17,12 @@ from postgres.hba_rule import (
     literal_name,
     rule_problems,
 )
+from postgres.syntax_error import FileSyntaxError
 from postgres.versions import require_supported
 
 
-class HbaSyntaxError(ValueError):
-    """A file that PostgreSQL would refuse, or whose meaning does not follow from its text alone.
-
-    `problems` has every fault, each beginning with the line number.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        """The message contains all `problems`."""
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
+class HbaSyntaxError(FileSyntaxError):
+    """A pg_hba.conf that PostgreSQL would refuse, or whose meaning does not follow from its text alone."""
 
 
 @dataclass(frozen=True, kw_only=True)

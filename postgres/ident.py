@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from postgres.authentication_file import (
@@ -15,21 +15,14 @@ from postgres.authentication_file import (
     regex_of_literal,
     unquotable,
 )
+from postgres.syntax_error import FileSyntaxError
 from postgres.versions import SUPPORTED_MAJORS, require_supported
 
 HEADER = "# Written by passwordless-postgres: MAP, SYSTEM USER, DATABASE USER. Changes by hand are lost."
 
 
-class IdentSyntaxError(ValueError):
-    """A file that PostgreSQL would refuse, or that maps more than the names it contains.
-
-    `problems` has every fault, each beginning with the line number.
-    """
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        """The message contains all `problems`."""
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
+class IdentSyntaxError(FileSyntaxError):
+    """A pg_ident.conf that PostgreSQL would refuse, or that maps more than the names it contains."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+
+from postgres.syntax_error import FileSyntaxError
 
 HEADER = "# Written by passwordless-postgres. Changes by hand are lost."
 
@@ -15,13 +17,8 @@ _BLANK = re.compile(r"\s*(?:#.*)?")
 _INCLUDES = frozenset({"include", "include_if_exists", "include_dir"})
 
 
-class ConfigurationSyntaxError(ValueError):
-    """A postgresql.conf that cannot be read; `problems` has every fault with its line number."""
-
-    def __init__(self, problems: Sequence[str]) -> None:
-        """The message contains all `problems`."""
-        super().__init__("; ".join(problems))
-        self.problems = tuple(problems)
+class ConfigurationSyntaxError(FileSyntaxError):
+    """A postgresql.conf that cannot be read."""
 
 
 def render_postgresql_conf(settings: Mapping[str, str]) -> str:

@@ -14,7 +14,8 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal
 
-from postgres.server_settings import MINIMUM_PROTOCOLS, setting_problems
+from postgres.protocol import MINIMUM_PROTOCOLS
+from postgres.server_settings import setting_problems
 from postgres.setting_catalogue import PRELOADABLE_LIBRARIES, setting_rule
 from postgres.setting_rule import SettingRule, base_number
 from postgres.versions import SUPPORTED_MAJORS, require_supported

@@ -6,11 +6,10 @@ import difflib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.setting_catalogue import CATALOGUE, setting_rule
 from postgres.setting_rule import value_problem
 from postgres.versions import SUPPORTED_MAJORS, require_supported
-
-MINIMUM_PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 
 MACHINE_SETTINGS = frozenset(
     """

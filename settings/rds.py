@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from postgres import declaration, rds_parameters
+from postgres.protocol import MinimumProtocol
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
 from settings.certificates import BundlePath, Certificates, no_administrator_problems
 from settings.databases import (
@@ -215,7 +216,7 @@ class Rds(Section):
     """Storage of the databases."""
     port: StrictInt = Field(default=5432, ge=1150, le=65535)
     """TCP port."""
-    minimum_protocol: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.3"
+    minimum_protocol: MinimumProtocol = "TLSv1.3"
     """Lowest TLS version the server accepts."""
     ca_identifier: Literal["rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1"] = "rds-ca-rsa2048-g1"
     """Authority that signs the server's certificate; clients trust all three of their region."""

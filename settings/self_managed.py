@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from postgres import declaration, server_settings, versions
+from postgres.protocol import MinimumProtocol
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn
 from settings.certificates import Certificates, no_administrator_problems
 from settings.databases import (
@@ -123,7 +124,7 @@ class SelfManaged(Section):
     """Name of the server."""
     port: StrictInt = Field(default=5432, ge=1024, le=65535)
     """TCP port."""
-    minimum_protocol: Literal["TLSv1.2", "TLSv1.3"] = "TLSv1.3"
+    minimum_protocol: MinimumProtocol = "TLSv1.3"
     """Lowest TLS version the server accepts."""
     allowed_clients: AllowedClients = AllowedClients()
     """What may reach the port."""

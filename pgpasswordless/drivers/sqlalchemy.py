@@ -13,8 +13,9 @@ _VERSIONS = "SQLAlchemy >= 2.0 with psycopg 3."
 
 def by_certificate(target: CertificateTarget) -> Rendering:
     """An engine whose URL names the files."""
-    return _rendering(
+    return engine_rendering(
         target,
+        _url(target),
         f"import sqlalchemy\n\n{_engine(target)}",
         _VERSIONS,
         "In a file that is read by configparser (alembic.ini), write each % of the URL as %%.",
@@ -24,12 +25,24 @@ def by_certificate(target: CertificateTarget) -> Rendering:
 
 def by_token(target: TokenTarget) -> Rendering:
     """An engine that asks the token source at each `do_connect`."""
-    return _rendering(
+    return engine_rendering(
         target,
+        _url(target),
         f"import sqlalchemy\n{python_token_source(target)}\n{_engine(target)}\n"
         'sqlalchemy.event.listen(engine, "do_connect", source.do_connect)',
         _VERSIONS,
         FRESH,
+    )
+
+
+def engine_rendering(target: Target, url: str, snippet: str, *notes: str) -> Rendering:
+    """The settings of an engine, whichever driver SQLAlchemy uses."""
+    return Rendering(
+        connection_string=url,
+        keywords={"url": url, "pool_recycle": target.max_lifetime_seconds},
+        snippet=snippet,
+        files=target.paths,
+        notes=notes,
     )
 
 
@@ -43,15 +56,4 @@ def _engine(target: Target) -> str:
         f"    {_url(target)!r},\n"
         f"    pool_recycle={target.max_lifetime_seconds},\n"
         ")"
-    )
-
-
-def _rendering(target: Target, snippet: str, *notes: str) -> Rendering:
-    url = _url(target)
-    return Rendering(
-        connection_string=url,
-        keywords={"url": url, "pool_recycle": target.max_lifetime_seconds},
-        snippet=snippet,
-        files=target.paths,
-        notes=notes,
     )

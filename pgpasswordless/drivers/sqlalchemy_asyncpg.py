@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pgpasswordless.driver import FRESH, PoolSetting, Rendering, python_token_source
+from pgpasswordless.drivers.sqlalchemy import engine_rendering
 from pgpasswordless.libpq import CertificateTarget, Target, TokenTarget, uri
 
 LANGUAGE = "python"
@@ -15,8 +16,9 @@ _GREENLET = "Install sqlalchemy[asyncio], which brings greenlet."
 def by_certificate(target: CertificateTarget) -> Rendering:
     """An asynchronous engine with an SSL context that holds certificate and key."""
     root, certificate, key = target.paths
-    return _rendering(
+    return engine_rendering(
         target,
+        _url(target),
         f"{_IMPORTS}\n"
         f"context = ssl.create_default_context(cafile={root!r})\n"
         f"context.load_cert_chain({certificate!r}, {key!r})\n" + _engine(target, '{"ssl": context}'),
@@ -31,8 +33,9 @@ def by_certificate(target: CertificateTarget) -> Rendering:
 
 def by_token(target: TokenTarget) -> Rendering:
     """An asynchronous engine that asks the token source for each connection."""
-    return _rendering(
+    return engine_rendering(
         target,
+        _url(target),
         f"{_IMPORTS}{python_token_source(target)}\n"
         f"context = ssl.create_default_context(cafile={str(target.root_certificate)!r})\n"
         + _engine(target, '{"ssl": context, "password": source.without_blocking}'),
@@ -52,15 +55,4 @@ def _engine(target: Target, arguments: str) -> str:
         f"    connect_args={arguments},\n"
         f"    pool_recycle={target.max_lifetime_seconds},\n"
         ")"
-    )
-
-
-def _rendering(target: Target, snippet: str, *notes: str) -> Rendering:
-    url = _url(target)
-    return Rendering(
-        connection_string=url,
-        keywords={"url": url, "pool_recycle": target.max_lifetime_seconds},
-        snippet=snippet,
-        files=target.paths,
-        notes=notes,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 
-from pgpasswordless.connections import Database, Protocol
+from pgpasswordless.connections import Database
 from pgpasswordless.errors import IdentityError, one_line
 from pgpasswordless.libpq import CertificateTarget, keywords
 from pgpasswordless.login import certificate_target
@@ -25,6 +25,7 @@ from pgpasswordless.verify.result import Check, Findings, Login, RuleUsed
 from pgpasswordless.verify.server_log import rules_used
 from pgpasswordless.verify.session import SYSTEM_USER_VERSION, Session, at_least, log_in
 from postgres.identifiers import MAINTENANCE_DATABASE, SUPERUSER
+from postgres.protocol import MinimumProtocol
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +167,7 @@ def _is_seen(session: Session, target: CertificateTarget) -> bool:
     return (session.system_user or "").startswith("cert:")
 
 
-def _refusals(database: str, minimum_protocol: Protocol, trials: Sequence[_Trial]) -> list[Check]:
+def _refusals(database: str, minimum_protocol: MinimumProtocol, trials: Sequence[_Trial]) -> list[Check]:
     """Logins that the server must refuse, as each role whose login, the control, succeeded."""
     targets = [trial.target for trial in trials if trial.target and trial.session]
     if not targets:

@@ -8,9 +8,9 @@ from datetime import datetime
 
 import psycopg
 
-from pgpasswordless.connections import Protocol
 from pgpasswordless.errors import one_line
 from pgpasswordless.libpq import conninfo
+from postgres.protocol import MinimumProtocol
 
 CONNECT_TIMEOUT_SECONDS = 10
 APPLICATION_NAME = "pgpasswordless verify"
@@ -84,7 +84,7 @@ def log_in(parameters: Mapping[str, str | int]) -> Session:
         )
 
 
-def at_least(version: str | None, minimum: Protocol) -> bool:
+def at_least(version: str | None, minimum: MinimumProtocol) -> bool:
     """Whether a session's TLS `version` (None without TLS) is `minimum` or newer."""
     # The names TLSv1, TLSv1.1, TLSv1.2, TLSv1.3 sort as the versions do.
     return version is not None and version >= minimum

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 
 from pgpasswordless.aws import Aws, reason
-from pgpasswordless.connections import Database, Protocol
+from pgpasswordless.connections import Database
 from pgpasswordless.errors import IdentityError, TokenError, one_line
 from pgpasswordless.libpq import TokenTarget
 from pgpasswordless.login import source_of, token_target
@@ -27,6 +27,7 @@ from pgpasswordless.verify.refusal import Attempt, older_protocol, refused, with
 from pgpasswordless.verify.result import Check, Findings, Login
 from pgpasswordless.verify.session import Session, at_least, log_in
 from pgpasswordless.verify.tls import Tls, handshake
+from postgres.protocol import MinimumProtocol
 
 # RDS asks PAM, which tells the client nothing more; the reason is in the log iam-db-auth-error.
 TOKEN_REFUSALS = ("PAM authentication failed for user",)
@@ -177,7 +178,7 @@ def _parameters(aws: Aws, database: str, region: str, resource_id: str) -> Check
 
 
 def _refusals(
-    database: str, minimum_protocol: Protocol, trials: Sequence[_Trial], folder: Path
+    database: str, minimum_protocol: MinimumProtocol, trials: Sequence[_Trial], folder: Path
 ) -> list[Check]:
     """Logins that the server must refuse, as each role whose login, the control, succeeded."""
     roles = [
@@ -203,7 +204,7 @@ def _refusals(
 
 
 def _attempts(
-    role: _LoggedIn, other: _LoggedIn | None, minimum_protocol: Protocol, foreign: Path
+    role: _LoggedIn, other: _LoggedIn | None, minimum_protocol: MinimumProtocol, foreign: Path
 ) -> dict[str, Attempt]:
     target, token = role.target, role.source()
     attempts = {

@@ -217,7 +217,7 @@ def test_no_credentials(tmp_path: Path) -> None:
 
 def test_a_profile_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "absent")
-    with pytest.raises(TokenError, match=r"cannot be had: .*absent.* log in to AWS again"):
+    with pytest.raises(TokenError, match=r"cannot be fetched: .*absent.* log in to AWS again"):
         source(session=None)()
 
 

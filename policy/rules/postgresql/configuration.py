@@ -15,7 +15,7 @@ from policy.text.server_files import (
 )
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 from policy.values import Value
-from postgres.server_settings import MINIMUM_PROTOCOLS
+from postgres.protocol import MINIMUM_PROTOCOLS
 
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"

@@ -16,6 +16,7 @@ from policy.rules.rds.resource_types import (
     is_postgresql,
 )
 from policy.values import UndecidedError, Value
+from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.rds_parameters import (
     CATALOGUE,
     CIPHERS,
@@ -23,7 +24,6 @@ from postgres.rds_parameters import (
     MAXIMUM_PROTOCOL,
     MINIMUM_PROTOCOL,
 )
-from postgres.server_settings import MINIMUM_PROTOCOLS
 
 _GUIDE = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"
 _TLS = f"{_GUIDE}/PostgreSQL.Concepts.General.SSL.html"
