@@ -12,12 +12,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
-from emulator.core.certificate_building import ORGANISATION, PrivateKey, key_usage, pem_of_key, signed
-from emulator.core.certificate_building import builder as new_builder
+from emulator.core.certificate_building import ORGANISATION, Authority, PrivateKey, pem
 from runtime.files import replace_file
 
 LEAF_LIFE = timedelta(days=198)
@@ -49,17 +48,24 @@ class PublicAuthority:
     """
 
     def __init__(self, folder: Path, bundle: Path) -> None:
-        self._folder = folder
         self._lock = threading.RLock()
+        self._authority = Authority(
+            folder=folder,
+            root_name=_name("Public Stand-In Root CA"),
+            issuing_name=_name("Public Stand-In Issuing CA"),
+            new_key=lambda: new_key("EC_secp384r1"),
+            digest=hashes.SHA384(),
+            root_life=_AUTHORITY_LIFE,
+            issuing_life=_AUTHORITY_LIFE,
+        )
         self.bundle = bundle
 
     def prepare(self) -> None:
         """Makes what is not there yet."""
         with self._lock:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            root = self._certificate("root")
-            self._certificate("issuing")
-            replace_file(self.bundle, root.public_bytes(serialization.Encoding.PEM), 0o644)
+            root = self._authority.certificate("root")
+            self._authority.certificate("issuing")
+            replace_file(self.bundle, pem(root), 0o644)
 
     def issue(
         self, names: Sequence[str], private: PrivateKey, now: datetime | None = None
@@ -71,47 +77,13 @@ class PublicAuthority:
             private: The server's key.
             now: For tests.
         """
-        now = now or datetime.now(UTC)
+        subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= 64 else []
         with self._lock:
             self.prepare()
-            issuing, signer = self._certificate("issuing"), self._key("issuing")
-        subject = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= 64 else []
-        builder = (
-            new_builder(x509.Name(subject), issuing.subject, private, now, LEAF_LIFE)
-            .add_extension(
-                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=not subject
+            leaf = self._authority.issue(
+                x509.Name(subject), names, private, now or datetime.now(UTC), LEAF_LIFE
             )
-            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-            .add_extension(key_usage(signs_certificates=False), critical=True)
-        )
-        return signed(builder, signer, hashes.SHA384()), issuing
-
-    def _certificate(self, rank: str) -> x509.Certificate:
-        path = self._folder / f"{rank}.pem"
-        if not path.exists():
-            private, signer = self._key(rank), self._key("root")
-            name, issuer = (_name(f"Public Stand-In {each.title()} CA") for each in (rank, "root"))
-            builder = (
-                new_builder(name, issuer, private, datetime.now(UTC), _AUTHORITY_LIFE)
-                .add_extension(
-                    x509.BasicConstraints(ca=True, path_length=None if rank == "root" else 0), critical=True
-                )
-                .add_extension(key_usage(signs_certificates=True), critical=True)
-            )
-            replace_file(
-                path, signed(builder, signer, hashes.SHA384()).public_bytes(serialization.Encoding.PEM), 0o644
-            )
-        return x509.load_pem_x509_certificate(path.read_bytes())
-
-    def _key(self, rank: str) -> PrivateKey:
-        path = self._folder / f"{rank}.key"
-        if not path.exists():
-            replace_file(path, pem_of_key(new_key("EC_secp384r1")), 0o600)
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        if not isinstance(key, PrivateKey):
-            raise TypeError(f"{path} holds no key of an authority; run `make clean`")
-        return key
+            return leaf, self._authority.certificate("issuing")
 
 
 def _name(common_name: str) -> x509.Name:

@@ -1,12 +1,19 @@
-"""What certificates of the sandbox's own authorities have in common."""
+"""Certificates of the sandbox's own authorities."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from runtime.files import replace_file
 
 ORGANISATION = "passwordless-postgres sandbox"
 """Says in every name that it is no certificate of whom it stands for."""
@@ -68,3 +75,74 @@ def pem_of_key(private: PrivateKey) -> bytes:
     return private.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Authority:
+    """A root and an issuing authority in a folder, made when they are first asked for.
+
+    Files: root.pem, root.key, issuing.pem, issuing.key; keys have mode 0600. Callers hold a lock.
+
+    Attributes:
+        folder: Where they are.
+        root_name: Subject of the root.
+        issuing_name: Subject of the issuing authority.
+        new_key: Makes a key of the authority's kind.
+        digest: What it signs with.
+        root_life: Life of the root.
+        issuing_life: Life of the issuing authority.
+    """
+
+    folder: Path
+    root_name: x509.Name
+    issuing_name: x509.Name
+    new_key: Callable[[], PrivateKey]
+    digest: hashes.SHA256 | hashes.SHA384
+    root_life: timedelta
+    issuing_life: timedelta
+
+    def certificate(self, rank: Literal["root", "issuing"]) -> x509.Certificate:
+        """The certificate of one of the two."""
+        path = self.folder / f"{rank}.pem"
+        if not path.exists():
+            name, life, below = (
+                (self.root_name, self.root_life, None)
+                if rank == "root"
+                else (self.issuing_name, self.issuing_life, 0)
+            )
+            unsigned = (
+                builder(name, self.root_name, self._key(rank), datetime.now(UTC), life)
+                .add_extension(x509.BasicConstraints(ca=True, path_length=below), critical=True)
+                .add_extension(key_usage(signs_certificates=True), critical=True)
+            )
+            replace_file(path, pem(signed(unsigned, self._key("root"), self.digest)), 0o644)
+        return x509.load_pem_x509_certificate(path.read_bytes())
+
+    def issue(
+        self, subject: x509.Name, names: Sequence[str], private: PrivateKey, now: datetime, life: timedelta
+    ) -> x509.Certificate:
+        """A server's certificate for DNS names."""
+        alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+        unsigned = (
+            builder(subject, self.issuing_name, private, now, life)
+            .add_extension(alternative, critical=not subject.rdns)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(key_usage(signs_certificates=False), critical=True)
+        )
+        return signed(unsigned, self._key("issuing"), self.digest)
+
+    def _key(self, rank: str) -> PrivateKey:
+        path = self.folder / f"{rank}.key"
+        if not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            replace_file(path, pem_of_key(self.new_key()), 0o600)
+        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
+        if not isinstance(key, PrivateKey):
+            raise TypeError(f"{path} holds no key of an authority; run `make clean`")
+        return key
+
+
+def pem(*certificates: x509.Certificate) -> bytes:
+    """Certificates as PEM text, one after the other."""
+    return b"".join(each.public_bytes(serialization.Encoding.PEM) for each in certificates)

@@ -1,7 +1,6 @@
 """Certificate authorities like those of RDS in a region: roots, issuing authorities, servers' certificates.
 
-Names and kinds of keys are Amazon's; the organisation says that they are not. Layout below the folder:
-    <identifier>/root.pem, root.key, issuing.pem, issuing.key
+Names and kinds of keys are Amazon's; the organisation says that they are not.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ from types import MappingProxyType
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
-from emulator.core.certificate_building import ORGANISATION, PrivateKey, key_usage, pem_of_key, signed
-from emulator.core.certificate_building import builder as new_builder
+from emulator.core.certificate_building import ORGANISATION, PrivateKey, pem, pem_of_key
+from emulator.core.certificate_building import Authority as RootAndIssuing
 from runtime.files import replace_file
 
 HOST = "localhost"
@@ -66,23 +65,32 @@ class Authority:
     """The authorities of a sandbox, made when they are first asked for.
 
     Args:
-        folder: Where they lie; keys have mode 0600.
+        folder: Where they are, one folder per identifier.
         bundle: File for the roots, for clients to trust.
         region: For their names.
     """
 
     def __init__(self, folder: Path, bundle: Path, region: str) -> None:
-        self._folder = folder
-        self._region = region
         self._lock = threading.RLock()
+        self._authorities = {
+            identifier: RootAndIssuing(
+                folder=folder / identifier,
+                root_name=_name(f"Amazon RDS {region} Root CA {kind.name}"),
+                issuing_name=_name(f"Amazon RDS {region} Subordinate CA {kind.name}.A.1"),
+                new_key=kind.new_key,
+                digest=kind.digest(),
+                root_life=timedelta(days=365 * kind.years),
+                issuing_life=timedelta(days=365 * kind.years // 2),
+            )
+            for identifier, kind in KINDS.items()
+        }
         self.bundle = bundle
 
     def prepare(self) -> None:
         """Makes what is not there yet of roots and bundle."""
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self._lock:
-            roots = [self._root(identifier).public_bytes(serialization.Encoding.PEM) for identifier in KINDS]
-            replace_file(self.bundle, b"".join(roots), 0o644)
+            roots = [authority.certificate("root") for authority in self._authorities.values()]
+            replace_file(self.bundle, pem(*roots), 0o644)
 
     def renew(self, identifier: str, folder: Path, now: datetime | None = None) -> tuple[Path, Path]:
         """A server's chain and key in `folder`, made anew when they are near their end or of another kind.
@@ -94,76 +102,16 @@ class Authority:
         """
         now = now or datetime.now(UTC)
         chain, key = folder / "server.pem", folder / "server.key"
+        authority = self._authorities[identifier]
         with self._lock:
-            issuing = self._issuing(identifier)
-        if not _serves(chain, key, issuing, now):
-            # The key first: a kill in between leaves a pair that does not match, which is made anew.
-            private = KINDS[identifier].new_key()
-            leaf = self._leaf(identifier, private, now)
-            replace_file(key, pem_of_key(private), 0o600)
-            pems = (certificate.public_bytes(serialization.Encoding.PEM) for certificate in (leaf, issuing))
-            replace_file(chain, b"".join(pems), 0o600)
+            issuing = authority.certificate("issuing")
+            if not _serves(chain, key, issuing, now):
+                # The key first: a kill in between leaves a pair that does not match, which is made anew.
+                private = authority.new_key()
+                replace_file(key, pem_of_key(private), 0o600)
+                leaf = authority.issue(_name(HOST), [HOST], private, now, LEAF_LIFE)
+                replace_file(chain, pem(leaf, issuing), 0o600)
         return chain, key
-
-    def _leaf(self, identifier: str, private: PrivateKey, now: datetime) -> x509.Certificate:
-        issuing, signer = self._issuing(identifier), self._key(identifier, "issuing")
-        builder = new_builder(_name(HOST), issuing.subject, private, now, LEAF_LIFE)
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False
-        ).add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        builder = builder.add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False
-        ).add_extension(key_usage(signs_certificates=False), critical=True)
-        return signed(builder, signer, KINDS[identifier].digest())
-
-    def _root(self, identifier: str) -> x509.Certificate:
-        path = self._folder / identifier / "root.pem"
-        if not path.exists():
-            kind = KINDS[identifier]
-            private = self._key(identifier, "root")
-            name = _name(f"Amazon RDS {self._region} Root CA {kind.name}")
-            builder = new_builder(name, name, private, datetime.now(UTC), timedelta(days=365 * kind.years))
-            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            certificate = signed(
-                builder.add_extension(key_usage(signs_certificates=True), critical=True),
-                private,
-                kind.digest(),
-            )
-            replace_file(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-        return x509.load_pem_x509_certificate(path.read_bytes())
-
-    def _issuing(self, identifier: str) -> x509.Certificate:
-        path = self._folder / identifier / "issuing.pem"
-        if not path.exists():
-            kind = KINDS[identifier]
-            root = self._root(identifier)
-            name = _name(f"Amazon RDS {self._region} Subordinate CA {kind.name}.A.1")
-            life = timedelta(days=365 * kind.years // 2)
-            private = self._key(identifier, "issuing")
-            builder = new_builder(name, root.subject, private, datetime.now(UTC), life)
-            builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-            certificate = signed(
-                builder.add_extension(key_usage(signs_certificates=True), critical=True),
-                self._key(identifier, "root"),
-                kind.digest(),
-            )
-            replace_file(path, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
-        return x509.load_pem_x509_certificate(path.read_bytes())
-
-    def _key(self, identifier: str, purpose: str) -> PrivateKey:
-        path = self._folder / identifier / f"{purpose}.key"
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, exist_ok=True)
-            replace_file(path, pem_of_key(KINDS[identifier].new_key()), 0o600)
-        key = serialization.load_pem_private_key(path.read_bytes(), password=None)
-        if not isinstance(key, PrivateKey):
-            raise TypeError(f"{path} holds no key of an authority; run `make clean`")
-        return key
-
-
-def not_after(chain: Path) -> datetime:
-    """End of the validity of a server's certificate."""
-    return x509.load_pem_x509_certificates(chain.read_bytes())[0].not_valid_after_utc
 
 
 def _serves(chain: Path, key: Path, issuing: x509.Certificate, now: datetime) -> bool:

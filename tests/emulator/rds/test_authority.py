@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
-from emulator.rds.authority import KINDS, Authority, not_after
+from emulator.rds.authority import KINDS, Authority
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,10 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     made = Authority(folder / "authority", folder / "bundle.pem", "eu-central-1")
     made.prepare()
     return made
+
+
+def not_after(chain: Path) -> datetime:
+    return x509.load_pem_x509_certificates(chain.read_bytes())[0].not_valid_after_utc
 
 
 def verified(chain: Path, roots: list[x509.Certificate], name: str = "localhost") -> None:
