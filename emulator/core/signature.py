@@ -1,8 +1,7 @@
 """AWS Signature Version 4: checks that a request was signed by the owner of its access key.
 
 Source: "Create a signed AWS API request" in the IAM User Guide; the derivation of the signing key and the
-    string to sign
-are those of `botocore.auth.SigV4Auth`.
+string to sign are those of `botocore.auth.SigV4Auth`.
 """
 
 from __future__ import annotations
@@ -19,9 +18,9 @@ from botocore.utils import normalize_url_path
 from emulator.core.exchange import HttpRequest
 
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
-_ALGORITHM = "AWS4-HMAC-SHA256"
+ALGORITHM = "AWS4-HMAC-SHA256"
 _AUTHORIZATION = re.compile(
-    rf"^{_ALGORITHM}\s+Credential=(?P<key>[^/,\s]+)/(?P<date>\d{{8}})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)"
+    rf"^{ALGORITHM}\s+Credential=(?P<key>[^/,\s]+)/(?P<date>\d{{8}})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)"
     r"/aws4_request,\s*SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})$"
 )
 _CLOCK_SKEW = timedelta(minutes=15)
@@ -95,12 +94,17 @@ def verify(request: HttpRequest, scope: Scope, secret_access_key: str, now: date
     if missing := _unsigned(request, scope):
         raise WrongSignature(f"header {missing} must be signed")
     canonical = _canonical_request(request, scope, _payload_hash(request, scope))
-    to_sign = "\n".join((_ALGORITHM, stamp, scope.text, hashlib.sha256(canonical.encode()).hexdigest()))
-    key = b"AWS4" + secret_access_key.encode()
-    for part in (scope.date, scope.region, scope.service, "aws4_request", to_sign):
-        key = hmac.digest(key, part.encode(), hashlib.sha256)
-    if not hmac.compare_digest(key.hex(), scope.signature):
+    if not hmac.compare_digest(signature(canonical, stamp, scope.text, secret_access_key), scope.signature):
         raise WrongSignature("the calculated signature differs")
+
+
+def signature(canonical: str, stamp: str, scope: str, secret_access_key: str) -> str:
+    """The signature of a canonical request, in hexadecimal digits."""
+    to_sign = "\n".join((ALGORITHM, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
+    key = b"AWS4" + secret_access_key.encode()
+    for part in (*scope.split("/"), to_sign):
+        key = hmac.digest(key, part.encode(), hashlib.sha256)
+    return key.hex()
 
 
 def _unsigned(request: HttpRequest, scope: Scope) -> str | None:

@@ -1,4 +1,4 @@
-"""IPv4 networks as EC2 and its provider look at them."""
+"""Networks and addresses of a VPC."""
 
 from __future__ import annotations
 

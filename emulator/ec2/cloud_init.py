@@ -1,4 +1,4 @@
-"""What cloud-init does at an instance's first boot, as far as the sandbox needs it: laying files down."""
+"""What cloud-init does at an instance's first boot, as far as the sandbox needs it: `write_files`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HEADER = b"#cloud-config"
 
 
 class UserDataError(ValueError):
-    """User-data that cloud-init would not understand; the message says where and why."""
+    """User-data that cloud-init cannot read; the message says where and why."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class WrittenFile:
 
 
 def written_files(user_data: bytes) -> list[WrittenFile]:
-    """The files that a cloud-config lays down; none where user-data is something else.
+    """The files that a cloud-config writes; none where user-data is something else.
 
     Raises:
         UserDataError: It cannot be read.
@@ -50,13 +50,13 @@ def written_files(user_data: bytes) -> list[WrittenFile]:
         try:
             user_data = gzip.decompress(user_data)
         except (OSError, EOFError, zlib.error) as error:
-            raise UserDataError(f"user-data begins like gzip and is none: {error}") from error
+            raise UserDataError(f"user-data begins like gzip but is not: {error}") from error
     if not user_data.startswith(_HEADER):
         return []
     try:
         document = yaml.safe_load(user_data)
     except yaml.YAMLError as error:
-        raise UserDataError(f"user-data is no YAML: {error}") from error
+        raise UserDataError(f"user-data is not YAML: {error}") from error
     entries = document.get("write_files") or [] if isinstance(document, dict) else []
     return [_file(number, entry) for number, entry in enumerate(entries)]
 
@@ -85,8 +85,11 @@ def _file(number: int, entry: Any) -> WrittenFile:
 
 
 def lay_down(files: list[WrittenFile], root: Path) -> None:
-    """Writes files below `root`. Owners are set only where this process may, for users that this machine "
-    "has."""
+    """Writes files below `root`. Owners are set only by root, and only users that this machine has.
+
+    Raises:
+        UserDataError: This machine has no such user or group.
+    """
     for file in files:
         target = root / file.path.lstrip("/")
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)

@@ -4,9 +4,8 @@ Layout below the state folder:
     machines/<instance>/instance.json   what was launched; the registry
     machines/<instance>/root/           the machine's file system
     machines/<instance>/node.log        what the launcher prints
-    volumes/<volume>/                   a data volume; <root>/var/lib/postgresql points to it while it is
-    attached snapshots/<snapshot>/               what a deleted volume held, when a final snapshot was asked
-    for
+    volumes/<volume>/                   a data volume; <root>/var/lib/postgresql points to it while attached
+    snapshots/<snapshot>/               what a deleted volume held, when a final snapshot was asked for
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from emulator.core.state_layout import MACHINES
 from emulator.ec2.cloud_init import lay_down, written_files
 from emulator.ec2.metadata import InstanceFacts, MetadataService
 from emulator.postgresql_server.postmasters import remove_sockets, stop_postmasters
+from runtime.files import replace_file
 
 LAUNCHER = "opt/passwordless-postgres/launcher.py"
 MACHINE = "etc/passwordless-postgres/machine.json"
@@ -150,7 +150,7 @@ class Machines:
             shutil.rmtree(folder)
 
     def attach(self, volume_id: str, instance_id: str) -> None:
-        """Attaches a volume, which is made when it is new; the timer begins if it waited for it."""
+        """Attaches a volume, which is made when it is new; a timer that waited for it begins."""
         with self._lock:
             record = json.loads(self._record(instance_id).read_text())
             volume = self._volumes / volume_id
@@ -204,7 +204,7 @@ class Machines:
             shutil.rmtree(volume)
 
     def notice(self, operation: Operation) -> None:
-        """Runs a machine's timer at once when its pointer was written; for `AwsEndpoint.on_write`."""
+        """Runs a machine's launcher at once when its pointer was written; for `AwsEndpoint.on_write`."""
         if operation.full_name != "ssm:PutParameter":
             return
         with self._lock:
@@ -213,7 +213,7 @@ class Machines:
                     machine.wake()
 
     def log_path(self, instance_id: str) -> Path:
-        """Where the launcher's output of an instance is."""
+        """The output of an instance's launcher."""
         return self._folder / instance_id / "node.log"
 
     def _record(self, instance_id: str) -> Path:
@@ -273,16 +273,16 @@ class _Machine(threading.Thread):
         self._wanted_volume: str | None = document.get("volume")
 
     def wake(self) -> None:
-        """Runs the launcher as soon as the present run is over."""
+        """Runs the launcher as soon as the current run is over."""
         self._wakened.set()
 
     def ask_to_stop(self) -> None:
-        """Ends after the present run."""
+        """Ends after the current run."""
         self._stopping = True
         self._wakened.set()
 
     def join(self, timeout: float | None = None) -> None:
-        """Waits for the end; a launcher that goes on for too long is ended."""
+        """Waits for the end; a launcher that does not end in time is terminated."""
         super().join(_LAUNCHER_GRACE_SECONDS if timeout is None else timeout)
         process = self._process
         if self.is_alive() and process is not None:
@@ -291,7 +291,6 @@ class _Machine(threading.Thread):
             super().join(_LAUNCHER_GRACE_SECONDS)
 
     def run(self) -> None:
-        """The timer."""
         if not (self._root / LAUNCHER).exists():
             self._say(f"user-data installs no /{LAUNCHER}: this machine does nothing")
             return
@@ -340,16 +339,10 @@ class _Machine(threading.Thread):
 
 
 def _enterable(folder: Path) -> None:
-    # The servers' user must pass through, and has no business reading names here.
+    # The servers' user must pass through, but needs to read no names here.
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     folder.chmod(0o711)
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        json.dump(record, file)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.chmod(0o600)
-    partial.rename(path)
+    replace_file(path, json.dumps(record))

@@ -1,7 +1,7 @@
-"""Instance metadata services, version 2 only, one per instance.
+"""The instance metadata service, version 2 only.
 
-Each instance gets a base address of its own, whose path nobody else can guess: on EC2 the network keeps
-others away from 169.254.169.254, on loopback nothing would.
+Each instance gets a base address of its own with a secret path: on EC2 only the instance itself reaches its
+169.254.169.254, on loopback every process would.
 Source: EC2 User Guide, "Use the Instance Metadata Service" and "Instance metadata categories".
 """
 
@@ -68,7 +68,7 @@ class MetadataService:
 
     Args:
         credentials: Issues the sessions.
-        role_of_profile: Finds the role in an instance profile at the time of asking, with its documents.
+        role_of_profile: The current role of an instance profile, with its documents.
         port: TCP port, 0 for any free one.
     """
 
@@ -82,11 +82,11 @@ class MetadataService:
         self._server = LoopbackServer("metadata", self.handle, port)
 
     def start(self) -> None:
-        """Begins to serve."""
+        """Starts serving."""
         self._server.start()
 
     def stop(self) -> None:
-        """Ends."""
+        """Stops serving."""
         self._server.stop()
 
     def register(self, facts: InstanceFacts, path: str | None = None) -> str:
@@ -106,7 +106,7 @@ class MetadataService:
             return f"{self._server.url}/{path}"
 
     def forget(self, instance_id: str) -> None:
-        """Ends the service of a terminated instance."""
+        """Stops serving a terminated instance."""
         with self._lock:
             gone = [path for path, item in self._instances.items() if item.facts.instance_id == instance_id]
             for path in gone:
@@ -206,7 +206,7 @@ class MetadataService:
 
 
 def new_path() -> str:
-    """A path that nobody can guess."""
+    """A random path, which serves as a secret."""
     return secrets.token_urlsafe(24)
 
 

@@ -1,4 +1,4 @@
-"""VPC, subnets and what is around them. Recorded."""
+"""VPC, subnets, gateways, endpoints and flow logs. Recorded."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ class VpcEndpoint(AwsType):
 
 
 class FlowLog(AwsType):
-    """`ec2.FlowLog`; nothing flows."""
+    """`ec2.FlowLog`; there is no traffic to log."""
 
     token = "aws:ec2/flowLog:FlowLog"
     id_prefix = "fl"

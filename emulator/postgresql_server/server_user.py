@@ -23,7 +23,7 @@ class ServerUser:
     switched: bool
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether the user can reach files in `folder`, asked of the kernel as that user."""
+        """Whether the user can reach files in `folder`, tried as that user."""
         if not self.switched:
             return os.access(folder, os.X_OK)
         # A test of permission bits would miss access lists and mount options.

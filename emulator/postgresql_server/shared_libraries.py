@@ -1,4 +1,4 @@
-"""The shared libraries that PostgreSQL's programs take from the machine: asked of the loader itself."""
+"""The shared libraries of the machine that PostgreSQL's programs need, as the loader resolves them."""
 
 from __future__ import annotations
 

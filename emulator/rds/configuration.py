@@ -1,4 +1,4 @@
-"""The files by which an instance's PostgreSQL does what its parameter group says. Pure."""
+"""The configuration files of an instance's PostgreSQL. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ SOCKET_PORT = 5432
 _MAP = "rds"
 _OF_ENDPOINT = ("rds.", "ssl_")
 _LIBRARIES = "shared_preload_libraries"
-# Words that pg_hba.conf or libpq's list format would take apart do not occur in RDS's values.
 _OWN = {
     "listen_addresses": "",
     "port": str(SOCKET_PORT),
@@ -45,7 +44,7 @@ def postgresql_conf(
         socket: Folder of the socket.
         log: Folder of the log.
         authentication_seconds: How long a login may take.
-        libraries: What can be preloaded; others are left out.
+        libraries: Those that can be preloaded; others are left out.
     """
     applied = instance.parameters.applied
     settings = {
@@ -66,15 +65,15 @@ def postgresql_conf(
 
 
 def missing_libraries(applied: Mapping[str, str], libraries: Iterable[str]) -> list[str]:
-    """Libraries that the group preloads and that these programs do not have, such as pgaudit."""
+    """Libraries that the group preloads but that these programs do not have, such as pgaudit."""
     return [name for name in applied.get(_LIBRARIES, "").split(",") if name and name not in set(libraries)]
 
 
 def pg_hba_conf(instance: Instance) -> str:
-    """`pg_hba.conf`, for the private socket at which only the endpoint arrives.
+    """`pg_hba.conf`, for the private socket that only the endpoint connects to.
 
-    Members of rds_iam come in without another proof: the endpoint has verified their token. The master's
-    line stands before, since it is one by its right to grant the role, and logs in by password.
+    Members of rds_iam log in without a password: the endpoint has verified their token. The master's line
+    comes first: its right to grant the role makes it a member, but it logs in by password.
     """
     password = (
         "scram-sha-256"
@@ -91,5 +90,5 @@ def pg_hba_conf(instance: Instance) -> str:
 
 
 def pg_ident_conf(users: Iterable[str]) -> str:
-    """`pg_ident.conf`: users of the operating system that act as RDS itself."""
+    """`pg_ident.conf`: operating system users that act as RDS itself."""
     return "".join(f"{_MAP} {quote_where_needed(user)} {ADMINISTRATOR}\n" for user in users)

@@ -44,7 +44,7 @@ class Databases:
 
     Args:
         state_dir: The sandbox's state folder.
-        aws: Its AWS.
+        aws: Its AWS endpoint.
         binaries: Folder with `postgres`, `initdb` and `pg_ctl` per major release.
         server_user: OS user that runs PostgreSQL when this process is root, else None.
         authentication_seconds: How long a login may take.
@@ -75,8 +75,8 @@ class Databases:
         self._stopping = threading.Event()
 
     def start(self) -> None:
-        """Brings every instance back, each in a thread of its own; returns when authorities are there."""
-        # The servers' user must pass through, and has no business reading names here.
+        """Starts every instance in a thread of its own; returns when the authorities exist."""
+        # The servers' user must pass through, but needs to read no names here.
         self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
         self._folder.chmod(0o711)
         self._platform.authority.prepare()
@@ -91,11 +91,11 @@ class Databases:
                 self._in_background(running, running.start)
 
     def stop(self) -> None:
-        """Ends the endpoints; the servers go on."""
+        """Closes the endpoints; the servers go on."""
         self._end(RunningInstance.close)
 
     def stop_all(self) -> None:
-        """Ends endpoints and servers; `start` brings them back.
+        """Closes the endpoints and stops the servers; `start` brings them back.
 
         Raises:
             RuntimeError: A server does not end.
@@ -104,7 +104,7 @@ class Databases:
 
     @property
     def instances(self) -> Sequence[Instance]:
-        """All that there are."""
+        """All instances."""
         with self._lock:
             return [running.instance for running in self._instances.values()]
 
@@ -154,7 +154,7 @@ class Databases:
         running.change(change(running.instance), password)
 
     def change_group(self, name: str, parameters: Sequence[Parameter]) -> None:
-        """A parameter group says something else now.
+        """Applies a change of a parameter group to the instances that use it.
 
         Raises:
             ServerError: A server refuses.

@@ -1,4 +1,4 @@
-"""Subscriptions to the events of RDS. Recorded: nothing here happens that they would tell of."""
+"""Subscriptions to the events of RDS. Recorded: the sandbox sends no events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subnet groups and parameter groups of RDS. Recorded; running instances learn of changed parameters."""
+"""Subnet groups and parameter groups of RDS. Recorded; changed parameters reach running instances."""
 
 from __future__ import annotations
 

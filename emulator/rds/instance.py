@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -14,6 +13,7 @@ from emulator.core.resource_type import Properties
 from emulator.rds.authority import DEFAULT_IDENTIFIER
 from emulator.rds.parameter_state import ParameterState
 from postgres.rds_parameters import FORCE_SSL
+from runtime.files import replace_file
 
 FILE = "instance.json"
 DEFAULT_PORT = 5432
@@ -88,13 +88,7 @@ def instance_of_inputs(
 
 def write_instance(folder: Path, instance: Instance) -> None:
     """Writes it so that the file holds the old text or the new one at any moment."""
-    partial = folder / f".{FILE}"
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(_INSTANCE.dump_json(instance, indent=2))
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / FILE)
+    replace_file(folder / FILE, _INSTANCE.dump_json(instance, indent=2))
 
 
 def read_instance(folder: Path) -> Instance:

@@ -1,4 +1,4 @@
-"""What AWS refuses of an RDS instance. Values are known; the words are AWS's where they are known."""
+"""What AWS refuses of an RDS instance. Values are known; wordings are AWS's own as far as possible."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def version(inputs: Properties) -> tuple[int, str] | None:
     if found is None or int(found[1]) not in FAMILIES.values():
         return None
     actual = pin_for(int(found[1])).version.removesuffix(".0")
-    # A later minor release than the one that runs here does not exist for all that is known here.
+    # A later minor release than the one that runs here is unknown here.
     if found[2] is not None and int(found[2]) > int(actual.split(".")[1]):
         return None
     return int(found[1]), actual

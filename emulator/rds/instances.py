@@ -1,7 +1,7 @@
-"""RDS instances: PostgreSQL on loopback, brought to life by `emulator.rds`.
+"""RDS instances: PostgreSQL on loopback.
 
 There is no maintenance window: what would wait for one on RDS is done at once. What waits for a reboot
-waits here as well.
+on RDS waits here as well.
 """
 
 from __future__ import annotations

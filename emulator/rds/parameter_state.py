@@ -40,7 +40,7 @@ class ParameterState:
 
 
 def booted(group: str, wanted: Parameters) -> ParameterState:
-    """After a first start or a reboot: everything is applied."""
+    """The state after a first start or a reboot: everything is applied."""
     return ParameterState(group=group, wanted=tuple(wanted), applied=_values(wanted))
 
 
@@ -50,20 +50,20 @@ def rebooted(state: ParameterState) -> ParameterState:
 
 
 def associated(state: ParameterState, group: str, wanted: Parameters) -> ParameterState:
-    """With another group, of which nothing applies before the next reboot."""
+    """The state with another group, of which nothing applies before the next reboot."""
     if group == state.group:
         return changed(state, wanted)
     return ParameterState(group=group, wanted=tuple(wanted), applied=state.applied, associated=False)
 
 
 def changed(state: ParameterState, wanted: Parameters) -> ParameterState:
-    """After a change of the group: what may apply at once does, if the group is in effect."""
+    """The state after a change of the group: what may apply at once does, if the group is in effect."""
     applied = dict(state.applied)
     if state.associated:
         before = {parameter.name: parameter for parameter in state.wanted}
         after = {parameter.name: parameter for parameter in wanted}
         for name in before.keys() | after.keys():
-            # A parameter that is taken out is reset by the method that it had.
+            # A parameter that is removed is reset by the method that it had.
             old, new = before.get(name), after.get(name)
             if old == new or not _applies_at_once(new or before[name]):
                 continue

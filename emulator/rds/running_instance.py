@@ -1,4 +1,4 @@
-"""One instance while the sandbox runs: its server, its endpoint, and that both are there."""
+"""One running instance: its server and its endpoint."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from emulator.rds.data_plane.endpoint import Endpoint, Rules
 from emulator.rds.data_plane.iam_login import IamLogin
 from emulator.rds.data_plane.login_log import LoginLog
 from emulator.rds.data_plane.membership import Membership
-from emulator.rds.data_plane.tls_settings import tls_context, unheeded
+from emulator.rds.data_plane.tls_settings import tls_context, unsupported
 from emulator.rds.instance import Instance, Status, write_instance
 from emulator.rds.parameter_state import rebooted
 from emulator.rds.server import Server, ServerError, ended
@@ -55,8 +55,8 @@ class RunningInstance:
     """One instance. Methods may be called from several threads; one change is made at a time.
 
     Args:
-        folder: Its own.
-        instance: What it is to be, or was.
+        folder: The instance's own.
+        instance: What was declared, or kept in the folder.
         platform: What it runs on.
     """
 
@@ -76,7 +76,7 @@ class RunningInstance:
         return self._server.log
 
     def create(self, instance: Instance, password: str) -> None:
-        """Makes data, roles and port, or finishes what a kill interrupted.
+        """Makes data directory and roles and opens the port, or finishes what a kill interrupted.
 
         Raises:
             ServerError: PostgreSQL refuses.
@@ -112,13 +112,13 @@ class RunningInstance:
                     return
 
     def close(self) -> None:
-        """Ends the port; the server goes on, for a successor to take over."""
+        """Closes the port; the server goes on, for the next process to take over."""
         self._parting.set()
         with self._lock:
             self._close_endpoint()
 
     def halt(self) -> None:
-        """Ends port and server.
+        """Closes the port and stops the server.
 
         Raises:
             RuntimeError: The server does not end.
@@ -129,7 +129,7 @@ class RunningInstance:
             self._server.stop()
 
     def remove(self, snapshot: Path | None) -> None:
-        """Ends and deletes it, or keeps its data as a snapshot.
+        """Stops and deletes it, or keeps its data as a snapshot.
 
         Raises:
             RuntimeError: The server does not end.
@@ -144,7 +144,7 @@ class RunningInstance:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def change(self, instance: Instance, password: str | None = None) -> None:
-        """Makes it what it is to be now; sessions go on unless name or port change.
+        """Applies a change; sessions go on unless name or port change.
 
         Raises:
             ServerError: PostgreSQL refuses.
@@ -157,7 +157,7 @@ class RunningInstance:
             if instance.identifier != old.identifier:
                 self._rename(instance.identifier)
             if self._server.process is None:
-                # It did not start with what it had; there is no reason to wait with what may mend it.
+                # It did not start with its old parameters: the new ones, which may mend it, apply at once.
                 instance = replace(instance, parameters=rebooted(instance.parameters))
             self._keep(instance)
             self._bring_up_with_parameters()
@@ -165,7 +165,7 @@ class RunningInstance:
                 self._server.set_password(instance.master, password)
 
     def reboot(self) -> None:
-        """Starts the server anew, with all parameters of the group.
+        """Restarts the server with all parameters of the group.
 
         Raises:
             ServerError: It does not start with them.
@@ -178,13 +178,13 @@ class RunningInstance:
             self._bring_up_with_parameters()
 
     def renew(self) -> None:
-        """Serves a new certificate if the present one is near its end."""
+        """Serves a new certificate if the current one is near its end."""
         with self._lock:
             if self._endpoint is not None:
                 self._endpoint.rules = self._rules()
 
     def announce(self, status: Status) -> None:
-        """Shows a status from now on."""
+        """Sets the status that the API shows."""
         self.instance = self.instance.with_status(status)
 
     def _bring_up(self) -> None:
@@ -205,9 +205,9 @@ class RunningInstance:
             self._endpoint = endpoint
         self._keep(self.instance.with_status("available"))
         self._endpoint.rules = replace(rules, instance=self.instance)
-        lacking = [*unheeded(self.instance.parameters.applied), *self._server.lacking(self.instance)]
+        lacking = [*unsupported(self.instance.parameters.applied), *self._server.lacking(self.instance)]
         if lacking:
-            _log.info("%s: not to be had here: %s", self.instance.identifier, ", ".join(lacking))
+            _log.info("%s: not available here: %s", self.instance.identifier, ", ".join(lacking))
 
     def _bring_up_with_parameters(self) -> None:
         try:
@@ -236,7 +236,7 @@ class RunningInstance:
         )
 
     def _watch(self, process: psutil.Process) -> None:
-        """Starts a server again that has ended without being asked to."""
+        """Starts the server again if it ends unexpectedly."""
         ended(process)
         self.start()
 

@@ -37,7 +37,7 @@ from runtime.errors import FailedError
 
 START_SECONDS = 60
 RELOAD_SECONDS = 10.0
-# Fast: sessions are told and data is written; immediate, as after a crash, when that takes too long.
+# A fast shutdown disconnects sessions and writes a checkpoint; an immediate one leaves recovery to the start.
 _ENDING = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 _POLL_SECONDS = 0.02
 _AS_USER = Path(as_user.__file__)
@@ -72,7 +72,7 @@ def ended(
 
 
 class ServerError(Exception):
-    """The server does not do what it should; the text has its own words."""
+    """PostgreSQL or one of its programs failed; the text is its own message."""
 
 
 class Server:
@@ -102,7 +102,7 @@ class Server:
         """Makes an empty data directory, in place of one that a kill left incomplete.
 
         Raises:
-            ServerError: initdb fails, or there are no programs.
+            ServerError: initdb fails or is missing.
         """
         self.stop()
         shutil.rmtree(self._home, ignore_errors=True)
@@ -110,13 +110,8 @@ class Server:
             self._user.make_directory(folder)
         self._run(
             *("initdb", "--pgdata", self.data, f"--username={ADMINISTRATOR}", "--encoding=UTF8"),
-            *(
-                "--locale=C.UTF-8",
-                "--auth-local=peer",
-                "--auth-host=reject",
-                "--no-instructions",
-                "--no-sync",
-            ),
+            *("--locale=C.UTF-8", "--auth-local=peer", "--auth-host=reject"),
+            *("--no-instructions", "--no-sync"),
         )
 
     def configure(self, instance: Instance, authentication_seconds: float) -> None:
@@ -133,7 +128,7 @@ class Server:
             files.replace_file(self.data / name, text, owner=self._user.owner)
 
     def lacking(self, instance: Instance) -> list[str]:
-        """Libraries that the parameter group preloads and that are not there."""
+        """Libraries that the parameter group preloads but that are missing."""
         return missing_libraries(instance.parameters.applied, self._libraries())
 
     def start(self) -> None:
@@ -158,7 +153,7 @@ class Server:
         )
 
     def stop(self) -> None:
-        """Ends it: sessions get its FATAL, data is written.
+        """Stops it: sessions get its FATAL, data is written.
 
         Raises:
             RuntimeError: It does not end.
@@ -172,7 +167,7 @@ class Server:
         raise RuntimeError(f"PostgreSQL in {self.data} does not end (process {process.pid})")
 
     def reload(self) -> None:
-        """Has it read its configuration, and waits until new sessions have it.
+        """Reloads the configuration, and waits until new sessions have it.
 
         Raises:
             ServerError: It does not within 10 s.
@@ -189,7 +184,7 @@ class Server:
             time.sleep(_POLL_SECONDS)
 
     def remove(self) -> None:
-        """Ends it and removes its data.
+        """Stops it and removes its data.
 
         Raises:
             RuntimeError: It does not end.
@@ -200,7 +195,7 @@ class Server:
 
     @property
     def connection(self) -> dict[str, Any]:
-        """How RDS itself connects, for psycopg."""
+        """Arguments for psycopg with which RDS itself connects."""
         return {
             "host": str(self.socket),
             "port": SOCKET_PORT,
@@ -213,7 +208,7 @@ class Server:
         }
 
     def prepare(self, instance: Instance) -> None:
-        """The roles and databases that every instance begins with; safe to repeat.
+        """Creates the roles and databases that every instance has; safe to repeat.
 
         Raises:
             ServerError: The server refuses, for example a reserved name.
@@ -245,7 +240,7 @@ class Server:
                 connection.execute(owner.format(*names))
 
     def set_password(self, role: str, password: str) -> None:
-        """Gives a role a password; the server sees only its verifier.
+        """Sets a role's password; the server sees only its verifier.
 
         Raises:
             ServerError: The server refuses.

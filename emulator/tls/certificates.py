@@ -1,4 +1,4 @@
-"""Certificates and requests exactly as pulumi-tls emits them.
+"""Certificates and certificate requests exactly as pulumi-tls emits them.
 
 Which extensions, in which order, and which of them critical, follows Go's `crypto/x509`, which the real
 provider uses: key usage and basic constraints are critical, extended key usage is not, a path length of 0 is
@@ -69,7 +69,7 @@ _NAME_PARTS: Final[tuple[tuple[str, ObjectIdentifier], ...]] = (
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateRequest:
-    """What a certificate shall say.
+    """The content of a certificate to be signed.
 
     Attributes:
         subject: Subject, possibly empty.
@@ -117,7 +117,7 @@ def alternative_names(
     """Subject alternative names, DNS names first.
 
     Raises:
-        Refused: Something is no IP address, or a name is not ASCII.
+        Refused: An IP address is malformed, or a name is not ASCII.
     """
     names: list[x509.GeneralName] = []
     try:
@@ -141,7 +141,7 @@ def parse_request(pem: str) -> tuple[x509.Name, list[x509.GeneralName], PublicKe
     """Subject, alternative names and key of a request.
 
     Raises:
-        Refused: It is no request, or its key is of an unknown algorithm.
+        Refused: It is malformed, or its key is of an unknown algorithm.
     """
     try:
         request = x509.load_pem_x509_csr(pem.encode())
@@ -161,7 +161,7 @@ def parse_authority(pem: str) -> x509.Certificate:
     """The one certificate in a PEM text.
 
     Raises:
-        Refused: It is none.
+        Refused: It is malformed.
     """
     try:
         return x509.load_pem_x509_certificate(pem.encode())

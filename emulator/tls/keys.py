@@ -51,7 +51,7 @@ def parse_private_key(pem: str, *, whose: str = "private key") -> PrivateKey:
     """The key in a PEM text: SEC1, PKCS#1, PKCS#8 or OpenSSH.
 
     Raises:
-        Refused: It is none, encrypted, or of an algorithm that pulumi-tls does not know.
+        Refused: It is malformed, encrypted, or of an algorithm that pulumi-tls does not know.
     """
     data = pem.encode()
     try:

@@ -17,14 +17,13 @@ class Closed(Exception):
 
 
 class Channel(asyncio.Protocol):
-    """Keeps at most `HIGH_WATER_BYTES` (and what one read adds) each way: beyond, the other side waits.
+    """Buffers at most `HIGH_WATER_BYTES` (and what one read adds) each way; then the other side waits.
 
     Attributes:
         lost: Set when the connection is gone.
     """
 
     def __init__(self) -> None:
-        """See the class; asyncio connects it."""
         self._transport: asyncio.Transport | None = None
         self._received = bytearray()
         self._ended = False
@@ -41,13 +40,12 @@ class Channel(asyncio.Protocol):
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker
         self._transport = transport
         transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the wire; what comes after the end of TLS means nothing."""
+        # What comes after the end of TLS means nothing.
         if self._ended or self._dropping:
             return
         if self._tls is None:
@@ -60,14 +58,13 @@ class Channel(asyncio.Protocol):
         self._arrived.set()
 
     def eof_received(self) -> bool:
-        """The other side sends no more; it may still read."""
+        # The other side sends no more; it may still read.
         self._ended = True
         self._input_over.set()
         self._arrived.set()
         return True
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone."""
         self._failure = self._failure or Closed(str(exc or "closed"))
         self._ended = True
         self._arrived.set()
@@ -76,11 +73,9 @@ class Channel(asyncio.Protocol):
         self.lost.set()
 
     def pause_writing(self) -> None:
-        """The other side reads too slowly."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
         self._writable.set()
 
     # What the one coroutine each way calls.
@@ -92,7 +87,7 @@ class Channel(asyncio.Protocol):
 
     @property
     def broken(self) -> bool:
-        """Whether it ended in disorder, so that nothing more can be sent."""
+        """Whether it ended with an error, so that nothing more can be sent."""
         return self._failure is not None
 
     @property
@@ -139,7 +134,7 @@ class Channel(asyncio.Protocol):
         return self._received[0]
 
     def write(self, data: bytes) -> None:
-        """Sends, in the end."""
+        """Sends, some time later; `drain` waits for the other side."""
         if self._tls is None:
             self._connected.write(data)
         else:
@@ -183,7 +178,7 @@ class Channel(asyncio.Protocol):
                 self._connected.write_eof()
 
     async def wind_down(self, seconds: float) -> None:
-        """Ends after what was written was sent, and the other side has had time to read it.
+        """Ends when all that was written is sent and the other side has had time to read it.
 
         Closing a connection on which something unread has arrived would make the other side lose what was
         sent last, so it is read and dropped until the other side ends too.
@@ -206,7 +201,7 @@ class Channel(asyncio.Protocol):
             self.abort()
 
     def close(self) -> None:
-        """Ends after what was written was sent."""
+        """Ends when all that was written is sent."""
         if self._transport is not None:
             self._transport.close()
 

@@ -1,4 +1,4 @@
-"""The port of an instance: TLS, who may log in and how, then bytes for PostgreSQL and back."""
+"""The port of an instance: TLS, authentication, then bytes to PostgreSQL and back."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _log = logging.getLogger("emulator.rds")
 
 
 class Refused(Exception):
-    """What the client is told before the connection ends."""
+    """An error that the client gets before the connection ends."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What holds for new connections.
+    """The configuration of new connections.
 
     Attributes:
         instance: With the parameters in effect.
@@ -75,8 +75,8 @@ class Endpoint:
     """One instance's port on loopback. All of it runs in one event loop.
 
     Args:
-        membership: Tells who logs in by token.
-        rules: What holds; replace `rules` to change it for new connections.
+        membership: Says which roles log in by token.
+        rules: The configuration; assign `rules` to change it for new connections.
     """
 
     def __init__(self, membership: Membership, rules: Rules) -> None:
@@ -101,7 +101,7 @@ class Endpoint:
         )
 
     async def close(self) -> None:
-        """Listens no more and ends all connections."""
+        """Stops listening and ends all connections."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -142,7 +142,7 @@ class Endpoint:
                 if client.established:
                     client.write(fatal(_TIMED_OUT, "canceling authentication due to timeout"))
             except Closed:
-                # Either side is gone; there is nobody to tell, or nothing to tell.
+                # Either side is gone: there is no error to send, or nobody to send it to.
                 pass
             server.close()
             await client.wind_down(PARTING_SECONDS)
@@ -153,7 +153,7 @@ class Endpoint:
             client.abort()
 
     async def _log_in(self, client: Channel, server: Channel, rules: Rules) -> bool:
-        """Up to where the server and the client understand each other; False when nothing is to follow."""
+        """Up to the server's first answer about authentication; False when the connection is over."""
         try:
             packet = await _first_packet(client, rules)
             if isinstance(packet, CancelRequest):
@@ -174,7 +174,7 @@ class Endpoint:
         return True
 
     async def _admit(self, client: Channel, startup: StartupMessage, rules: Rules) -> bool:
-        """What RDS decides before PostgreSQL is asked; whether a token was verified."""
+        """What RDS decides before PostgreSQL does; whether a token was verified."""
         rejects = f"pg_hba.conf rejects connection for {_described(client, startup)}"
         if ADMINISTRATOR in (startup.user, startup.database):
             raise Refused(_AUTHORIZATION, rejects)
@@ -183,7 +183,7 @@ class Endpoint:
         try:
             by_token = await self._membership.logs_in_by_token(startup.user)
         except psycopg.Error:
-            # The server will say itself why it does not answer, and lets nobody in without a proof.
+            # The server itself will say why it does not answer; it lets nobody in without a password.
             return False
         if not by_token:
             return False
@@ -194,20 +194,19 @@ class Endpoint:
 
 
 class _Accepted(Channel):
-    """A client's connection, announced when it is there."""
+    """A client's connection, announced when it is established."""
 
     def __init__(self, begin: Callable[[Channel], None]) -> None:
         super().__init__()
         self._begin = begin
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection is there."""
         super().connection_made(transport)
         self._begin(self)
 
 
 async def _first_packet(client: Channel, rules: Rules) -> Packet:
-    """The first packet that is no question about encryption; TLS is in place if it was asked for."""
+    """The first packet after the requests for encryption; TLS is in place if it was asked for."""
     if rules.instance.major >= DIRECT_TLS_SINCE and await client.peek() == TLS_HANDSHAKE:
         session = await client.start_tls(rules.context)
         if session.protocol_of_application != ALPN:
@@ -222,7 +221,7 @@ async def _first_packet(client: Channel, rules: Rules) -> Packet:
             code = 5679 if isinstance(packet, SslRequest) else 5680
             raise MalformedPacket(f"unsupported frontend protocol 1234.{code}: server supports 3", "0A000")
         if client.has_unread:
-            # Whoever sits in between could have put it there to be taken for what TLS protects.
+            # A man in the middle could have injected it, to be taken for data that TLS protects.
             what = "SSL" if isinstance(packet, SslRequest) else "GSSAPI encryption"
             raise MalformedPacket(f"received unencrypted data after {what} request")
         asked.add(type(packet))

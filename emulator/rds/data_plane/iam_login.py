@@ -1,4 +1,4 @@
-"""Whether a token lets somebody in: made for this connection, signed by whom it names, and permitted."""
+"""Whether a token is valid: made for this connection, signed by the owner of its key, and authorised."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LoginRefused(Exception):
 
     Args:
         message: What happened.
-        code: RDS's word for it.
+        code: RDS's error code.
         status: HTTP status that RDS gives with it.
     """
 
@@ -36,7 +36,7 @@ class IamLogin:
     """Decides logins to one instance.
 
     Attributes:
-        endpoint: Who issues credentials and has the policies.
+        endpoint: Issues credentials and has the policies.
         host: Name in its address.
         port: Of its address.
         region: Where it is.

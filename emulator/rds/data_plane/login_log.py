@@ -17,7 +17,7 @@ _log = logging.getLogger("emulator.rds")
 
 
 class LoginLog:
-    """Writes lines in order, without keeping a login waiting.
+    """Writes lines in order, in the background.
 
     Args:
         endpoint: Where CloudWatch is.
@@ -28,11 +28,11 @@ class LoginLog:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rds-login-log")
 
     def refused(self, folder: Path, instance: Instance, line: str) -> Future[None]:
-        """Notes a refused login."""
+        """Logs a refused login."""
         return self._writer.submit(self._write, folder / f"{IAM_ERROR_LOG}.log", instance, line)
 
     def stop(self) -> None:
-        """Writes what is left, and ends."""
+        """Writes what is left, and stops."""
         self._writer.shutdown()
 
     def _write(self, path: Path, instance: Instance, line: str) -> None:

@@ -1,4 +1,4 @@
-"""Which roles log in by token: the members of rds_iam, asked of the server itself at every login."""
+"""Which roles log in by token: the members of rds_iam, as the server has them at each login."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from emulator.rds.instance import IAM_ROLE
 from emulator.rds.server import GRANT_OPTIONS_SINCE
 
 # As pg_hba.conf understands +rds_iam: any membership counts, nested ones and mere rights to grant included.
-# Only the master has the right to grant it without being meant.
+# Only the master may grant it without logging in by token.
 _MEMBER = "pg_has_role(oid, %(group)s, 'MEMBER')"
 _MASTER_USES = "(pg_has_role(oid, %(group)s, 'USAGE') OR pg_has_role(oid, %(group)s, 'SET'))"
 
 
 class Membership:
-    """Answers over one connection that is kept.
+    """Asks the server over one connection that is kept open.
 
     Args:
         connection: Arguments for psycopg.
@@ -36,7 +36,7 @@ class Membership:
         self._lock = asyncio.Lock()
 
     async def logs_in_by_token(self, role: str) -> bool:
-        """Whether a role is a member; nobody is one who does not exist.
+        """Whether a role is a member; False when it does not exist.
 
         Raises:
             psycopg.Error: The server does not answer.
@@ -61,13 +61,13 @@ class Membership:
             cursor = await connection.execute(self._query, values)
             found = await cursor.fetchone()
         except asyncio.CancelledError:
-            # A login that was given up leaves an answer behind that nobody would read.
+            # A cancelled login leaves an answer behind that nobody would read.
             connection.pgconn.finish()
             raise
         return bool(found and found[0])
 
     async def close(self) -> None:
-        """Ends the connection."""
+        """Closes the connection."""
         if self._connection is not None:
             await self._connection.close()
             self._connection = None

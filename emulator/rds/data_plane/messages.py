@@ -1,4 +1,4 @@
-"""The few messages that the endpoint writes or reads itself before it only passes bytes on. Pure."""
+"""The few messages of PostgreSQL's protocol that the endpoint itself writes or reads. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUTHENTICATED = 0
 
 
 class UnexpectedMessage(Exception):
-    """A message that does not belong where it came; the text is for the client."""
+    """A message that is out of place; the text is for the client."""
 
 
 def fatal(code: str, message: str) -> bytes:
@@ -41,7 +41,7 @@ def password_of(body: bytes) -> str:
     """The text of a PasswordMessage.
 
     Raises:
-        UnexpectedMessage: It is none.
+        UnexpectedMessage: It is malformed.
     """
     if not body.endswith(b"\0") or b"\0" in body[:-1]:
         raise UnexpectedMessage("invalid password packet size")
@@ -52,5 +52,5 @@ def password_of(body: bytes) -> str:
 
 
 def lets_in(kind: bytes, body: bytes) -> bool:
-    """Whether a message of the server is AuthenticationOk: it asks for no proof (any more)."""
+    """Whether a message of the server is AuthenticationOk: no password is asked for."""
     return kind == AUTHENTICATION and int.from_bytes(body[:4]) == _AUTHENTICATED

@@ -1,4 +1,4 @@
-"""Passing bytes on between a client and the server, unchanged, both ways, each as fast as the slower side."""
+"""Passes bytes between a client and the server, unchanged, both ways, each as fast as the slower side."""
 
 from __future__ import annotations
 

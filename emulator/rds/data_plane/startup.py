@@ -21,7 +21,7 @@ _TWICE_REFUSED = ("user", "database")
 
 
 class MalformedPacket(Exception):
-    """Bytes that are no startup packet.
+    """Bytes that are not a startup packet.
 
     Args:
         message: PostgreSQL's words for the client; empty where it closes the connection without any.
@@ -76,7 +76,7 @@ def packet_length(prefix: bytes) -> int:
     """Length of a packet, its own four bytes included.
 
     Raises:
-        MalformedPacket: It is none that PostgreSQL would read.
+        MalformedPacket: PostgreSQL would not read it.
     """
     length = int.from_bytes(prefix[:LENGTH_BYTES])
     if not 2 * LENGTH_BYTES <= length <= LONGEST_PACKET:

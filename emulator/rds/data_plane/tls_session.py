@@ -20,18 +20,18 @@ class TlsSession:
         self._object = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
         self.established = False
         self.ended = False
-        """Whether the client has said that it sends no more."""
+        """Whether the client has sent close_notify."""
 
     @property
     def protocol_of_application(self) -> str | None:
-        """What ALPN agreed on."""
+        """The protocol that ALPN chose."""
         return self._object.selected_alpn_protocol()
 
     def receive(self, data: bytes) -> bytes:
-        """Takes bytes from the wire; returns what they say, in plain text.
+        """Takes bytes from the wire; returns the plain text.
 
         Raises:
-            ssl.SSLError: The client does not speak TLS, or nothing that is accepted, or cheats. The alert
+            ssl.SSLError: The client breaks the protocol, or offers nothing that is accepted. The alert
                 for it is in the output.
         """
         self._incoming.write(data)
@@ -61,11 +61,11 @@ class TlsSession:
             view = view[self._object.write(view) :]
 
     def finish(self) -> None:
-        """Says that nothing more is sent."""
+        """Sends close_notify."""
         try:
             self._object.unwrap()
         except (ssl.SSLError, OSError):
-            # Our notice is written; the client's own one may come later or never.
+            # Ours is written; the client's own may come later or never.
             return
 
     def take_output(self) -> bytes:

@@ -1,7 +1,8 @@
-"""What a parameter group says about TLS, as a context of Python's ssl.
+"""The TLS settings of a parameter group, as a context of Python's ssl.
 
 The suites of TLS 1.3 (`ssl_tls13_ciphers`) and the order of groups (`ssl_groups`) cannot be set before
-Python 3.15; OpenSSL's own defaults hold then, which are as strong, and `unheeded` names the parameters.
+Python 3.15; before that OpenSSL's defaults apply, which are as strong, and `unsupported` names the
+parameters.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def tls_context(settings: Mapping[str, str], chain: Path, key: Path) -> ssl.SSLC
         key: Its key.
 
     Raises:
-        ssl.SSLError: The machine's OpenSSL cannot do what the parameters ask for.
+        ssl.SSLError: The machine's OpenSSL does not support what the parameters ask for.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(chain, key)
@@ -66,8 +67,8 @@ def tls_context(settings: Mapping[str, str], chain: Path, key: Path) -> ssl.SSLC
     return context
 
 
-def unheeded(settings: Mapping[str, str]) -> list[str]:
-    """Parameters that this Python cannot honour."""
+def unsupported(settings: Mapping[str, str]) -> list[str]:
+    """Parameters that this Python cannot apply."""
     return [
         name for name, setter in _SETTERS.items() if name in settings and not hasattr(ssl.SSLContext, setter)
     ]

@@ -14,24 +14,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote
 
+from emulator.core.signature import ALGORITHM, signature
+
 LONGEST_LIFE = timedelta(minutes=15)
 CLOCK_SKEW = timedelta(minutes=5)
-_ALGORITHM = "AWS4-HMAC-SHA256"
 _SIGNATURE = "X-Amz-Signature"
 _FORM = re.compile(r"(?P<netloc>[a-zA-Z0-9.:-]+)/\?(?P<query>[!-~]+)")
 _EMPTY = hashlib.sha256(b"").hexdigest()
 _REQUIRED = frozenset(
     {
-        "Action",
-        "DBUser",
-        "X-Amz-Algorithm",
-        "X-Amz-Credential",
-        "X-Amz-Date",
-        "X-Amz-Expires",
-        "X-Amz-SignedHeaders",
-        _SIGNATURE,
+        "Action", "DBUser", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
+        "X-Amz-SignedHeaders", _SIGNATURE,
     }
-)
+)  # fmt: skip
 _KNOWN = _REQUIRED | {"X-Amz-Security-Token"}
 
 
@@ -40,7 +35,7 @@ class InvalidToken(Exception):
 
 
 class ExpiredToken(Exception):
-    """It was one."""
+    """A token whose time is over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,19 +50,19 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Token:
-    """A token, taken apart."""
+    """The parts of a token."""
 
     netloc: str
     values: dict[str, str] = field(repr=False)
 
     @property
     def access_key_id(self) -> str:
-        """Whose signature it should be."""
+        """The access key that it should be signed with."""
         return self.values["X-Amz-Credential"].split("/", 1)[0]
 
     @property
     def session_token(self) -> str | None:
-        """Proof of a temporary session."""
+        """The session token of temporary credentials."""
         return self.values.get("X-Amz-Security-Token")
 
     @property
@@ -77,10 +72,10 @@ class Token:
 
 
 def read_token(text: str) -> Token:
-    """Takes a password apart.
+    """Parses a password.
 
     Raises:
-        InvalidToken: It is no token, such as any other password.
+        InvalidToken: It is not a token, but for example a password.
     """
     found = _FORM.fullmatch(text)
     if found is None:
@@ -107,7 +102,7 @@ def verify(token: Token, expected: Expected, secret_access_key: str, now: dateti
         raise InvalidToken("it is for another host or port")
     if values["Action"] != "connect" or values["DBUser"] != expected.user:
         raise InvalidToken("it is for another user")
-    if values["X-Amz-Algorithm"] != _ALGORITHM or values["X-Amz-SignedHeaders"] != "host":
+    if values["X-Amz-Algorithm"] != ALGORITHM or values["X-Amz-SignedHeaders"] != "host":
         raise InvalidToken("it is not signed as tokens are")
     signed_at, life = _signed_at(values["X-Amz-Date"]), _life(values["X-Amz-Expires"])
     if token.scope != f"{signed_at:%Y%m%d}/{expected.region}/rds-db/aws4_request":
@@ -148,9 +143,4 @@ def _signature(token: Token, secret_access_key: str) -> str:
         )
     )
     canonical = "\n".join(("GET", "/", query, f"host:{token.netloc}", "", "host", _EMPTY))
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    to_sign = "\n".join((_ALGORITHM, token.values["X-Amz-Date"], token.scope, digest))
-    key = b"AWS4" + secret_access_key.encode()
-    for part in (*token.scope.split("/"), to_sign):
-        key = hmac.digest(key, part.encode(), hashlib.sha256)
-    return key.hex()
+    return signature(canonical, token.values["X-Amz-Date"], token.scope, secret_access_key)
