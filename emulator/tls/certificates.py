@@ -7,11 +7,11 @@ never emitted.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography import x509
@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
-from emulator.core.resource_type import Refused
+from emulator.core.resource_type import Properties, Refused
 from emulator.tls.keys import PrivateKey, PublicKey
 
 KEY_USAGES: Final[dict[str, str]] = {
@@ -67,72 +69,76 @@ _NAME_PARTS: Final[tuple[tuple[str, ObjectIdentifier], ...]] = (
 )
 
 
-@dataclass(frozen=True, kw_only=True)
-class CertificateRequest:
-    """The content of a certificate to be signed.
+class CertificateInputs(BaseModel):
+    """What pulumi-tls is given for a request or a certificate; what is absent has its default.
 
     Attributes:
-        subject: Subject, possibly empty.
-        alternative_names: Subject alternative names in order.
-        public_key: Key that it certifies.
-        uses: `allowed_uses` of pulumi-tls.
-        authority: Whether it may sign others.
-        path_length: Greatest number of intermediates below it; only values above 0 are emitted.
-        with_subject_key_id: Emits the subject key id on a leaf as well.
-        not_before: Begin of validity.
-        not_after: End of validity.
+        subject: Parts of the subject.
+        dns_names: Subject alternative names, as are the next two.
+        ip_addresses: Addresses.
+        uris: URIs.
+        allowed_uses: Key usages and extended key usages.
+        is_ca_certificate: Whether it may sign others.
+        max_path_length: Greatest number of intermediates below it; only values above 0 are emitted.
+        set_subject_key_id: Emits the subject key id on a leaf as well.
+        set_authority_key_id: Emits the authority key id on a self-signed certificate.
+        validity_period_hours: Validity, from now.
     """
 
-    subject: x509.Name
-    alternative_names: Sequence[x509.GeneralName]
-    public_key: PublicKey
-    uses: Sequence[str]
-    authority: bool
-    path_length: int
-    with_subject_key_id: bool
-    not_before: datetime
-    not_after: datetime
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
 
+    subject: Mapping[str, Any] = {}
+    dns_names: Sequence[str] = ()
+    ip_addresses: Sequence[str] = ()
+    uris: Sequence[str] = ()
+    allowed_uses: Sequence[str] = ()
+    is_ca_certificate: bool = False
+    max_path_length: int = -1
+    set_subject_key_id: bool = False
+    set_authority_key_id: bool = False
+    validity_period_hours: int = 0
 
-def subject_name(subject: Mapping[str, Any]) -> x509.Name:
-    """A name from the subject argument of pulumi-tls.
+    @classmethod
+    def of(cls, inputs: Properties) -> CertificateInputs:
+        """From the inputs as the engine sends them."""
+        return cls.model_validate({name: value for name, value in inputs.items() if value is not None})
 
-    Raises:
-        Refused: A part does not fit X.509, such as a common name over 64 characters.
-    """
-    attributes: list[x509.NameAttribute] = []
-    for part, oid in _NAME_PARTS:
-        value = subject.get(part)
+    def name(self) -> x509.Name:
+        """The subject.
+
+        Raises:
+            Refused: A part does not fit X.509, such as a common name over 64 characters.
+        """
+        attributes: list[x509.NameAttribute] = []
+        for part, oid in _NAME_PARTS:
+            value = self.subject.get(part)
+            try:
+                values = value if isinstance(value, list) else [value]
+                attributes.extend(x509.NameAttribute(oid, item) for item in values if item)
+            except ValueError as error:
+                raise Refused(f"Invalid Certificate Subject: {part} {value!r}: {error}") from error
+        return x509.Name(attributes)
+
+    def alternative_names(self) -> list[x509.GeneralName]:
+        """Subject alternative names, DNS names first.
+
+        Raises:
+            Refused: An IP address is malformed, or a name is not ASCII.
+        """
         try:
-            values = value if isinstance(value, list) else [value]
-            attributes.extend(x509.NameAttribute(oid, item) for item in values if item)
+            return [
+                *(x509.DNSName(name) for name in self.dns_names),
+                *(x509.IPAddress(ipaddress.ip_address(address)) for address in self.ip_addresses),
+                *(x509.UniformResourceIdentifier(uri) for uri in self.uris),
+            ]
         except ValueError as error:
-            raise Refused(f"Invalid Certificate Subject: {part} {value!r}: {error}") from error
-    return x509.Name(attributes)
+            raise Refused(f"Failed to parse subject alternative names: {error}") from error
 
 
-def alternative_names(
-    dns_names: Sequence[str], ip_addresses: Sequence[str], uris: Sequence[str]
-) -> list[x509.GeneralName]:
-    """Subject alternative names, DNS names first.
-
-    Raises:
-        Refused: An IP address is malformed, or a name is not ASCII.
-    """
-    names: list[x509.GeneralName] = []
-    try:
-        names.extend(x509.DNSName(name) for name in dns_names)
-        names.extend(x509.IPAddress(ipaddress.ip_address(address)) for address in ip_addresses)
-        names.extend(x509.UniformResourceIdentifier(uri) for uri in uris)
-    except ValueError as error:
-        raise Refused(f"Failed to parse subject alternative names: {error}") from error
-    return names
-
-
-def create_request(subject: x509.Name, names: Sequence[x509.GeneralName], key: PrivateKey) -> str:
+def create_request(inputs: CertificateInputs, key: PrivateKey) -> str:
     """A PKCS#10 request in PEM."""
-    builder = x509.CertificateSigningRequestBuilder().subject_name(subject)
-    if names:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(inputs.name())
+    if names := inputs.alternative_names():
         builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
     return builder.sign(key, _digest_for(key)).public_bytes(Encoding.PEM).decode()
 
@@ -169,85 +175,89 @@ def parse_authority(pem: str) -> x509.Certificate:
         raise Refused(f"Failed to parse CA certificate PEM: {error}") from error
 
 
-def self_signed(
-    request: CertificateRequest, key: PrivateKey, *, with_authority_key_id: bool
-) -> x509.Certificate:
+def self_signed(inputs: CertificateInputs, key: PrivateKey, now: datetime) -> x509.Certificate:
     """A certificate signed with its own key.
 
     Raises:
         Refused: As `issued`; or an authority key id without a subject key id.
     """
     own_id = None
-    if request.authority or request.with_subject_key_id:
-        own_id = x509.SubjectKeyIdentifier.from_public_key(request.public_key).digest
-    if with_authority_key_id and own_id is None:
-        raise Refused("Invalid Certificate Authority: Could not determine Authority Key Identifier")
-    return _sign(request, request.subject, own_id if with_authority_key_id else None, key)
+    if inputs.set_authority_key_id:
+        if not (inputs.is_ca_certificate or inputs.set_subject_key_id):
+            raise Refused("Invalid Certificate Authority: Could not determine Authority Key Identifier")
+        own_id = x509.SubjectKeyIdentifier.from_public_key(key.public_key()).digest
+    subject = inputs.name()
+    builder = _builder(
+        inputs, subject, inputs.alternative_names(), key.public_key(), authority_id=own_id, now=now
+    )
+    return builder.issuer_name(subject).sign(key, _digest_for(key))
 
 
-def issued(request: CertificateRequest, authority: x509.Certificate, key: PrivateKey) -> x509.Certificate:
-    """A certificate signed by an authority.
+def issued(
+    inputs: CertificateInputs, request: str, authority: x509.Certificate, key: PrivateKey, now: datetime
+) -> x509.Certificate:
+    """A certificate for a request in PEM, signed by an authority.
 
     Raises:
         Refused: The key is not the authority's; an authority has no subject; a leaf has a path length.
     """
-    if _public_bytes(key.public_key()) != authority.public_key().public_bytes(
-        Encoding.DER, PublicFormat.SubjectPublicKeyInfo
-    ):
+    subject, names, public_key = parse_request(request)
+    form = Encoding.DER, PublicFormat.SubjectPublicKeyInfo
+    if key.public_key().public_bytes(*form) != authority.public_key().public_bytes(*form):
         raise Refused(
             "Failed to create certificate: x509: provided PrivateKey doesn't match parent's PublicKey"
         )
     authority_id = None
-    if authority.subject != request.subject:
-        try:
-            authority_id = authority.extensions.get_extension_for_class(
-                x509.SubjectKeyIdentifier
-            ).value.digest
-        except x509.ExtensionNotFound:
-            authority_id = None
-    return _sign(request, authority.subject, authority_id, key)
+    if authority.subject != subject:
+        with contextlib.suppress(x509.ExtensionNotFound):
+            found = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier)
+            authority_id = found.value.digest
+    builder = _builder(inputs, subject, names, public_key, authority_id=authority_id, now=now)
+    return builder.issuer_name(authority.subject).sign(key, _digest_for(key))
 
 
-def _sign(
-    request: CertificateRequest, issuer: x509.Name, authority_id: bytes | None, key: PrivateKey
-) -> x509.Certificate:
-    if request.authority and not request.subject.rdns:
+def _builder(
+    inputs: CertificateInputs,
+    subject: x509.Name,
+    names: Sequence[x509.GeneralName],
+    public_key: PublicKey,
+    *,
+    authority_id: bytes | None,
+    now: datetime,
+) -> x509.CertificateBuilder:
+    if inputs.is_ca_certificate and not subject.rdns:
         raise Refused(
             "Invalid Certificate Subject: Must contain at least one Distinguished Name when creating "
             "Certificate Authority (CA)"
         )
-    if request.path_length > 0 and not request.authority:
+    path_length = inputs.max_path_length if inputs.max_path_length > 0 else None
+    if path_length is not None and not inputs.is_ca_certificate:
         raise Refused("Failed to create certificate: x509: only CAs are allowed to specify MaxPathLen")
+    begin = now.replace(microsecond=0)
     builder = (
         x509.CertificateBuilder()
-        .subject_name(request.subject)
-        .issuer_name(issuer)
-        .public_key(request.public_key)
+        .subject_name(subject)
+        .public_key(public_key)
         .serial_number(secrets.randbits(128) or 1)
-        .not_valid_before(request.not_before)
-        .not_valid_after(request.not_after)
+        .not_valid_before(begin)
+        .not_valid_after(begin + timedelta(hours=inputs.validity_period_hours))
     )
-    usages = {KEY_USAGES[use] for use in request.uses if use in KEY_USAGES}
+    usages = {KEY_USAGES[use] for use in inputs.allowed_uses if use in KEY_USAGES}
     if usages:
         builder = builder.add_extension(_key_usage(usages), critical=True)
-    extended = [EXTENDED_KEY_USAGES[use] for use in request.uses if use in EXTENDED_KEY_USAGES]
+    extended = [EXTENDED_KEY_USAGES[use] for use in inputs.allowed_uses if use in EXTENDED_KEY_USAGES]
     if extended:
         builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-    path_length = request.path_length if request.path_length > 0 else None
     builder = builder.add_extension(
-        x509.BasicConstraints(ca=request.authority, path_length=path_length), critical=True
+        x509.BasicConstraints(ca=inputs.is_ca_certificate, path_length=path_length), critical=True
     )
-    if request.authority or request.with_subject_key_id:
-        builder = builder.add_extension(
-            x509.SubjectKeyIdentifier.from_public_key(request.public_key), critical=False
-        )
+    if inputs.is_ca_certificate or inputs.set_subject_key_id:
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     if authority_id is not None:
         builder = builder.add_extension(x509.AuthorityKeyIdentifier(authority_id, None, None), critical=False)
-    if request.alternative_names:
-        builder = builder.add_extension(
-            x509.SubjectAlternativeName(request.alternative_names), critical=not request.subject.rdns
-        )
-    return builder.sign(key, _digest_for(key))
+    if names:
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not subject.rdns)
+    return builder
 
 
 def _key_usage(usages: set[str]) -> x509.KeyUsage:
@@ -266,7 +276,3 @@ def _digest_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA51
             return hashes.SHA384()
         case ec.EllipticCurvePrivateKey() | rsa.RSAPrivateKey() | _:
             return hashes.SHA256()
-
-
-def _public_bytes(key: PublicKey) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

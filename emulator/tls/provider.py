@@ -18,23 +18,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from emulator.core.properties import UNKNOWN
 from emulator.core.provider import Provider
 from emulator.core.request import Request
-from emulator.core.resource_type import (
-    Diff,
-    Failure,
-    Properties,
-    ResourceType,
-    State,
-)
+from emulator.core.resource_type import Diff, Failure, Properties, ResourceType, State
 from emulator.tls.certificates import (
     ALLOWED_USES,
-    CertificateRequest,
-    alternative_names,
+    CertificateInputs,
     create_request,
     issued,
     parse_authority,
-    parse_request,
     self_signed,
-    subject_name,
 )
 from emulator.tls.keys import (
     ALGORITHMS,
@@ -78,14 +69,12 @@ class PrivateKeyType(ResourceType):
     secret_outputs = frozenset({"privateKeyPem", "privateKeyPemPkcs8", "privateKeyOpenssh"})
 
     def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
-        """Algorithm and curve must be known ones."""
         return request.inputs, [
             *_one_of("algorithm", request.inputs.get("algorithm"), ALGORITHMS),
             *_one_of("ecdsaCurve", request.inputs.get("ecdsaCurve", "P224"), tuple(CURVES)),
         ]
 
     def create(self, request: Request) -> tuple[str, Properties]:
-        """Generates; in a preview all but the arguments is unknown."""
         given = {
             "algorithm": request.inputs["algorithm"],
             "ecdsaCurve": request.inputs.get("ecdsaCurve", "P224"),
@@ -165,11 +154,10 @@ class CertRequestType(_SignedByKey):
     secret_outputs = frozenset({"privateKeyPem"})
 
     def create(self, request: Request) -> tuple[str, Properties]:
-        """Signs the request."""
         if request.preview:
             return "", {**self._outputs(request.inputs), "certRequestPem": UNKNOWN, "keyAlgorithm": UNKNOWN}
         key = parse_private_key(self._key_text(request.inputs))
-        pem = create_request(subject_name(request.inputs.get("subject") or {}), _names(request.inputs), key)
+        pem = create_request(CertificateInputs.of(request.inputs), key)
         return _identifier(pem), {
             **self._outputs(request.inputs),
             "certRequestPem": pem,
@@ -263,33 +251,17 @@ class SelfSignedCertType(_CertificateType):
     token = "tls:index/selfSignedCert:SelfSignedCert"
     replace_on = frozenset(
         {
-            "allowedUses",
-            "dnsNames",
-            "ipAddresses",
-            "uris",
-            "isCaCertificate",
-            "privateKeyPem",
-            "privateKeyPemWoVersion",
-            "setAuthorityKeyId",
-            "setSubjectKeyId",
-            "subject",
+            "allowedUses", "dnsNames", "ipAddresses", "uris", "isCaCertificate", "privateKeyPem",
+            "privateKeyPemWoVersion", "setAuthorityKeyId", "setSubjectKeyId", "subject",
             "validityPeriodHours",
         }
-    )
+    )  # fmt: skip
     secret_outputs = frozenset({"privateKeyPem"})
     defaults: Mapping[str, Any] = {**_CertificateType.defaults, "setAuthorityKeyId": False}
 
     def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
-        """Signs with its own key."""
         key = parse_private_key(self._key_text(inputs))
-        request = CertificateRequest(
-            subject=subject_name(inputs.get("subject") or {}),
-            alternative_names=_names(inputs),
-            public_key=key.public_key(),
-            **_common(inputs, now),
-        )
-        with_authority_key_id = inputs.get("setAuthorityKeyId", False)
-        return self_signed(request, key, with_authority_key_id=with_authority_key_id), algorithm_of(key)
+        return self_signed(CertificateInputs.of(inputs), key, now), algorithm_of(key)
 
 
 class LocallySignedCertType(_CertificateType):
@@ -300,45 +272,17 @@ class LocallySignedCertType(_CertificateType):
     algorithm_property = "caKeyAlgorithm"
     replace_on = frozenset(
         {
-            "allowedUses",
-            "caCertPem",
-            "caPrivateKeyPem",
-            "caPrivateKeyPemWoVersion",
-            "certRequestPem",
-            "isCaCertificate",
-            "setSubjectKeyId",
-            "validityPeriodHours",
+            "allowedUses", "caCertPem", "caPrivateKeyPem", "caPrivateKeyPemWoVersion", "certRequestPem",
+            "isCaCertificate", "setSubjectKeyId", "validityPeriodHours",
         }
-    )
+    )  # fmt: skip
     secret_outputs = frozenset({"caPrivateKeyPem"})
 
     def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
-        """Signs with the authority's key."""
-        subject, names, public_key = parse_request(inputs["certRequestPem"])
         key = parse_private_key(self._key_text(inputs), whose="CA private key")
         authority = parse_authority(inputs["caCertPem"])
-        request = CertificateRequest(
-            subject=subject, alternative_names=names, public_key=public_key, **_common(inputs, now)
-        )
-        return issued(request, authority, key), algorithm_of(key)
-
-
-def _common(inputs: Properties, now: datetime) -> dict[str, Any]:
-    begin = now.replace(microsecond=0)
-    return {
-        "uses": inputs.get("allowedUses") or [],
-        "authority": inputs.get("isCaCertificate", False),
-        "path_length": inputs.get("maxPathLength", -1),
-        "with_subject_key_id": inputs.get("setSubjectKeyId", False),
-        "not_before": begin,
-        "not_after": begin + timedelta(hours=inputs["validityPeriodHours"]),
-    }
-
-
-def _names(inputs: Properties) -> list[x509.GeneralName]:
-    return alternative_names(
-        inputs.get("dnsNames") or [], inputs.get("ipAddresses") or [], inputs.get("uris") or []
-    )
+        certificate = issued(CertificateInputs.of(inputs), inputs["certRequestPem"], authority, key, now)
+        return certificate, algorithm_of(key)
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[str]) -> list[Failure]:
