@@ -19,9 +19,9 @@ from pgpasswordless.connections import (
     Database,
     Gateway,
     GatewayClient,
-    Protocol,
     RoleConnection,
 )
+from postgres.protocol import MinimumProtocol
 
 CONNECTIONS_KEY = "connections.json"
 
@@ -42,7 +42,7 @@ def certificate_database(
     port: int,
     database: str,
     server_ca_pem: pulumi.Input[str],
-    minimum_protocol: Protocol,
+    minimum_protocol: MinimumProtocol,
     region: pulumi.Input[str],
     log_group: str,
     roles: Mapping[str, CertificateRole],
@@ -84,7 +84,7 @@ def iam_database(
     port: int,
     database: str,
     server_ca_pem: pulumi.Input[str],
-    minimum_protocol: Protocol,
+    minimum_protocol: MinimumProtocol,
     region: pulumi.Input[str],
     resource_id: pulumi.Input[str],
     roles: Mapping[str, IamRole],
@@ -119,7 +119,7 @@ def database_entry(
     port: int,
     database: str,
     server_ca_pem: str,
-    minimum_protocol: Protocol,
+    minimum_protocol: MinimumProtocol,
     authentication: Authentication,
     region: str,
     roles: Mapping[str, Mapping[str, Any]],
