@@ -122,7 +122,7 @@ def _key(target: Platform, sources: Mapping[str, bytes], lock: bytes) -> str:
     for name, data in sorted({**sources, "lock": lock}.items()):
         digest.update(f"{name}\0{len(data)}\0".encode())
         digest.update(data)
-    # How it is packed is part of what it is made of.
+    # The way of packing is part of the key.
     for module in ("gateway.py", "dependencies.py", "sources.py"):
         digest.update((PROJECT / "artifacts" / module).read_bytes())
     return digest.hexdigest()[:16]

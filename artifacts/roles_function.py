@@ -85,7 +85,7 @@ def _distribution_files(
             yield file.as_posix(), Path(str(distribution.locate_file(file))).read_bytes()
         except FileNotFoundError:
             raise ArtifactError(f"{name} lacks its file {file}; install requirements.txt anew") from None
-    # Packages ask for their own version; installers write the rest of it differently.
+    # Packages read their own version; the rest of the metadata differs between installers.
     text = f"Metadata-Version: 2.1\nName: {name}\nVersion: {distribution.version}\n"
     folder = f"{name.replace('-', '_')}-{distribution.version}.dist-info"
     yield f"{folder}/METADATA", text.encode()

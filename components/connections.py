@@ -28,7 +28,7 @@ CONNECTIONS_KEY = "connections.json"
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateRole:
-    """How one role logs in with a certificate; `secret_arn` is its identity secret's."""
+    """How one role logs in with a certificate; `secret_arn` is the ARN of its identity secret."""
 
     database: str
     secret_arn: pulumi.Input[str]
@@ -47,7 +47,7 @@ def certificate_database(
     log_group: str,
     roles: Mapping[str, CertificateRole],
 ) -> pulumi.Output[dict[str, Any]]:
-    """A database with certificate login, as it stands in the connections document."""
+    """A database with certificate login, for the connections document."""
     return pulumi.Output.all(
         host=host,
         port=port,
@@ -89,9 +89,9 @@ def iam_database(
     resource_id: pulumi.Input[str],
     roles: Mapping[str, IamRole],
 ) -> pulumi.Output[dict[str, Any]]:
-    """A database with IAM login, as it stands in the connections document.
+    """A database with IAM login, for the connections document.
 
-    It names no log group: RDS writes its log as plain lines, which tell no rule.
+    It names no log group: the lines of RDS's log do not name the rule that let a client in.
     """
     return pulumi.Output.all(
         host=host,
@@ -144,7 +144,7 @@ def database_entry(
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayClientEntry:
-    """How one client comes to the gateway; `secret_arn` is its identity secret's, where it has one."""
+    """How one client logs in to the gateway; `secret_arn` is the ARN of its identity secret, if any."""
 
     role: str
     common_name: str | None = None
@@ -155,7 +155,7 @@ class GatewayClientEntry:
 def gateway_entry(
     *, url: pulumi.Input[str], server_ca_pem: str | None, clients: Mapping[str, GatewayClientEntry]
 ) -> pulumi.Output[dict[str, Any]]:
-    """The gateway, as it stands in the connections document."""
+    """The gateway, for the connections document."""
     return pulumi.Output.all(
         url=url,
         server_ca_pem=server_ca_pem,
@@ -205,7 +205,7 @@ def publish_connections(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions | None = None,
 ) -> PublishedDocument:
-    """Put the connections document, which holds no secret."""
+    """Publish the connections document, which holds no secret."""
     return PublishedDocument(
         name,
         PublishedDocumentArgs(

@@ -6,7 +6,7 @@ traps (facts on 3.18 with PostgreSQL 15 to 18), and this is how each is kept out
 - Grants on the same objects race: they are chained, one after the other, within each database.
 - A grant or default privilege that is replaced ends revoked: they are deleted before they are replaced.
 - A role given by name makes no dependency: roles, databases and schemas are given by their outputs.
-- An administrator who is no superuser must own the database: `owner` is left out.
+- An administrator who is not a superuser must own the database: `owner` is left out.
 - Databases, schemas and extensions hold data: they are retained when they are no longer declared, as the
   machine retains them, and nothing that would replace a database is looked at after its creation.
 - No password exists anywhere, so the provider never compares one.

@@ -10,7 +10,7 @@ _UNUSABLE = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 def slug(text: str) -> str:
-    """`text` itself if it fits names of resources; else a readable remainder and 7 digits of its SHA-256.
+    """`text` itself if it fits names of resources, else what fits of it and 7 digits of its SHA-256.
 
     Different texts never get the same slug by accident, so a role name may hold any character.
     """

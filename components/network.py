@@ -1,4 +1,4 @@
-"""Where servers live: a VPC of our own, or one that is there already."""
+"""The network of the servers: a new VPC, or an existing one."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ class Network(pulumi.ComponentResource):
                 availability_zone=zone_names[number - 1],
                 map_public_ip_on_launch=False,
                 tags={**args.tags, "Name": f"{name}-{number}"},
-                # AWS opening a zone whose name sorts first must not move a subnet and all that is in it.
+                # A new zone of AWS whose name sorts first must not move subnets with all that is in them.
                 opts=pulumi.ResourceOptions(parent=self, ignore_changes=["availabilityZone"]),
             )
             for number, cidr in enumerate(networks, start=1)

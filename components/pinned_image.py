@@ -54,7 +54,7 @@ def newest_image(images: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | Non
 
 
 class PinnedImageProvider(dynamic.ResourceProvider):
-    """Looks an image up when it is created or asked for differently, and never otherwise.
+    """Looks an image up when it is created or the request changes, and never otherwise.
 
     It returns a `problem` instead of raising, because the SDK prints a traceback around what a
     dynamic provider raises; `PinnedImage.image_id` turns it into an error of the program.
@@ -63,7 +63,7 @@ class PinnedImageProvider(dynamic.ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        """A change only of what is asked for; a newer image in AWS is none."""
+        """Look up again when the request changes or the last look-up failed, not for a newer image in AWS."""
         asked = any(_olds.get(key) != _news.get(key) for key in _ASKED)
         return dynamic.DiffResult(changes=asked or bool(_olds.get("problem")))
 

@@ -1,4 +1,4 @@
-"""A document that running programs and applications follow: put to S3, and pointed to by SSM."""
+"""A document for running programs and applications: an object in S3, named by an SSM parameter."""
 
 from __future__ import annotations
 
@@ -69,10 +69,10 @@ class PublishedDocument(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: PublishedDocumentArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Put the document."""
+        """Publish the document."""
         super().__init__(f"passwordless-postgres:index:{args.document_type}", name, {}, opts)
         text = pulumi.Output.from_input(args.text)
-        # The secrets in a document are random and long, so nobody finds them by trying digests.
+        # The secrets in a document are long and random, so that its digest does not reveal them.
         sha256 = pulumi.Output.unsecret(text.apply(lambda value: hashlib.sha256(value.encode()).hexdigest()))
         bucket = PrivateBucket(
             name,

@@ -1,4 +1,4 @@
-"""What reaches a server, and what it reaches."""
+"""The security group of a server: what reaches it, and what it reaches."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ class _Stack:
         self.exports["gatewayUrl"] = gateway.url
 
     def _client_authority(self, settings: Gateway) -> tuple[ClientTrust, Issuer | None]:
-        """Whose clients the gateway lets in, and who signs them where we do."""
+        """Whose clients the gateway accepts, and the issuer where the authority is this stack's."""
         authority = settings.client_authority
         if authority.source == "external":
             assert authority.bundle is not None  # noqa: S101 - settings.load refuses an external one without
@@ -284,7 +284,7 @@ def _deploy_self_managed_roles(settings: SelfManaged, server: SelfManagedPostgre
     DatabaseRoles(
         f"{SELF_MANAGED}-roles",
         DatabaseRolesArgs(declaration=settings.declaration, major=settings.major),
-        # Roles live on the volume: when that goes, nobody needs to log in to drop them first.
+        # The roles are on the volume: when it is deleted, they need not be dropped first.
         opts=pulumi.ResourceOptions(
             providers={"postgresql": provider}, deleted_with=server.resources.machine.resources.data_volume
         ),
@@ -314,7 +314,7 @@ def _deploy_rds_roles(settings: Rds, server: RdsPostgres, account: Account) -> N
     DatabaseRoles(
         f"{RDS}-roles",
         DatabaseRolesArgs(declaration=settings.declaration, major=settings.major, platform="rds"),
-        # Roles live in the instance: when that goes, nobody needs to log in to drop them first.
+        # The roles are in the instance: when it is deleted, they need not be dropped first.
         opts=pulumi.ResourceOptions(
             providers={"postgresql": provider}, deleted_with=server.resources.instance
         ),

@@ -1,4 +1,4 @@
-"""How a VPC's addresses are divided. Pure."""
+"""The division of a VPC's addresses into subnets. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SubnetPlan:
 
 
 def plan_subnets(cidr: str, zones: int) -> SubnetPlan:
-    """Divide a VPC's network. A zone more moves no subnet that is there already.
+    """Divide a VPC's network. Adding a zone moves no existing subnet.
 
     Raises:
         ValueError: Too small a network, or a number of zones other than 1 to 3.

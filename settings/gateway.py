@@ -67,7 +67,7 @@ def uri_problems(uri: str) -> list[str]:
 
 
 def dns_name_problems(name: str) -> list[str]:
-    """What is wrong with a DNS name that a certificate shall carry; wildcards are no identity."""
+    """What is wrong with a DNS name that a certificate shall carry; a wildcard identifies nobody."""
     if "*" in name:
         return ["holds a wildcard, which is many clients; name one"]
     return zone_problems(name)
@@ -128,13 +128,13 @@ class ClientAuthority(Section):
     """The authority that signs the gateway's clients; never the one of a database's roles."""
 
     source: Literal["generated", "external"] = "generated"
-    """`generated`: by pulumi-tls, keys in the encrypted state, not for production. `external`: somebody's."""
+    """`generated`: by pulumi-tls, keys in the encrypted state, not for production. `external`: any PKI."""
     generations: tuple[Generation, ...] = Field(default=FIRST_GENERATION, min_length=1)
     """Generations of a generated authority; exactly one is `issuing`."""
     validity_days: StrictInt = Field(default=1826, ge=30, le=3653)
     """How long a generation's certificate is valid, in days; those of clients: `certificates`."""
     crl_validity_days: StrictInt = Field(default=30, ge=2, le=365)
-    """How long a signed revocation list is good for, in days; after that the gateway lets nobody in."""
+    """How long a signed revocation list is good for, in days; after that the gateway refuses everybody."""
     crl_renew_before_days: StrictInt = Field(default=14, ge=1, le=364)
     """How many days before its end `pulumi up` signs the next revocation list."""
     bundle: BundlePath | None = None

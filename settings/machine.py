@@ -49,7 +49,7 @@ class Image(Section):
     revision: StrictInt = Field(default=1, ge=1)
     """The image found first is kept until this number changes, which replaces the instance."""
     id: ImageId | None = None
-    """An image of one's own, instead of `release` and `revision`; a Debian 13."""
+    """A custom image instead of `release` and `revision`; a Debian 13."""
 
 
 def image_problems(path: Path, image: Image) -> Iterator[Problem]:

@@ -64,7 +64,7 @@ class CreatedNetwork(Section):
 
 
 class ExistingNetwork(Section):
-    """A VPC and private subnets that somebody else looks after."""
+    """A VPC and private subnets that are managed elsewhere."""
 
     vpc_id: VpcId = Field(examples=["vpc-0123456789abcdef0"])
     """The VPC."""
@@ -80,9 +80,9 @@ class Network(Section):
     """Where the servers live; exactly one of `create` and `existing`."""
 
     create: CreatedNetwork | None = None
-    """Make a VPC."""
+    """Create a VPC."""
     existing: ExistingNetwork | None = None
-    """Use a VPC that is there already."""
+    """Use an existing VPC."""
 
 
 class AllowedClients(Section):

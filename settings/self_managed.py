@@ -37,7 +37,7 @@ from settings.section import Section, SettingText, StrictBool, StrictInt, unique
 
 _SELF: Path = ("selfManaged",)
 _GP3_BASELINE_IOPS = 3000
-# PostgreSQL's defaults; the last two are taken from the first.
+# PostgreSQL's defaults; the last two are subtracted from the first.
 _CONNECTIONS = {"max_connections": "100", "superuser_reserved_connections": "3", "reserved_connections": "0"}
 
 
@@ -66,7 +66,7 @@ class Volume(Section):
 
 
 class PrivateDns(Section):
-    """The name clients connect to; it stands in the server's certificate and outlives the instance."""
+    """The name clients connect to; it is in the server's certificate and outlives the instance."""
 
     zone: DnsZone = Field(examples=["db.internal"])
     """Private hosted zone, made by this stack."""

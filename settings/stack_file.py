@@ -1,7 +1,7 @@
 """Stack files as the engine reads them, with the line of each key.
 
 PyYAML by itself follows YAML 1.1 and takes `on` and `yes` for booleans; the engine follows 1.2
-there. PyYAML also keeps the last of two equal keys, and the engine rewrites keys that are no text
+there. PyYAML also keeps the last of two equal keys, and the engine rewrites keys that are not strings
 (`010` becomes "8"); both are reported here, because the program can no longer see them.
 
 PyYAML is a development dependency: only the sandbox and the tests read stack files.
@@ -74,7 +74,7 @@ def _read_config(config: yaml.Node, found: StackFile) -> None:
 
 
 def _entries(node: yaml.Node | None, path: Path, found: StackFile) -> Iterator[tuple[str, yaml.Node]]:
-    """Keys and values of a mapping; a key twice, or one that is no text, becomes a problem."""
+    """Keys and values of a mapping; a repeated key, or one that is not a string, becomes a problem."""
     seen: set[str] = set()
     for key, value in node.value if node is not None and node.tag == _MAP else ():
         name = str(key.value)
@@ -87,7 +87,7 @@ def _entries(node: yaml.Node | None, path: Path, found: StackFile) -> Iterator[t
             continue
         seen.add(name)
         if path and key.tag != _TEXT and not _is_word(key):
-            kind = _KINDS.get(key.tag.rpartition(":")[2], "no text")
+            kind = _KINDS.get(key.tag.rpartition(":")[2], "something else than text")
             found.problems.append(
                 Problem(
                     place,

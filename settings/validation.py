@@ -45,7 +45,7 @@ def _is_consequence(details: ErrorDetails) -> bool:
 
 
 def with_string_keys(value: Any, path: Path, found: list[Problem]) -> Any:
-    """A copy of `value` whose keys are all strings; each key that was none is added to `found`."""
+    """A copy of `value` with strings as keys; each key that is not a string is added to `found`."""
     if isinstance(value, (list, tuple)):
         return [with_string_keys(child, (*path, index), found) for index, child in enumerate(value)]
     if not isinstance(value, Mapping):

@@ -1,4 +1,4 @@
-"""What tells people that something is wrong with a gateway."""
+"""Alarms of a gateway."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class GatewayAlarms(pulumi.ComponentResource):
                 evaluation_periods=watched.periods,
                 threshold=watched.threshold,
                 comparison_operator="GreaterThanThreshold",
-                # The load balancer sends counts only when there is something to count.
+                # Elastic Load Balancing sends counts only when they are not zero.
                 treat_missing_data="notBreaching",
                 alarm_actions=list(args.topics),
                 tags=args.tags,

@@ -1,4 +1,4 @@
-"""The authority whose clients a gateway lets in: one of our own, or somebody else's."""
+"""The authority whose clients a gateway accepts: one of this stack, or an external one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from components.pki.revocation_list import RevocationList, RevocationListArgs
 
 @dataclass(frozen=True, kw_only=True)
 class ClientTrust:
-    """Which clients' certificates are good.
+    """Which clients' certificates a gateway accepts.
 
     Attributes:
         bundle_pem: Certificates of the authority, roots and intermediates.

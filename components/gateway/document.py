@@ -28,7 +28,7 @@ def publish_gateway_document(
     tags: dict[str, str],
     opts: pulumi.ResourceOptions | None = None,
 ) -> PublishedDocument:
-    """Put the document, which is secret for its header suffixes.
+    """Publish the document, which is secret because of its header suffixes.
 
     Args:
         name: Name of the component.
@@ -57,7 +57,7 @@ def publish_gateway_document(
             key=DOCUMENT_KEY,
             text=text,
             pointer_name=pointer_name,
-            description="Names the document that the gateway lives by",
+            description="Names the gateway's current document",
             writers=writers,
             tags=tags,
         ),

@@ -41,7 +41,7 @@ class MutualTlsGatewayArgs:
 
     Attributes:
         stack: Name of the stack.
-        account: Where it is.
+        account: Account and region that it is deployed to.
         network: The network, with private subnets in two zones at least.
         database: The RDS instance behind it.
         administrators: ARNs of the roles and users that may write what it is made of and manage its
@@ -235,7 +235,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
                 certificate_arn=certificate_arn,
                 trust_store_arn=trust_store.arn,
                 header_suffix=suffixes.listener,
-                # Gateways know a suffix before the listener uses it.
+                # Gateways must accept a suffix before the listener uses it.
                 serve_after=[args.network, trust_store, document],
                 tags=args.tags,
             ),
@@ -312,7 +312,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
                 metrics_port=METRICS_PORT,
                 log_group_name=stack_path(args.stack, self._name, "gateway"),
                 writers=args.administrators,
-                # A target group that no listener forwards to has no healthy machine.
+                # Machines of a target group are not healthy before a listener forwards to it.
                 serve_after=[args.network, security_groups, listener, document],
                 tags=args.tags,
             ),

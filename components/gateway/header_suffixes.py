@@ -1,4 +1,4 @@
-"""What the names of the headers with a client's certificate end in: secrets that no client can guess."""
+"""Secret suffixes of the headers that carry a client's certificate, so that no client can forge one."""
 
 from __future__ import annotations
 

@@ -171,7 +171,7 @@ class MutualTlsListener(pulumi.ComponentResource):
                 enabled=True, bucket=logs.id, prefix="connection"
             ),
             tags={**args.tags, "Name": self._name},
-            # The load balancer writes a trial object when it is told of a bucket.
+            # Elastic Load Balancing writes a test object when logging to a bucket is enabled.
             opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
         )
 

@@ -1,4 +1,4 @@
-"""The machines that run a gateway: alike, replaceable, without anything to lose."""
+"""The machines that run a gateway: an auto scaling group of stateless instances."""
 
 from __future__ import annotations
 
@@ -299,7 +299,7 @@ class GatewayMachines(pulumi.ComponentResource):
             instance_refresh=autoscaling.GroupInstanceRefreshArgs(
                 strategy="Rolling",
                 preferences=autoscaling.GroupInstanceRefreshPreferencesArgs(
-                    # A new machine serves before an old one goes.
+                    # A new machine serves before an old one is terminated.
                     min_healthy_percentage=100,
                     max_healthy_percentage=200 if args.settings.minimum_size == 1 else 150,
                     instance_warmup=str(_WARM_UP_SECONDS),

@@ -1,4 +1,4 @@
-"""Who reaches a load balancer, its targets, and the database behind them."""
+"""Security groups of a gateway: what reaches the load balancer, its targets, and the database."""
 
 from __future__ import annotations
 

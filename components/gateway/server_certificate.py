@@ -71,7 +71,7 @@ class ServerCertificate(pulumi.ComponentResource):
             type=_of_first(certificate, "resource_record_type"),
             ttl=_RECORD_SECONDS,
             records=[_of_first(certificate, "resource_record_value")],
-            # Stacks with the same name in the certificate have the same record.
+            # Stacks with the same domain name share the validation record.
             allow_overwrite=True,
             opts=pulumi.ResourceOptions(parent=self),
         )
@@ -89,5 +89,5 @@ class ServerCertificate(pulumi.ComponentResource):
 
 
 def _of_first(certificate: acm.Certificate, key: str) -> pulumi.Output[Any]:
-    # There is one per name in the certificate, and there is one name.
+    # There is one option per name, and the certificate has one name.
     return certificate.domain_validation_options.apply(lambda options: options[0][key])

@@ -1,4 +1,4 @@
-"""What a load balancer trusts and what it refuses: authorities and revocation lists, by version."""
+"""The trust store of a load balancer: authorities and revocation lists, by version."""
 
 from __future__ import annotations
 

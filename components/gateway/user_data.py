@@ -1,7 +1,7 @@
-"""What a machine of the gateway is told at birth: cloud-init's user-data. Pure; it holds no secret.
+"""User-data of a gateway's machine, for cloud-init. It holds no secret.
 
 A changed byte is a new version of the launch template and replaces every machine. So the text names
-the program and where the document is found, never what is in the document.
+the program and the location of the document, never its content.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ LOG_SERVICE = "passwordless-postgres-gateway-log.service"
 _INSTANCE_ID = "/var/lib/cloud/data/instance-id"
 _LOG_STATE = "passwordless-postgres-gateway-log"
 
-# Only the launcher, with its plus sign, is root and writes; the gateway itself is a user without a name
-# who sees its own program, writes nothing but private temporary files, and takes no privileges.
+# Only the launcher (`+`) runs as root and writes; the gateway itself runs as a dynamic user, which reads
+# its program, writes private temporary files only, and gains no privileges.
 _HARDENED = """\
 UMask=0077
 LimitCORE=0
@@ -110,7 +110,7 @@ def cloud_config(launcher: str, machine: Machine, log_group: str) -> str:
 
     Args:
         launcher: Text of `gateway/launcher.py`.
-        machine: What the machine is told.
+        machine: Configuration of the machine.
         log_group: Name of the log group for the service's log.
     """
     units = {SERVICE: SERVICE_UNIT, LOG_SERVICE: log_unit(machine.region, log_group)}

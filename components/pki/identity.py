@@ -1,4 +1,4 @@
-"""One identity: a certificate, and the secret in which its owner finds it."""
+"""One identity: a certificate, and the secret that its owner reads it from."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class IdentityResources:
 
 
 class Identity(pulumi.ComponentResource):
-    """`passwordless-postgres:index:Identity`: who a server or role is, and where it reads that.
+    """`passwordless-postgres:index:Identity`: certificate and key of a server or role, in a secret.
 
     Makes a `LeafCertificate` and an `IdentitySecret` that holds it.
 

@@ -27,7 +27,7 @@ class RevocationListArgs:
         renew_before_days: How long before its end `pulumi up` signs a new one.
 
     Raises:
-        ValueError: The list would be renewed on every `up`, or a serial number is none.
+        ValueError: The list would be renewed on every `up`, or a serial number is not valid.
     """
 
     private_key_pem: pulumi.Input[str] = field(repr=False)
@@ -61,7 +61,7 @@ class SignedList:
 
 
 def normalised_serials(serials: Sequence[str]) -> tuple[str, ...]:
-    """Serial numbers as lower-case hexadecimal digits without colons and zeros in front, each once, in order.
+    """Serial numbers as lower-case hexadecimal digits without colons and leading zeros, sorted and unique.
 
     Raises:
         ValueError: One is not a positive hexadecimal number of at most 20 bytes (RFC 5280, 4.1.2.2).
@@ -88,7 +88,7 @@ def sign(
     revoked_since: Mapping[str, str],
     now: datetime,
 ) -> SignedList:
-    """A list signed by an authority.
+    """Sign a list with an authority's key.
 
     Args:
         private_key_pem: The authority's key.
@@ -100,7 +100,7 @@ def sign(
         now: The time, in UTC.
 
     Raises:
-        SigningError: Key and certificate are none, or not of one authority.
+        SigningError: Key or certificate cannot be read, or they do not belong together.
     """
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
@@ -117,7 +117,7 @@ def sign(
         raise SigningError("the authority's key is not the one of its certificate")
     now = now.replace(microsecond=0)
     next_update = now + timedelta(days=validity_days)
-    # A list made anew, as after its resource was replaced, must not count from the beginning.
+    # A list that is made again, as after its resource was replaced, must not start at number 1.
     number = max(previous_number + 1, int(now.timestamp()))
     builder = (
         x509.CertificateRevocationListBuilder()
@@ -162,7 +162,7 @@ def is_due(next_update: str, renew_before_days: int, now: datetime) -> bool:
 
 
 class RevocationListProvider(dynamic.ResourceProvider):
-    """Signs a list when it is asked for something else or in its renewal window, and never otherwise.
+    """Signs a list when the request changes or in its renewal window, and never otherwise.
 
     It returns a `problem` instead of raising, because the SDK prints a traceback around what a dynamic
     provider raises; `RevocationList.pem` turns it into an error of the program. The key is an input
@@ -172,7 +172,7 @@ class RevocationListProvider(dynamic.ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        """A change of what is asked, a list that is due, or a problem to be tried again."""
+        """Sign again when the request changes, the list is due, or the last attempt had a problem."""
         changed = any(_olds.get(key) != _news.get(key) for key in _ASKED) or bool(_olds.get("problem"))
         if not changed:
             changed = is_due(_olds["nextUpdate"], int(_olds["renewBeforeDays"]), datetime.now(UTC))

@@ -1,4 +1,4 @@
-"""What tells people that something is wrong with an RDS instance: alarms and event subscriptions."""
+"""Alarms and event subscriptions of an RDS instance."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class RdsAlarms(pulumi.ComponentResource):
                 evaluation_periods=1,
                 threshold=0,
                 comparison_operator="GreaterThanThreshold",
-                # RDS sends the metric only when there is something to count.
+                # RDS sends the metric only when it is not zero.
                 treat_missing_data="notBreaching",
                 alarm_actions=list(args.topics),
                 tags=args.tags,

@@ -19,7 +19,7 @@ SCHEMA_VERSION = 1
 FUNCTION_SECONDS = 300
 
 _CONNECT_SECONDS = 10
-# The function is ended by Lambda; its answer needs a moment more.
+# Lambda ends the function after its own timeout; the answer arrives a little later.
 _READ_SECONDS = FUNCTION_SECONDS + 30
 _WAITED_FOR = ("region", "function", "server", "logGroup", "artifactSha256", "resourceId", "event")
 
@@ -51,14 +51,14 @@ class FunctionRunArgs:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How a run ended, in words for people."""
+    """How a run ended: outcome and message."""
 
     outcome: Outcome
     message: str
 
 
 class NoAnswer(Exception):
-    """Lambda has not run the function; the text is that of AWS."""
+    """Lambda has not run the function; the text is the error of AWS."""
 
 
 def run_function(
@@ -70,7 +70,7 @@ def run_function(
     say: Callable[[str], None],
     sign_of_life_seconds: float = SIGN_OF_LIFE_SECONDS,
 ) -> Verdict:
-    """Invoke a function, and show that it is waited for.
+    """Invoke a function, and show progress while it runs.
 
     Args:
         server: Name of the server, for messages.
@@ -79,7 +79,7 @@ def run_function(
             `NoAnswer`.
         clock: Seconds of a monotonic clock.
         say: Shows one line of progress.
-        sign_of_life_seconds: How often.
+        sign_of_life_seconds: How often progress is shown, in seconds.
     """
     say(f"{server}: its roles function is at work")
     start = clock()
@@ -94,18 +94,20 @@ def run_function(
 
 
 def verdict(server: str, log_group: str, answer: Mapping[str, Any]) -> Verdict:
-    """What an answer of Lambda means."""
+    """The verdict of Lambda's answer."""
     log = f"its log is in {log_group}"
     try:
         payload = json.loads(answer["Payload"])
     except ValueError:
         payload = None
-    said = payload if isinstance(payload, dict) else {}
+    report = payload if isinstance(payload, dict) else {}
     if answer.get("FunctionError"):
-        words = f"{said.get('errorType', answer['FunctionError'])}: {said.get('errorMessage', 'no message')}"
-        return Verdict(outcome="failed", message=f"{server}: its roles function broke down: {words} ({log})")
-    outcome, message = said.get("outcome"), str(said.get("message"))
-    if said.get("schemaVersion") == SCHEMA_VERSION:
+        error = (
+            f"{report.get('errorType', answer['FunctionError'])}: {report.get('errorMessage', 'no message')}"
+        )
+        return Verdict(outcome="failed", message=f"{server}: its roles function broke down: {error} ({log})")
+    outcome, message = report.get("outcome"), str(report.get("message"))
+    if report.get("schemaVersion") == SCHEMA_VERSION:
         if outcome == "applied":
             return Verdict(outcome="applied", message=message)
         if outcome == "refused":
@@ -122,7 +124,7 @@ def verdict(server: str, log_group: str, answer: Mapping[str, Any]) -> Verdict:
 
 
 class FunctionRunProvider(dynamic.ResourceProvider):
-    """Runs a function; never raises for a refusal.
+    """Runs a function; a refusal raises nothing.
 
     What a dynamic provider raises is shown with the SDK's traceback, and a refused run would be
     forgotten: the outcome is an output instead, `FunctionRun.applied` makes it an error of the program,
@@ -132,7 +134,7 @@ class FunctionRunProvider(dynamic.ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        """A change of what is asked, or a last answer that was none to be content with."""
+        """Run again when the request changes, or when the last outcome was not `applied`."""
         changed = any(_olds.get(key) != _news.get(key) for key in _WAITED_FOR)
         return dynamic.DiffResult(changes=changed or _olds.get("outcome") != "applied")
 
@@ -157,7 +159,7 @@ class FunctionRunProvider(dynamic.ResourceProvider):
                     config=Config(
                         connect_timeout=_CONNECT_SECONDS,
                         read_timeout=_READ_SECONDS,
-                        # A second invocation beside one that is still at work would help nobody.
+                        # A retry would run beside the invocation that is still running.
                         retries={"total_max_attempts": 1, "mode": "standard"},
                         tcp_keepalive=True,
                     ),
@@ -182,7 +184,7 @@ class FunctionRunProvider(dynamic.ResourceProvider):
 
 
 class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="FunctionRun"):
-    """What one function said about one event."""
+    """One function's answer to one event."""
 
     outcome: pulumi.Output[str]
     message: pulumi.Output[str]
@@ -207,7 +209,7 @@ class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="Functi
         )
 
     def applied(self, value: pulumi.Input[Any]) -> pulumi.Output[Any]:
-        """`value`, once the function has brought about what it was asked.
+        """`value`, once the function has applied the event.
 
         Resolving it raises `pulumi.RunError` with the function's own words if it has not.
         """
@@ -217,7 +219,7 @@ class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="Functi
 
 
 def applied_value(value: Any, outcome: str | None, message: str | None) -> Any:
-    """`value`, unless the outcome is a bad one.
+    """`value` where the outcome is `applied`.
 
     Raises:
         pulumi.RunError: The function has not brought it about; the text is the message.

@@ -36,7 +36,7 @@ class RdsPostgresArgs:
 
     Attributes:
         stack: Name of the stack.
-        account: Where it is.
+        account: Account and region that it is deployed to.
         network: The network, with private subnets in two zones at least.
         administrators: ARNs of the roles and users that may write what the roles function runs;
             whoever runs `pulumi up` must be among them.
@@ -257,7 +257,7 @@ class RdsPostgres(pulumi.ComponentResource):
             enable_key_rotation=True,
             deletion_window_in_days=_KEY_DELETION_DAYS,
             tags=args.tags,
-            # Snapshots outlive the instance, and nothing reads them without the key.
+            # Snapshots outlive the instance, and they cannot be read without the key.
             opts=pulumi.ResourceOptions(parent=self, retain_on_delete=args.settings.deletion_protection),
         )
 
@@ -280,7 +280,7 @@ class RdsPostgres(pulumi.ComponentResource):
         )
 
     def _log_groups(self) -> dict[str, cloudwatch.LogGroup]:
-        # Made before the instance: groups that RDS makes by itself keep everything for ever.
+        # Created before the instance: log groups that RDS creates keep everything for ever.
         return {
             log: cloudwatch.LogGroup(
                 f"{self._name}-log-{log}",

@@ -35,7 +35,7 @@ class RolesFunctionArgs:
 
     Attributes:
         stack: Name of the stack.
-        account: Where it is.
+        account: Account and region that it is deployed to.
         vpc_id: The instance's VPC.
         subnets: Private subnets with a way out to Secrets Manager.
         server_security_group: Security group of the instance; it gets a rule that lets the function in.

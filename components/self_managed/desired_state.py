@@ -1,4 +1,4 @@
-"""What a machine shall be: files, manifest and pointer, where the machine finds them."""
+"""A machine's desired state: files, manifest and pointer, in the places where the machine reads them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def file_key(name: str) -> str:
 
 
 def readable_keys() -> dict[str, str]:
-    """Keys that a machine reads, each with an id for its IAM statement."""
+    """Keys that a machine reads, each with the Sid of its IAM statement."""
     files = {file_key(name): "".join(part.title() for part in _words(name)) for name in FILES}
     keys = {MANIFEST_KEY: "Manifest", NODE_KEY: "Node", **files}
     return {key: f"Read{what}" for key, what in keys.items()}

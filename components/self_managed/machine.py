@@ -116,7 +116,7 @@ class DatabaseMachine(pulumi.ComponentResource):
             device_name=_DATA_DEVICE,
             instance_id=instance.id,
             volume_id=volume.id,
-            # PostgreSQL writes to it until it is stopped.
+            # PostgreSQL writes to the volume until it is stopped.
             stop_instance_before_detaching=True,
             opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
         )
@@ -163,7 +163,7 @@ class DatabaseMachine(pulumi.ComponentResource):
             ),
             ebs_optimized=True,
             disable_api_termination=args.settings.volume.deletion_protection,
-            # Without it, termination protection would also stop a replacement that this program decides.
+            # Without it, termination protection would also prevent replacements by this program.
             force_destroy=True,
             instance_initiated_shutdown_behavior="stop",
             user_data_base64=pulumi.Output.all(
@@ -174,7 +174,7 @@ class DatabaseMachine(pulumi.ComponentResource):
                 log_group=args.log_group,
                 volume=volume.id,
             ).apply(lambda values: user_data_base64(args.launcher, MachineDocument(**values))),
-            # cloud-init writes files at the first boot only; in place, the server would stop for nothing.
+            # cloud-init writes files at the first boot only, so an update in place would have no effect.
             user_data_replace_on_change=True,
             tags={**args.tags, "Name": name},
             opts=pulumi.ResourceOptions(

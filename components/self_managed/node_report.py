@@ -1,4 +1,4 @@
-"""The machine's answer to its desired state, as a resource that `pulumi up` waits for."""
+"""The machine's report about its desired state, as a resource that `pulumi up` waits for."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class NodeReportArgs:
 
 
 class NodeReportProvider(dynamic.ResourceProvider):
-    """Waits for a report; never raises for a refusal.
+    """Waits for a report; a refusal raises nothing.
 
     What a dynamic provider raises is shown with the SDK's traceback, and a refused update would be
     forgotten: the outcome is an output instead, `NodeReport.applied` makes it an error of the program,
@@ -53,7 +53,7 @@ class NodeReportProvider(dynamic.ResourceProvider):
     serialize_as_secret_always = False
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
-        """A change of what is waited for, or a last answer that was none to be content with."""
+        """Wait again when the expected report changes, or when the last outcome was not `applied`."""
         changed = any(_olds.get(key) != _news.get(key) for key in _WAITED_FOR)
         return dynamic.DiffResult(changes=changed or _olds.get("outcome") != "applied")
 
@@ -100,7 +100,7 @@ class NodeReportProvider(dynamic.ResourceProvider):
 
 
 def report_outputs(verdict: Verdict) -> dict[str, Any]:
-    """What the resource says about a verdict."""
+    """The resource's outputs for a verdict."""
     report = verdict.report
     return {
         "outcome": verdict.outcome,
@@ -111,7 +111,7 @@ def report_outputs(verdict: Verdict) -> dict[str, Any]:
 
 
 class NodeReport(dynamic.Resource, module="passwordless-postgres", name="NodeReport"):
-    """What one instance said about one desired state."""
+    """One instance's report about one desired state."""
 
     outcome: pulumi.Output[str]
     message: pulumi.Output[str]
@@ -154,12 +154,12 @@ class NodeReport(dynamic.Resource, module="passwordless-postgres", name="NodeRep
 
     @property
     def server_version(self) -> pulumi.Output[str | None]:
-        """Version of PostgreSQL that the server says it is."""
+        """Version of PostgreSQL that the server reports."""
         return pulumi.get(self, "serverVersion")
 
 
 def applied_value(value: Any, outcome: str | None, message: str | None) -> Any:
-    """`value`, unless the outcome is a bad one.
+    """`value` where the outcome is `applied`.
 
     Raises:
         pulumi.RunError: The machine has not applied its desired state; the text is the message.

@@ -1,4 +1,4 @@
-"""Waiting for what a machine says about its desired state. Pure: clock and storage are arguments."""
+"""Wait for a machine's report about its desired state. Pure: clock and storage are arguments."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ Outcome = Literal["applied", "refused", "failed", "superseded", "no-report", "un
 
 POLL_SECONDS = 1.0
 SIGN_OF_LIFE_SECONDS = 15.0
-# What fails for want of something in its surroundings (a role that IAM does not know everywhere yet) is
-# tried again by the machine; what still fails after this long is told to whoever waits.
-FAILED_PATIENCE_SECONDS = 120.0
+# The machine retries what fails for reasons outside of it, such as an IAM role that is not yet known
+# everywhere. A failure that lasts this long ends the wait.
+FAILURE_GRACE_SECONDS = 120.0
 
 
 class UnreadableError(Exception):
-    """The report cannot be asked for; the text is that of AWS."""
+    """The report cannot be read; the text is the error of AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Expected:
-    """Which report is waited for."""
+    """The report to wait for."""
 
     server: str
     serial: int
@@ -33,7 +33,7 @@ class Expected:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """How the wait ended, in words for people, with the last report about this desired state."""
+    """How the wait ended: outcome, message, and the last report about this desired state."""
 
     outcome: Outcome
     message: str
@@ -41,7 +41,7 @@ class Verdict:
 
 
 def still_serving(report: Report) -> str:
-    """What a server serves that did not take its desired state."""
+    """What a server that has not applied its desired state serves instead."""
     if report.applied_serial is None:
         return "it does not serve anything yet"
     return f"it goes on serving desired state {report.applied_serial}"
@@ -56,7 +56,7 @@ def wait_for_report(
     sleep: Callable[[float], None],
     say: Callable[[str], None],
 ) -> Verdict:
-    """Wait until the machine has said its last word about a desired state, or the deadline is over.
+    """Wait for the machine's final report about a desired state, or for the deadline.
 
     Args:
         expected: Which server, desired state and instance.
@@ -67,7 +67,7 @@ def wait_for_report(
         say: Shows one line of progress.
     """
     start = clock()
-    said: tuple[str, float] = ("", start)
+    shown: tuple[str, float] = ("", start)
     failed_since: float | None = None
     while True:
         report, unreadable = None, None
@@ -85,18 +85,18 @@ def wait_for_report(
         else:
             failed_since = None
         waited_enough = now - start >= deadline_seconds
-        failed_enough = failed_since is not None and now - failed_since >= FAILED_PATIENCE_SECONDS
+        failed_enough = failed_since is not None and now - failed_since >= FAILURE_GRACE_SECONDS
         if waited_enough or failed_enough:
             return verdict_at_the_end(expected, ours, unreadable, now - start)
         line = progress(expected, ours, unreadable)
-        if line != said[0] or now - said[1] >= SIGN_OF_LIFE_SECONDS:
-            say(line if line != said[0] else f"{line} ({now - start:.0f} s)")
-            said = (line, now)
+        if line != shown[0] or now - shown[1] >= SIGN_OF_LIFE_SECONDS:
+            say(line if line != shown[0] else f"{line} ({now - start:.0f} s)")
+            shown = (line, now)
         sleep(min(POLL_SECONDS, max(0.0, start + deadline_seconds - now)))
 
 
 def is_about(expected: Expected, report: Report | None) -> bool:
-    """Whether a report is about the desired state, from the instance, that is waited for."""
+    """Whether a report is about the expected desired state and from the expected instance."""
     return (
         report is not None
         and report.serial == expected.serial
@@ -106,7 +106,7 @@ def is_about(expected: Expected, report: Report | None) -> bool:
 
 
 def final_verdict(expected: Expected, report: Report | None) -> Verdict | None:
-    """The end of the wait, if this report is one."""
+    """The verdict of a report that ends the wait; None where the wait goes on."""
     if report is None:
         return None
     if report.instance == expected.instance and report.serial > expected.serial:
@@ -137,7 +137,7 @@ def final_verdict(expected: Expected, report: Report | None) -> Verdict | None:
 def verdict_at_the_end(
     expected: Expected, ours: Report | None, unreadable: str | None, seconds: float
 ) -> Verdict:
-    """The end of a wait that no report ended."""
+    """The verdict where no report ended the wait before its deadline."""
     waited = f"after {seconds:.0f} s"
     if ours is not None:
         doing = "failed on" if ours.outcome == "failed" else "did not finish"

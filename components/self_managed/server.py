@@ -34,7 +34,7 @@ class SelfManagedPostgresArgs:
 
     Attributes:
         stack: Name of the stack.
-        account: Where it is.
+        account: Account and region that it is deployed to.
         network: The network; the server is in its first private subnet.
         server_authority: Signs the server.
         client_authority: Signs the roles of this server, and of no other.

@@ -1,6 +1,6 @@
-"""What an instance is told at birth: cloud-init's user-data. Pure; it holds no secret.
+"""User-data of a database's instance, for cloud-init. It holds no secret.
 
-A changed byte replaces the instance. So the text names nothing that changes in a server's life, and
+A changed byte replaces the instance. So the text names nothing that changes while a server exists, and
 the gzip container is written with stored blocks: zlib and its replacements compress differently, and
 whoever deployed from another distribution would replace the database's instance.
 """

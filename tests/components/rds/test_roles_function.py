@@ -135,7 +135,7 @@ def test_without_an_artifact_it_runs_what_is_installed() -> None:
         ({"databases": {}}, "database 'app' is not declared"),
         (
             {"databases": {"app": {"extensions": ["pgaudit"]}}},
-            "only a superuser can create extension 'pgaudit', and RDS has none",
+            "only a superuser can create extension 'pgaudit', and RDS has no superuser",
         ),
     ],
 )
