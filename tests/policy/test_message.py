@@ -19,7 +19,6 @@ from policy.values import UNKNOWN, Secret, TextPlace, Value
 from tests.policy.examples import UNKNOWN as UNKNOWN_TEXT
 from tests.policy.examples import Sent, Stub, diagnostics, hardened, instance, message_of, policy, secret
 from tests.policy.fixtures import server_files
-from tests.policy.test_rules import REFUSED
 
 PARTS = (
     ". Exempt: ", ". Rule: ", ". Fix: ", ". See: ", " is ", ": ", "'", '"', "\\", "\n", "not set", " (", ")",
@@ -100,26 +99,6 @@ def test_every_rule_is_read_back(verdict: Verdict) -> None:
         assert message.title == (rule.title if verdict is Verdict.UNDECIDED else "")
 
 
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused_is_read_back(name: str) -> None:
-    resources, expected = REFUSED[name]
-    found = [(each, message_of(each)) for each in diagnostics(Stub(), resources)]
-    named = {
-        rule.id.removeprefix("PGTLS-")
-        for _, message in found
-        for rule in message.rules
-        if message.verdict is Verdict.VIOLATED
-    }
-    assert named == expected
-    for diagnostic, message in found:
-        assert message.format() == diagnostic.message
-        assert message.rules[0].id == diagnostic.policyName
-        assert message.name in {each["name"] for each in resources}
-        if message.verdict is Verdict.VIOLATED:
-            assert message.place
-            assert message.fix
-
-
 ODD: dict[str, list[Sent]] = {
     "a label in a value": hardened(instance(caCertIdentifier="x. Fix: nothing. Exempt: all")),
     "lines": hardened(
@@ -178,10 +157,10 @@ def test_a_finding_in_a_text_names_the_place_and_not_a_value(name: str) -> None:
         assert "swordfish" not in each.message
 
 
-@pytest.mark.parametrize("name", server_files.REFUSED)
-def test_nothing_in_a_text_is_said_to_be_not_set(name: str) -> None:
-    for each in diagnostics(Stub(), server_files.REFUSED[name][0]):
-        assert "is not set" not in each.message
+def test_nothing_in_a_text_is_said_to_be_not_set() -> None:
+    for resources, _ in server_files.REFUSED.values():
+        for each in diagnostics(Stub(), resources):
+            assert "is not set" not in each.message
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from policy.finding import Verdict
 from policy.rule import ANY
 from policy.rules import RULES
 from policy.type_tokens import normalised
@@ -30,13 +31,13 @@ from tests.policy.examples import (
     in_process,
     instance,
     member,
+    message_of,
     parameter,
     policy,
     replaced,
     secret,
     sent,
     statement,
-    violated,
     without,
 )
 from tests.policy.fixtures import account, certificates, gateway, server_files
@@ -303,15 +304,20 @@ for fixture in (gateway, account, certificates, server_files):
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(name: str) -> None:
     resources, expected = REFUSED[name]
-    verdicts = in_process(resources)
-    assert ids(verdicts) == expected
-    assert ids(verdicts, "crashed") == set()
-    assert violated(diagnostics(Stub(), resources)) == expected
+    found = [(each, message_of(each)) for each in diagnostics(Stub(), resources)]
+    assert Verdict.CRASHED not in {message.verdict for _, message in found}
+    refused = [(each, message) for each, message in found if message.verdict is Verdict.VIOLATED]
+    assert {each.policyName.removeprefix("PGTLS-") for each, _ in refused} == expected
+    for diagnostic, message in refused:
+        assert [rule.id for rule in message.rules] == [diagnostic.policyName]
+        assert message.format() == diagnostic.message
+        assert message.name in {each["name"] for each in resources}
+        assert message.place
+        assert message.fix
 
 
 @pytest.mark.parametrize("name", PASSES)
 def test_what_passes(name: str) -> None:
-    assert in_process(PASSES[name]) == set()
     assert diagnostics(Stub(), PASSES[name]) == []
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -65,16 +67,10 @@ def empty_environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
 START = "import runpy, sys; sys.path.append({site!r}); runpy.run_path({pack!r}, run_name='__main__')"
 
 
-@pytest.fixture(scope="module", params=["checkout", "copy in an empty interpreter"])
-def stub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    """A running pack, as a gRPC stub."""
-    if request.param == "checkout":
-        command = [sys.executable, "-B", str(ROOT / "policy")]
-    else:
-        pack, site = (str(request.getfixturevalue(name)) for name in ("copy", "empty_environment"))
-        command = [sys.executable, "-I", "-S", "-B", "-c", START.format(site=site, pack=pack)]
-    elsewhere = tmp_path_factory.mktemp("elsewhere")
-    with subprocess.Popen(command, cwd=elsewhere, stdout=subprocess.PIPE, text=True, env={}) as process:
+@contextlib.contextmanager
+def running(folder: Path, *command: str) -> Iterator[Any]:
+    """A pack as a process of its own, with a gRPC stub."""
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True, env={}) as process:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         assert port.isdigit(), "the pack did not start"
@@ -85,24 +81,41 @@ def stub(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             process.terminate()
 
 
+@pytest.fixture(scope="module")
+def copied(copy: Path, empty_environment: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The self-contained copy, started in an empty interpreter."""
+    start = START.format(site=str(empty_environment), pack=str(copy))
+    with running(tmp_path_factory.mktemp("elsewhere"), sys.executable, "-I", "-S", "-B", "-c", start) as stub:
+        yield stub
+
+
+def test_the_checkouts_pack_starts_and_refuses(tmp_path: Path) -> None:
+    resources, expected = next(iter(REFUSED.values()))
+    with running(tmp_path, sys.executable, "-B", str(ROOT / "policy")) as stub:
+        assert violated(diagnostics(stub, resources)) == expected
+        assert {each.name for each in stub.GetAnalyzerInfo(empty_pb2.Empty()).policies} > {
+            rule.id for rule in RULES
+        }
+
+
 def test_an_empty_environment_lacks_what_the_pack_must_not_need(empty_environment: Path) -> None:
     present = {each.name for each in empty_environment.iterdir()}
     assert {"pulumi", "pulumi_policy", "grpc", "yaml"} <= present
     assert not {"pydantic", "boto3", "pulumi_aws", "rich", "typer"} & present
 
 
-def test_every_refusal_holds_over_grpc(stub: object) -> None:
+def test_every_refusal_holds_over_grpc(copied: Any) -> None:
     for name, (resources, expected) in REFUSED.items():
-        assert violated(diagnostics(stub, resources)) == expected, name
+        assert violated(diagnostics(copied, resources)) == expected, name
 
 
-def test_what_passes_passes_over_grpc(stub: object) -> None:
+def test_what_passes_passes_over_grpc(copied: Any) -> None:
     for name, resources in PASSES.items():
-        assert diagnostics(stub, resources) == [], name
+        assert diagnostics(copied, resources) == [], name
 
 
-def test_the_engine_is_told_every_rule(stub) -> None:
-    info = stub.GetAnalyzerInfo(empty_pb2.Empty())
+def test_the_engine_is_told_every_rule(copied) -> None:
+    info = copied.GetAnalyzerInfo(empty_pb2.Empty())
     assert info.supportsConfig
     told = {each.name: each for each in info.policies}
     assert set(told) == {rule.id for rule in RULES} | {"PGTLS-configuration"}
@@ -114,5 +127,5 @@ def test_the_engine_is_told_every_rule(stub) -> None:
     assert set(told["PGTLS-configuration"].configSchema.properties) == {"enforcement", "exemptions"}
 
 
-def test_nothing_is_remediated(stub) -> None:
-    assert list(stub.Remediate(proto.AnalyzeRequest(type="aws:rds/instance:Instance")).remediations) == []
+def test_nothing_is_remediated(copied) -> None:
+    assert list(copied.Remediate(proto.AnalyzeRequest(type="aws:rds/instance:Instance")).remediations) == []
