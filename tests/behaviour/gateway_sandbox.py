@@ -126,7 +126,7 @@ class RunningGateway:
 
     @property
     def document(self) -> GatewayDocument:
-        """What its instances live by now."""
+        """The document that its instances use now."""
         environment = self.sandbox.aws_environment()
         value = client("ssm", environment).get_parameter(Name=POINTER)["Parameter"]["Value"]
         pointer = ObjectPointer.model_validate_json(value)
