@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from node.layout import Layout
 from node.state import Applied, LastAttempt, State
 
 # As written by the first releases.
@@ -48,3 +49,27 @@ def test_a_damaged_state_is_none(text: str, tmp_path: Path) -> None:
 def test_nothing_applied_and_nothing_attempted_is_kept_too(tmp_path: Path) -> None:
     State().save(tmp_path / "state.json")
     assert json.loads((tmp_path / "state.json").read_text()) == {"applied": None, "judged": None}
+
+
+def test_deployed_machines_keep_their_files_where_they_are() -> None:
+    layout = Layout(Path("/"))
+    found = {
+        "machine": layout.machine,
+        "state": layout.state,
+        "report": layout.report,
+        "delivered report": layout.delivered_report,
+        "log positions": layout.log_positions,
+        "current": layout.current,
+        "generations": layout.generations,
+        "journal": layout.journal,
+    }
+    assert {name: str(path) for name, path in found.items()} == {
+        "machine": "/etc/passwordless-postgres/machine.json",
+        "state": "/var/lib/passwordless-postgres/state.json",
+        "report": "/var/lib/passwordless-postgres/report.json",
+        "delivered report": "/var/lib/passwordless-postgres/report.delivered.json",
+        "log positions": "/var/lib/passwordless-postgres/log-positions.json",
+        "current": "/var/lib/passwordless-postgres/current",
+        "generations": "/var/lib/passwordless-postgres/generations",
+        "journal": "/var/lib/postgresql/passwordless-postgres-roles.json",
+    }
