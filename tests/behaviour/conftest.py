@@ -18,6 +18,7 @@ import pytest
 import yaml
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
+from engine.installation import ENGINE_VARIABLE
 from pgpasswordless.connections import Connections, Database
 from sandbox.state import open_state
 from tests.behaviour.issuing import Authority, ClientFiles
@@ -48,9 +49,7 @@ class RunningSandbox:
         self.environment = {**os.environ, "NO_COLOR": "1", "PGPASSWORDLESS_CONTEXTS": str(self.contexts)}
 
     def command(self, *arguments: str) -> list[str]:
-        """The command line of `python -m sandbox` for this state folder; `engine` is one of its own."""
-        if arguments == ("engine",):
-            return [sys.executable, "-m", *arguments]
+        """The command line of `python -m sandbox` for this state folder."""
         return [sys.executable, "-m", "sandbox", *arguments, "--state", str(self.state)]
 
     def run(self, *arguments: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
@@ -124,10 +123,16 @@ class RunningSandbox:
 
     def exported_state(self, *, secrets: bool = True) -> dict[str, Any]:
         """The engine's state, with its secrets in plain text or not."""
-        (engine,) = self.run("engine").stdout.splitlines()[-1:]
         pulumi = self.state / "pulumi"
         completed = subprocess.run(
-            [f"{engine}/pulumi", "stack", "export", "--stack", "sandbox", *(["--show-secrets"] * secrets)],
+            [
+                f"{os.environ[ENGINE_VARIABLE]}/pulumi",
+                "stack",
+                "export",
+                "--stack",
+                "sandbox",
+                *(["--show-secrets"] * secrets),
+            ],
             cwd=ROOT,
             env={
                 **self.environment,

@@ -42,6 +42,9 @@ class RunningGateway:
 
     sandbox: RunningSandbox
     _files: dict[str, IdentityFiles] = field(default_factory=dict)
+    # By the number of `up`s so far, which alone change them.
+    _documents: dict[int, GatewayDocument] = field(default_factory=dict)
+    _first_targets: dict[int, int] = field(default_factory=dict)
 
     @property
     def connection(self) -> Gateway:
@@ -127,6 +130,12 @@ class RunningGateway:
     @property
     def document(self) -> GatewayDocument:
         """The document that its instances use now."""
+        ups = len(self.sandbox.said_by_up)
+        if ups not in self._documents:
+            self._documents[ups] = self._fetch_document()
+        return self._documents[ups]
+
+    def _fetch_document(self) -> GatewayDocument:
         environment = self.sandbox.aws_environment()
         value = client("ssm", environment).get_parameter(Name=POINTER)["Parameter"]["Value"]
         pointer = ObjectPointer.model_validate_json(value)
@@ -153,6 +162,13 @@ class RunningGateway:
         status = json.loads(self.sandbox.run("status", "--json").stdout)
         return [instance["port"] for group in status["groups"] for instance in group["instances"]]
 
+    def first_target(self) -> int:
+        """Port of one instance that serves."""
+        ups = len(self.sandbox.said_by_up)
+        if ups not in self._first_targets:
+            self._first_targets[ups] = self.targets()[0]
+        return self._first_targets[ups]
+
     def call_directly(
         self, headers: list[tuple[str, str]], path: str = "/whoami", port: int | None = None
     ) -> tuple[int, bytes]:
@@ -161,7 +177,7 @@ class RunningGateway:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", port or self.targets()[0], timeout=15, context=context
+            "127.0.0.1", port or self.first_target(), timeout=15, context=context
         )
         try:
             connection.putrequest("GET", path)
