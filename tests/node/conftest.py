@@ -198,15 +198,23 @@ class Machine:
     def report(self) -> dict[str, Any]:
         return json.loads(self.s3.get_object(Bucket=self.bucket, Key="report.json")["Body"].read())
 
-    def report_versions(self) -> list[dict[str, Any]]:
+    def _report_ids(self) -> list[str]:
+        """Versions of the report, oldest first."""
         versions = self.s3.list_object_versions(Bucket=self.bucket, Prefix="report.json")["Versions"]
-        bodies = (
-            self.s3.get_object(Bucket=self.bucket, Key="report.json", VersionId=version["VersionId"])[
-                "Body"
-            ].read()
-            for version in reversed(versions)
-        )
-        return [json.loads(body) for body in bodies]
+        return [version["VersionId"] for version in reversed(versions)]
+
+    def report_count(self) -> int:
+        """How many reports there were so far."""
+        return len(self._report_ids())
+
+    def report_versions(self) -> list[dict[str, Any]]:
+        """All reports so far, oldest first."""
+        return [
+            json.loads(
+                self.s3.get_object(Bucket=self.bucket, Key="report.json", VersionId=version)["Body"].read()
+            )
+            for version in self._report_ids()
+        ]
 
     def connect(self, **changes: Any) -> psycopg.Connection[Any]:
         parameters = {
