@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +14,8 @@ import psutil
 from node.layout import Layout
 from node.short_path import remove_stand_in
 
-_STOP_SECONDS = 60.0
-_KILL_SECONDS = 10.0
+# A fast shutdown, then, when that takes too long, an immediate one, which leaves recovery to the next start.
+_ENDING = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 
 
 def postmasters(root: Path) -> list[psutil.Process]:
@@ -43,33 +45,40 @@ def _postmaster(folder: Path) -> psutil.Process | None:
 
 
 def stop_postmasters(root: Path) -> int:
-    """Stops them the fast way: clients are disconnected, data is written. Returns how many there were.
+    """Stops them: clients are disconnected, data is written. Returns how many there were.
 
     Raises:
-        RuntimeError: One does not end, even when killed.
+        RuntimeError: One does not end.
     """
-    servers = postmasters(root)
-    for server in servers:
-        _signal(server, signal.SIGINT)
-    _, alive = psutil.wait_procs(servers, timeout=_STOP_SECONDS)
-    for server in alive:
-        _signal(server, signal.SIGQUIT)
-    _, alive = psutil.wait_procs(alive, timeout=_KILL_SECONDS)
+    servers = alive = postmasters(root)
+    for number, seconds in _ENDING:
+        for server in alive:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.send_signal(number)
+        alive = [server for server in alive if not ended(server, seconds)]
     if alive:
         pids = ", ".join(str(server.pid) for server in alive)
         raise RuntimeError(f"PostgreSQL below {root} does not end (process {pids}); end it and try again")
     return len(servers)
 
 
-def _signal(server: psutil.Process, number: signal.Signals) -> None:
+def ended(process: psutil.Process, seconds: float | None = None) -> bool:
+    """Waits for the end of a process; False when the time is over."""
     try:
-        server.send_signal(number)
-    except psutil.NoSuchProcess:
-        return
+        descriptor = os.pidfd_open(process.pid)
+    except ProcessLookupError:
+        return True
+    try:
+        # Readable as soon as it has ended, also while nobody has asked for its status.
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return not process.is_running() or bool(poll.poll(None if seconds is None else seconds * 1000))
+    finally:
+        os.close(descriptor)
 
 
 def remove_sockets(root: Path) -> None:
-    """Remove the socket folders that stand in for those below this machine's root."""
+    """Removes the socket folders that stand in for those below this machine's root."""
     layout = Layout(root)
     for wanted in (root / "run/postgresql", *(home / "socket" for home in layout.scratch.glob("*"))):
         remove_stand_in(wanted)

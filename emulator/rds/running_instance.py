@@ -12,6 +12,7 @@ import psutil
 
 from emulator.core.endpoint import AwsEndpoint
 from emulator.core.event_loop import EventLoop
+from emulator.postgresql_server.postmasters import ended
 from emulator.rds.authority import HOST, Authority
 from emulator.rds.data_plane.endpoint import Endpoint, Rules
 from emulator.rds.data_plane.iam_login import IamLogin
@@ -20,7 +21,7 @@ from emulator.rds.data_plane.membership import Membership
 from emulator.rds.data_plane.tls_settings import tls_context, unsupported
 from emulator.rds.instance import Instance, Status, write_instance
 from emulator.rds.parameter_state import rebooted
-from emulator.rds.server import Server, ServerError, ended
+from emulator.rds.server import Server, ServerError
 from node.server_user import ServerUser
 
 _RETRIES_SECONDS = (0.0, 1.0, 3.0, 10.0, 30.0)

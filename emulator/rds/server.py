@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import select
 import shutil
 import signal
 import subprocess
@@ -21,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from emulator.core import as_user
-from emulator.postgresql_server.postmasters import postmasters
+from emulator.postgresql_server.postmasters import postmasters, stop_postmasters
 from emulator.rds.configuration import (
     SOCKET_PORT,
     missing_libraries,
@@ -37,8 +36,6 @@ from runtime.errors import FailedError
 
 START_SECONDS = 60
 RELOAD_SECONDS = 10.0
-# A fast shutdown disconnects sessions and writes a checkpoint; an immediate one leaves recovery to the start.
-_ENDING = ((signal.SIGINT, 60.0), (signal.SIGQUIT, 10.0))
 _POLL_SECONDS = 0.02
 _AS_USER = Path(as_user.__file__)
 _LIBRARY_FOLDERS = ("lib", "lib/postgresql")
@@ -47,28 +44,6 @@ _UNLOGGED = "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_e
 _ROLES = ("rds_superuser", IAM_ROLE, "rds_password", "rds_replication")
 _OF_SUPERUSER = ("pg_monitor", "pg_signal_backend", "pg_checkpoint", "rds_password", "rds_replication")
 GRANT_OPTIONS_SINCE = 16
-
-
-def ended(
-    process: psutil.Process, seconds: float | None = None, number: signal.Signals | None = None
-) -> bool:
-    """Waits for the end of a process, after a signal if one is given; False when the time is over."""
-    try:
-        descriptor = os.pidfd_open(process.pid)
-    except ProcessLookupError:
-        return True
-    try:
-        if not process.is_running():
-            return True
-        if number is not None:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(descriptor, number)
-        # Readable as soon as it has ended, also while nobody has asked for its status.
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(None if seconds is None else seconds * 1000))
-    finally:
-        os.close(descriptor)
 
 
 class ServerError(Exception):
@@ -158,13 +133,7 @@ class Server:
         Raises:
             RuntimeError: It does not end.
         """
-        process = self.process
-        if process is None:
-            return
-        for number, seconds in _ENDING:
-            if ended(process, seconds, number):
-                return
-        raise RuntimeError(f"PostgreSQL in {self.data} does not end (process {process.pid})")
+        stop_postmasters(self._home)
 
     def reload(self) -> None:
         """Reloads the configuration, and waits until new sessions have it.
