@@ -20,7 +20,6 @@ the provider that pulumi-aws 7 bridges: internal/service/<service>/<resource>.go
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeVar
@@ -471,17 +470,3 @@ def given(inputs: Properties, name: str, default: Any) -> Any:
     """An input, or what AWS takes where it is absent. It may be `UNKNOWN`."""
     value = inputs.get(name)
     return default if value is None else value
-
-
-def pattern_problem(inputs: Properties, name: str, pattern: str, reason: str) -> Iterable[Failure]:
-    """A failure when a known text does not match all of `pattern`."""
-    value = inputs.get(name)
-    if known(value) and not re.fullmatch(pattern, str(value)):
-        yield Failure(name, f"{name} {value!r}: {reason}")
-
-
-def choice_problem(inputs: Properties, name: str, allowed: Sequence[Any]) -> Iterable[Failure]:
-    """A failure when a known value is none of `allowed`."""
-    value = inputs.get(name)
-    if known(value) and value not in allowed:
-        yield Failure(name, f"expected {name} to be one of {list(allowed)!r}, got {value}")

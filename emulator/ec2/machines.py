@@ -212,10 +212,6 @@ class Machines:
                 if machine.pointer == operation.parameters.get("Name"):
                     machine.wake()
 
-    def log_path(self, instance_id: str) -> Path:
-        """The output of an instance's launcher."""
-        return self._folder / instance_id / "node.log"
-
     def _record(self, instance_id: str) -> Path:
         return self._folder / instance_id / "instance.json"
 

@@ -111,7 +111,7 @@ def test_user_data_is_laid_down_and_the_launcher_runs_again_and_again(cloud):
         "serverUser": None,
         "listenAddresses": ["localhost"],
     }
-    assert b"launched" in cloud.machines.log_path(FACTS.instance_id).read_bytes()
+    assert b"launched" in (cloud.folder / "machines" / FACTS.instance_id / "node.log").read_bytes()
     for folder in (cloud.root, cloud.root.parent, cloud.root.parent.parent):
         assert folder.stat().st_mode & 0o001
 
@@ -141,7 +141,7 @@ def test_a_written_pointer_wakes_the_machine(cloud, monkeypatch: pytest.MonkeyPa
 
 def test_nothing_runs_before_the_data_volume_is_there_and_data_outlives_the_instance(cloud):
     cloud.machines.launch(FACTS, user_data(volume="vol-1"))
-    log = cloud.machines.log_path(FACTS.instance_id)
+    log = cloud.folder / "machines" / FACTS.instance_id / "node.log"
     eventually(lambda: b"waiting for volume vol-1" in log.read_bytes())
     assert not (cloud.root / "runs").exists()
 
