@@ -34,15 +34,13 @@ def _put_parameter(given: Mapping[str, Any]) -> None:
         raise _invalid(
             "ValidationException",
             "1 validation error detected: Value '' at 'value' failed to satisfy constraint: Member must "
-            "have length "
-            "greater than or equal to 1.",
+            "have length greater than or equal to 1.",
         )
     if tier == "Standard" and len(value) > STANDARD_PARAMETER_CHARACTERS:
         raise _invalid(
             "ValidationException",
             "Standard tier parameters support a maximum parameter value of 4096 characters. To create a "
-            "larger "
-            "parameter value, upgrade the parameter to use the advanced-parameter tier.",
+            "larger parameter value, upgrade the parameter to use the advanced-parameter tier.",
         )
     if len(value) > ADVANCED_PARAMETER_CHARACTERS:
         raise _invalid(
@@ -57,8 +55,7 @@ def _put_secret(given: Mapping[str, Any]) -> None:
         raise _invalid(
             "ValidationException",
             "1 validation error detected: Value at 'secretString' failed to satisfy constraint: Member "
-            "must have "
-            f"length less than or equal to {SECRET_BYTES}",
+            f"must have length less than or equal to {SECRET_BYTES}",
         )
 
 

@@ -44,13 +44,11 @@ class Kind(Enum):
 _INVALID = "The security token included in the request is invalid."
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret "
-    "Access Key "
-    "and signing method. Consult the service documentation for details."
+    "Access Key and signing method. Consult the service documentation for details."
 )
 _S3_MISMATCH = (
-    "The request signature we calculated does not match the signature you provided. "
-    "Check your key and signing "
-    "method."
+    "The request signature we calculated does not match the signature you provided. Check your key and "
+    "signing method."
 )
 _EXPIRED = "The security token included in the request is expired"
 _NOT_VALIDATED = "AWS was not able to validate the provided access credentials"

@@ -144,9 +144,8 @@ class RoleType(PostgresqlType):
             rows = session.rows(
                 "SELECT rolsuper, rolcreatedb, rolcreaterole, rolinherit, rolcanlogin, rolreplication, "
                 "rolbypassrls, rolconnlimit, coalesce(rolvaliduntil::text, 'infinity'), "
-                "coalesce(rolconfig, '{}'), ARRAY(SELECT DISTINCT pg_get_userbyid(roleid)::text "
-                "FROM pg_auth_members WHERE member = pg_roles.oid ORDER BY 1) "
-                "FROM pg_roles WHERE rolname = %s",
+                "coalesce(rolconfig, '{}'), ARRAY(SELECT DISTINCT pg_get_userbyid(roleid)::text FROM "
+                "pg_auth_members WHERE member = pg_roles.oid ORDER BY 1) FROM pg_roles WHERE rolname = %s",
                 resource_id,
             )
             if not rows:

@@ -81,11 +81,8 @@ def pg_hba_conf(instance: Instance) -> str:
         else "md5"
     )
     return (
-        f"local all {ADMINISTRATOR} peer map={_MAP}\n"
-        f"local {ADMINISTRATOR} all reject\n"
-        f"local all {quote(instance.master)} {password}\n"
-        f"local all +{IAM_ROLE} trust\n"
-        f"local all all {password}\n"
+        f"local all {ADMINISTRATOR} peer map={_MAP}\nlocal {ADMINISTRATOR} all reject\nlocal all "
+        f"{quote(instance.master)} {password}\nlocal all +{IAM_ROLE} trust\nlocal all all {password}\n"
     )
 
 
