@@ -82,11 +82,9 @@ class MetadataService:
         self._server = LoopbackServer("metadata", self.handle, port)
 
     def start(self) -> None:
-        """Starts serving."""
         self._server.start()
 
     def stop(self) -> None:
-        """Stops serving."""
         self._server.stop()
 
     def register(self, facts: InstanceFacts, path: str | None = None) -> str:
@@ -113,7 +111,6 @@ class MetadataService:
                 del self._instances[path]
 
     def handle(self, request: HttpRequest) -> HttpResponse:
-        """Answers one request."""
         prefix, _, path = request.path.lstrip("/").partition("/")
         with self._lock:
             instance = self._instances.get(prefix)

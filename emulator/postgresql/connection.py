@@ -183,7 +183,6 @@ class Session:
         self.server = server
 
     def run(self, statement: Statement, *values: Any) -> None:
-        """Executes."""
         self.connection.execute(statement, values or None)
 
     def execute(self, template: LiteralString, *parts: str | sql.Composable) -> None:
@@ -195,7 +194,6 @@ class Session:
         )
 
     def rows(self, statement: Statement, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
         return self.connection.execute(statement, values or None).fetchall()
 
     def value(self, statement: Statement, *values: Any) -> Any:
@@ -205,7 +203,6 @@ class Session:
 
     @property
     def current_user(self) -> str:
-        """Who is logged in."""
         return self.value("SELECT current_user")
 
     def is_superuser(self, role: str) -> bool:
@@ -217,7 +214,6 @@ class Session:
         return role == "public" or self.value("SELECT 1 FROM pg_roles WHERE rolname = %s", role) is not None
 
     def database_exists(self, database: str) -> bool:
-        """Whether a database exists."""
         return self.value("SELECT 1 FROM pg_database WHERE datname = %s", database) is not None
 
     def schema_exists(self, schema: str) -> bool:

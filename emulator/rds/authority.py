@@ -46,7 +46,6 @@ class Kind:
     years: int
 
     def new_key(self) -> PrivateKey:
-        """A key of this kind."""
         if self.bits:
             return rsa.generate_private_key(public_exponent=65537, key_size=self.bits)
         return ec.generate_private_key(ec.SECP384R1())

@@ -104,7 +104,6 @@ class Databases:
 
     @property
     def instances(self) -> Sequence[Instance]:
-        """All instances."""
         with self._lock:
             return [running.instance for running in self._instances.values()]
 

@@ -73,7 +73,6 @@ class RunningInstance:
 
     @property
     def log(self) -> Path:
-        """Folder of the server's log."""
         return self._server.log
 
     def create(self, instance: Instance, password: str) -> None:

@@ -69,7 +69,6 @@ class Server:
 
     @property
     def process(self) -> psutil.Process | None:
-        """The running server."""
         found = postmasters(self._home) if self._home.exists() else []
         return found[0] if found else None
 

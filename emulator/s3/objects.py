@@ -110,7 +110,6 @@ class BucketObjectv2(AwsType):
         return {"versionId": head.get("VersionId", ""), "etag": head["ETag"].strip('"')}
 
     def dispose(self, request: AwsRequest) -> None:
-        """Deletes all its versions."""
         with service_call(f"deleting S3 Object ({request.id})", accept=("NoSuchBucket", "NoSuchKey")):
             empty_bucket(self.endpoint.client("s3"), request.inputs["bucket"], request.inputs["key"])
 

@@ -82,7 +82,6 @@ class Channel(asyncio.Protocol):
 
     @property
     def established(self) -> bool:
-        """Whether TLS protects it."""
         return self._tls is not None and self._tls.established
 
     @property
@@ -92,7 +91,6 @@ class Channel(asyncio.Protocol):
 
     @property
     def peer(self) -> str:
-        """The other side's address."""
         name = self._connected.get_extra_info("peername")
         return str(name[0]) if isinstance(name, tuple) else ""
 

@@ -28,7 +28,6 @@ class LoginLog:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="rds-login-log")
 
     def refused(self, folder: Path, instance: Instance, line: str) -> Future[None]:
-        """Logs a refused login."""
         return self._writer.submit(self._write, folder / f"{IAM_ERROR_LOG}.log", instance, line)
 
     def stop(self) -> None:

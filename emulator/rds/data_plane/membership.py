@@ -67,7 +67,6 @@ class Membership:
         return bool(found and found[0])
 
     async def close(self) -> None:
-        """Closes the connection."""
         if self._connection is not None:
             await self._connection.close()
             self._connection = None

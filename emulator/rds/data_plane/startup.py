@@ -60,7 +60,6 @@ class StartupMessage:
 
     @property
     def user(self) -> str:
-        """The role."""
         return self.parameters["user"]
 
     @property

@@ -55,7 +55,6 @@ class TlsSession:
         return bytes(plain)
 
     def send(self, plain: bytes) -> None:
-        """Encrypts."""
         view = memoryview(plain)
         while view:
             view = view[self._object.write(view) :]
@@ -69,5 +68,4 @@ class TlsSession:
             return
 
     def take_output(self) -> bytes:
-        """Bytes for the wire."""
         return self._outgoing.read()
