@@ -22,7 +22,7 @@ from emulator.core.endpoint import AwsEndpoint
 from emulator.ec2.cloud_init import UserDataError, lay_down, written_files
 from emulator.ec2.machines import LAUNCHER, Machines
 from emulator.ec2.metadata import InstanceFacts
-from emulator.postgresql_server.postmasters import postmasters, stop_postmasters
+from emulator.postgresql_server.postmasters import ended, postmasters, stop_postmasters
 
 FACTS = InstanceFacts(
     instance_id="i-00000000000000001",
@@ -256,5 +256,5 @@ def test_only_servers_of_ours_are_stopped(
     (stale / "postmaster.pid").write_text(f"{server.pid}\n{stale}\n")
     assert postmasters(stale) == []
     assert stop_postmasters(tmp_path) == 1
-    assert not server.is_running()
+    assert ended(server, 0)
     assert stop_postmasters(tmp_path) == 0
