@@ -212,7 +212,7 @@ def instance_inputs(engine, **changes):
         ({"iamInstanceProfile": "absent"}, "Invalid IAM Instance Profile name"),
         ({"primaryNetworkInterface": {"networkInterfaceId": "eni-1"}}, "InvalidNetworkInterfaceID.NotFound"),
         ({"userDataBase64": base64.b64encode(b"x" * 16385).decode()}, "limited to 16384 bytes"),
-        ({"userDataBase64": base64.b64encode(b"#cloud-config\n[").decode()}, "no YAML"),
+        ({"userDataBase64": base64.b64encode(b"#cloud-config\n[").decode()}, "not YAML"),
     ],
 )
 def test_an_instance_needs_what_it_names(engine, change, words):
