@@ -75,20 +75,8 @@ class Text:
         )
 
 
-def texts(value: Value, name: str = "") -> list[Text]:
-    """Every text in a value, unpacked; what a script writes to the same file is one text.
-
-    Raises:
-        UndecidedError: Part of the value is not known yet. `known_texts` returns the rest.
-    """
-    found = known_texts(value, name)
-    if _hides(value.raw):
-        raise UndecidedError(f"{value.path} is not known before the update")
-    return found
-
-
 def known_texts(value: Value, name: str = "") -> list[Text]:
-    """Every text in the known parts of a value; see `texts`."""
+    """Every text in the known parts of a value, unpacked; what a script writes to one file is one text."""
     return [
         Text(path=path, name=inner or name, content=content, secret=secret or value.secret)
         for path, leaf, secret in _leaves(value.path, value.raw, value.secret)

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policy.text.embedded_text import LARGEST, known_texts, private_keys_in, texts, unfolded
+from policy.text.embedded_text import LARGEST, known_texts, private_keys_in, unfolded
 from policy.values import UNKNOWN, UndecidedError, Value, decoded
 from tests.policy.examples import secret
 
@@ -106,8 +106,6 @@ def test_a_text_remembers_that_it_is_inside_a_secret() -> None:
 
 
 def test_what_is_unknown_is_said_unless_a_key_is_found_beside_it() -> None:
-    with pytest.raises(UndecidedError):
-        texts(Value.of("a", {"b": UNKNOWN, "c": "x"}))
     with pytest.raises(UndecidedError):
         private_keys_in(Value.of("a", ["x", UNKNOWN]))
     assert private_keys_in(Value.of("a", [UNKNOWN, "-----BEGIN ENCRYPTED PRIVATE KEY-----"]))
