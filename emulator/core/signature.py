@@ -1,7 +1,6 @@
 """AWS Signature Version 4: checks that a request was signed by the owner of its access key.
 
-Source: "Create a signed AWS API request" in the IAM User Guide; the derivation of the signing key and the
-string to sign are those of `botocore.auth.SigV4Auth`.
+Source: "Create a signed AWS API request" in the IAM User Guide. botocore calculates the signature.
 """
 
 from __future__ import annotations
@@ -11,9 +10,10 @@ import hmac
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, quote
 
-from botocore.utils import normalize_url_path
+from botocore.auth import S3SigV4Auth, SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from emulator.core.exchange import HttpRequest
 
@@ -48,11 +48,6 @@ class Scope:
     service: str
     signed_headers: tuple[str, ...]
     signature: str
-
-    @property
-    def text(self) -> str:
-        """The credential scope."""
-        return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
 def read_scope(request: HttpRequest) -> Scope:
@@ -93,18 +88,9 @@ def verify(request: HttpRequest, scope: Scope, secret_access_key: str, now: date
         raise WrongTime(stamp)
     if missing := _unsigned(request, scope):
         raise WrongSignature(f"header {missing} must be signed")
-    canonical = _canonical_request(request, scope, _payload_hash(request, scope))
-    if not hmac.compare_digest(signature(canonical, stamp, scope.text, secret_access_key), scope.signature):
+    _refuse_another_payload(request, scope)
+    if not hmac.compare_digest(_signature(request, scope, stamp, secret_access_key), scope.signature):
         raise WrongSignature("the calculated signature differs")
-
-
-def signature(canonical: str, stamp: str, scope: str, secret_access_key: str) -> str:
-    """The signature of a canonical request, in hexadecimal digits."""
-    to_sign = "\n".join((ALGORITHM, stamp, scope, hashlib.sha256(canonical.encode()).hexdigest()))
-    key = b"AWS4" + secret_access_key.encode()
-    for part in (*scope.split("/"), to_sign):
-        key = hmac.digest(key, part.encode(), hashlib.sha256)
-    return key.hex()
 
 
 def _unsigned(request: HttpRequest, scope: Scope) -> str | None:
@@ -113,38 +99,37 @@ def _unsigned(request: HttpRequest, scope: Scope) -> str | None:
     return next((name for name in sorted(must) if name not in scope.signed_headers), None)
 
 
-def _payload_hash(request: HttpRequest, scope: Scope) -> str:
+def _refuse_another_payload(request: HttpRequest, scope: Scope) -> None:
     declared = request.header("X-Amz-Content-SHA256")
-    actual = hashlib.sha256(request.body).hexdigest()
     if scope.service == "s3" and declared == UNSIGNED_PAYLOAD:
-        return declared
-    if declared is not None and declared != actual:
+        return
+    if declared not in (None, hashlib.sha256(request.body).hexdigest()):
         raise WrongSignature("X-Amz-Content-SHA256 is not the SHA-256 of the body")
-    return actual
 
 
-def _canonical_request(request: HttpRequest, scope: Scope, payload_hash: str) -> str:
-    # S3 signs the path as sent; every other service signs it normalised and encoded once more.
-    path = request.raw_path or "/"
-    if scope.service != "s3":
-        path = quote(normalize_url_path(path), safe="/~")
-    pairs = sorted(
-        (quote(name, safe="-_.~"), quote(value, safe="-_.~"))
-        for name, value in parse_qsl(request.raw_query, keep_blank_values=True)
+def _signature(request: HttpRequest, scope: Scope, stamp: str, secret_access_key: str) -> str:
+    query = request.raw_query and f"?{request.raw_query}"
+    signed = AWSRequest(
+        method=request.method, url=f"http://signed{request.raw_path or '/'}{query}", data=request.body
     )
-    headers = "".join(f"{name}:{_canonical_value(request, name)}\n" for name in scope.signed_headers)
-    return "\n".join(
-        (
-            request.method,
-            path,
-            "&".join(f"{name}={value}" for name, value in pairs),
-            headers,
-            ";".join(scope.signed_headers),
-            payload_hash,
-        )
+    for name, value in request.headers:
+        if name.lower() in scope.signed_headers:
+            signed.headers[name] = value
+    return signature(signed, scope.service, scope.region, stamp, secret_access_key)
+
+
+def signature(request: AWSRequest, service: str, region: str, stamp: str, secret_access_key: str) -> str:
+    """The signature that botocore makes of a request, in hexadecimal digits.
+
+    Args:
+        request: With the headers that are signed, and no other ones.
+        service: Signing name.
+        region: Of the credential scope.
+        stamp: Time of the signature, as in `X-Amz-Date`.
+        secret_access_key: The signer's.
+    """
+    auth = (S3SigV4Auth if service == "s3" else SigV4Auth)(
+        Credentials("", secret_access_key), service, region
     )
-
-
-def _canonical_value(request: HttpRequest, name: str) -> str:
-    values = [" ".join(value.split()) for key, value in request.headers if key.lower() == name]
-    return ",".join(values)
+    request.context["timestamp"] = stamp
+    return auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)

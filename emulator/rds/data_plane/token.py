@@ -6,7 +6,6 @@ botocore.signers.RequestSigner.generate_presigned_url with the service `rds-db`.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import re
 from collections import Counter
@@ -14,13 +13,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, quote
 
+from botocore.awsrequest import AWSRequest
+
 from emulator.core.signature import ALGORITHM, signature
 
 LONGEST_LIFE = timedelta(minutes=15)
 CLOCK_SKEW = timedelta(minutes=5)
 _SIGNATURE = "X-Amz-Signature"
 _FORM = re.compile(r"(?P<netloc>[a-zA-Z0-9.:-]+)/\?(?P<query>[!-~]+)")
-_EMPTY = hashlib.sha256(b"").hexdigest()
 _REQUIRED = frozenset(
     {
         "Action", "DBUser", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",
@@ -142,5 +142,7 @@ def _signature(token: Token, secret_access_key: str) -> str:
             (encoded(name), encoded(value)) for name, value in token.values.items() if name != _SIGNATURE
         )
     )
-    canonical = "\n".join(("GET", "/", query, f"host:{token.netloc}", "", "host", _EMPTY))
-    return signature(canonical, token.values["X-Amz-Date"], token.scope, secret_access_key)
+    request = AWSRequest(method="GET", url=f"http://{token.netloc}/?{query}", data=b"")
+    request.headers["Host"] = token.netloc
+    _, region, service, _ = token.scope.split("/")
+    return signature(request, service, region, token.values["X-Amz-Date"], secret_access_key)
