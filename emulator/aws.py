@@ -9,14 +9,14 @@ from emulator.acm import certificate
 from emulator.autoscaling import group, scaling_policy
 from emulator.cloudwatch import alarms
 from emulator.core.aws_type import AwsType, Backends
-from emulator.core.credentials import ACCOUNT
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.provider import Provider
 from emulator.core.registry import Registry
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.state_layout import AWS
 from emulator.ec2 import instances, launch_templates, network, routes, security_groups, volumes
 from emulator.elb import listener, load_balancer, target_group, trust_store
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import ACCOUNT
 from emulator.iam import roles
 from emulator.invokes import functions
 from emulator.kms import keys

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from emulator.core.credentials import REGION
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.provider import Function
 from emulator.core.request import Request
 from emulator.core.resource_type import Properties, Refused
 from emulator.ec2.zones import zone_id, zone_names
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import REGION
 
 _REGIONS = {
     "eu-central-1": "Europe (Frankfurt)",

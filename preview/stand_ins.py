@@ -10,12 +10,12 @@ from typing import Any
 
 from emulator.aws import AwsProvider
 from emulator.core.aws_type import Backends
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, State
 from emulator.core.servicer import ProviderServer
 from emulator.ec2.network import Subnet
 from emulator.ec2.zones import zone_names
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql import PostgresqlProvider
 from emulator.tls.provider import TlsProvider
 from engine.project import PROJECT

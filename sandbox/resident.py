@@ -14,8 +14,8 @@ from http import HTTPStatus
 
 import grpc
 
-from emulator.core.credentials import REGION, Credentials
 from emulator.core.state_layout import AWS
+from emulator.endpoint.credentials import REGION, Credentials
 from engine import processes
 from engine.errors import CommandError
 from engine.progress import Progress

@@ -111,10 +111,10 @@ def _services(
     from emulator.acm.service import Certificates
     from emulator.autoscaling.service import Groups
     from emulator.aws import AwsProvider
-    from emulator.core.endpoint import AwsEndpoint
     from emulator.core.servicer import ProviderServer
     from emulator.ec2.machines import Machines
     from emulator.elb.service import LoadBalancers
+    from emulator.endpoint.aws_endpoint import AwsEndpoint
     from emulator.lambda_ import api as lambda_api
     from emulator.lambda_.service import Functions
     from emulator.postgresql import PostgresqlProvider

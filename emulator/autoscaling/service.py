@@ -18,9 +18,9 @@ from emulator.autoscaling.artifacts import Artifacts
 from emulator.autoscaling.model import Group, LaunchTemplate
 from emulator.autoscaling.running_group import GROUP, RunningGroup
 from emulator.autoscaling.running_instance import Platform
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.state_layout import AUTO_SCALING
 from emulator.elb.service import LoadBalancers
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.server_user import ServerUser
 from runtime.files import replace_file
 

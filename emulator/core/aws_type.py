@@ -27,13 +27,13 @@ from typing import Any, ClassVar, TypeVar
 from emulator.core import checks
 from emulator.core.autonaming import automatic_name
 from emulator.core.checks import Check, known
-from emulator.core.credentials import ACCOUNT, REGION
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.model import ResourceModel
 from emulator.core.properties import UNKNOWN, Archive, Asset
 from emulator.core.registry import Record, Registry
 from emulator.core.request import Request
 from emulator.core.resource_type import Diff, Failure, Properties, Refused, ResourceType, State
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import ACCOUNT, REGION
 
 DEFAULTS = "__defaults"
 _Service = TypeVar("_Service")

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, given, known
-from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
@@ -25,6 +24,7 @@ from emulator.ec2.machines import Machines
 from emulator.ec2.metadata import InstanceFacts
 from emulator.ec2.network import NETWORK_INTERFACE, NO_SUCH_GROUP, NO_SUCH_SUBNET, SECURITY_GROUP, SUBNET
 from emulator.ec2.security_groups import ANY_SECURITY_GROUP
+from emulator.endpoint.credentials import ACCOUNT
 
 INSTANCE = "aws:ec2/instance:Instance"
 _CREATING = "creating EC2 Instance: api error"

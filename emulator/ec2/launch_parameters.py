@@ -8,9 +8,9 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from emulator.core.checks import between, one_of
-from emulator.core.endpoint import AwsEndpoint
-from emulator.core.moto_backend import image_architectures
 from emulator.core.resource_type import Refused
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.moto_backend import image_architectures
 
 _USER_DATA_BYTES = 16384
 VOLUME_TYPES = ("standard", "io1", "io2", "gp2", "sc1", "st1", "gp3")

@@ -25,10 +25,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from emulator.core.operations import Operation
 from emulator.core.state_layout import MACHINES
 from emulator.ec2.cloud_init import lay_down, written_files
 from emulator.ec2.metadata import InstanceFacts, MetadataService
+from emulator.endpoint.operations import Operation
 from emulator.postgresql_server.postmasters import remove_sockets, stop_postmasters
 from runtime.files import replace_file
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from emulator.core.credentials import ACCOUNT, AccessKey, Credentials, Session
-from emulator.core.exchange import HttpRequest, HttpResponse
-from emulator.core.loopback_server import LoopbackServer
-from emulator.core.moto_backend import RoleDocuments
+from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials, Session
+from emulator.endpoint.exchange import HttpRequest, HttpResponse
+from emulator.endpoint.loopback_server import LoopbackServer
+from emulator.endpoint.moto_backend import RoleDocuments
 from emulator.iam.authoriser import trusts_service
 
 SESSION_SECONDS = 6 * 3600

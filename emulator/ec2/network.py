@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, given, known
 from emulator.core.checks import one_of
-from emulator.core.credentials import ACCOUNT
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.addresses import cidr_block, inside, overlap
 from emulator.ec2.zones import zone_id, zone_names
+from emulator.endpoint.credentials import ACCOUNT
 
 VPC = "aws:ec2/vpc:Vpc"
 SUBNET = "aws:ec2/subnet:Subnet"

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType
-from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Properties, Refused
 from emulator.ec2.addresses import cidr_block
 from emulator.ec2.network import INTERNET_GATEWAY, NAT_GATEWAY, NO_SUCH_SUBNET, NO_SUCH_VPC, SUBNET, VPC
+from emulator.endpoint.credentials import ACCOUNT
 
 ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 _NO_SUCH_TABLE = "creating: api error InvalidRouteTableID.NotFound: The routeTable ID '{id}' does not exist"

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, known
 from emulator.core.checks import matching
-from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.addresses import cidr_block
 from emulator.ec2.network import NETWORK_INTERFACE, NO_SUCH_VPC, SECURITY_GROUP, VPC
+from emulator.endpoint.credentials import ACCOUNT
 
 _SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 _IDENTITY = ("securityGroupId", "ipProtocol", "fromPort", "toPort", *_SOURCES)

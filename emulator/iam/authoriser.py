@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emulator.core.credentials import ACCOUNT, Identity
-from emulator.core.moto_backend import Moto
-from emulator.core.operations import Operation
-from emulator.core.refusals import Kind, Refusal
-from emulator.core.resources import Access, accesses
+from emulator.endpoint.credentials import ACCOUNT, Identity
+from emulator.endpoint.moto_backend import Moto
+from emulator.endpoint.operations import Operation
+from emulator.endpoint.refusals import Kind, Refusal
+from emulator.endpoint.resources import Access, accesses
 from emulator.iam.conditions import Context
 from emulator.iam.policy import (
     Decision,

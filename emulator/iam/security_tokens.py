@@ -7,11 +7,11 @@ import time
 from datetime import UTC, datetime
 from xml.sax.saxutils import escape
 
-from emulator.core.credentials import ACCOUNT, AccessKey, Credentials, Identity, Session
-from emulator.core.exchange import HttpResponse
-from emulator.core.moto_backend import Moto
-from emulator.core.operations import Operation
-from emulator.core.refusals import Kind, Refusal
+from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials, Identity, Session
+from emulator.endpoint.exchange import HttpResponse
+from emulator.endpoint.moto_backend import Moto
+from emulator.endpoint.operations import Operation
+from emulator.endpoint.refusals import Kind, Refusal
 
 _SESSION_NAME = re.compile(r"^[\w+=,.@-]{2,64}$")
 _NAMESPACE = "https://sts.amazonaws.com/doc/2011-06-15/"

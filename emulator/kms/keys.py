@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType
 from emulator.core.checks import between, matching
-from emulator.core.credentials import ACCOUNT
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Properties
+from emulator.endpoint.credentials import ACCOUNT
 
 KEY = "aws:kms/key:Key"
 # Gives the account the key, as AWS does where a key has no policy of its own.

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from emulator.core.credentials import ACCOUNT
-from emulator.core.exchange import HttpResponse
-from emulator.core.front_door import ServiceCall
-from emulator.core.refusals import Kind, Refusal
+from emulator.endpoint.credentials import ACCOUNT
+from emulator.endpoint.exchange import HttpResponse
+from emulator.endpoint.front_door import ServiceCall
+from emulator.endpoint.refusals import Kind, Refusal
 from emulator.lambda_.model import RUNTIME, Function
 from emulator.lambda_.service import Functions, RoleRefusal, UnknownFunction
 

@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, given, known, text
 from emulator.core.checks import matching, one_of
-from emulator.core.credentials import ACCOUNT, Identity, Session
-from emulator.core.moto_backend import RoleDocuments
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
-from emulator.core.resources import Access
 from emulator.core.service_errors import service_call
 from emulator.ec2.network import SECURITY_GROUP, SUBNET
+from emulator.endpoint.credentials import ACCOUNT, Identity, Session
+from emulator.endpoint.moto_backend import RoleDocuments
+from emulator.endpoint.resources import Access
 from emulator.iam.authoriser import trusts_service
 from emulator.iam.policy import Caller
 from emulator.lambda_.model import RUNTIME, Function

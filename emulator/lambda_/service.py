@@ -24,8 +24,8 @@ from pathlib import Path
 
 from botocore.exceptions import ClientError
 
-from emulator.core.credentials import AccessKey, Session
-from emulator.core.endpoint import AwsEndpoint
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import AccessKey, Session
 from emulator.iam.authoriser import trusts_service
 from emulator.lambda_.invocation import Invocation, Result
 from emulator.lambda_.model import Function

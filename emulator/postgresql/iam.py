@@ -6,7 +6,7 @@ from botocore.auth import SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from emulator.core.credentials import AccessKey
+from emulator.endpoint.credentials import AccessKey
 
 _LIFE_SECONDS = 900
 _SERVICE = "rds-db"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from emulator.core.credentials import AccessKey
 from emulator.core.properties import UNKNOWN
 from emulator.core.provider import Provider
 from emulator.core.resource_type import Failure, Properties
+from emulator.endpoint.credentials import AccessKey
 from emulator.postgresql.connection import SSL_MODES, ProviderArguments, Server
 from emulator.postgresql.database import DatabaseType
 from emulator.postgresql.default_privileges import DefaultPrivilegesType

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from xml.sax.saxutils import escape
 
-from emulator.core.credentials import ACCOUNT
-from emulator.core.exchange import HttpResponse
-from emulator.core.front_door import ServiceCall
-from emulator.core.refusals import Kind, Refusal
+from emulator.endpoint.credentials import ACCOUNT
+from emulator.endpoint.exchange import HttpResponse
+from emulator.endpoint.front_door import ServiceCall
+from emulator.endpoint.refusals import Kind, Refusal
 from emulator.postgresql_server.binaries import pin_for
 from emulator.rds.authority import HOST
 from emulator.rds.databases import Databases, UnknownInstance

@@ -16,10 +16,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from emulator.core.credentials import REGION
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.event_loop import EventLoop
 from emulator.core.state_layout import RDS, RDS_CA_BUNDLE
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import REGION
 from emulator.rds.authority import Authority
 from emulator.rds.data_plane.login_log import LoginLog
 from emulator.rds.instance import FILE, Instance, read_instance

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsType
 from emulator.core.checks import matching, one_of
-from emulator.core.credentials import ACCOUNT
+from emulator.endpoint.credentials import ACCOUNT
 
 _SOURCES = (
     "blue-green-deployment", "custom-engine-version", "db-cluster", "db-cluster-snapshot", "db-instance",

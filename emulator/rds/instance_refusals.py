@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from botocore.exceptions import ClientError
 
 from emulator.core.aws_type import given
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.registry import Registry
 from emulator.core.resource_type import Properties
 from emulator.ec2.network import SECURITY_GROUP
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.iam.authoriser import trusts_service
 from emulator.kms.keys import KEY, key_id
 from emulator.postgresql_server.binaries import pin_for

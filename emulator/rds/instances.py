@@ -19,11 +19,11 @@ from botocore.exceptions import ClientError
 
 from emulator.core.aws_type import AwsRequest, AwsType, given, known, text
 from emulator.core.checks import matching, one_of
-from emulator.core.moto_backend import secret_arn
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 from emulator.ec2.network import SUBNET
+from emulator.endpoint.moto_backend import secret_arn
 from emulator.rds.authority import DEFAULT_IDENTIFIER, HOST
 from emulator.rds.databases import Databases, UnknownInstance
 from emulator.rds.groups import DATABASE, PARAMETER_GROUP, SUBNET_GROUP, group_parameters

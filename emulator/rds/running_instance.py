@@ -10,8 +10,8 @@ from pathlib import Path
 
 import psutil
 
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.event_loop import EventLoop
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.postmasters import ended
 from emulator.rds.authority import HOST, Authority
 from emulator.rds.data_plane.endpoint import Endpoint, Rules

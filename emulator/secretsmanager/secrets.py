@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, given, text
 from emulator.core.checks import matching
-from emulator.core.endpoint import AwsEndpoint
-from emulator.core.moto_backend import secret_arn
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Properties
 from emulator.core.service_errors import answer_or_none, service_call
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.moto_backend import secret_arn
 
 SECRET = "aws:secretsmanager/secret:Secret"
 _GONE = ("ResourceNotFoundException", "InvalidRequestException")

@@ -10,8 +10,8 @@ from emulator.core.checks import matching, one_of
 from emulator.core.properties import UNKNOWN
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
-from emulator.core.resources import parameter_arn
 from emulator.core.service_errors import answer_or_none, service_call
+from emulator.endpoint.resources import parameter_arn
 
 _VALUES = ("value", "insecureValue", "valueWo")
 _PUT_ARGUMENTS = {

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from emulator.core.endpoint import AwsEndpoint
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from gateway.document_source import PublishedDocument
 from gateway.errors import DocumentError
 

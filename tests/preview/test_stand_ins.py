@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.request import Request
 from emulator.core.resource_type import State
 from emulator.ec2.network import SUBNET
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from preview.stand_ins import ExistingNetwork, PreviewedAws
 
 CONFIG = {

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from emulator.core import credentials as issued
-from emulator.core.credentials import ACCOUNT
-from emulator.core.endpoint import AwsEndpoint
-from emulator.core.resources import Access
+from emulator.endpoint import credentials as issued
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import ACCOUNT
+from emulator.endpoint.resources import Access
 from emulator.iam.policy import MalformedPolicyDocument
 from emulator.rds.data_plane import token as tokens
 

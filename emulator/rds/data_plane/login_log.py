@@ -10,7 +10,7 @@ from pathlib import Path
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from emulator.core.endpoint import AwsEndpoint
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.rds.instance import IAM_ERROR_LOG, Instance
 
 _log = logging.getLogger("emulator.rds")

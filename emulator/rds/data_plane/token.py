@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, quote
 
 from botocore.awsrequest import AWSRequest
 
-from emulator.core.signature import ALGORITHM, signature
+from emulator.endpoint.signature import ALGORITHM, signature
 
 LONGEST_LIFE = timedelta(minutes=15)
 CLOCK_SKEW = timedelta(minutes=5)

@@ -24,8 +24,8 @@ from emulator.autoscaling.model import Group, LaunchTemplate, Subnet
 from emulator.autoscaling.running_group import RunningGroup
 from emulator.autoscaling.service import Groups
 from emulator.core.certificate_building import pem_of_key
-from emulator.core.endpoint import AwsEndpoint
 from emulator.elb.service import LoadBalancers
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.server_user import server_user
 from gateway.machine import MACHINE_FILE, Machine
 

@@ -13,11 +13,11 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from emulator.acm.service import Certificates
 from emulator.autoscaling.service import Groups
 from emulator.aws import AwsProvider
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.properties import decode, encode
 from emulator.core.servicer import ProviderServer
 from emulator.ec2.machines import Machines
 from emulator.elb.service import LoadBalancers
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.lambda_.service import Functions
 from emulator.postgresql_server.server_user import server_user
 from emulator.rds.databases import Databases

@@ -18,10 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
-from emulator.core.endpoint import AwsEndpoint
 from emulator.ec2.cloud_init import UserDataError, lay_down, written_files
 from emulator.ec2.machines import LAUNCHER, Machines
 from emulator.ec2.metadata import InstanceFacts
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.postmasters import ended, postmasters, stop_postmasters
 
 FACTS = InstanceFacts(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from emulator.core.endpoint import AwsEndpoint
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.lambda_.api import SERVICE, LambdaApi
 from emulator.lambda_.model import Function, LoggingConfig
 from emulator.lambda_.service import Functions, code_sha256

@@ -11,7 +11,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from emulator.core.credentials import AccessKey
+from emulator.endpoint.credentials import AccessKey
 from emulator.lambda_.service import Functions, UnknownFunction, code_sha256
 from tests.emulator.lambda_.conftest import ACCOUNT, Lambda
 

@@ -18,9 +18,9 @@ import psycopg
 import pytest
 from botocore.config import Config
 
-from emulator.core.credentials import AccessKey
-from emulator.core.endpoint import AwsEndpoint
 from emulator.core.ports import port_is_free
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import AccessKey
 from emulator.postgresql_server.server_user import server_user
 from emulator.rds.api import SERVICE, RdsApi
 from emulator.rds.databases import Databases

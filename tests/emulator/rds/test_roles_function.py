@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from components.iam_documents import roles_function
-from emulator.core.credentials import AccessKey
+from emulator.endpoint.credentials import AccessKey
 from emulator.rds.instance import Instance
 from functions.roles.handler import Outcome, run
 from functions.roles.retry import RetryPolicy

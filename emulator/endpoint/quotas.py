@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from emulator.core.operations import Operation
-from emulator.core.refusals import Kind, Refusal
+from emulator.endpoint.operations import Operation
+from emulator.endpoint.refusals import Kind, Refusal
 from emulator.iam.policy import MalformedPolicyDocument, parse_policy
 
 STANDARD_PARAMETER_CHARACTERS = 4096

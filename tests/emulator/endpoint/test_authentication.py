@@ -12,7 +12,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from emulator.core.credentials import AccessKey, Session
+from emulator.endpoint.credentials import AccessKey, Session
 
 
 def refusal(client, operation, **arguments) -> str:
@@ -152,8 +152,8 @@ def test_s3_takes_unsigned_payloads(aws):
 def test_old_signatures_are_refused(aws, monkeypatch):
     from datetime import UTC, datetime, timedelta
 
-    from emulator.core import signature
-    from emulator.core.exchange import HttpRequest
+    from emulator.endpoint import signature
+    from emulator.endpoint.exchange import HttpRequest
 
     request = signed(aws, "GET", "/").prepare()
     plain = HttpRequest(

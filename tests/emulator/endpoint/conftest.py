@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from emulator.core.credentials import AccessKey
-from emulator.core.endpoint import AwsEndpoint
 from emulator.ec2.metadata import InstanceFacts
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.credentials import AccessKey
 
 TRUST = json.dumps(
     {

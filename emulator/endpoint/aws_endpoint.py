@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import boto3
 from botocore.config import Config
 
-from emulator.core.credentials import REGION, AccessKey, Credentials, Identity
-from emulator.core.front_door import FrontDoor, Listener, Service
-from emulator.core.loopback_server import LoopbackServer
-from emulator.core.moto_backend import RoleDocuments
-from emulator.core.resources import Access
 from emulator.core.state_layout import AWS
 from emulator.ec2.metadata import MetadataService
+from emulator.endpoint.credentials import REGION, AccessKey, Credentials, Identity
+from emulator.endpoint.front_door import FrontDoor, Listener, Service
+from emulator.endpoint.loopback_server import LoopbackServer
+from emulator.endpoint.moto_backend import RoleDocuments
+from emulator.endpoint.resources import Access
 
 
 @cache

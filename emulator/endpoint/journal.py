@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
-from emulator.core.exchange import HttpRequest
+from emulator.endpoint.exchange import HttpRequest
 
 KEPT_VERSIONS_OF_A_ROLE = 5
 FORMAT = 1

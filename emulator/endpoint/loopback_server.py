@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from emulator.core.exchange import HttpRequest, HttpResponse
+from emulator.endpoint.exchange import HttpRequest, HttpResponse
 
 Handler = Callable[[HttpRequest], HttpResponse]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from emulator.core.endpoint import AwsEndpoint
-from emulator.core.exchange import HttpRequest
-from emulator.core.journal import KEPT_VERSIONS_OF_A_ROLE, CorruptJournal, Journal
+from emulator.endpoint.aws_endpoint import AwsEndpoint
+from emulator.endpoint.exchange import HttpRequest
+from emulator.endpoint.journal import KEPT_VERSIONS_OF_A_ROLE, CorruptJournal, Journal
 
 NOTHING = json.dumps(
     {"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*"}]}
@@ -72,7 +72,7 @@ def facts(endpoint: AwsEndpoint) -> object:
 SERVE = """
 import sys
 from pathlib import Path
-from emulator.core.endpoint import AwsEndpoint
+from emulator.endpoint.aws_endpoint import AwsEndpoint
 endpoint = AwsEndpoint(Path(sys.argv[1]))
 endpoint.start()
 print(endpoint.port, flush=True)

@@ -17,8 +17,8 @@ from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import run_wsgi_app
 
-from emulator.core.credentials import ACCOUNT
-from emulator.core.exchange import HttpRequest, HttpResponse
+from emulator.endpoint.credentials import ACCOUNT
+from emulator.endpoint.exchange import HttpRequest, HttpResponse
 
 IMAGES = Path(__file__).with_name("debian_images.json")
 # Never journalled and never passed on: moto checks no signature, and a token in a file would be a secret in

@@ -9,7 +9,7 @@ import json
 from enum import Enum
 from xml.sax.saxutils import escape
 
-from emulator.core.exchange import HttpResponse
+from emulator.endpoint.exchange import HttpResponse
 
 
 class Refusal(Exception):

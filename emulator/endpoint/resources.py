@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from emulator.core.credentials import ACCOUNT
-from emulator.core.operations import Operation
+from emulator.endpoint.credentials import ACCOUNT
+from emulator.endpoint.operations import Operation
 from emulator.iam.conditions import Context
 
 # Operations of S3 whose IAM action has another name.

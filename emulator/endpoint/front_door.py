@@ -7,15 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.core.credentials import Credentials, ExpiredToken, Identity, UnknownKey
-from emulator.core.exchange import HttpRequest, HttpResponse
-from emulator.core.journal import Journal
-from emulator.core.moto_backend import Moto, without_credentials
-from emulator.core.operations import Operation, UnknownOperation, name_operation, protocol_of
-from emulator.core.quotas import check_quotas
-from emulator.core.refusals import Kind, Refusal, answer
-from emulator.core.resources import Access
-from emulator.core.signature import (
+from emulator.endpoint.credentials import Credentials, ExpiredToken, Identity, UnknownKey
+from emulator.endpoint.exchange import HttpRequest, HttpResponse
+from emulator.endpoint.journal import Journal
+from emulator.endpoint.moto_backend import Moto, without_credentials
+from emulator.endpoint.operations import Operation, UnknownOperation, name_operation, protocol_of
+from emulator.endpoint.quotas import check_quotas
+from emulator.endpoint.refusals import Kind, Refusal, answer
+from emulator.endpoint.resources import Access
+from emulator.endpoint.signature import (
     MissingSignature,
     Scope,
     WrongSignature,

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import botocore.session
 from botocore.model import OperationModel, ServiceModel
 
-from emulator.core.exchange import HttpRequest
+from emulator.endpoint.exchange import HttpRequest
 
 # Signing names, as they stand in credential scopes, and botocore's names of the services behind them.
 SERVICES: Mapping[str, str] = {
