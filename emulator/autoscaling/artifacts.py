@@ -117,7 +117,7 @@ class Artifacts:
             with zipfile.ZipFile(io.BytesIO(content)) as files:
                 files.extractall(partial)
         except zipfile.BadZipFile:
-            raise ArtifactError(f"{where}: this is no zip file") from None
+            raise ArtifactError(f"{where}: this is not a zip file") from None
         for folder, _, names in os.walk(partial):
             Path(folder).chmod(0o755)
             for name in names:

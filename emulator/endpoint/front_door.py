@@ -83,8 +83,7 @@ class FrontDoor:
             self.moto.reset()
 
     def on_write(self, listener: Listener) -> None:
-        """Has `listener` called after each successful write, in the thread of the request. It must be "
-        "quick."""
+        """Calls `listener` after each successful write, in the thread of the request; it must be quick."""
         self._listeners.append(listener)
 
     def serve(self, name: str, service: Service) -> None:

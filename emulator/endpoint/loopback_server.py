@@ -16,8 +16,10 @@ Handler = Callable[[HttpRequest], HttpResponse]
 
 
 class _RequestHandler(WSGIRequestHandler):
-    """Keeps header names as they came, and writes no access log: paths may hold names that only one "
-    "client knows."""
+    """Keeps header names as they came.
+
+    It writes no access log: paths may hold names that only one client knows.
+    """
 
     def make_environ(self) -> dict[str, Any]:
         """The WSGI environment, with the headers as they came over the wire."""

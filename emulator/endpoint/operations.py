@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import parse_qsl
 
-import botocore.session
+from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel
 
 from emulator.endpoint.exchange import HttpRequest
@@ -133,7 +133,8 @@ def _json_members(body: bytes) -> dict[str, Any]:
 
 @cache
 def _model(service: str) -> ServiceModel:
-    return botocore.session.get_session().get_service_model(service)
+    # A loader of its own: botocore's clients take the bucket out of the paths in the model that they read.
+    return ServiceModel(create_loader().load_service_model(service, "service-2"), service)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,8 +1,7 @@
 """Limits of AWS that moto does not hold.
 
 Source: quotas pages of Systems Manager ("Parameter Store"), Secrets Manager, IAM and S3; the error codes and
-    wordings
-are those of the services.
+wordings are those of the services.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
 """Which IAM actions on which resources an operation is.
 
 Source: Service Authorization Reference, the tables of Amazon S3, AWS Secrets Manager, AWS Systems Manager,
-    Amazon
-CloudWatch Logs, AWS IAM and AWS STS. What is not listed acts under its own name on `*`.
+Amazon CloudWatch Logs, AWS IAM and AWS STS. What is not listed acts under its own name on `*`.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
-"""Decides whether a caller may make a call, by the documents that the program itself put into IAM, S3 "
-"and Secrets Manager."""
+"""Decides whether a caller may make a call.
+
+It goes by the documents that the program itself put into IAM, S3 and Secrets Manager.
+"""
 
 from __future__ import annotations
 

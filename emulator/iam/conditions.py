@@ -98,8 +98,10 @@ def substitute(text: str, context: Context) -> str | None:
 
 
 def condition_holds(operator: str, key: str, wanted: Sequence[str], context: Context) -> bool:
-    """Whether one condition holds. Absent keys fail positive operators and satisfy negative and IfExists "
-    "ones."""
+    """Whether one condition holds.
+
+    Absent keys fail positive operators, and satisfy negative ones and those with IfExists.
+    """
     quantifier, _, base = operator.rpartition(":")
     if_exists = base.endswith("IfExists")
     base = base.removesuffix("IfExists")

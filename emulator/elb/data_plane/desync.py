@@ -33,7 +33,7 @@ COMPLIANT = Verdict(classification="Compliant")
 
 
 def classify(method: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Verdict:
-    """Looks at how the end of a request is told.
+    """Classifies a request by how its end is marked.
 
     Args:
         method: Of the request.

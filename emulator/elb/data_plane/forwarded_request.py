@@ -1,8 +1,8 @@
 """The headers of a request as a load balancer forwards it. Pure.
 
-Nothing that a client sent is removed except what belongs to one connection and what the listener is told to
-remove. AWS documents for no `X-Amzn-Mtls-*` header, original or renamed, that one sent by a client is
-removed, and neither for `X-Forwarded-Proto` and `-Port`; so they stay, before those that are added, and a
+Nothing that a client sent is removed except what belongs to one connection and what the listener's
+attributes remove. AWS documents for no `X-Amzn-Mtls-*` header, original or renamed, that one sent by a client
+is removed, and neither for `X-Forwarded-Proto` and `-Port`; so they stay, before those that are added, and a
 target has to stand both.
 """
 
@@ -78,7 +78,7 @@ def forwarded(
 
     Args:
         headers: As the client sent them, names as it spelt them.
-        forwarding: See there.
+        forwarding: The connection that they came on.
         chunked: Whether the body goes on in chunks.
         trace: A new field of `X-Amzn-Trace-Id`, as by `new_trace`.
     """

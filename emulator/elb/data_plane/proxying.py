@@ -50,7 +50,7 @@ class ClientFailed(Exception):
     """The client went away, was too slow or broke the grammar of HTTP.
 
     Attributes:
-        status: What it is told if it still listens, and what the log says.
+        status: The status of the answer, if the client still reads, and of the log's line.
     """
 
     def __init__(self, status: int) -> None:
@@ -299,7 +299,7 @@ class ClientConnection:
             self._access.status = status
             answerable = status != 460 and self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
             if answerable:
-                # Nobody may be there to be told.
+                # The client may have gone.
                 with contextlib.suppress(OSError):
                     await self._respond(status)
         if log:
