@@ -16,11 +16,10 @@ import pytest
 from rich.console import Console
 
 from emulator.postgresql_server.server_user import server_user
-from engine import processes
+from engine import processes, session
 from engine.installation import ENGINE_VARIABLE, Engine, examine
 from engine.progress import Progress
-from sandbox import deployment as deployment_module
-from sandbox.deployment import Deployment, DeploymentError
+from sandbox.deployment import Deployed, Deployment, DeploymentError
 from sandbox.stack_file import StackFile
 from sandbox.state import State
 
@@ -62,7 +61,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         f"runtime: {{name: python, options: {{toolchain: pip, virtualenv: {sys.prefix}}}}}\n"
     )
     (folder / "__main__.py").write_text(PROGRAM)
-    monkeypatch.setattr(deployment_module, "CHECKOUT", folder)
+    monkeypatch.setattr(session, "CHECKOUT", folder)
     monkeypatch.setenv("AWS_PROFILE", "the-users-own")
     return folder
 
@@ -80,12 +79,10 @@ def output() -> io.StringIO:
 
 
 @pytest.fixture
-def deploy(
-    engine: Engine, project: Path, state: State, output: io.StringIO
-) -> Callable[..., deployment_module.Deployed]:
+def deploy(engine: Engine, project: Path, state: State, output: io.StringIO) -> Callable[..., Deployed]:
     progress = Progress(Console(file=output, highlight=False, soft_wrap=True))
 
-    def run(**config: str) -> deployment_module.Deployed:
+    def run(**config: str) -> Deployed:
         deployment = Deployment(state, engine, {}, {"HOLD": str(state.root / "hold")})
         keys = {f"passwordless-postgres:{key}": value for key, value in config.items()}
         return deployment.up(
@@ -113,6 +110,7 @@ def test_a_stack_is_made_then_unchanged_then_refused(deploy, state: State, outpu
 KILLED = """
 import sys
 from pathlib import Path
+from engine import session
 from sandbox import deployment
 from engine.progress import Progress
 from engine.installation import examine
@@ -120,7 +118,7 @@ from emulator.postgresql_server.server_user import server_user
 from sandbox.stack_file import StackFile
 from sandbox.state import State
 project, root, engine = map(Path, sys.argv[1:])
-deployment.CHECKOUT = project
+session.CHECKOUT = project
 state = State(root=root, nominal=root, user=server_user())
 deployment.Deployment(state, examine(engine, ""), {}, {"HOLD": str(root / "hold")}).up(
     StackFile(path=root, document={"config": {}}), {}, Progress()
