@@ -67,7 +67,7 @@ def test_neither_is_in_what_commands_print(server: RdsServer, password: str) -> 
         assert password not in said
         assert SIGNATURE not in said
     assert " created" in server.sandbox.said_by_up[0]
-    for command in (["status", "--json"], ["logs"]):
+    for command in (["up", "--stack-file", str(server.sandbox.stack_file)], ["status", "--json"], ["logs"]):
         completed = server.sandbox.run(*command)
         assert completed.returncode == 0, completed.stdout
         assert password not in completed.stdout, command

@@ -41,7 +41,12 @@ def test_the_output_of_up_and_of_every_other_command(
     for said in sandbox.said_by_up:
         assert not holds_a_key(said, keys)
     assert " created" in sandbox.said_by_up[0]
-    for command in (["status"], ["status", "--json"], ["logs"]):
+    for command in (
+        ["up", "--stack-file", str(sandbox.stack_file)],
+        ["status"],
+        ["status", "--json"],
+        ["logs"],
+    ):
         completed = sandbox.run(*command)
         assert completed.returncode == 0, completed.stdout
         assert not holds_a_key(completed.stdout, keys), command
