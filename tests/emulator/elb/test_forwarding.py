@@ -339,6 +339,7 @@ def test_after_its_end_a_listener_leaves_the_port_and_can_start_again(sandbox: A
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", listener.port), timeout=20)
     listener.start()
+    sandbox.until(lambda: set(listener.target_health().values()) == {"healthy"})
     assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 200
 
 
