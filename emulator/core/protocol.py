@@ -41,7 +41,6 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.ProviderHandshakeRequest, context: grpc.ServicerContext
     ) -> provider_pb2.ProviderHandshakeResponse:
         """First call of a connection."""
-        del request
         self._forget(context.peer())
         return provider_pb2.ProviderHandshakeResponse(
             accept_secrets=True, supports_autonaming_configuration=True
@@ -49,19 +48,16 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Attach(self, request: plugin_pb2.PluginAttach, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """The engine says that it uses a provider which already runs."""
-        del request, context
         return empty_pb2.Empty()
 
     def GetPluginInfo(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> plugin_pb2.PluginInfo:
         """Version of the installed SDK: the engine warns when they differ."""
-        del request, context
         return plugin_pb2.PluginInfo(version=self._provider.version)
 
     def GetSchema(
         self, request: provider_pb2.GetSchemaRequest, context: grpc.ServicerContext
     ) -> provider_pb2.GetSchemaResponse:
         """Name and version only; nothing in the sandbox generates code from it."""
-        del request, context
         schema = {"name": self._provider.package, "version": self._provider.version}
         return provider_pb2.GetSchemaResponse(schema=json.dumps(schema))
 
@@ -77,7 +73,6 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
         self, request: provider_pb2.DiffRequest, context: grpc.ServicerContext
     ) -> provider_pb2.DiffResponse:
         """A changed argument updates the provider in place, as the real ones do."""
-        del context
         olds = decode(request.old_inputs) or decode(request.olds)
         return _diff_response(Diff(changes=changed(reveal(olds), reveal(decode(request.news)))))
 
@@ -216,7 +211,6 @@ class ProtocolServicer(provider_pb2_grpc.ResourceProviderServicer):
 
     def Cancel(self, request: empty_pb2.Empty, context: grpc.ServicerContext) -> empty_pb2.Empty:
         """The user interrupted: running calls are short, so they end by themselves."""
-        del request, context
         return empty_pb2.Empty()
 
     def _request(self, context: grpc.ServicerContext, urn: str, **given: Any) -> Request:

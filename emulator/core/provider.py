@@ -51,7 +51,6 @@ class Provider:
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
         """Validates the arguments of a provider instance, in previews too. They may hold `UNKNOWN`."""
-        del configuration
         return ()
 
     def configure(self, configuration: Properties) -> Properties:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.sandbox
 
 @pytest.fixture(scope="module")
 def machine(changing_sandbox: RunningSandbox) -> dict[str, Any]:
-    """What the machine was told at birth."""
+    """What user-data says about the machine."""
     (path,) = changing_sandbox.state.glob("machines/*/root/etc/passwordless-postgres/machine.json")
     return json.loads(path.read_text())
 

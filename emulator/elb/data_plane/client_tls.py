@@ -227,7 +227,7 @@ class TlsStream:
                 self.leaf = parsed
             found = failure(parsed, depth=depth, error=error, ignore_expiry=self._ignore_expiry)
         except ValueError:
-            # What OpenSSL reads and the parser does not is no X.509 as RFC 5280 has it.
+            # OpenSSL reads more than RFC 5280 allows in an X.509 certificate; the parser does not.
             found = "ClientCertInvalid"
         self._failure = found
         return found is None
