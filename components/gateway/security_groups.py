@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from typing import final
+from typing import TypeVar, final
 
 import pulumi
 from pulumi_aws import ec2, vpc
@@ -14,6 +14,8 @@ from settings import Gateway
 
 _HTTPS = 443
 _ANYWHERE = "0.0.0.0/0"
+
+_Rule = TypeVar("_Rule", vpc.SecurityGroupIngressRule, vpc.SecurityGroupEgressRule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,53 +83,66 @@ class GatewaySecurityGroups(pulumi.ComponentResource):
         clients: dict[str, vpc.SecurityGroupIngressRule] = {}
         for network in args.settings.allowed_clients.networks:
             family = "cidr_ipv4" if ipaddress.ip_network(network).version == 4 else "cidr_ipv6"
-            clients[network] = self._ingress(
+            clients[network] = self._rule(
+                vpc.SecurityGroupIngressRule,
                 f"from-{slug(network)}",
                 load_balancer.id,
                 args.settings.port,
                 f"Clients of {network}",
-                {family: network},
+                peer={family: network},
             )
         for client in args.settings.allowed_clients.security_groups:
-            clients[client] = self._ingress(
+            clients[client] = self._rule(
+                vpc.SecurityGroupIngressRule,
                 f"from-{client}",
                 load_balancer.id,
                 args.settings.port,
                 f"Clients of {client}",
-                {"referenced_security_group_id": client},
+                peer={"referenced_security_group_id": client},
             )
         self.resources = GatewaySecurityGroupsResources(
             load_balancer=load_balancer,
             targets=targets,
             clients=clients,
-            to_targets=self._egress(
+            to_targets=self._rule(
+                vpc.SecurityGroupEgressRule,
                 "to-targets",
                 load_balancer.id,
                 args.target_port,
                 "The gateway",
-                {"referenced_security_group_id": targets.id},
+                peer={"referenced_security_group_id": targets.id},
             ),
-            from_load_balancer=self._ingress(
+            from_load_balancer=self._rule(
+                vpc.SecurityGroupIngressRule,
                 "from-load-balancer",
                 targets.id,
                 args.target_port,
                 "The load balancer",
-                {"referenced_security_group_id": load_balancer.id},
+                peer={"referenced_security_group_id": load_balancer.id},
             ),
-            to_database=self._egress(
+            to_database=self._rule(
+                vpc.SecurityGroupEgressRule,
                 "to-database",
                 targets.id,
                 args.database_port,
                 "The database",
-                {"referenced_security_group_id": args.database_security_group},
+                peer={"referenced_security_group_id": args.database_security_group},
             ),
-            to_aws=self._egress("to-aws", targets.id, _HTTPS, "AWS", {"cidr_ipv4": _ANYWHERE}),
-            database_from_targets=self._ingress(
+            to_aws=self._rule(
+                vpc.SecurityGroupEgressRule,
+                "to-aws",
+                targets.id,
+                _HTTPS,
+                "AWS",
+                peer={"cidr_ipv4": _ANYWHERE},
+            ),
+            database_from_targets=self._rule(
+                vpc.SecurityGroupIngressRule,
                 "database-from-targets",
                 args.database_security_group,
                 args.database_port,
                 f"PostgreSQL from the gateway {name}",
-                {"referenced_security_group_id": targets.id},
+                peer={"referenced_security_group_id": targets.id},
             ),
         )
         self.load_balancer_id = load_balancer.id
@@ -143,15 +158,17 @@ class GatewaySecurityGroups(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _ingress(
+    def _rule(
         self,
+        kind: type[_Rule],
         what: str,
         group: pulumi.Input[str],
         port: int,
         description: str,
-        source: dict[str, pulumi.Input[str]],
-    ) -> vpc.SecurityGroupIngressRule:
-        return vpc.SecurityGroupIngressRule(
+        *,
+        peer: dict[str, pulumi.Input[str]],
+    ) -> _Rule:
+        return kind(
             f"{self._name}-{what}",
             security_group_id=group,
             description=description,
@@ -160,25 +177,5 @@ class GatewaySecurityGroups(pulumi.ComponentResource):
             to_port=port,
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(parent=self),
-            **source,
-        )
-
-    def _egress(
-        self,
-        what: str,
-        group: pulumi.Input[str],
-        port: int,
-        description: str,
-        to: dict[str, pulumi.Input[str]],
-    ) -> vpc.SecurityGroupEgressRule:
-        return vpc.SecurityGroupEgressRule(
-            f"{self._name}-{what}",
-            security_group_id=group,
-            description=description,
-            ip_protocol="tcp",
-            from_port=port,
-            to_port=port,
-            tags=self._args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
-            **to,
+            **peer,
         )
