@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
 
 
 class AutonamingMode(Enum):
-    """What the user's `pulumi:autonaming` configuration says about a resource."""
+    """What the user's `pulumi:autonaming` configuration says about a resource; numbers as on the wire."""
 
-    PROPOSE = "propose"
-    ENFORCE = "enforce"
-    DISABLE = "disable"
+    PROPOSE = 0
+    ENFORCE = 1
+    DISABLE = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,12 +24,7 @@ class Autonaming:
 
 
 def automatic_name(
-    logical_name: str,
-    random_seed: bytes,
-    *,
-    autonaming: Autonaming | None = None,
-    maximum: int = 63,
-    separator: str = "-",
+    logical_name: str, random_seed: bytes, *, autonaming: Autonaming | None, maximum: int
 ) -> str:
     """A physical name: the logical name and seven hexadecimal digits, at most `maximum` characters.
 
@@ -51,24 +44,4 @@ def automatic_name(
                 f"{len(autonaming.proposed_name)} characters; at most {maximum} are allowed"
             )
     digits = hashlib.sha256(random_seed + logical_name.encode()).hexdigest()[:7]
-    suffix = f"{separator}{digits}"
-    return logical_name[: maximum - len(suffix)] + suffix
-
-
-def keep_or_make_name(
-    inputs: Mapping[str, Any],
-    olds: Mapping[str, Any],
-    logical_name: str,
-    random_seed: bytes,
-    *,
-    property_name: str = "name",
-    autonaming: Autonaming | None = None,
-    maximum: int = 63,
-) -> dict[str, Any]:
-    """`inputs` with `property_name` filled: the given name, else the one it already has, else a new one."""
-    if inputs.get(property_name) is not None:
-        return dict(inputs)
-    name = olds.get(property_name) or automatic_name(
-        logical_name, random_seed, autonaming=autonaming, maximum=maximum
-    )
-    return {**inputs, property_name: name}
+    return f"{logical_name[: maximum - len(digits) - 1]}-{digits}"

@@ -6,8 +6,9 @@ pulumi/pulumi.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,8 +18,6 @@ SIGNATURE_KEY: Final = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE: Final = "1b47061264138c4ac30d75fd1eb44270"
 ASSET_SIGNATURE: Final = "c44067f5952c0a294b673a41bacd8c17"
 ARCHIVE_SIGNATURE: Final = "0def7320c3a5731c473e5ecbe6d01bc7"
-OUTPUT_SIGNATURE: Final = "d0e6a833031e9bbcd3f4e8bde6ca49a4"
-RESOURCE_SIGNATURE: Final = "5cf8f73096256a8f31e491e813e4eb8e"
 
 UNKNOWN_STRING: Final = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 UNKNOWN_STRINGS: Final = frozenset(
@@ -56,32 +55,35 @@ class Secret:
     value: Any = field(repr=False)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asset:
-    """One blob: exactly one of `path`, `text` and `uri`, or only `hash` when it comes from state.
-
-    Two assets are equal when their hashes are (SHA-256 of the content, made by the engine).
-    """
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Blob:
+    """Content by its origin; only `hash` (SHA-256, made by the engine) when it comes from state."""
 
     path: str | None = None
-    text: str | None = None
     uri: str | None = None
     hash: str = ""
 
     def __eq__(self, other: object) -> bool:
         """By hash where both have one, else by origin."""
-        if not isinstance(other, Asset):
+        if not isinstance(other, type(self)):
             return NotImplemented
         if self.hash and other.hash:
             return self.hash == other.hash
-        return (self.path, self.text, self.uri) == (other.path, other.text, other.uri)
+        return {**vars(self), "hash": ""} == {**vars(other), "hash": ""}
 
     def __hash__(self) -> int:
-        """Equal for all: equality has two grounds."""
-        return hash(Asset)
+        """Equal for all of a kind: equality has two grounds."""
+        return hash(type(self))
 
-    def read(self, root: Path | None = None) -> bytes:
-        """The content. A relative path is taken below `root` (default: the working folder).
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asset(_Blob):
+    """One blob: exactly one of `path`, `text` and `uri`."""
+
+    text: str | None = None
+
+    def read(self) -> bytes:
+        """The content; a relative path is taken below the working folder.
 
         Raises:
             ValueError: It is remote, or came from state without content.
@@ -90,30 +92,15 @@ class Asset:
         if self.text is not None:
             return self.text.encode()
         if self.path is not None:
-            return ((root or Path()) / self.path).read_bytes()
+            return Path(self.path).read_bytes()
         raise ValueError(f"asset with hash {self.hash!r} has neither text nor path; it cannot be read here")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Archive:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Archive(_Blob):
     """A collection of assets: exactly one of `path` (a zip, a tar or a folder), `uri` and `assets`."""
 
-    path: str | None = None
-    uri: str | None = None
     assets: Mapping[str, Asset | Archive] | None = None
-    hash: str = ""
-
-    def __eq__(self, other: object) -> bool:
-        """By hash where both have one, else by origin."""
-        if not isinstance(other, Archive):
-            return NotImplemented
-        if self.hash and other.hash:
-            return self.hash == other.hash
-        return (self.path, self.uri, self.assets) == (other.path, other.uri, other.assets)
-
-    def __hash__(self) -> int:
-        """Equal for all: equality has two grounds."""
-        return hash(Archive)
 
 
 def decode(struct: struct_pb2.Struct) -> dict[str, Any]:
@@ -145,30 +132,23 @@ def _decode_value(value: struct_pb2.Value) -> Any:
 
 
 def _decode_struct(struct: struct_pb2.Struct) -> Any:
-    fields = struct.fields
-    if SIGNATURE_KEY not in fields:
-        return {name: _decode_value(item) for name, item in fields.items()}
-
-    def text(name: str) -> str | None:
-        return fields[name].string_value if name in fields else None
-
-    match fields[SIGNATURE_KEY].string_value:
-        case signature if signature == SECRET_SIGNATURE:
-            return Secret(_decode_value(fields["value"]))
-        case signature if signature == ASSET_SIGNATURE:
-            return Asset(path=text("path"), text=text("text"), uri=text("uri"), hash=text("hash") or "")
-        case signature if signature == ARCHIVE_SIGNATURE:
-            assets = _decode_value(fields["assets"]) if "assets" in fields else None
-            return Archive(path=text("path"), uri=text("uri"), assets=assets, hash=text("hash") or "")
-        case signature if signature == OUTPUT_SIGNATURE:
-            inner = _decode_value(fields["value"]) if "value" in fields else UNKNOWN
-            return Secret(inner) if "secret" in fields and fields["secret"].bool_value else inner
-        case signature if signature == RESOURCE_SIGNATURE:
-            return text("id") or text("urn")
-        case signature:
+    members = {name: _decode_value(item) for name, item in struct.fields.items()}
+    signature = members.pop(SIGNATURE_KEY, None)
+    given = {name: value for name, value in members.items() if value is not None}
+    match signature:
+        case None:
+            return members
+        case _ if signature == SECRET_SIGNATURE:
+            return Secret(given.get("value"))
+        case _ if signature == ASSET_SIGNATURE:
+            return Asset(**given)
+        case _ if signature == ARCHIVE_SIGNATURE:
+            return Archive(**given)
+        case _:
+            # Outputs and resources have signatures too, but only for providers that say they accept them.
             raise ValueError(
                 f"property with the unknown signature {signature!r}; "
-                "known are those of secret, asset, archive, output and resource"
+                "known are those of secret, asset and archive"
             )
 
 
@@ -200,11 +180,9 @@ def _encode_value(target: struct_pb2.Value, value: Any, where: str) -> None:  # 
         case Secret():
             _encode_signed(target, SECRET_SIGNATURE, {"value": value.value}, where)
         case Asset():
-            parts = {"path": value.path, "text": value.text, "uri": value.uri, "hash": value.hash or None}
-            _encode_signed(target, ASSET_SIGNATURE, parts, where)
+            _encode_signed(target, ASSET_SIGNATURE, {**vars(value), "hash": value.hash or None}, where)
         case Archive():
-            parts = {"path": value.path, "uri": value.uri, "assets": value.assets, "hash": value.hash or None}
-            _encode_signed(target, ARCHIVE_SIGNATURE, parts, where)
+            _encode_signed(target, ARCHIVE_SIGNATURE, {**vars(value), "hash": value.hash or None}, where)
         case Mapping():
             target.struct_value.SetInParent()
             for name, item in value.items():
@@ -239,30 +217,24 @@ def reveal(value: Any) -> Any:
 
 def contains_unknown(value: Any) -> bool:
     """Whether `UNKNOWN` occurs anywhere in a value."""
-    match value:
-        case Unknown():
-            return True
-        case Secret():
-            return contains_unknown(value.value)
-        case Mapping():
-            return any(contains_unknown(item) for item in value.values())
-        case list() | tuple():
-            return any(contains_unknown(item) for item in value)
-        case _:
-            return False
+    return any(part is UNKNOWN for part in _parts(value))
 
 
 def contains_secret(value: Any) -> bool:
     """Whether a `Secret` occurs anywhere in a value."""
+    return any(isinstance(part, Secret) for part in _parts(value))
+
+
+def _parts(value: Any) -> Iterator[Any]:
+    """A value, and everything in it."""
+    yield value
     match value:
         case Secret():
-            return True
+            yield from _parts(value.value)
         case Mapping():
-            return any(contains_secret(item) for item in value.values())
+            yield from chain.from_iterable(map(_parts, value.values()))
         case list() | tuple():
-            return any(contains_secret(item) for item in value)
-        case _:
-            return False
+            yield from chain.from_iterable(map(_parts, value))
 
 
 def mark_secrets(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused, ResourceType
 
 Function = Callable[[Request], Properties]
+_T = TypeVar("_T")
 
 
 class Provider:
@@ -66,13 +67,7 @@ class Provider:
         Raises:
             Refused: There is none.
         """
-        handler = self.types.get(token)
-        if handler is None:
-            raise Refused(
-                f"resource type {token} has no stand-in in the sandbox's {self.package} provider; "
-                f"it has {', '.join(sorted(self.types)) or 'none'}"
-            )
-        return handler
+        return self._registered("resource type", token, self.types)
 
     def function_for(self, token: str) -> Function:
         """The function of an invoke.
@@ -80,10 +75,12 @@ class Provider:
         Raises:
             Refused: There is none.
         """
-        function = self.functions.get(token)
-        if function is None:
+        return self._registered("function", token, self.functions)
+
+    def _registered(self, kind: str, token: str, registered: Mapping[str, _T]) -> _T:
+        if token not in registered:
             raise Refused(
-                f"function {token} has no stand-in in the sandbox's {self.package} provider; "
-                f"it has {', '.join(sorted(self.functions)) or 'none'}"
+                f"{kind} {token} has no stand-in in the sandbox's {self.package} provider; "
+                f"it has {', '.join(sorted(registered)) or 'none'}"
             )
-        return function
+        return registered[token]

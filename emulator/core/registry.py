@@ -26,8 +26,6 @@ CREATE INDEX IF NOT EXISTS resources_by_urn ON resources (urn);
 CREATE TABLE IF NOT EXISTS generations (urn TEXT PRIMARY KEY, next INTEGER NOT NULL) STRICT;
 """
 
-_COLUMNS = "type, id, urn, generation, confirmed, inputs, outputs"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
@@ -76,6 +74,7 @@ class Registry:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self.lock = threading.RLock()
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        self._database.row_factory = sqlite3.Row
         self._database.execute("PRAGMA journal_mode = WAL")
         self._database.execute("PRAGMA synchronous = FULL")
         self._database.executescript(_SCHEMA)
@@ -120,17 +119,11 @@ class Registry:
     def put(self, record: Record) -> None:
         """Writes a resource down."""
         with self.lock:
+            row = {**vars(record), "inputs": json.dumps(record.inputs), "outputs": json.dumps(record.outputs)}
             self._database.execute(
-                "INSERT OR REPLACE INTO resources VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    record.type,
-                    record.id,
-                    record.urn,
-                    record.generation,
-                    record.confirmed,
-                    json.dumps(record.inputs),
-                    json.dumps(record.outputs),
-                ),
+                "INSERT OR REPLACE INTO resources "
+                "VALUES (:type, :id, :urn, :generation, :confirmed, :inputs, :outputs)",
+                row,
             )
 
     def confirm(self, token: str, resource_id: str, urn: str) -> None:
@@ -157,18 +150,17 @@ class Registry:
 
     def _select(self, condition: str, *values: str) -> list[Record]:
         # Conditions are texts of this module; values go in as parameters.
-        query = f"SELECT {_COLUMNS} FROM resources WHERE {condition}"  # noqa: S608
+        query = f"SELECT * FROM resources WHERE {condition}"  # noqa: S608
         with self.lock:
             rows = self._database.execute(query, values).fetchall()
         return [
             Record(
-                type=token,
-                id=resource_id,
-                urn=urn,
-                generation=generation,
-                confirmed=bool(confirmed),
-                inputs=json.loads(inputs),
-                outputs=json.loads(outputs),
+                **{
+                    **row,
+                    "confirmed": bool(row["confirmed"]),
+                    "inputs": json.loads(row["inputs"]),
+                    "outputs": json.loads(row["outputs"]),
+                }
             )
-            for token, resource_id, urn, generation, confirmed, inputs, outputs in rows
+            for row in map(dict, rows)
         ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.core.autonaming import Autonaming, keep_or_make_name
+from emulator.core.autonaming import Autonaming, automatic_name
 
 Properties = Mapping[str, Any]
 
@@ -41,14 +41,11 @@ class Request:
     old_inputs: Properties = field(default_factory=dict, repr=False)
     outputs: Properties = field(default_factory=dict, repr=False)
 
-    def autoname(self, property_name: str = "name", maximum: int = 63) -> dict[str, Any]:
-        """`inputs` with a name, in `check`: the given, else the old one, else one from the engine's seed."""
-        return keep_or_make_name(
-            self.inputs,
-            self.old_inputs,
-            self.name,
-            self.random_seed,
-            property_name=property_name,
-            autonaming=self.autonaming,
-            maximum=maximum,
-        )
+    def autoname(self, maximum: int = 63) -> dict[str, Any]:
+        """`inputs` with a `name`, in `check`: the given, the old one, or one from the engine's seed."""
+        name = self.inputs.get("name")
+        if name is None:
+            name = self.old_inputs.get("name") or automatic_name(
+                self.name, self.random_seed, autonaming=self.autonaming, maximum=maximum
+            )
+        return {**self.inputs, "name": name}

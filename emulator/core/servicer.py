@@ -12,22 +12,7 @@ import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
 from emulator.core.protocol import ProtocolServicer
-from emulator.core.provider import Function, Provider
-from emulator.core.request import Request
-from emulator.core.resource_type import Diff, Failure, PartlyCreated, Refused, ResourceType, State
-
-__all__ = [
-    "Diff",
-    "Failure",
-    "Function",
-    "PartlyCreated",
-    "Provider",
-    "ProviderServer",
-    "Refused",
-    "Request",
-    "ResourceType",
-    "State",
-]
+from emulator.core.provider import Provider
 
 
 class ProviderServer:

@@ -25,7 +25,8 @@ from google.protobuf import empty_pb2
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 
 from emulator.core.properties import decode, encode
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 
 
 class Client:

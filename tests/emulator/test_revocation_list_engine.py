@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from emulator.tls.provider import TlsProvider
 
 ROOT = Path(__file__).resolve().parents[2]

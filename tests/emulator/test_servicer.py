@@ -10,15 +10,10 @@ import pytest
 from pulumi.runtime.proto import provider_pb2, status_pb2
 
 from emulator.core.properties import UNKNOWN, Secret, contains_unknown, decode
+from emulator.core.provider import Provider
 from emulator.core.request import Request
-from emulator.core.servicer import (
-    Failure,
-    PartlyCreated,
-    Provider,
-    ProviderServer,
-    Refused,
-    ResourceType,
-)
+from emulator.core.resource_type import Failure, PartlyCreated, Refused, ResourceType
+from emulator.core.servicer import ProviderServer
 
 TOKEN = "demo:index/thing:Thing"
 

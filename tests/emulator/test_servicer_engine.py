@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from emulator.core.provider import Provider
 from emulator.core.request import Request
-from emulator.core.servicer import (
-    PartlyCreated,
-    Provider,
-    ProviderServer,
-    Refused,
-    ResourceType,
-)
+from emulator.core.resource_type import PartlyCreated, Refused, ResourceType
+from emulator.core.servicer import ProviderServer
 
 PROGRAM = """
     import pulumi

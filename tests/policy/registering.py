@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar
 
 from emulator.core.properties import UNKNOWN
+from emulator.core.provider import Provider
 from emulator.core.request import Request
-from emulator.core.servicer import Provider, ProviderServer, ResourceType
+from emulator.core.resource_type import ResourceType
+from emulator.core.servicer import ProviderServer
 from tests.policy.examples import Sent
 
 _PROGRAM = """

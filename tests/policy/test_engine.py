@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from policy.finding import Verdict
 from policy.message import Message, parse
 from policy.rules import RULES, iam

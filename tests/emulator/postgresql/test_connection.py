@@ -13,8 +13,9 @@ import psycopg
 import pytest
 
 from emulator.core.properties import UNKNOWN, Secret
+from emulator.core.provider import Provider
 from emulator.core.resource_type import Refused
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.servicer import ProviderServer
 from emulator.postgresql import PostgresqlProvider
 from emulator.postgresql.connection import ClientCertificate, ProviderArguments, Server
 from emulator.tls.provider import TlsProvider

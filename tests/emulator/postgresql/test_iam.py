@@ -11,7 +11,8 @@ import grpc
 import psycopg
 import pytest
 
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from emulator.endpoint.credentials import AccessKey, Credentials
 from emulator.postgresql import PostgresqlProvider
 from emulator.rds.data_plane.token import Expected, ExpiredToken, InvalidToken, read_token, verify

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from emulator.core.properties import UNKNOWN, Secret
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from emulator.postgresql import PostgresqlProvider
 
 ROLE = "postgresql:index/role:Role"

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from emulator.tls.provider import TlsProvider
 
 PROGRAM = """

@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from emulator.core.properties import UNKNOWN, Secret
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from emulator.tls.provider import TlsProvider
 
 KEY = "tls:index/privateKey:PrivateKey"

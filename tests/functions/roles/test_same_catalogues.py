@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from emulator.core.servicer import Provider, ProviderServer
+from emulator.core.provider import Provider
+from emulator.core.servicer import ProviderServer
 from emulator.postgresql import PostgresqlProvider
 from tests.emulator.conftest import serve as serve  # noqa: PLC0414 - a fixture
 from tests.emulator.conftest import stack as stack  # noqa: PLC0414 - a fixture
