@@ -15,7 +15,7 @@ from http import HTTPStatus
 import grpc
 
 from emulator.core.state_layout import AWS
-from emulator.endpoint.credentials import REGION, Credentials
+from emulator.endpoint.credentials import Credentials
 from engine import processes
 from engine.errors import CommandError
 from engine.progress import Progress
@@ -38,12 +38,7 @@ class ResidentError(CommandError):
 
 def operator_environment(state: State, addresses: Addresses) -> dict[str, str]:
     """Variables with which AWS's tools reach the emulated AWS as its operator."""
-    return {
-        "AWS_ENDPOINT_URL": addresses.aws_endpoint,
-        "AWS_REGION": REGION,
-        "AWS_DEFAULT_REGION": REGION,
-        **Credentials(state.root / AWS).operator.environment(),
-    }
+    return Credentials(state.root / AWS).operator.environment_at(addresses.aws_endpoint)
 
 
 def _endpoint_answers(url: str) -> bool:

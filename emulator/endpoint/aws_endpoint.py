@@ -98,12 +98,7 @@ class AwsEndpoint:
     @property
     def operator_environment(self) -> dict[str, str]:
         """Environment variables with which AWS's SDKs and tools act as the operator on this endpoint."""
-        return {
-            "AWS_ENDPOINT_URL": self.url,
-            "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION,
-            **self.operator.environment(),
-        }
+        return self.operator.environment_at(self.url)
 
     @property
     def metadata(self) -> MetadataService:

@@ -10,7 +10,6 @@ import binascii
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import time
 from collections.abc import Callable
@@ -18,10 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulator.iam.policy import Caller
+from runtime.files import replace_file
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 OPERATOR_ARN = f"arn:aws:iam::{ACCOUNT}:user/operator"
+# What a token says of its session.
+_CLAIMS = {"role": "role_arn", "id": "role_id", "name": "name", "until": "expiration", "facts": "facts"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,15 @@ class AccessKey:
         if self.session_token:
             variables["AWS_SESSION_TOKEN"] = self.session_token
         return variables
+
+    def environment_at(self, endpoint_url: str) -> dict[str, str]:
+        """Environment variables with which AWS's SDKs and tools use the key on an endpoint, in `REGION`."""
+        return {
+            "AWS_ENDPOINT_URL": endpoint_url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            **self.environment(),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,14 +122,7 @@ class Credentials:
         """A new key for a session."""
         key_id = "ASIA" + base64.b32encode(secrets.token_bytes(10)).decode()
         claims = json.dumps(
-            {
-                "key": key_id,
-                "role": session.role_arn,
-                "id": session.role_id,
-                "name": session.name,
-                "until": session.expiration,
-                "facts": session.facts,
-            }
+            {"key": key_id, **{claim: getattr(session, name) for claim, name in _CLAIMS.items()}}
         ).encode()
         return AccessKey(
             access_key_id=key_id,
@@ -155,13 +159,7 @@ class Credentials:
         found = json.loads(claims)
         if found["key"] != access_key_id:
             raise UnknownKey(access_key_id)
-        return Session(
-            role_arn=found["role"],
-            role_id=found["id"],
-            name=found["name"],
-            expiration=found["until"],
-            facts=found["facts"],
-        )
+        return Session(**{name: found[claim] for claim, name in _CLAIMS.items()})
 
     def _secret(self, key_id: str) -> str:
         return base64.b64encode(self._mac(b"secret", key_id.encode())).decode()[:40]
@@ -183,11 +181,5 @@ def _kept(path: Path, make: Callable[[], str]) -> str:
     if path.exists():
         return path.read_text()
     text = make()
-    partial = path.with_suffix(".partial")
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.rename(path)
+    replace_file(path, text)
     return text

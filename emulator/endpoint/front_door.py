@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,15 @@ from emulator.iam.security_tokens import answer_security_token_service
 # moto has stand-ins for these as well, which know nothing of what really runs.
 ANSWER_FOR_THEMSELVES = frozenset({"lambda", "rds"})
 _LAMBDA_PATH = "/2015-03-31/functions/"
+
+_KINDS: Mapping[type[Exception], Kind] = {
+    MissingSignature: Kind.UNSIGNED,
+    UnknownKey: Kind.UNKNOWN_KEY,
+    ExpiredToken: Kind.EXPIRED,
+    WrongSignature: Kind.WRONG_SIGNATURE,
+    WrongTime: Kind.WRONG_TIME,
+    UnknownOperation: Kind.UNKNOWN_OPERATION,
+}
 
 Listener = Callable[[Operation], None]
 
@@ -63,18 +72,16 @@ class FrontDoor:
         self._listeners: list[Listener] = []
         self._services: dict[str, Service] = {}
 
-    def open(self) -> int:
-        """Brings back what the journal holds; returns the number of requests carried out again.
+    def open(self) -> None:
+        """Brings back what the journal holds.
 
         Raises:
             CorruptJournal: It cannot be read.
         """
         with self.moto.lock:
             self.moto.reset()
-            entries = self._journal.open()
-            for entry in entries:
+            for entry in self._journal.open():
                 self.moto.call(entry.request, entry.sequence)
-            return len(entries)
 
     def close(self) -> None:
         """Forgets everything that is in memory; the journal stays."""
@@ -99,48 +106,23 @@ class FrontDoor:
         request_id = str(uuid.uuid4())
         service = _guessed_service(request)
         try:
-            scope = self._scope(request)
+            scope = read_scope(request)
             service = scope.service
-            identity = self._authenticate(request, scope)
-            operation = self._named(service, request)
+            token = request.header("X-Amz-Security-Token")
+            identity, secret = self.credentials.recognise(scope.access_key_id, token)
+            verify(request, scope, secret)
+            operation = name_operation(service, request)
             self._authoriser.authorise(identity, operation, scope.region)
             check_quotas(operation, request.body)
             response = self._carry_out(request, scope, identity, operation, request_id)
-        except Refusal as refusal:
+        except (Refusal, *_KINDS) as error:
+            refusal = error if isinstance(error, Refusal) else Refusal(_KINDS[type(error)], str(error))
             protocol = protocol_of(service, request)
             return answer(refusal, protocol, request_id, with_body=request.method != "HEAD")
         if response.status < 400 and operation.is_journalled:
             for listener in self._listeners:
                 listener(operation)
         return response
-
-    def _scope(self, request: HttpRequest) -> Scope:
-        try:
-            return read_scope(request)
-        except MissingSignature:
-            raise Refusal(Kind.UNSIGNED) from None
-
-    def _authenticate(self, request: HttpRequest, scope: Scope) -> Identity:
-        try:
-            identity, secret = self.credentials.recognise(
-                scope.access_key_id, request.header("X-Amz-Security-Token")
-            )
-            verify(request, scope, secret)
-        except UnknownKey:
-            raise Refusal(Kind.UNKNOWN_KEY) from None
-        except ExpiredToken:
-            raise Refusal(Kind.EXPIRED) from None
-        except WrongSignature:
-            raise Refusal(Kind.WRONG_SIGNATURE) from None
-        except WrongTime as error:
-            raise Refusal(Kind.WRONG_TIME, str(error)) from None
-        return identity
-
-    def _named(self, service: str, request: HttpRequest) -> Operation:
-        try:
-            return name_operation(service, request)
-        except UnknownOperation as error:
-            raise Refusal(Kind.UNKNOWN_OPERATION, str(error)) from None
 
     def _carry_out(
         self, request: HttpRequest, scope: Scope, identity: Identity, operation: Operation, request_id: str

@@ -15,12 +15,12 @@ import base64
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 from emulator.endpoint.exchange import HttpRequest
+from runtime.files import replace_file
 
 KEPT_VERSIONS_OF_A_ROLE = 5
 FORMAT = 1
@@ -48,16 +48,9 @@ class Entry:
 
     def to_line(self) -> bytes:
         """The entry as one line."""
-        record = {
-            "format": FORMAT,
-            "sequence": self.sequence,
-            "operation": self.operation,
-            "subject": self.subject,
-            "method": self.request.method,
-            "target": self.request.target,
-            "headers": self.request.headers,
-            "body": base64.b64encode(self.request.body).decode(),
-        }
+        record = {"format": FORMAT, **vars(self), **vars(self.request)}
+        record["body"] = base64.b64encode(self.request.body).decode()
+        del record["request"]
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
     @staticmethod
@@ -68,20 +61,15 @@ class Entry:
             ValueError, KeyError, TypeError: It is none.
         """
         record = json.loads(line)
-        if record["format"] != FORMAT:
-            raise ValueError(f"format {record['format']}")
+        if (found := record.pop("format")) != FORMAT:
+            raise ValueError(f"format {found}")
         request = HttpRequest(
-            method=record["method"],
-            target=record["target"],
-            headers=tuple((name, value) for name, value in record["headers"]),
-            body=base64.b64decode(record["body"]),
+            method=record.pop("method"),
+            target=record.pop("target"),
+            headers=tuple((name, value) for name, value in record.pop("headers")),
+            body=base64.b64decode(record.pop("body")),
         )
-        return Entry(
-            sequence=record["sequence"],
-            operation=record["operation"],
-            subject=record["subject"],
-            request=request,
-        )
+        return Entry(request=request, **record)
 
 
 class Journal:
@@ -100,7 +88,7 @@ class Journal:
         """Reads the journal, compacts it, and makes it ready for more.
 
         An incomplete last line is the write that a kill interrupted: its request was never answered, so it is
-            dropped.
+        dropped.
 
         Raises:
             CorruptJournal: Another line is unreadable.
@@ -112,7 +100,7 @@ class Journal:
         self._next = entries[-1].sequence + 1 if entries else 1
         kept = compact(entries)
         if rest or len(kept) != len(entries) or not self.path.exists():
-            self._rewrite(kept)
+            replace_file(self.path, b"".join(entry.to_line() for entry in kept), durable=True)
         self._file = self.path.open("ab")
         return kept
 
@@ -124,19 +112,6 @@ class Journal:
                 f"{self.path}, line {number}: {error}; restore the file, or remove the sandbox's state and "
                 "deploy anew"
             ) from error
-
-    def _rewrite(self, entries: Iterable[Entry]) -> None:
-        partial = self.path.with_suffix(".partial")
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.writelines(entry.to_line() for entry in entries)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.rename(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
     def append(self, operation: str, subject: str, request: HttpRequest) -> int:
         """Writes one request down and returns its sequence number, once it is on the disk."""

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import string
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from werkzeug.test import run_wsgi_app
+from werkzeug.test import create_environ, run_wsgi_app
 
 from emulator.endpoint.credentials import ACCOUNT
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
@@ -127,19 +126,20 @@ class Moto:
     def secret_arns(self, region: str) -> Mapping[str, str]:
         """Full ARNs of the secrets in a region, by name and by the part of the ARN after `secret:`."""
         with self.lock:
-            secrets: Any = self._backends.get_backend("secretsmanager")[ACCOUNT][region].secrets.values()
             return {
                 name: secret.arn
-                for secret in secrets
+                for secret in self._secrets(region)
                 for name in (secret.name, secret.arn.rsplit(":", 1)[-1])
             }
 
     def secret_policy(self, arn: str) -> str | None:
         """A secret's resource policy."""
-        region = arn.split(":")[3]
         with self.lock:
-            secrets: Any = self._backends.get_backend("secretsmanager")[ACCOUNT][region].secrets.values()
+            secrets = self._secrets(arn.split(":")[3])
             return next((secret.policy for secret in secrets if secret.arn == arn and secret.policy), None)
+
+    def _secrets(self, region: str) -> Any:
+        return self._backends.get_backend("secretsmanager")[ACCOUNT][region].secrets.values()
 
     def _iam(self) -> Any:
         return self._backends.get_backend("iam")[ACCOUNT]["aws"]
@@ -169,42 +169,21 @@ def without_credentials(request: HttpRequest, region: str, service: str) -> Http
         f"AWS4-HMAC-SHA256 Credential=SANDBOX/20260101/{region}/{service}/aws4_request, SignedHeaders=host"
     )
     kept = tuple((name, value) for name, value in request.headers if name.lower() not in _CREDENTIAL_HEADERS)
-    return HttpRequest(
-        method=request.method,
-        target=request.target,
-        headers=(*kept, ("Authorization", scope)),
-        body=request.body,
-    )
+    return replace(request, headers=(*kept, ("Authorization", scope)))
 
 
 def _environ(request: HttpRequest) -> dict[str, Any]:
-    host = request.header("Host") or "localhost"
-    name, _, port = host.partition(":")
-    environ: dict[str, Any] = {
-        "REQUEST_METHOD": request.method,
-        "SCRIPT_NAME": "",
+    environ = create_environ(
+        base_url=f"http://{request.header('Host') or 'localhost'}",
+        method=request.method,
+        headers=list(request.headers),
+        data=request.body,
+    )
+    return {
+        **environ,
         # WSGI wants the decoded bytes of the path as Latin-1 text (PEP 3333).
         "PATH_INFO": unquote_to_bytes(request.raw_path).decode("latin-1"),
         "QUERY_STRING": request.raw_query,
         "REQUEST_URI": request.target,
         "RAW_URI": request.target,
-        "SERVER_NAME": name,
-        "SERVER_PORT": port or "80",
-        "SERVER_PROTOCOL": "HTTP/1.1",
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_LENGTH": str(len(request.body)),
-        "wsgi.version": (1, 0),
-        "wsgi.url_scheme": "http",
-        "wsgi.input": io.BytesIO(request.body),
-        "wsgi.errors": io.StringIO(),
-        "wsgi.multithread": False,
-        "wsgi.multiprocess": False,
-        "wsgi.run_once": False,
     }
-    for key, value in request.headers:
-        variable = key.upper().replace("-", "_")
-        if variable == "CONTENT_TYPE":
-            environ["CONTENT_TYPE"] = value
-        elif variable != "CONTENT_LENGTH":
-            environ[f"HTTP_{variable}"] = value
-    return environ

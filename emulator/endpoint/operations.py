@@ -66,24 +66,14 @@ class Operation:
     parameters: Mapping[str, Any]
 
     @property
-    def iam_prefix(self) -> str:
-        """What stands before the colon in IAM actions."""
-        return _IAM_PREFIXES.get(self.service, self.service)
-
-    @property
     def full_name(self) -> str:
-        """Service and operation, such as `s3:PutObject`."""
-        return f"{self.iam_prefix}:{self.name}"
-
-    @property
-    def reads_only(self) -> bool:
-        """Whether the operation changes nothing."""
-        return self.name.startswith(_READING)
+        """Service and operation as in IAM's actions, such as `s3:PutObject`."""
+        return f"{_IAM_PREFIXES.get(self.service, self.service)}:{self.name}"
 
     @property
     def is_journalled(self) -> bool:
         """Whether it must be carried out again after a restart."""
-        return not self.reads_only and self.name not in _FLEETING
+        return not self.name.startswith(_READING) and self.name not in _FLEETING
 
 
 def protocol_of(service: str, request: HttpRequest) -> str:
@@ -170,13 +160,12 @@ def _routes(model: ServiceModel) -> Mapping[str, tuple[_Route, ...]]:
     routes: dict[str, list[_Route]] = {}
     for name in model.operation_names:
         operation = model.operation_model(name)
-        http = operation.http
+        http, given = operation.http, operation.input_shape
         path, _, query = http["requestUri"].partition("?")
         # "{Key+}" takes slashes, "{Bucket}" does not; botocore strips the bucket only later.
         pattern = re.sub(r"\{(\w+)\+\}", r"(?P<\1>.+)", path)
         pattern = re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", pattern)
-        members = operation.input_shape.members if operation.input_shape else {}
-        located = {member: shape.serialization for member, shape in members.items()}
+        located = {member: shape.serialization for member, shape in given.members.items()} if given else {}
         route = _Route(
             operation=operation,
             path=re.compile(pattern + "/?" if not pattern.endswith("+)") else pattern),
@@ -185,12 +174,11 @@ def _routes(model: ServiceModel) -> Mapping[str, tuple[_Route, ...]]:
                 at["name"]: member for member, at in located.items() if at.get("location") == "querystring"
             },
             headers={at["name"]: member for member, at in located.items() if at.get("location") == "header"},
-            required=frozenset(operation.input_shape.required_members if operation.input_shape else ())
-            - {
+            required=frozenset(
                 member
-                for member, at in located.items()
-                if at.get("location") not in ("uri", "querystring", "header")
-            },
+                for member in (given.required_members if given else ())
+                if located[member].get("location") in ("uri", "querystring", "header")
+            ),
         )
         routes.setdefault(http["method"], []).append(route)
     return {

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import unquote
 
 from emulator.endpoint.credentials import ACCOUNT
@@ -35,6 +36,19 @@ _S3_ACTIONS: Mapping[str, str] = {
     "UploadPart": "PutObject",
 }
 _S3_VERSIONED = {"GetObject", "DeleteObject", "GetObjectTagging", "PutObjectTagging"}
+# Condition keys, and the members of a request that they show.
+_S3_CONDITION_KEYS: Mapping[str, str] = {
+    "s3:prefix": "Prefix",
+    "s3:VersionId": "VersionId",
+    "s3:x-amz-acl": "ACL",
+    "s3:x-amz-server-side-encryption": "ServerSideEncryption",
+    "s3:x-amz-server-side-encryption-aws-kms-key-id": "SSEKMSKeyId",
+}
+_SECRET_CONDITION_KEYS: Mapping[str, str] = {
+    "secretsmanager:VersionId": "VersionId",
+    "secretsmanager:VersionStage": "VersionStage",
+    "secretsmanager:Name": "Name",
+}
 _LOG_STREAM = {"CreateLogStream", "DeleteLogStream", "GetLogEvents", "PutLogEvents"}
 
 
@@ -75,9 +89,9 @@ def accesses(  # noqa: PLR0911 - one return a service
         case "logs":
             return [Access(action=operation.full_name, resource=_log_resource(operation, region))]
         case "rds":
-            identifier = operation.parameters.get("DBInstanceIdentifier", "*")
-            resource = f"arn:aws:rds:{region}:{ACCOUNT}:db:{identifier}"
-            return [Access(action=operation.full_name, resource=resource)]
+            name = operation.parameters.get("DBInstanceIdentifier", "*")
+            arn = f"arn:aws:rds:{region}:{ACCOUNT}:db:{name}"
+            return [Access(action=operation.full_name, resource=arn)]
         case "lambda":
             return [_function(operation, region)]
         case _:
@@ -98,17 +112,7 @@ def _s3(operation: Operation) -> list[Access]:
     resource = "*" if bucket is None else f"arn:aws:s3:::{bucket}" + (f"/{key}" if key else "")
     if "VersionId" in parameters and action in _S3_VERSIONED:
         action = action.replace("Object", "ObjectVersion")
-    context = {
-        name: str(parameters[member])
-        for name, member in (
-            ("s3:prefix", "Prefix"),
-            ("s3:VersionId", "VersionId"),
-            ("s3:x-amz-acl", "ACL"),
-            ("s3:x-amz-server-side-encryption", "ServerSideEncryption"),
-            ("s3:x-amz-server-side-encryption-aws-kms-key-id", "SSEKMSKeyId"),
-        )
-        if member in parameters
-    }
+    context = _context(parameters, _S3_CONDITION_KEYS)
     needed = [Access(action=f"s3:{action}", resource=resource, context=context)]
     if operation.name == "CopyObject":
         source, _, version = unquote(str(parameters["CopySource"])).lstrip("/").partition("?versionId=")
@@ -124,25 +128,17 @@ def _s3(operation: Operation) -> list[Access]:
 
 def _secret(operation: Operation, region: str, secret_arns: Mapping[str, str]) -> Access:
     parameters = operation.parameters
-    context = {
-        name: str(parameters[member])
-        for name, member in (
-            ("secretsmanager:VersionId", "VersionId"),
-            ("secretsmanager:VersionStage", "VersionStage"),
-            ("secretsmanager:Name", "Name"),
-        )
-        if member in parameters
-    }
-    identifier = parameters.get("SecretId")
-    if operation.name == "CreateSecret":
-        identifier = parameters.get("Name")
+    context = _context(parameters, _SECRET_CONDITION_KEYS)
+    identifier = parameters.get("Name" if operation.name == "CreateSecret" else "SecretId")
     if identifier is None:
         return Access(action=operation.full_name, resource="*", context=context)
-    return Access(
-        action=operation.full_name,
-        resource=secret_arn(str(identifier), region, secret_arns),
-        context={**context, "secretsmanager:SecretId": secret_arn(str(identifier), region, secret_arns)},
-    )
+    arn = secret_arn(str(identifier), region, secret_arns)
+    context |= {"secretsmanager:SecretId": arn}
+    return Access(action=operation.full_name, resource=arn, context=context)
+
+
+def _context(parameters: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, str]:
+    return {name: str(parameters[member]) for name, member in keys.items() if member in parameters}
 
 
 def secret_arn(identifier: str, region: str, secret_arns: Mapping[str, str]) -> str:
@@ -150,11 +146,8 @@ def secret_arn(identifier: str, region: str, secret_arns: Mapping[str, str]) -> 
     name = re.sub(r"^arn:aws:secretsmanager:[^:]*:\d*:secret:", "", identifier)
     if name in secret_arns:
         return secret_arns[name]
-    return (
-        identifier
-        if identifier.startswith("arn:")
-        else f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}"
-    )
+    own = f"arn:aws:secretsmanager:{region}:{ACCOUNT}:secret:{name}"
+    return identifier if identifier.startswith("arn:") else own
 
 
 def _parameters(operation: Operation, region: str) -> list[Access]:
