@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import os
 import shutil
 import threading
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import boto3
 from botocore.config import Config
@@ -18,6 +16,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from botocore.utils import InstanceMetadataFetcher
 
 from documents.document import ObjectPointer
+from emulator.core.archives import unpack
+from emulator.core.child_processes import make_enterable
 
 _ANSWER_SECONDS = 10
 _ATTEMPTS = 2
@@ -65,7 +65,11 @@ class Artifacts:
         target = self._folder / artifact.sha256
         with self._lock:
             if not target.exists():
-                self._unpack(content, target, where)
+                make_enterable(self._folder)
+                try:
+                    unpack(content, target)
+                except BadZipFile:
+                    raise ArtifactError(f"{where}: this is not a zip file") from None
         return target
 
     def keep_only(self, wanted: Collection[str]) -> None:
@@ -107,19 +111,3 @@ class Artifacts:
             raise ArtifactError(
                 f"s3://{artifact.bucket}/{artifact.key}, version {artifact.version}: {error}"
             ) from error
-
-    def _unpack(self, content: bytes, target: Path, where: str) -> None:
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        target.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-        target.parent.chmod(0o711)
-        try:
-            with zipfile.ZipFile(io.BytesIO(content)) as files:
-                files.extractall(partial)
-        except zipfile.BadZipFile:
-            raise ArtifactError(f"{where}: this is not a zip file") from None
-        for folder, _, names in os.walk(partial):
-            Path(folder).chmod(0o755)
-            for name in names:
-                (Path(folder) / name).chmod(0o644)
-        partial.rename(target)

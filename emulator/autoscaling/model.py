@@ -17,7 +17,7 @@ class LaunchTemplate(ResourceModel):
     Attributes:
         template_id: `lt-…`.
         version: From 1; a version never changes.
-        image_id: `ami-…`.
+        image_id: `ami-…`, or empty.
         instance_type: Such as `t4g.small`.
         architecture: `arm64` or `x86_64`.
         instance_profile: Name of the instance profile, or None.
@@ -26,7 +26,7 @@ class LaunchTemplate(ResourceModel):
 
     template_id: str
     version: int
-    image_id: str
+    image_id: str = ""
     instance_type: str
     architecture: str
     instance_profile: str | None = None

@@ -6,7 +6,6 @@ nothing new, ends what it has begun, and is terminated.
 
 from __future__ import annotations
 
-import ipaddress
 import secrets
 import shutil
 import threading
@@ -16,7 +15,9 @@ from pathlib import Path
 
 from emulator.autoscaling.model import Group, Instance, Subnet
 from emulator.autoscaling.running_instance import FILE, HOST, Platform, RunningInstance
+from emulator.core.child_processes import make_enterable
 from emulator.core.ports import new_port
+from emulator.ec2.addresses import host_address
 from emulator.ec2.metadata import new_path
 from emulator.elb.model import Target, TargetGroup
 from emulator.elb.service import LoadBalancers, UnknownResource
@@ -27,8 +28,6 @@ INSTANCES = "instances"
 _UNSTEADY_SECONDS = 0.1
 _STEADY_SECONDS = 1.0
 _DRAINING_SECONDS = 300.0
-# VPC user guide, "Subnet CIDR blocks": the first four addresses and the last one are AWS's own.
-_FIRST_ADDRESS = 4
 
 
 class RunningGroup:
@@ -65,10 +64,9 @@ class RunningGroup:
 
     def start(self) -> None:
         """Takes over the instances that there are, and begins."""
-        (self._folder / INSTANCES).mkdir(mode=0o711, parents=True, exist_ok=True)
-        for folder in (self._folder, self._folder / INSTANCES):
-            folder.chmod(0o711)
-        replace_file(self._folder / GROUP, self.group.model_dump_json(by_alias=True, indent=2) + "\n")
+        make_enterable(self._folder)
+        make_enterable(self._folder / INSTANCES)
+        replace_file(self._folder / GROUP, self.group.to_json())
         for record in sorted((self._folder / INSTANCES).glob(f"*/{FILE}")):
             instance = Instance.model_validate_json(record.read_text())
             running = self._running(instance)
@@ -84,7 +82,7 @@ class RunningGroup:
         """It is to be another one from now on; returns before it is."""
         with self._steadied:
             self.group = group
-            replace_file(self._folder / GROUP, group.model_dump_json(by_alias=True, indent=2) + "\n")
+            replace_file(self._folder / GROUP, group.to_json())
         self._wakened.set()
 
     def close(self) -> None:
@@ -194,7 +192,9 @@ class RunningGroup:
             region=self.group.region,
             template=self.group.template,
             subnet=subnet,
-            private_ip=_address(subnet, [item.instance.private_ip for item in self.instances]),
+            private_ip=host_address(
+                subnet.cidr_block, 0, [item.instance.private_ip for item in self.instances]
+            ),
             port=port,
             metrics_port=new_port(taken | {port}),
             metadata_path=new_path(),
@@ -283,10 +283,3 @@ class RunningGroup:
 
     def _target(self, instance: RunningInstance) -> Target:
         return Target(host=HOST, port=instance.instance.port)
-
-
-def _address(subnet: Subnet, taken: Sequence[str]) -> str:
-    network = ipaddress.IPv4Network(subnet.cidr_block)
-    usable = network.num_addresses - _FIRST_ADDRESS - 1
-    free = (str(network[_FIRST_ADDRESS + number]) for number in range(usable))
-    return next(address for address in free if address not in taken)

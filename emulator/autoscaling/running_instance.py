@@ -21,31 +21,31 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from pydantic import ValidationError
 
 from emulator.autoscaling.artifacts import ArtifactError, Artifacts
 from emulator.autoscaling.model import Instance, Lifecycle, Process
 from emulator.core import as_user
-from emulator.ec2.cloud_init import UserDataError, lay_down, written_files
+from emulator.core.child_processes import make_enterable
+from emulator.ec2.cloud_init import UserDataError
+from emulator.ec2.machine_folder import MachineFolder
 from emulator.ec2.metadata import InstanceFacts, MetadataService
 from emulator.postgresql_server.server_user import ServerUser
 from engine import processes
-from engine.processes import MACHINE_ROOT, Identity
+from engine.processes import Identity
 from gateway.machine import MACHINE_FILE, Machine
 from runtime.files import replace_file
 
 FILE = "instance.json"
 LOG = "gateway.log"
 HOST = "127.0.0.1"
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ")
 _PAUSES_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 # A gateway that lived for so long begins with the shortest pause again.
 _STEADY_SECONDS = 60.0
 _ENDING_SECONDS = 30.0
 _ANSWER_SECONDS = 2.0
-_LOG_BYTES = 5_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,7 @@ class RunningInstance:
 
     def __init__(self, folder: Path, instance: Instance, platform: Platform) -> None:
         self.instance = instance
-        self._folder = folder
-        self._root = folder / "root"
+        self._folder = MachineFolder(folder, LOG)
         self._platform = platform
         self._child: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -89,8 +88,7 @@ class RunningInstance:
 
     def start(self) -> None:
         """Boots it, or takes over what runs on it."""
-        self._folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-        self._folder.chmod(0o711)
+        make_enterable(self._folder.path)
         self._change()
         self._metadata = self._platform.metadata.register(self._facts(), self.instance.metadata_path)
         self._thread.start()
@@ -118,7 +116,7 @@ class RunningInstance:
         """Ends the instance for good."""
         self.halt()
         self._platform.metadata.forget(self.instance.instance_id)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        shutil.rmtree(self._folder.path, ignore_errors=True)
 
     def enter(self, lifecycle: Lifecycle) -> None:
         """Goes on to another part of its life."""
@@ -142,7 +140,7 @@ class RunningInstance:
     @property
     def log(self) -> Path:
         """What the gateway prints."""
-        return self._folder / LOG
+        return self._folder.log
 
     def serves(self, path: str) -> bool:
         """Whether the gateway itself answers a path with 200."""
@@ -172,14 +170,14 @@ class RunningInstance:
                 try:
                     identity = self._launch()
                 except (ArtifactError, UserDataError, ValidationError, OSError) as error:
-                    self._say(f"does not start: {error}")
+                    self._folder.say(f"does not start: {error}")
             if identity is not None:
                 if not self._outlives(identity):
                     return
                 status = self._reap()
                 if self._parting.is_set():
                     return
-                self._say(f"the gateway has ended{'' if status is None else f' with status {status}'}")
+                self._folder.say(f"the gateway has ended{'' if status is None else f' with status {status}'}")
             if time.monotonic() - began > _STEADY_SECONDS:
                 failures = 0
             pause = _PAUSES_SECONDS[min(failures, len(_PAUSES_SECONDS) - 1)]
@@ -204,16 +202,18 @@ class RunningInstance:
 
     def _launch(self) -> Identity | None:
         """Starts the gateway; None when user-data installs none."""
-        self._boot()
+        self._folder.boot(base64.b64decode(self.instance.template.user_data))
         if not self._machine_file.exists():
-            self._say(f"user-data writes no {MACHINE_FILE}: this instance does nothing")
+            self._folder.say(f"user-data writes no {MACHINE_FILE}: this instance does nothing")
             self._parting.wait()
             return None
+        if self._platform.user.switched:
+            os.chown(self._machine_file, self._platform.user.uid, self._platform.user.gid)
         machine = self._machine()
         code = self._platform.artifacts.ensure(machine.artifact, machine.region, self._metadata)
         if self._parting.is_set():
             return None
-        with self._open_log() as log:
+        with self._folder.open_log() as log:
             child = subprocess.Popen(
                 self._command(),
                 cwd="/",
@@ -229,24 +229,15 @@ class RunningInstance:
             self._change(process=Process(pid=identity.pid, started=identity.started))
         return identity
 
-    def _boot(self) -> None:
-        booted = self._folder / "booted"
-        if booted.exists():
-            return
-        self._root.mkdir(mode=0o755, exist_ok=True)
-        lay_down(written_files(base64.b64decode(self.instance.template.user_data)), self._root)
-        self._root.chmod(0o755)
-        if self._machine_file.exists() and self._platform.user.switched:
-            os.chown(self._machine_file, self._platform.user.uid, self._platform.user.gid)
-        booted.touch()
-
     def _command(self) -> list[str]:
         # Not the environment's own interpreter: that would find the checkout's packages.
         interpreter = Path(sys.executable).resolve()
         uid, gid = self._platform.user.uid, self._platform.user.gid
         if self._platform.user.switched and not _may_run(uid, gid, interpreter):
             name = self._platform.user.name
-            self._say(f"user {name} cannot run {interpreter}, so the gateway runs as this process's user")
+            self._folder.say(
+                f"user {name} cannot run {interpreter}, so the gateway runs as this process's user"
+            )
             uid, gid = os.geteuid(), os.getegid()
         return [
             *_become(uid, gid),
@@ -259,15 +250,8 @@ class RunningInstance:
 
     def _environment(self, code: Path) -> dict[str, str]:
         return {
-            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-            "HOME": str(self._root),
+            **self._folder.environment(self._platform.endpoint_url, self._metadata, self.instance.region),
             "PYTHONPATH": str(code),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            MACHINE_ROOT: str(self._root),
-            "AWS_ENDPOINT_URL": self._platform.endpoint_url,
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self._metadata,
-            "AWS_REGION": self.instance.region,
-            "AWS_DEFAULT_REGION": self.instance.region,
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "NO_PROXY": "localhost,127.0.0.1,::1",
@@ -279,22 +263,12 @@ class RunningInstance:
         return None if child is None else child.wait()
 
     def _facts(self) -> InstanceFacts:
-        instance = self.instance
-        return InstanceFacts(
-            instance_id=instance.instance_id,
-            image_id=instance.template.image_id,
-            instance_type=instance.template.instance_type,
-            architecture=instance.template.architecture,
-            private_ip=instance.private_ip,
-            availability_zone=instance.subnet.availability_zone,
-            region=instance.region,
-            instance_profile=instance.template.instance_profile,
-            vpc_id=instance.subnet.vpc_id,
-        )
+        template, subnet = self.instance.template.model_dump(), self.instance.subnet.model_dump()
+        return InstanceFacts.declared({**template, **subnet, **self.instance.model_dump()})
 
     @property
     def _machine_file(self) -> Path:
-        return self._root / MACHINE_FILE.lstrip("/")
+        return self._folder.root / MACHINE_FILE.lstrip("/")
 
     def _machine(self) -> Machine:
         return Machine.model_validate_json(self._machine_file.read_text())
@@ -302,19 +276,8 @@ class RunningInstance:
     def _change(self, **values: Any) -> None:
         with self._lock:
             self.instance = self.instance.model_copy(update=values)
-            text = self.instance.model_dump_json(by_alias=True, indent=2) + "\n"
             with contextlib.suppress(FileNotFoundError):  # terminated in the meantime
-                replace_file(self._folder / FILE, text)
-
-    def _say(self, text: str) -> None:
-        with self._open_log() as log:
-            log.write(f"sandbox: {text}\n".encode())
-
-    def _open_log(self) -> BinaryIO:
-        path = self.log
-        if path.exists() and path.stat().st_size > _LOG_BYTES:
-            path.rename(path.with_suffix(".log.1"))
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
+                replace_file(self._folder.path / FILE, self.instance.to_json())
 
 
 def _become(uid: int, gid: int) -> list[str]:
@@ -324,9 +287,5 @@ def _become(uid: int, gid: int) -> list[str]:
 def _may_run(uid: int, gid: int, interpreter: Path) -> bool:
     """Whether a user can start an interpreter, which may lie in a folder of somebody else."""
     command = [*_become(uid, gid), str(interpreter), "-I", "-S", "-c", ""]
-    return (
-        subprocess.run(
-            command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False
-        ).returncode
-        == 0
-    )
+    tried = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    return tried.returncode == 0

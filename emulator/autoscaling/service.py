@@ -18,6 +18,7 @@ from emulator.autoscaling.artifacts import Artifacts
 from emulator.autoscaling.model import Group, LaunchTemplate
 from emulator.autoscaling.running_group import GROUP, RunningGroup
 from emulator.autoscaling.running_instance import Platform
+from emulator.core.child_processes import make_enterable
 from emulator.core.state_layout import AUTO_SCALING
 from emulator.elb.service import LoadBalancers
 from emulator.endpoint.aws_endpoint import AwsEndpoint
@@ -108,7 +109,7 @@ class Groups:
         """Keeps a version of a launch template."""
         path = self._template(template.template_id, template.version)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(path, template.model_dump_json(by_alias=True, indent=2) + "\n")
+        replace_file(path, template.to_json())
 
     def template(self, template_id: str, version: int) -> LaunchTemplate:
         """A version of a launch template.
@@ -126,10 +127,8 @@ class Groups:
         shutil.rmtree(self._template(template_id, 1).parent, ignore_errors=True)
 
     def _begin(self, group: Group) -> None:
-        # The gateways' user must pass through, and has no business reading names here.
-        for folder in (self._folder, self._folder / "groups"):
-            folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-            folder.chmod(0o711)
+        make_enterable(self._folder)
+        make_enterable(self._folder / "groups")
         running = RunningGroup(
             self._folder / "groups" / group.name,
             group,

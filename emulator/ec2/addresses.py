@@ -38,7 +38,9 @@ def overlap(one: str, other: str) -> bool:
 
 
 def host_address(network: Any, start: int, taken: Iterable[str]) -> str:
-    """An address of a subnet for an interface: the first free one from `start`; AWS keeps four and the last.
+    """An address of a subnet for an interface: the first free one from `start`.
+
+    VPC user guide, "Subnet CIDR blocks": the first four addresses and the last one are AWS's own.
 
     Raises:
         ValueError: The subnet is full.

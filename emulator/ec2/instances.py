@@ -208,13 +208,12 @@ class Instance(AwsType):
         outputs, inputs = self.computed(request), request.inputs
         subnet = self.registry.get(SUBNET, outputs.get("subnetId"))
         kind = given(inputs, "instanceType", "m1.small")
-        return InstanceFacts(
+        return InstanceFacts.declared(
+            outputs,
             instance_id=request.id,
             image_id=inputs["ami"],
             instance_type=kind,
             architecture=instance_architecture(kind),
-            private_ip=outputs.get("privateIp") or "",
-            availability_zone=outputs["availabilityZone"],
             region=request.region,
             instance_profile=inputs.get("iamInstanceProfile"),
             vpc_id=subnet.inputs["vpcId"] if subnet is not None else None,

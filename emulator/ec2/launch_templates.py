@@ -123,24 +123,20 @@ class LaunchTemplate(AwsType):
         }
 
     def dispose(self, request: AwsRequest) -> None:
-        self._groups().delete_template(request.id)
+        self.service(Groups).delete_template(request.id)
 
     def _put(self, resource_id: str, version: int, inputs: Properties) -> None:
         kind = given(inputs, "instanceType", "m1.small")
-        self._groups().put_template(
-            TemplateVersion(
+        self.service(Groups).put_template(
+            TemplateVersion.declared(
+                inputs,
                 template_id=resource_id,
                 version=version,
-                image_id=given(inputs, "imageId", ""),
                 instance_type=kind,
                 architecture=instance_architecture(kind),
                 instance_profile=_profile(inputs),
-                user_data=given(inputs, "userData", ""),
             )
         )
-
-    def _groups(self) -> Groups:
-        return self.service(Groups)
 
 
 def _makes_version(old: Properties, new: Properties) -> bool:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import dataclasses
 import fcntl
 import json
 import os
@@ -25,8 +24,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emulator.core.child_processes import make_enterable
 from emulator.core.state_layout import MACHINES
-from emulator.ec2.cloud_init import lay_down, written_files
+from emulator.ec2.cloud_init import written_files
+from emulator.ec2.machine_folder import MachineFolder
 from emulator.ec2.metadata import InstanceFacts, MetadataService
 from emulator.endpoint.operations import Operation
 from emulator.postgresql_server.postmasters import remove_sockets, stop_postmasters
@@ -38,8 +39,6 @@ PLATFORM = "etc/passwordless-postgres/platform.json"
 DATA = "var/lib/postgresql"
 TICK_SECONDS = 1.5
 _LAUNCHER_GRACE_SECONDS = 60.0
-_LOG_BYTES = 5_000_000
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "SSL_CERT_FILE")
 
 
 class Machines:
@@ -76,7 +75,7 @@ class Machines:
         self._running: dict[str, _Machine] = {}
         self._lock = threading.RLock()
         for folder in (self._folder, self._volumes, self._snapshots):
-            _enterable(folder)
+            make_enterable(folder)
 
     def start(self) -> None:
         """Boots every instance that was launched and not terminated."""
@@ -111,17 +110,13 @@ class Machines:
         Raises:
             UserDataError: User-data cannot be read.
         """
-        record = {
-            "facts": dataclasses.asdict(facts),
-            "userData": base64.b64encode(user_data).decode(),
-            "volume": None,
-        }
+        encoded = base64.b64encode(user_data).decode()
         with self._lock:
             path = self._record(facts.instance_id)
-            if path.exists():
-                record["volume"] = json.loads(path.read_text())["volume"]
+            volume = json.loads(path.read_text())["volume"] if path.exists() else None
+            record = {"facts": facts.model_dump(), "userData": encoded, "volume": volume}
             written_files(user_data)
-            _enterable(path.parent)
+            make_enterable(path.parent)
             _write(path, record)
             self._boot(record)
 
@@ -130,7 +125,7 @@ class Machines:
         with self._lock:
             path = self._record(facts.instance_id)
             if path.exists():
-                _write(path, {**json.loads(path.read_text()), "facts": dataclasses.asdict(facts)})
+                _write(path, {**json.loads(path.read_text()), "facts": facts.model_dump()})
                 self._metadata.register(facts)
 
     def terminate(self, instance_id: str) -> None:
@@ -226,26 +221,13 @@ class Machines:
         facts = InstanceFacts(**record["facts"])
         if facts.instance_id in self._running:
             return
-        folder = self._folder / facts.instance_id
-        root = folder / "root"
-        if not (folder / "booted").exists():
-            root.mkdir(mode=0o755, exist_ok=True)
-            lay_down(written_files(base64.b64decode(record["userData"])), root)
-            (folder / "booted").touch()
-        root.chmod(0o755)
-        platform = root / PLATFORM
+        folder = MachineFolder(self._folder / facts.instance_id, "node.log")
+        folder.boot(base64.b64decode(record["userData"]))
+        platform = folder.root / PLATFORM
         platform.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         platform.write_text(json.dumps(self._platform))
-        environment = {
-            **{name: os.environ[name] for name in _INHERITED if name in os.environ},
-            "HOME": str(root),
-            "PYTHONDONTWRITEBYTECODE": "1",
-            "PASSWORDLESS_POSTGRES_ROOT": str(root),
-            "AWS_ENDPOINT_URL": self._endpoint_url,
-            "AWS_EC2_METADATA_SERVICE_ENDPOINT": self._metadata.register(facts),
-            "AWS_REGION": facts.region,
-            "AWS_DEFAULT_REGION": facts.region,
-        }
+        metadata = self._metadata.register(facts)
+        environment = folder.environment(self._endpoint_url, metadata, facts.region)
         machine = _Machine(folder, environment, record["volume"])
         self._running[facts.instance_id] = machine
         machine.start()
@@ -254,16 +236,15 @@ class Machines:
 class _Machine(threading.Thread):
     """One instance's timer: runs the launcher, waits for its end, waits a moment, runs it again."""
 
-    def __init__(self, folder: Path, environment: Mapping[str, str], attached: str | None) -> None:
-        super().__init__(name=f"machine-{folder.name}", daemon=True)
+    def __init__(self, folder: MachineFolder, environment: Mapping[str, str], attached: str | None) -> None:
+        super().__init__(name=f"machine-{folder.path.name}", daemon=True)
         self.attached = attached
         self._folder = folder
-        self._root = folder / "root"
         self._environment = environment
         self._wakened = threading.Event()
         self._stopping = False
         self._process: subprocess.Popen[bytes] | None = None
-        machine = self._root / MACHINE
+        machine = folder.root / MACHINE
         document = json.loads(machine.read_text()) if machine.exists() else {}
         self.pointer: str | None = document.get("pointer")
         self._wanted_volume: str | None = document.get("volume")
@@ -287,11 +268,11 @@ class _Machine(threading.Thread):
             super().join(_LAUNCHER_GRACE_SECONDS)
 
     def run(self) -> None:
-        if not (self._root / LAUNCHER).exists():
-            self._say(f"user-data installs no /{LAUNCHER}: this machine does nothing")
+        if not (self._folder.root / LAUNCHER).exists():
+            self._folder.say(f"user-data installs no /{LAUNCHER}: this machine does nothing")
             return
         if self._wanted_volume not in (None, self.attached):
-            self._say(f"waiting for volume {self._wanted_volume} to be attached")
+            self._folder.say(f"waiting for volume {self._wanted_volume} to be attached")
         while not self._stopping:
             self._wakened.clear()
             if self._wanted_volume is None or self._wanted_volume == self.attached:
@@ -300,7 +281,7 @@ class _Machine(threading.Thread):
                 self._wakened.wait(TICK_SECONDS)
 
     def _launch(self) -> None:
-        lock = os.open(self._folder / "launcher.lock", os.O_RDWR | os.O_CREAT, 0o600)
+        lock = os.open(self._folder.path / "launcher.lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             # The launcher inherits the lock: one that outlived a killed sandbox still holds it.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -308,10 +289,10 @@ class _Machine(threading.Thread):
             os.close(lock)
             return
         try:
-            with self._log() as log:
+            with self._folder.open_log() as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(self._root / LAUNCHER)],
-                    cwd=self._root,
+                    [sys.executable, str(self._folder.root / LAUNCHER)],
+                    cwd=self._folder.root,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -322,22 +303,6 @@ class _Machine(threading.Thread):
             self._process.wait()
         finally:
             os.close(lock)
-
-    def _say(self, text: str) -> None:
-        with self._log() as log:
-            log.write(f"sandbox: {text}\n".encode())
-
-    def _log(self) -> Any:
-        path = self._folder / "node.log"
-        if path.exists() and path.stat().st_size > _LOG_BYTES:
-            path.rename(path.with_suffix(".log.1"))
-        return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
-
-
-def _enterable(folder: Path) -> None:
-    # The servers' user must pass through, but needs to read no names here.
-    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
-    folder.chmod(0o711)
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

@@ -12,10 +12,12 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from types import MappingProxyType
 
+from emulator.core.model import ResourceModel
 from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials, Session
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
 from emulator.endpoint.loopback_server import LoopbackServer
@@ -28,8 +30,7 @@ _RENEWAL_SECONDS = 3600
 _LONGEST_TOKEN_SECONDS = 21600
 
 
-@dataclass(frozen=True, kw_only=True)
-class InstanceFacts:
+class InstanceFacts(ResourceModel):
     """What an instance can read about itself.
 
     Attributes:
@@ -48,7 +49,7 @@ class InstanceFacts:
     image_id: str
     instance_type: str
     architecture: str
-    private_ip: str
+    private_ip: str = ""
     availability_zone: str
     region: str
     instance_profile: str | None = None
@@ -153,36 +154,28 @@ class MetadataService:
         if wanted != name:
             return _plain(404, "Not Found")
         if not trusts_service(role.trust_policy, "ec2.amazonaws.com"):
-            message = (
-                "EC2 cannot assume the role. Please see documentation at https://docs.aws.amazon.com/IAM."
-            )
-            return _json(
-                {
-                    "Code": "AssumeRoleUnauthorizedAccess",
-                    "Message": message,
-                    "LastUpdated": _time(time.time()),
-                }
-            )
-        key = self._key(instance, role)
-        return _json(
-            {
+            answer = {
+                "Code": "AssumeRoleUnauthorizedAccess",
+                "Message": (
+                    "EC2 cannot assume the role. Please see documentation at https://docs.aws.amazon.com/IAM."
+                ),
+            }
+        else:
+            key = self._key(instance, role)
+            answer = {
                 "Code": "Success",
-                "LastUpdated": _time(time.time()),
                 "Type": "AWS-HMAC",
                 "AccessKeyId": key.access_key_id,
                 "SecretAccessKey": key.secret_access_key,
                 "Token": key.session_token,
                 "Expiration": _time(key.expiration or 0),
             }
-        )
+        return _plain(200, json.dumps({**answer, "LastUpdated": _time(time.time())}))
 
     def _key(self, instance: _Instance, role: RoleDocuments) -> AccessKey:
         key = instance.key
-        if (
-            key is None
-            or instance.key_role != role.role_id
-            or (key.expiration or 0) - time.time() < _RENEWAL_SECONDS
-        ):
+        left = 0.0 if key is None else (key.expiration or 0) - time.time()
+        if key is None or instance.key_role != role.role_id or left < _RENEWAL_SECONDS:
             facts = instance.facts
             context = {
                 "ec2:SourceInstanceARN": f"arn:aws:ec2:{facts.region}:{ACCOUNT}:instance/{facts.instance_id}",
@@ -218,12 +211,7 @@ def _new_token(instance: _Instance, request: HttpRequest) -> HttpResponse:
     instance.tokens = {token: until for token, until in instance.tokens.items() if until > now}
     token = secrets.token_urlsafe(42)
     instance.tokens[token] = now + int(lifetime)
-    response = _plain(200, token)
-    return HttpResponse(
-        status=200,
-        headers=(*response.header_list, ("X-aws-ec2-metadata-token-ttl-seconds", lifetime)),
-        body=response.body,
-    )
+    return _plain(200, token, {"X-aws-ec2-metadata-token-ttl-seconds": lifetime})
 
 
 def _has_token(instance: _Instance, request: HttpRequest) -> bool:
@@ -253,9 +241,5 @@ def _time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _plain(status: int, text: str) -> HttpResponse:
-    return HttpResponse(status=status, headers={"Content-Type": "text/plain"}, body=text.encode())
-
-
-def _json(document: dict[str, str | None]) -> HttpResponse:
-    return _plain(200, json.dumps(document))
+def _plain(status: int, text: str, headers: Mapping[str, str] = MappingProxyType({})) -> HttpResponse:
+    return HttpResponse(status=status, headers={"Content-Type": "text/plain", **headers}, body=text.encode())

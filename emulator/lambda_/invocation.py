@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from emulator.core.child_processes import inherited_environment
 from emulator.lambda_ import bootstrap
 from emulator.lambda_.model import Function
 
 # Lambda developer guide, "Lambda quotas": 6 MB and the envelope around it.
 LARGEST_ANSWER_BYTES = 6_291_556
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ", "SSL_CERT_FILE")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,9 +124,8 @@ class Invocation:
             "logStream": self.log_stream,
             "timeout": function.timeout,
         }
-        inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         variables = {
-            **inherited,
+            **inherited_environment(),
             **function.environment.variables,
             "AWS_REGION": function.region,
             "AWS_DEFAULT_REGION": function.region,

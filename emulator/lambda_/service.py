@@ -13,17 +13,17 @@ import base64
 import contextlib
 import hashlib
 import importlib.util
-import io
-import os
 import shutil
 import threading
 import time
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from zipfile import BadZipFile
 
 from botocore.exceptions import ClientError
 
+from emulator.core.archives import unpack
+from emulator.core.child_processes import open_log
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.endpoint.credentials import AccessKey, Session
 from emulator.iam.authoriser import trusts_service
@@ -78,9 +78,15 @@ class Functions:
             home.mkdir(mode=0o700, parents=True, exist_ok=True)
             task = self._task(function)
             if not task.exists():
-                _unpack(artifact, task)
+                task.parent.mkdir(mode=0o700, exist_ok=True)
+                try:
+                    unpack(artifact, task)
+                except BadZipFile:
+                    raise ValueError(
+                        "Could not unzip uploaded file. Please check your file, then try to upload again."
+                    ) from None
             # A kill before this leaves the function as it was.
-            replace_file(home / "function.json", function.model_dump_json(by_alias=True, indent=2) + "\n")
+            replace_file(home / "function.json", function.to_json())
             needed = {task, *(call.task for call in self._calls)}
             for folder in (home / _CODE).iterdir():
                 if folder not in needed:
@@ -173,11 +179,9 @@ class Functions:
     def _keep_log(self, call: Invocation, key: AccessKey) -> None:
         function = call.function
         file = self._folder / function.name / "function.log"
-        with self._lock, contextlib.suppress(FileNotFoundError):  # deleted in the meantime
-            if file.exists() and file.stat().st_size > _LOG_BYTES:
-                file.rename(file.with_suffix(".log.1"))
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as log:
-                log.writelines(f"{line}\n" for line in call.log)
+        # The function may be deleted in the meantime.
+        with self._lock, contextlib.suppress(FileNotFoundError), open_log(file, _LOG_BYTES) as log:
+            log.writelines(f"{line}\n".encode() for line in call.log)
         now = int(time.time() * 1000)
         logs = self._endpoint.client("logs", function.region, key)
         # Lambda writes with the function's own permissions, and says nothing where they do not suffice.
@@ -206,17 +210,3 @@ def _runtime_files() -> Iterator[tuple[str, Path]]:
         origin = Path(spec.origin)
         target = origin.parent if origin.name == "__init__.py" else origin
         yield target.name, target
-
-
-def _unpack(artifact: bytes, task: Path) -> None:
-    partial = task.with_name("partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    task.parent.mkdir(mode=0o700, exist_ok=True)
-    try:
-        with zipfile.ZipFile(io.BytesIO(artifact)) as files:
-            files.extractall(partial)
-    except zipfile.BadZipFile:
-        raise ValueError(
-            "Could not unzip uploaded file. Please check your file, then try to upload again."
-        ) from None
-    partial.rename(task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import dataclasses
 import gzip
 import json
 import os
@@ -152,7 +151,7 @@ def test_nothing_runs_before_the_data_volume_is_there_and_data_outlives_the_inst
     cloud.machines.terminate(FACTS.instance_id)
     assert not cloud.root.exists()
 
-    other = dataclasses.replace(FACTS, instance_id="i-00000000000000002")
+    other = FACTS.model_copy(update={"instance_id": "i-00000000000000002"})
     cloud.machines.launch(other, user_data(volume="vol-1"))
     cloud.machines.attach("vol-1", other.instance_id)
     root = cloud.folder / "machines" / other.instance_id / "root"
