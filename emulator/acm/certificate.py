@@ -41,17 +41,10 @@ class Certificate(AwsType):
         "type": "AMAZON_ISSUED",
         "validationEmails": [],
     }
-    replace_on = frozenset(
-        {
-            "certificateAuthorityArn",
-            "domainName",
-            "keyAlgorithm",
-            "region",
-            "subjectAlternativeNames",
-            "validationMethod",
-            "validationOptions",
-        }
-    )
+    replace_on = (
+        "certificateAuthorityArn", "domainName", "keyAlgorithm", "subjectAlternativeNames",
+        "validationMethod", "validationOptions",
+    )  # fmt: skip
     blockers = (LISTENER,)
     not_deletable = (
         "deleting ACM Certificate ({id}): api error ResourceInUseException: Certificate {id} is in use"
@@ -123,7 +116,7 @@ class CertificateValidation(AwsType):
 
     token = "aws:acm/certificateValidation:CertificateValidation"
     required = ("certificateArn",)
-    replace_on = frozenset({"certificateArn", "region", "validationRecordFqdns"})
+    replace_on = ("certificateArn", "validationRecordFqdns")
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:

@@ -24,13 +24,10 @@ LONGEST_WAIT_SECONDS = 90.0
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _LOG_LINES = 12
 _NOT_EMULATED = (
-    "launchConfiguration",
-    "mixedInstancesPolicy",
-    "loadBalancers",
-    "warmPool",
-    "trafficSources",
-)
+    "launchConfiguration", "mixedInstancesPolicy", "loadBalancers", "warmPool", "trafficSources",
+)  # fmt: skip
 _INVALID = "creating Auto Scaling Group: api error ValidationError:"
+_NO_SUCH_SUBNET = f"{_INVALID} The subnet ID '{{id}}' does not exist"
 _TEMPLATE = f"{_INVALID} You must use a valid fully-formed launch template."
 
 
@@ -48,6 +45,7 @@ class GroupType(AwsType):
         "protectFromScaleIn": False,
         "waitForCapacityTimeout": "10m",
     }
+    exactly_one = (("launchTemplate", "launchConfiguration", "mixedInstancesPolicy"),)
     checks: ClassVar = {
         **dict.fromkeys(_NOT_EMULATED, (not_emulated(),)),
         "healthCheckType": (one_of("EC2", "ELB", "EBS", "VPC_LATTICE"),),
@@ -56,7 +54,7 @@ class GroupType(AwsType):
         "instanceRefresh.preferences.maxHealthyPercentage": (between(100, 200),),
     }
     references: ClassVar = {
-        "vpcZoneIdentifiers": (SUBNET, f"{_INVALID} The subnet ID '{{id}}' does not exist"),
+        "vpcZoneIdentifiers": (SUBNET, _NO_SUCH_SUBNET),
         "targetGroupArns": (
             TARGET_GROUP,
             f"{_INVALID} Provided Target Groups may not be valid. Ensure they exist: {{id}}",
@@ -77,17 +75,12 @@ class GroupType(AwsType):
         "warmPoolSize": 0,
     }
     name_property = "name"
-    replace_on = frozenset({"name", "namePrefix", "placementGroup", "region"})
+    replace_on = ("name", "namePrefix", "placementGroup")
     taggable = False
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
-        """Sizes in order, one source of instances, a place, a duration."""
+        """Sizes in order, one name of a template, a place, a duration."""
         template = inputs.get("launchTemplate")
-        if template is None:
-            yield Failure(
-                "launchTemplate",
-                "one of `launch_configuration,launch_template,mixed_instances_policy` must be specified",
-            )
         if isinstance(template, Mapping) and (template.get("id") is None) == (template.get("name") is None):
             yield Failure("launchTemplate", "one of `id,name` must be specified")
         if not inputs.get("vpcZoneIdentifiers"):
@@ -113,11 +106,8 @@ class GroupType(AwsType):
     def computed(self, request: AwsRequest) -> Properties:
         subnets = request.inputs.get("vpcZoneIdentifiers")
         records = [self.registry.get(SUBNET, each) for each in subnets] if isinstance(subnets, list) else []
-        zones: Any = UNKNOWN
-        if records and all(records):
-            zones = sorted(
-                {str(each.outputs.get("availabilityZone")) for each in records if each is not None}
-            )
+        known_zones = {str(each.outputs.get("availabilityZone")) for each in records if each is not None}
+        zones = sorted(known_zones) if records and all(records) else UNKNOWN
         digits = request.digest("group")
         path = f"autoScalingGroup:{digits[:8]}-0000-4000-8000-{digits[8:20]}:autoScalingGroupName/"
         return {
@@ -187,19 +177,14 @@ class GroupType(AwsType):
         )
 
     def _subnet(self, subnet_id: str) -> Subnet:
-        record = self.existing(SUBNET, subnet_id, f"{_INVALID} The subnet ID '{{id}}' does not exist")
+        record = self.existing(SUBNET, subnet_id, _NO_SUCH_SUBNET)
         return Subnet.declared({**record.inputs, **record.outputs}, subnet_id=subnet_id)
 
     def _template(self, wanted: Mapping[str, Any]) -> LaunchTemplate:
-        found = next(
-            (
-                item
-                for item in self.registry.of_type(LAUNCH_TEMPLATE)
-                if item.id == wanted.get("id") or item.outputs.get("name") == wanted.get("name", "")
-            ),
-            None,
-        )
-        if found is None:
+        for found in self.registry.of_type(LAUNCH_TEMPLATE):
+            if found.id == wanted.get("id") or found.outputs.get("name") == wanted.get("name", ""):
+                break
+        else:
             raise Refused(
                 f"{_TEMPLATE} The specified launch template, with template "
                 f"{wanted.get('id') or wanted.get('name')}, does not exist."

@@ -40,7 +40,7 @@ class Policy(AwsType):
     }
     output_defaults: ClassVar = {"metricAggregationType": ""}
     name_property = "name"
-    replace_on = frozenset({"autoscalingGroupName", "name", "policyType", "region"})
+    replace_on = ("autoscalingGroupName", "name", "policyType")
     taggable = False
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:

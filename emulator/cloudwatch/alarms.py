@@ -32,4 +32,4 @@ class MetricAlarm(AwsType):
         ),
         "treatMissingData": (one_of("breaching", "ignore", "missing", "notBreaching"),),
     }
-    replace_on = frozenset({"name", "region"})
+    replace_on = ("name",)

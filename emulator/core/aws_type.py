@@ -13,15 +13,15 @@ A type is a subclass of `AwsType` that sets `token` and declares what the provid
   `self.service(<its class>)`.
 - The type is registered by its module's entry in `emulator/aws.py`.
 
-Immutable properties (`replace_on`) are those with ForceNew or RequiresReplace in terraform-provider-aws 6,
-the provider that pulumi-aws 7 bridges: internal/service/<service>/<resource>.go.
+Immutable are `region` and the properties in `replace_on`, which have ForceNew or RequiresReplace in
+terraform-provider-aws 6, the provider that pulumi-aws 7 bridges: internal/service/<service>/<resource>.go.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 from emulator.core import checks
@@ -111,9 +111,11 @@ class AwsType(ResourceType):
         arn_format: Service and path of the output `arn`, with `{id}` in the path.
         name_taken: AWS's words for an id that another resource has already, with `{id}` and `{name}`.
         output_defaults: Outputs that AWS chooses where the input of that name is absent.
+        unknown_outputs: Outputs that only a real creation can know.
         provision_again: Whether an update does what the creation did.
         name_property: Input that is named automatically, or None.
         name_maximum: Length of such a name.
+        form_name: Gives such a name the form that AWS takes for this type.
         hidden: Inputs whose value the registry must not hold.
         blockers: Types that hinder deletion while one of them holds this id.
         not_deletable: AWS's words for that; `{id}` is replaced.
@@ -134,9 +136,11 @@ class AwsType(ResourceType):
     arn_format: ClassVar[tuple[str, str] | None] = None
     name_taken: ClassVar[str] = ""
     output_defaults: ClassVar[Mapping[str, Any]] = {}
+    unknown_outputs: ClassVar[Sequence[str]] = ()
     provision_again: ClassVar[bool] = False
     name_property: ClassVar[str | None] = None
     name_maximum: ClassVar[int] = 255
+    form_name: ClassVar[staticmethod[[str], str]] = staticmethod(str)
     hidden: ClassVar[frozenset[str]] = frozenset()
     blockers: ClassVar[Sequence[str]] = ()
     not_deletable: ClassVar[str] = "DependencyViolation: resource {id} has a dependent object"
@@ -194,14 +198,7 @@ class AwsType(ResourceType):
         """Completes and validates, as the bridge does."""
         filled = {**self.defaults, **request.inputs}
         filled.pop(DEFAULTS, None)
-        failures = [
-            Failure(
-                name,
-                f'Missing required argument. The argument "{name}" is required, but no definition was found.',
-            )
-            for name in self.required
-            if filled.get(name) is None
-        ]
+        failures = [*checks.required(self.required, filled)]
         name = self.name_property
         if name is not None and filled.get(name) is None and filled.get(f"{name}Prefix") is None:
             filled[name] = self._automatic_name(request, name)
@@ -227,21 +224,20 @@ class AwsType(ResourceType):
         # resource.
         seed = f"{request.urn}\0{self.registry.next_generation(request.urn)}".encode()
         try:
-            return self.form_name(
-                automatic_name(request.name, seed, autonaming=request.autonaming, maximum=self.name_maximum)
+            made = automatic_name(
+                request.name, seed, autonaming=request.autonaming, maximum=self.name_maximum
             )
         except ValueError as error:
             raise Refused(str(error)) from error
-
-    def form_name(self, name: str) -> str:
-        """An automatic name in the form that AWS takes for this type."""
-        return name
+        return self.form_name(made)
 
     def diff(self, request: Request) -> Diff:
         """Compares; a replacement deletes first where the user chose the name, as the bridge does."""
         self.registry.confirm(self.token, request.id, request.urn)
         found = super().diff(request)
-        replaces = [*found.replaces, *self.further_replaces(request, found.changes)]
+        replaces = {*found.replaces, *self.further_replaces(request, found.changes)}
+        if "region" in found.changes:
+            replaces.add("region")
         name = self.name_property
         keeps_name = (
             name is not None
@@ -250,7 +246,7 @@ class AwsType(ResourceType):
         )
         return Diff(
             changes=found.changes,
-            replaces=sorted(set(replaces)),
+            replaces=sorted(replaces),
             delete_before_replace=bool(replaces) and (found.delete_before_replace or keeps_name),
         )
 
@@ -265,7 +261,7 @@ class AwsType(ResourceType):
         asked = self.request(request, generation, resumed=pending is not None)
         asked = replace(asked, id=self.resource_id(asked))
         if request.preview:
-            outputs = {**self.outputs(asked), **self.unknown_outputs(request.inputs)}
+            outputs = {**self.outputs(asked), **dict.fromkeys(self.unknown_outputs, UNKNOWN)}
             return "" if asked.id is UNKNOWN else asked.id, outputs
         self._drop_what_differs(asked)
         record = Record(
@@ -293,10 +289,6 @@ class AwsType(ResourceType):
             self.registry.put(replace(record, outputs=self._storable(outputs)))
         return asked.id, outputs
 
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        """Outputs that only a real creation can know, as `UNKNOWN`."""
-        return {}
-
     def refuse_unknown_references(self, request: AwsRequest) -> None:
         """Raises what AWS refuses of `references`; `create` does so by itself."""
         for name, (token, refusal) in self.references.items():
@@ -310,7 +302,7 @@ class AwsType(ResourceType):
         if pending is None:
             return
         wanted = self._storable(request.inputs)
-        immutable = self.replace_on | {"region"}
+        immutable = (*self.replace_on, "region")
         if pending.id != request.id or any(
             wanted.get(name) != pending.inputs.get(name) for name in immutable
         ):
@@ -337,11 +329,7 @@ class AwsType(ResourceType):
         asked = self.request(request, record.generation if record is not None else 0)
         kept = {name: value for name, value in request.outputs.items() if name not in request.old_inputs}
         outputs = {**kept, **self.outputs(asked)}
-        outputs |= {
-            name: request.outputs[name]
-            for name in self.unknown_outputs(request.inputs)
-            if name in request.outputs
-        }
+        outputs |= {name: request.outputs[name] for name in self.unknown_outputs if name in request.outputs}
         if request.preview:
             return {**outputs, **dict.fromkeys(self.preview_renewal(asked), UNKNOWN)}
         if record is None:
@@ -379,9 +367,8 @@ class AwsType(ResourceType):
 
     def request(self, request: Request, generation: int, *, resumed: bool = False) -> AwsRequest:
         """The request, with what AWS makes up for its resource."""
-        given_fields = {each.name: getattr(request, each.name) for each in fields(Request)}
         region = given(request.inputs, "region", request.configuration.get("region") or REGION)
-        return AwsRequest(**given_fields, generation=generation, region=region, resumed=resumed)
+        return AwsRequest(**vars(request), generation=generation, region=region, resumed=resumed)
 
     def outputs(self, request: AwsRequest) -> dict[str, Any]:
         """Inputs, what AWS chooses, and what is computed."""

@@ -94,6 +94,14 @@ def failures(checks: Mapping[str, Iterable[Check]], inputs: Properties) -> Itera
                         yield Failure(name.partition(".")[0], reason)
 
 
+def required(names: Sequence[str], inputs: Properties) -> Iterable[Failure]:
+    """A failure of every input that is not given."""
+    for name in names:
+        if inputs.get(name) is None:
+            missing = f'The argument "{name}" is required, but no definition was found.'
+            yield Failure(name, f"Missing required argument. {missing}")
+
+
 def exactly_one(names: Sequence[str], inputs: Properties) -> Iterable[Failure]:
     """A failure of the first name unless one of these inputs is given, and no other."""
     if sum(inputs.get(name) is not None for name in names) != 1:

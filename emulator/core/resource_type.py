@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -78,7 +78,7 @@ class ResourceType(ABC):
     """
 
     token: ClassVar[str]
-    replace_on: ClassVar[frozenset[str]] = frozenset()
+    replace_on: ClassVar[Collection[str]] = ()
     delete_before_replace: ClassVar[bool] = False
     secret_outputs: ClassVar[frozenset[str]] = frozenset()
 

@@ -28,6 +28,9 @@ from emulator.endpoint.credentials import ACCOUNT
 
 INSTANCE = "aws:ec2/instance:Instance"
 _CREATING = "creating EC2 Instance: api error"
+_NO_SUCH_INTERFACE = (
+    f"{_CREATING} InvalidNetworkInterfaceID.NotFound: The networkInterface ID '{{id}}' does not exist"
+)
 _OF_THE_INTERFACE = ("subnetId", "vpcSecurityGroupIds", "networkInterfaces", "privateIp")
 
 
@@ -49,7 +52,7 @@ class NetworkInterface(AwsType):
         "privateIpsCount": 0,
         "securityGroups": [],
     }
-    replace_on = frozenset({"subnetId", "interfaceType", "enablePrimaryIpv6", "region"})
+    replace_on = ("subnetId", "interfaceType", "enablePrimaryIpv6")
     blockers = (INSTANCE,)
     not_deletable = (
         "deleting EC2 Network Interface ({id}): api error InvalidParameterValue: Network interface '{id}' is "
@@ -111,14 +114,12 @@ class Instance(AwsType):
         "publicIp": "",
         "tenancy": "default",
     }
-    replace_on = frozenset(
-        {
-            "ami", "associatePublicIpAddress", "availabilityZone", "cpuOptions", "ebsBlockDevices",
-            "ebsOptimized", "enablePrimaryIpv6", "enclaveOptions", "ephemeralBlockDevices", "hibernation",
-            "hostId", "hostResourceGroupArn", "instanceMarketOptions", "ipv6AddressCount", "ipv6Addresses",
-            "keyName", "networkInterfaces", "placementGroup", "placementGroupId", "primaryNetworkInterface",
-            "privateIp", "region", "secondaryNetworkInterfaces", "securityGroups", "subnetId", "tenancy",
-        }
+    replace_on = (
+        "ami", "associatePublicIpAddress", "availabilityZone", "cpuOptions", "ebsBlockDevices",
+        "ebsOptimized", "enablePrimaryIpv6", "enclaveOptions", "ephemeralBlockDevices", "hibernation",
+        "hostId", "hostResourceGroupArn", "instanceMarketOptions", "ipv6AddressCount", "ipv6Addresses",
+        "keyName", "networkInterfaces", "placementGroup", "placementGroupId", "primaryNetworkInterface",
+        "privateIp", "secondaryNetworkInterfaces", "securityGroups", "subnetId", "tenancy",
     )  # fmt: skip
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
@@ -136,12 +137,7 @@ class Instance(AwsType):
         refuse_image(_CREATING, inputs["ami"], given(inputs, "instanceType", "m1.small"))
         interface = _interface_id(inputs)
         if interface is not None:
-            self.existing(
-                NETWORK_INTERFACE,
-                interface,
-                f"{_CREATING} InvalidNetworkInterfaceID.NotFound: The networkInterface ID '{{id}}' does not "
-                "exist",
-            )
+            self.existing(NETWORK_INTERFACE, interface, _NO_SUCH_INTERFACE)
             if any(other.holds(interface) for other in self.others(request)):
                 raise Refused(f"{_CREATING} InvalidNetworkInterface.InUse: Interface: [{interface}] in use.")
         elif inputs.get("subnetId") is not None:
@@ -154,17 +150,15 @@ class Instance(AwsType):
 
     def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """User-data when asked for, and the parts of the root volume that cannot change."""
-        replaced = []
         if request.inputs.get("userDataReplaceOnChange") is True:
-            replaced += [name for name in ("userData", "userDataBase64") if name in changes]
+            yield from (name for name in ("userData", "userDataBase64") if name in changes)
         before, after = (
             given(inputs, "rootBlockDevice", {}) for inputs in (request.old_inputs, request.inputs)
         )
-        if after is not UNKNOWN and any(
-            before.get(name) != after.get(name) for name in ("encrypted", "kmsKeyId")
-        ):
-            replaced.append("rootBlockDevice")
-        return replaced
+        if after is not UNKNOWN:
+            fixed = ("encrypted", "kmsKeyId")
+            if [before.get(name) for name in fixed] != [after.get(name) for name in fixed]:
+                yield "rootBlockDevice"
 
     def computed(self, request: AwsRequest) -> Properties:
         """What a running instance shows; what is not known yet is unknown in a preview, else left out."""
@@ -176,17 +170,14 @@ class Instance(AwsType):
         address = interface.outputs.get("privateIp") if interface is not None else inputs.get("privateIp")
         if address is None and subnet is not None and interface_id is None:
             address = host_address(subnet.inputs["cidrBlock"], request.number("address", 1 << 16), ())
+        groups = interface.outputs.get("securityGroups") if interface is not None else None
         outputs = {
             "availabilityZone": (subnet.outputs if subnet is not None else inputs).get("availabilityZone"),
             "primaryNetworkInterfaceId": request.ec2_id("eni") if interface_id is None else interface_id,
             "privateDns": private_dns_name(address, request.region) if known(address) else address,
             "privateIp": address,
             "subnetId": subnet_id if known(subnet_id) else None,
-            "vpcSecurityGroupIds": given(
-                inputs,
-                "vpcSecurityGroupIds",
-                interface.outputs.get("securityGroups") if interface is not None else None,
-            ),
+            "vpcSecurityGroupIds": given(inputs, "vpcSecurityGroupIds", groups),
         }
         outputs = {name: unknown if value is None else value for name, value in outputs.items()}
         return {name: value for name, value in outputs.items() if value is not None}
@@ -230,18 +221,12 @@ class Instance(AwsType):
 
 
 def _interface_id(inputs: Properties) -> Any:
-    primary = inputs.get("primaryNetworkInterface")
+    primary, interfaces = inputs.get("primaryNetworkInterface"), inputs.get("networkInterfaces")
     if isinstance(primary, dict):
         return primary.get("networkInterfaceId")
-    if primary is UNKNOWN:
-        return UNKNOWN
-    first = next((item for item in _list(inputs, "networkInterfaces") if item.get("deviceIndex") == 0), None)
-    return first.get("networkInterfaceId") if first else None
-
-
-def _list(inputs: Properties, name: str) -> Sequence[Any]:
-    value = inputs.get(name)
-    return value if isinstance(value, list) else ()
+    if primary is UNKNOWN or not isinstance(interfaces, list):
+        return primary
+    return next((item.get("networkInterfaceId") for item in interfaces if item.get("deviceIndex") == 0), None)
 
 
 def _user_data(inputs: Properties) -> bytes | None:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from emulator.autoscaling.model import LaunchTemplate as TemplateVersion
 from emulator.autoscaling.service import Groups
 from emulator.core.aws_type import AwsRequest, AwsType, given, known
-from emulator.core.checks import matching, one_of, values
+from emulator.core.checks import matching, one_of
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Properties, Refused
 from emulator.ec2.cloud_init import UserDataError, written_files
@@ -26,6 +26,7 @@ from emulator.ec2.network import SECURITY_GROUP
 
 LAUNCH_TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 _CREATING = "creating EC2 Launch Template Version: api error"
+_NO_SUCH_GROUP = f"{_CREATING} InvalidGroup.NotFound: The security group '{{id}}' does not exist"
 _WITHOUT_VERSION = frozenset(
     {"name", "namePrefix", "region", "tags", "updateDefaultVersion", "defaultVersion"}
 )
@@ -68,8 +69,11 @@ class LaunchTemplate(AwsType):
         "blockDeviceMappings.ebs.volumeType": (one_of(*VOLUME_TYPES),),
         "blockDeviceMappings.ebs": (_disk,),
     }
+    references: ClassVar = dict.fromkeys(
+        ("vpcSecurityGroupIds", "networkInterfaces.securityGroups"), (SECURITY_GROUP, _NO_SUCH_GROUP)
+    )
     output_defaults: ClassVar[Mapping[str, Any]] = {"latestVersion": 1}
-    replace_on = frozenset({"name", "namePrefix", "region"})
+    replace_on = ("name", "namePrefix")
 
     def refuse(self, request: AwsRequest) -> None:
         name = self.physical_name(request)
@@ -85,14 +89,6 @@ class LaunchTemplate(AwsType):
         image = inputs.get("imageId")
         if image is not None and not str(image).startswith("resolve:"):
             refuse_image(_CREATING, image, inputs.get("instanceType"))
-        for name in ("vpcSecurityGroupIds", "networkInterfaces.securityGroups"):
-            for groups in values(inputs, name):
-                for group in groups or ():
-                    self.existing(
-                        SECURITY_GROUP,
-                        group,
-                        f"{_CREATING} InvalidGroup.NotFound: The security group '{{id}}' does not exist",
-                    )
         refuse_profile(_CREATING, self.endpoint, _profile(inputs))
 
     def computed(self, request: AwsRequest) -> Properties:
@@ -112,6 +108,7 @@ class LaunchTemplate(AwsType):
     def renew(self, request: AwsRequest) -> Properties:
         latest, default = int(request.outputs["latestVersion"]), int(request.outputs["defaultVersion"])
         if _makes_version(request.old_inputs, request.inputs):
+            self.refuse_unknown_references(request)
             self._refuse_version(request.inputs)
             latest += 1
             self._put(request.id, latest, request.inputs)

@@ -46,7 +46,7 @@ class Vpc(AwsType):
         "ipv6AssociationId": "",
         "ownerId": ACCOUNT,
     }
-    replace_on = frozenset({"cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength", "region"})
+    replace_on = ("cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength")
     blockers = (
         SUBNET,
         INTERNET_GATEWAY,
@@ -93,9 +93,7 @@ class Subnet(AwsType):
         "ownerId": ACCOUNT,
         "privateDnsHostnameTypeOnLaunch": "ip-name",
     }
-    replace_on = frozenset(
-        {"vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "ipv6Native", "outpostArn", "region"}
-    )
+    replace_on = ("vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "ipv6Native", "outpostArn")
     blockers = (
         NETWORK_INTERFACE,
         "aws:autoscaling/group:Group",
@@ -139,7 +137,6 @@ class InternetGateway(AwsType):
     arn_format = ("ec2", "internet-gateway/{id}")
     references: ClassVar = {"vpcId": (VPC, NO_SUCH_VPC)}
     output_defaults: ClassVar[Mapping[str, Any]] = {"ownerId": ACCOUNT}
-    replace_on = frozenset({"region"})
 
     def refuse(self, request: AwsRequest) -> None:
         vpc = request.inputs.get("vpcId")
@@ -158,11 +155,8 @@ class Eip(AwsType):
     arn_format = ("ec2", "elastic-ip/{id}")
     defaults: ClassVar[Mapping[str, Any]] = {"domain": "vpc"}
     output_defaults: ClassVar[Mapping[str, Any]] = {"publicIpv4Pool": "amazon"}
-    replace_on = frozenset(
-        {
-            "address", "customerOwnedIpv4Pool", "domain", "ipamPoolId", "networkBorderGroup",
-            "publicIpv4Pool", "region",
-        }
+    replace_on = (
+        "address", "customerOwnedIpv4Pool", "domain", "ipamPoolId", "networkBorderGroup", "publicIpv4Pool",
     )  # fmt: skip
     blockers = (NAT_GATEWAY,)
     not_deletable = "releasing EC2 EIP ({id}): api error InvalidIPAddress.InUse: The address is in use."
@@ -184,7 +178,7 @@ class NatGateway(AwsType):
     id_prefix = "nat"
     defaults: ClassVar[Mapping[str, Any]] = {"connectivityType": "public"}
     checks: ClassVar = {"connectivityType": (one_of("public", "private"),)}
-    replace_on = frozenset({"allocationId", "connectivityType", "privateIp", "subnetId", "vpcId", "region"})
+    replace_on = ("allocationId", "connectivityType", "privateIp", "subnetId", "vpcId")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         if inputs.get("connectivityType") == "private" and inputs.get("allocationId") is not None:
@@ -232,11 +226,9 @@ class VpcEndpoint(AwsType):
         "requesterManaged": False,
         "state": "available",
     }
-    replace_on = frozenset(
-        {
-            "serviceName", "vpcId", "vpcEndpointType", "resourceConfigurationArn", "serviceNetworkArn",
-            "serviceRegion", "region",
-        }
+    replace_on = (
+        "serviceName", "vpcId", "vpcEndpointType", "resourceConfigurationArn", "serviceNetworkArn",
+        "serviceRegion",
     )  # fmt: skip
 
     def refuse(self, request: AwsRequest) -> None:
@@ -278,10 +270,8 @@ class FlowLog(AwsType):
     }
     references: ClassVar = {"vpcId": (VPC, NO_SUCH_VPC)}
     output_defaults: ClassVar[Mapping[str, Any]] = {"logFormat": _LOG_FORMAT}
-    replace_on = frozenset(
-        {
-            "deliverCrossAccountRole", "destinationOptions", "eniId", "iamRoleArn", "logDestination",
-            "logDestinationType", "logFormat", "maxAggregationInterval", "region", "subnetId", "trafficType",
-            "transitGatewayAttachmentId", "transitGatewayId", "vpcId",
-        }
+    replace_on = (
+        "deliverCrossAccountRole", "destinationOptions", "eniId", "iamRoleArn", "logDestination",
+        "logDestinationType", "logFormat", "maxAggregationInterval", "subnetId", "trafficType",
+        "transitGatewayAttachmentId", "transitGatewayId", "vpcId",
     )  # fmt: skip

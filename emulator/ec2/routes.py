@@ -31,7 +31,7 @@ class RouteTable(AwsType):
     required = ("vpcId",)
     references: ClassVar = {"vpcId": (VPC, NO_SUCH_VPC)}
     output_defaults: ClassVar[Mapping[str, Any]] = {"ownerId": ACCOUNT, "propagatingVgws": [], "routes": []}
-    replace_on = frozenset({"vpcId", "region"})
+    replace_on = ("vpcId",)
     blockers = ("aws:ec2/routeTableAssociation:RouteTableAssociation",)
     not_deletable = (
         "deleting: api error DependencyViolation: The routeTable '{id}' has dependencies "
@@ -62,7 +62,7 @@ class Route(AwsType):
         "origin": "CreateRoute",
         "state": "active",
     }
-    replace_on = frozenset({"routeTableId", *_DESTINATIONS, "region"})
+    replace_on = ("routeTableId", *_DESTINATIONS)
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:
@@ -97,7 +97,7 @@ class RouteTableAssociation(AwsType):
         "routeTableId": (ROUTE_TABLE, _NO_SUCH_TABLE),
         "subnetId": (SUBNET, NO_SUCH_SUBNET),
     }
-    replace_on = frozenset({"gatewayId", "subnetId", "region"})
+    replace_on = ("gatewayId", "subnetId")
     taggable = False
 
     def refuse(self, request: AwsRequest) -> None:

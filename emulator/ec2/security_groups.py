@@ -43,7 +43,7 @@ class SecurityGroup(AwsType):
     }
     references: ClassVar = {"vpcId": (VPC, NO_SUCH_VPC)}
     output_defaults: ClassVar[Mapping[str, Any]] = {"egress": [], "ingress": [], "ownerId": ACCOUNT}
-    replace_on = frozenset({"description", "name", "namePrefix", "vpcId", "region"})
+    replace_on = ("description", "name", "namePrefix", "vpcId")
     blockers = (
         NETWORK_INTERFACE,
         "aws:ec2/instance:Instance",
@@ -74,7 +74,7 @@ class DefaultSecurityGroup(AwsType):
         "name": "default",
         "ownerId": ACCOUNT,
     }
-    replace_on = frozenset({"vpcId", "region"})
+    replace_on = ("vpcId",)
 
     def resource_id(self, request: AwsRequest) -> Any:
         record = self.registry.get(VPC, request.inputs.get("vpcId"))
@@ -99,7 +99,7 @@ class _Rule(AwsType):
         "securityGroupId": (ANY_SECURITY_GROUP, _NO_SUCH_GROUP),
         "referencedSecurityGroupId": (ANY_SECURITY_GROUP, _NO_SUCH_GROUP),
     }
-    replace_on = frozenset({"securityGroupId", "region"})
+    replace_on = ("securityGroupId",)
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         sources = _given_sources(inputs)

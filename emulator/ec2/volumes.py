@@ -40,11 +40,8 @@ class Volume(AwsType):
         "snapshotId": "",
         "type": "gp2",
     }
-    replace_on = frozenset(
-        {
-            "availabilityZone", "encrypted", "kmsKeyId", "multiAttachEnabled", "outpostArn", "snapshotId",
-            "region",
-        }
+    replace_on = (
+        "availabilityZone", "encrypted", "kmsKeyId", "multiAttachEnabled", "outpostArn", "snapshotId",
     )  # fmt: skip
     blockers = (VOLUME_ATTACHMENT,)
     not_deletable = (
@@ -93,7 +90,7 @@ class VolumeAttachment(AwsType):
     token = VOLUME_ATTACHMENT
     id_prefix = "vai"
     required = ("deviceName", "instanceId", "volumeId")
-    replace_on = frozenset({"deviceName", "instanceId", "volumeId", "region"})
+    replace_on = ("deviceName", "instanceId", "volumeId")
     taggable = False
 
     def refuse(self, request: AwsRequest) -> None:

@@ -38,7 +38,7 @@ class ListenerType(ElbType):
         "routingHttpResponseServerEnabled": True,
         "sslPolicy": Listener.defaults()["sslPolicy"],
     }
-    replace_on = frozenset({"loadBalancerArn", "region"})
+    replace_on = ("loadBalancerArn",)
     hidden = frozenset(_HEADER_NAMES)
 
     def resource_id(self, request: AwsRequest) -> Any:

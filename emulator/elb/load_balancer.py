@@ -46,9 +46,7 @@ class LoadBalancerType(NamedElbType):
         "loadBalancerType": (emulated("application"),),
     }
     output_defaults: ClassVar = {"internal": False, "ipAddressType": "ipv4"}
-    replace_on = frozenset(
-        {"customerOwnedIpv4Pool", "internal", "loadBalancerType", "name", "namePrefix", "region"}
-    )
+    replace_on = ("customerOwnedIpv4Pool", "internal", "loadBalancerType", "name", "namePrefix")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         yield from super().problems(inputs)

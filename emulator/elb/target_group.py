@@ -46,19 +46,9 @@ class TargetGroupType(NamedElbType):
         "loadBalancingAlgorithmType": "round_robin",
         "protocolVersion": "HTTP1",
     }
-    replace_on = frozenset(
-        {
-            "ipAddressType",
-            "name",
-            "namePrefix",
-            "port",
-            "protocol",
-            "protocolVersion",
-            "region",
-            "targetType",
-            "vpcId",
-        }
-    )
+    replace_on = (
+        "ipAddressType", "name", "namePrefix", "port", "protocol", "protocolVersion", "targetType", "vpcId",
+    )  # fmt: skip
     provision_again = True
     blockers = (LISTENER,)
     not_deletable = (

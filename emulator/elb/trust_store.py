@@ -25,7 +25,7 @@ class TrustStoreType(NamedElbType):
     path = "truststore"
     words = "Trust Store"
     required = ("caCertificatesBundleS3Bucket", "caCertificatesBundleS3Key")
-    replace_on = frozenset({"name", "namePrefix", "region"})
+    replace_on = ("name", "namePrefix")
     provision_again = True
     blockers = (LISTENER,)
     not_deletable = (
@@ -58,9 +58,7 @@ class TrustStoreRevocationType(AwsType):
 
     token = REVOCATION
     required = ("revocationsS3Bucket", "revocationsS3Key", "trustStoreArn")
-    replace_on = frozenset(
-        {"region", "revocationsS3Bucket", "revocationsS3Key", "revocationsS3ObjectVersion", "trustStoreArn"}
-    )
+    replace_on = ("revocationsS3Bucket", "revocationsS3Key", "revocationsS3ObjectVersion", "trustStoreArn")
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, given, text
 from emulator.core.checks import Check, between, json_policy, matching, not_emulated
-from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Properties, Refused
 from emulator.core.service_errors import answer_or_none, service_call
 
@@ -29,15 +28,13 @@ class _NamedEntity(AwsType):
     """An entity with an ARN, a path and an id that AWS generates."""
 
     name_property = "name"
-    replace_on = frozenset({"name", "namePrefix", "path"})
+    replace_on = ("name", "namePrefix", "path")
+    unknown_outputs = ("createDate", "uniqueId")
     path: ClassVar[str]
 
     def computed(self, request: AwsRequest) -> Properties:
         path = text(self.path, given(request.inputs, "path", "/"), request.id)
         return {"arn": request.arn("iam", path, region=""), "name": request.id}
-
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        return {"createDate": UNKNOWN, "uniqueId": UNKNOWN}
 
 
 class Role(_NamedEntity):
@@ -122,7 +119,7 @@ class RolePolicy(AwsType):
     checks: ClassVar = {"name": _entity_name(128), "policy": (json_policy,)}
     name_property = "name"
     name_maximum = 128
-    replace_on = frozenset({"name", "namePrefix", "role"})
+    replace_on = ("name", "namePrefix", "role")
     provision_again = True
     taggable = False
 

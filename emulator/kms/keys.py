@@ -47,9 +47,7 @@ class Key(AwsType):
         "multiRegion": False,
         "policy": json.dumps(_DEFAULT_POLICY),
     }
-    replace_on = frozenset(
-        {"customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId", "region"}
-    )
+    replace_on = ("customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId")
 
     def resource_id(self, request: AwsRequest) -> Any:
         return str(uuid.UUID(request.digest("key")[:32], version=4))
@@ -66,6 +64,7 @@ class Alias(AwsType):
     arn_format = ("kms", "{id}")
     name_property = "name"
     name_maximum = 256
+    form_name = staticmethod(lambda name: f"alias/{name}")
     name_taken = (
         "creating KMS Alias ({id}): api error AlreadyExistsException: An alias with the name {id} already "
         "exists"
@@ -78,11 +77,8 @@ class Alias(AwsType):
             ),
         )
     }
-    replace_on = frozenset({"name", "namePrefix", "region"})
+    replace_on = ("name", "namePrefix")
     taggable = False
-
-    def form_name(self, name: str) -> str:
-        return f"alias/{name}"
 
     def refuse(self, request: AwsRequest) -> None:
         self.existing(

@@ -62,7 +62,8 @@ class LambdaFunction(AwsType):
     output_defaults: ClassVar = {"architectures": ["x86_64"], "version": "$LATEST"}
     name_property = "name"
     name_maximum = 64
-    replace_on = frozenset({"name", "packageType", "region"})
+    replace_on = ("name", "packageType")
+    unknown_outputs = ("lastModified", "sourceCodeSize")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         """One source of code, which is S3, and variables that Lambda takes."""
@@ -118,9 +119,6 @@ class LambdaFunction(AwsType):
             "qualifiedArn": text(arn, ":$LATEST"),
             "qualifiedInvokeArn": text(calls, arn, ":$LATEST/invocations"),
         }
-
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        return {"lastModified": UNKNOWN, "sourceCodeSize": UNKNOWN}
 
     def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         yield "lastModified"

@@ -34,7 +34,7 @@ class LogGroup(AwsType):
         "name": (matching(r"(?!aws/)[.\-_/#A-Za-z0-9]{1,512}", "a-zA-Z0-9_-/.# are allowed"),),
     }
     output_defaults: ClassVar[Mapping[str, Any]] = {"logGroupClass": "STANDARD"}
-    replace_on = frozenset({"name", "namePrefix", "logGroupClass", "region"})
+    replace_on = ("name", "namePrefix", "logGroupClass")
 
     def computed(self, request: AwsRequest) -> Properties:
         return {"name": request.id}

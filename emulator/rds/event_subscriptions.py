@@ -28,4 +28,4 @@ class EventSubscription(AwsType):
         "snsTopic": (matching(r"arn:aws[a-z-]*:sns:.+", "the ARN of a topic"),),
     }
     output_defaults: ClassVar[Mapping[str, Any]] = {"customerAwsId": ACCOUNT}
-    replace_on = frozenset({"name", "namePrefix", "region"})
+    replace_on = ("name", "namePrefix")

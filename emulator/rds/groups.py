@@ -38,12 +38,10 @@ class _Group(AwsType):
     """A group that instances name."""
 
     name_property = "name"
+    form_name = staticmethod(str.lower)
     defaults: ClassVar[Mapping[str, Any]] = {"description": "Managed by Pulumi"}
     reference: ClassVar[str]
     in_use: ClassVar[str]
-
-    def form_name(self, name: str) -> str:
-        return name.lower()
 
     def computed(self, request: AwsRequest) -> Properties:
         return {"name": request.id}
@@ -59,7 +57,7 @@ class SubnetGroup(_Group):
 
     token = SUBNET_GROUP
     required = ("subnetIds",)
-    replace_on = frozenset({"name", "namePrefix", "region"})
+    replace_on = ("name", "namePrefix")
     arn_format = ("rds", "subgrp:{id}")
     name_taken = (
         "creating RDS DB Subnet Group ({id}): api error DBSubnetGroupAlreadyExists: The DB subnet group "
@@ -115,7 +113,7 @@ class ParameterGroup(_Group):
     token = PARAMETER_GROUP
     required = ("family",)
     defaults: ClassVar[Mapping[str, Any]] = {**_Group.defaults, "skipDestroy": False}
-    replace_on = frozenset({"description", "family", "name", "namePrefix", "region"})
+    replace_on = ("description", "family", "name", "namePrefix")
     arn_format = ("rds", "pg:{id}")
     name_taken = (
         "creating RDS DB Parameter Group ({id}): api error DBParameterGroupAlreadyExists: Parameter group "

@@ -61,6 +61,7 @@ class Instance(AwsType):
     }
     name_property = "identifier"
     name_maximum = 63
+    form_name = staticmethod(str.lower)
     checks: ClassVar = {
         "identifier": (
             matching(
@@ -103,18 +104,13 @@ class Instance(AwsType):
         "status": "available",
         "storageType": "gp2",
     }
-    replace_on = frozenset(
-        {
-            "availabilityZone", "backupTarget", "characterSetName", "customIamInstanceProfile", "dbName",
-            "engine", "kmsKeyId", "ncharCharacterSetName", "restoreToPointInTime", "region", "s3Import",
-            "snapshotIdentifier", "storageEncrypted", "timezone", "username",
-        }
+    replace_on = (
+        "availabilityZone", "backupTarget", "characterSetName", "customIamInstanceProfile", "dbName",
+        "engine", "kmsKeyId", "ncharCharacterSetName", "restoreToPointInTime", "s3Import",
+        "snapshotIdentifier", "storageEncrypted", "timezone", "username",
     )  # fmt: skip
     hidden = frozenset({"password"})
     secret_outputs = frozenset({"password"})
-
-    def form_name(self, name: str) -> str:
-        return name.lower()
 
     def resource_id(self, request: AwsRequest) -> Any:
         """The DbiResourceId, which a change of the identifier does not change."""

@@ -35,7 +35,7 @@ class Zone(AwsType):
         "nameServers": _NAME_SERVERS,
         "primaryNameServer": _NAME_SERVERS[0],
     }
-    replace_on = frozenset({"name", "delegationSetId"})
+    replace_on = ("name", "delegationSetId")
     blockers = (RECORD,)
     not_deletable = (
         "deleting Route53 Hosted Zone ({id}): api error HostedZoneNotEmpty: The specified hosted zone "
@@ -75,7 +75,7 @@ class Record(AwsType):
     defaults: ClassVar[Mapping[str, Any]] = {"allowOverwrite": False}
     exactly_one = (("records", "aliases"),)
     checks: ClassVar = {"type": (one_of(*_TYPES),)}
-    replace_on = frozenset({"name", "setIdentifier", "zoneId"})
+    replace_on = ("name", "setIdentifier", "zoneId")
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:

@@ -44,6 +44,7 @@ class Bucket(_InBucket):
     defaults: ClassVar[Mapping[str, Any]] = {"forceDestroy": False}
     name_property = "bucket"
     name_maximum = 63
+    form_name = staticmethod(str.lower)
     name_taken = (
         "creating S3 Bucket ({id}): api error BucketAlreadyOwnedByYou: Your previous request to create the "
         "named bucket succeeded and you already own it."
@@ -57,10 +58,7 @@ class Bucket(_InBucket):
         )
     }
     output_defaults: ClassVar[Mapping[str, Any]] = {"objectLockEnabled": False, "requestPayer": "BucketOwner"}
-    replace_on = frozenset({"bucket", "bucketNamespace", "bucketPrefix", "objectLockEnabled", "region"})
-
-    def form_name(self, name: str) -> str:
-        return name.lower()
+    replace_on = ("bucket", "bucketNamespace", "bucketPrefix", "objectLockEnabled")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         for name in _SETTINGS_WITH_TYPES:
@@ -117,7 +115,7 @@ class _BucketSetting(_InBucket):
 
     required = ("bucket",)
     id_inputs = ("bucket",)
-    replace_on = frozenset({"bucket", "expectedBucketOwner", "region"})
+    replace_on = ("bucket", "expectedBucketOwner")
     provision_again = True
     taggable = False
     operation: ClassVar[str]
@@ -166,7 +164,7 @@ class BucketPublicAccessBlock(_BucketSetting):
 
     token = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
     operation, removal = "put_public_access_block", "delete_public_access_block"
-    replace_on = frozenset({"bucket", "region"})
+    replace_on = ("bucket",)
     defaults: ClassVar[Mapping[str, Any]] = {
         "blockPublicAcls": False,
         "blockPublicPolicy": False,
@@ -188,7 +186,7 @@ class BucketOwnershipControls(_BucketSetting):
         "rule.objectOwnership": (one_of("BucketOwnerPreferred", "ObjectWriter", "BucketOwnerEnforced"),)
     }
     operation, removal = "put_bucket_ownership_controls", "delete_bucket_ownership_controls"
-    replace_on = frozenset({"bucket", "region"})
+    replace_on = ("bucket",)
 
     def arguments(self, inputs: Properties) -> Mapping[str, Any]:
         return {"OwnershipControls": {"Rules": [{"ObjectOwnership": inputs["rule"]["objectOwnership"]}]}}
@@ -218,7 +216,7 @@ class BucketPolicy(_BucketSetting):
 
     token = "aws:s3/bucketPolicy:BucketPolicy"
     required = ("bucket", "policy")
-    replace_on = frozenset({"bucket", "region"})
+    replace_on = ("bucket",)
     operation, removal = "put_bucket_policy", "delete_bucket_policy"
 
     def arguments(self, inputs: Properties) -> Mapping[str, Any]:
@@ -240,7 +238,7 @@ class BucketLifecycleConfiguration(_InBucket):
             for days in ("days", "noncurrentDays", "daysAfterInitiation")
         },
     }
-    replace_on = frozenset({"bucket", "expectedBucketOwner", "region"})
+    replace_on = ("bucket", "expectedBucketOwner")
     taggable = False
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:

@@ -57,7 +57,8 @@ class BucketObjectv2(AwsType):
         "contentType": _CONTENT_TYPE,
         "storageClass": "STANDARD",
     }
-    replace_on = frozenset({"bucket", "key", "region"})
+    replace_on = ("bucket", "key")
+    unknown_outputs = ("versionId",)
 
     def computed(self, request: AwsRequest) -> Properties:
         body = _body(request.inputs)
@@ -67,9 +68,6 @@ class BucketObjectv2(AwsType):
             "etag": UNKNOWN if body is None else hashlib.md5(body, usedforsecurity=False).hexdigest(),
             "serverSideEncryption": given(request.inputs, "serverSideEncryption", by_default),
         }
-
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        return {"versionId": UNKNOWN}
 
     def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         return ("versionId", "etag") if _rewrites(request.old_inputs, request.inputs) else ()

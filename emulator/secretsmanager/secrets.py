@@ -43,7 +43,7 @@ class Secret(AwsType):
         "recoveryWindowInDays": (_recovery_window,),
     }
     output_defaults: ClassVar[Mapping[str, Any]] = {"policy": ""}
-    replace_on = frozenset({"name", "namePrefix", "region", "type"})
+    replace_on = ("name", "namePrefix", "type")
 
     def resource_id(self, request: AwsRequest) -> Any:
         name = self.physical_name(request)
@@ -100,7 +100,7 @@ class SecretVersion(AwsType):
     required = ("secretId",)
     at_most_one = (_VALUES,)
     output_defaults: ClassVar[Mapping[str, Any]] = {"versionStages": ["AWSCURRENT"]}
-    replace_on = frozenset({"secretId", "secretBinary", "secretString", "secretStringWoVersion", "region"})
+    replace_on = ("secretId", "secretBinary", "secretString", "secretStringWoVersion")
     hidden = frozenset(_VALUES)
     secret_outputs = frozenset(_VALUES)
     taggable = False
@@ -158,7 +158,7 @@ class SecretPolicy(AwsType):
     token = "aws:secretsmanager/secretPolicy:SecretPolicy"
     required = ("policy", "secretArn")
     id_inputs = ("secretArn",)
-    replace_on = frozenset({"secretArn", "region"})
+    replace_on = ("secretArn",)
     provision_again = True
     taggable = False
 

@@ -46,7 +46,9 @@ class Parameter(AwsType):
         ),
     }
     output_defaults: ClassVar[Mapping[str, Any]] = {"dataType": "text", "tier": "Standard"}
-    replace_on = frozenset({"name", "dataType", "region"})
+    replace_on = ("name", "dataType")
+    # AWS counts the versions, also those that a parameter had before.
+    unknown_outputs = ("version",)
     hidden = frozenset({"value", "valueWo"})
     secret_outputs = frozenset({"value", "valueWo"})
 
@@ -81,10 +83,6 @@ class Parameter(AwsType):
         if request.inputs.get("valueWo") is not None:
             outputs["hasValueWo"] = True
         return outputs
-
-    def unknown_outputs(self, inputs: Properties) -> Properties:
-        """AWS counts the versions, also those that a parameter had before."""
-        return {"version": UNKNOWN}
 
     def preview_renewal(self, request: AwsRequest) -> Iterable[str]:
         """The version, where `value` or `description` changes.
