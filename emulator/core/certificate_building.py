@@ -20,6 +20,12 @@ ORGANISATION = "passwordless-postgres sandbox"
 BACKDATED = timedelta(hours=1)
 """How long before its making a certificate begins, for clocks that differ."""
 
+KEY_USAGES = (
+    "digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+    "key_cert_sign", "crl_sign", "encipher_only", "decipher_only",
+)  # fmt: skip
+"""All that X.509 has."""
+
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 
@@ -57,17 +63,8 @@ def signed(
 
 def key_usage(*, signs_certificates: bool) -> x509.KeyUsage:
     """What an authority's key is for, or else a server's or client's."""
-    return x509.KeyUsage(
-        digital_signature=not signs_certificates,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=signs_certificates,
-        crl_sign=signs_certificates,
-        encipher_only=False,
-        decipher_only=False,
-    )
+    allowed = ("key_cert_sign", "crl_sign") if signs_certificates else ("digital_signature",)
+    return x509.KeyUsage(**{usage: usage in allowed for usage in KEY_USAGES})
 
 
 def pem_of_key(private: PrivateKey) -> bytes:

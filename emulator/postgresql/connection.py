@@ -7,13 +7,14 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from pydantic import Field
 
+from emulator.core.model import ResourceModel
 from emulator.core.resource_type import Refused
 
 Statement = sql.SQL | sql.Composed | LiteralString
@@ -21,17 +22,15 @@ Statement = sql.SQL | sql.Composed | LiteralString
 SSL_MODES = ("disable", "require", "verify-ca", "verify-full")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ClientCertificate:
+class ClientCertificate(ResourceModel):
     """Certificate and key of the administrator: file paths, or PEM text when `inline`."""
 
-    certificate: str
-    key: str = field(repr=False)
-    inline: bool
+    certificate: str = Field(validation_alias="cert")
+    key: str = Field(repr=False)
+    inline: bool = Field(default=False, validation_alias="sslinline")
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProviderArguments:
+class ProviderArguments(ResourceModel):
     """Arguments of a provider instance with the real provider's defaults.
 
     Attributes:
@@ -41,10 +40,10 @@ class ProviderArguments:
         database_username: Role that owns what is made, where it differs from the login.
     """
 
-    host: str
+    host: str = "localhost"
     port: int = 5432
     username: str = "postgres"
-    password: str = field(default="", repr=False)
+    password: str = Field(default="", repr=False)
     database: str = "postgres"
     sslmode: str = "require"
     sslrootcert: str = ""
@@ -57,33 +56,8 @@ class ProviderArguments:
     @classmethod
     def of(cls, configuration: Mapping[str, Any]) -> ProviderArguments:
         """From the arguments as the engine sends them."""
-        names = {
-            "host": "host",
-            "port": "port",
-            "username": "username",
-            "password": "password",
-            "database": "database",
-            "sslrootcert": "sslrootcert",
-            "connectTimeout": "connect_timeout",
-            "superuser": "superuser",
-            "maxConnections": "max_connections",
-            "databaseUsername": "database_username",
-        }
-        given: dict[str, Any] = {
-            names[name]: value for name, value in configuration.items() if name in names and value is not None
-        }
-        certificate = configuration.get("clientcert")
-        return cls(
-            **{"host": "localhost", **given},
-            sslmode=configuration.get("sslmode") or configuration.get("sslMode") or "require",
-            clientcert=ClientCertificate(
-                certificate=certificate["cert"],
-                key=certificate["key"],
-                inline=certificate.get("sslinline", False),
-            )
-            if certificate
-            else None,
-        )
+        sslmode = configuration.get("sslmode") or configuration.get("sslMode")
+        return cls.declared({**configuration, "sslmode": sslmode})
 
 
 class Server:
@@ -152,27 +126,21 @@ class Server:
     def _certificate_parameters(self, folder: Path) -> dict[str, str]:
         arguments = self.arguments
         certificate = arguments.clientcert
+        given = {"sslrootcert": arguments.sslrootcert}
+        if certificate is not None:
+            given |= {"sslcert": certificate.certificate, "sslkey": certificate.key}
+        given = {name: value for name, value in given.items() if value}
         if certificate is None or not certificate.inline:
-            paths = {"sslcert": certificate.certificate, "sslkey": certificate.key} if certificate else {}
-            return {**paths, **({"sslrootcert": arguments.sslrootcert} if arguments.sslrootcert else {})}
+            return given
         if arguments.sslrootcert and "-----BEGIN CERTIFICATE-----" not in arguments.sslrootcert:
             raise Refused(
                 "couldn't parse pem from sslrootcert: with clientcert.sslinline=true it must be PEM text, "
                 "not a path"
             )
-        texts = {
-            "sslcert": certificate.certificate,
-            "sslkey": certificate.key,
-            "sslrootcert": arguments.sslrootcert,
-        }
-        parameters = {}
-        for name, text in texts.items():
-            if text:
-                path = folder / name
-                path.touch(mode=0o600)
-                path.write_text(text)
-                parameters[name] = str(path)
-        return parameters
+        for name, text in given.items():
+            (folder / name).touch(mode=0o600)
+            (folder / name).write_text(text)
+        return {name: str(folder / name) for name in given}
 
 
 class Session:
@@ -187,11 +155,8 @@ class Session:
 
     def execute(self, template: LiteralString, *parts: str | sql.Composable) -> None:
         """Executes a statement; each `{}` in it becomes a name, which is quoted, or SQL as it is."""
-        self.run(
-            sql.SQL(template).format(
-                *(sql.Identifier(part) if isinstance(part, str) else part for part in parts)
-            )
-        )
+        quoted = (sql.Identifier(part) if isinstance(part, str) else part for part in parts)
+        self.run(sql.SQL(template).format(*quoted))
 
     def rows(self, statement: Statement, *values: Any) -> list[tuple[Any, ...]]:
         return self.connection.execute(statement, values or None).fetchall()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, LiteralString
+from typing import Any, Final, LiteralString
 
 from psycopg import sql
 
@@ -44,20 +44,20 @@ class DatabaseType(PostgresqlType):
 
     def make(self, server: Server, wanted: Properties) -> tuple[str, Properties]:
         """Creates from template0 in UTF-8 unless other values are given."""
+        values: dict[LiteralString, Any] = {
+            "OWNER": sql.Identifier(wanted["owner"] or server.owner),
+            "TEMPLATE": sql.Identifier(wanted["template"] or "template0"),
+            "ENCODING": wanted["encoding"] or "UTF8",
+            "LC_COLLATE": wanted["lcCollate"] or None,
+            "LC_CTYPE": wanted["lcCtype"] or None,
+            "TABLESPACE": sql.Identifier(wanted["tablespaceName"]) if wanted["tablespaceName"] else None,
+            "ALLOW_CONNECTIONS": wanted["allowConnections"],
+            "CONNECTION LIMIT": wanted["connectionLimit"],
+            "IS_TEMPLATE": bool(wanted["isTemplate"]),
+        }
         options = [
-            sql.SQL("OWNER {}").format(sql.Identifier(wanted["owner"] or server.owner)),
-            sql.SQL("TEMPLATE {}").format(sql.Identifier(wanted["template"] or "template0")),
-            sql.SQL("ENCODING {}").format(sql.Literal(wanted["encoding"] or "UTF8")),
+            sql.SQL(option + " {}").format(value) for option, value in values.items() if value is not None
         ]
-        if wanted["lcCollate"]:
-            options.append(sql.SQL("LC_COLLATE {}").format(sql.Literal(wanted["lcCollate"])))
-        if wanted["lcCtype"]:
-            options.append(sql.SQL("LC_CTYPE {}").format(sql.Literal(wanted["lcCtype"])))
-        if wanted["tablespaceName"]:
-            options.append(sql.SQL("TABLESPACE {}").format(sql.Identifier(wanted["tablespaceName"])))
-        options.append(sql.SQL("ALLOW_CONNECTIONS {}").format(sql.Literal(wanted["allowConnections"])))
-        options.append(sql.SQL("CONNECTION LIMIT {}").format(sql.Literal(wanted["connectionLimit"])))
-        options.append(sql.SQL("IS_TEMPLATE {}").format(sql.Literal(bool(wanted["isTemplate"]))))
         with server.session(autocommit=True) as session, _as_member(session, wanted["owner"]):
             session.execute("CREATE DATABASE {} {}", wanted["name"], sql.SQL(" ").join(options))
         return wanted["name"], wanted

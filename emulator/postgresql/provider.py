@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from emulator.core.properties import UNKNOWN
 from emulator.core.provider import Provider
@@ -19,13 +18,13 @@ from emulator.postgresql.iam import login_token
 from emulator.postgresql.role import RoleType
 from emulator.postgresql.schema import SchemaType
 
+_TYPES = (
+    RoleType, DatabaseType, SchemaType, GrantType, GrantRoleType, DefaultPrivilegesType, ExtensionType,
+)  # fmt: skip
 _NOT_YET = (
-    "awsRdsIamProfile",
-    "awsRdsIamProviderRoleArn",
-    "azureIdentityAuth",
-    "azureTenantId",
+    "awsRdsIamProfile", "awsRdsIamProviderRoleArn", "azureIdentityAuth", "azureTenantId",
     "gcpIamImpersonateServiceAccount",
-)
+)  # fmt: skip
 
 
 class PostgresqlProvider(Provider):
@@ -38,32 +37,14 @@ class PostgresqlProvider(Provider):
 
     text_arguments = frozenset(
         {
-            "awsRdsIamRegion",
-            "database",
-            "databaseUsername",
-            "host",
-            "password",
-            "sslMode",
-            "sslmode",
-            "sslrootcert",
-            "username",
+            "awsRdsIamRegion", "database", "databaseUsername", "host", "password", "sslMode", "sslmode",
+            "sslrootcert", "username",
         }
-    )
+    )  # fmt: skip
 
     def __init__(self, credentials: AccessKey | None = None) -> None:
         self._credentials = credentials
-        super().__init__(
-            "postgresql",
-            [
-                RoleType(),
-                DatabaseType(),
-                SchemaType(),
-                GrantType(),
-                GrantRoleType(),
-                DefaultPrivilegesType(),
-                ExtensionType(),
-            ],
-        )
+        super().__init__("postgresql", [kind() for kind in _TYPES])
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
         """Refuses cloud identities, which this sandbox does not have yet, and unknown TLS modes."""
@@ -75,14 +56,12 @@ class PostgresqlProvider(Provider):
         ]
         scheme = known.get("scheme")
         if scheme not in (None, "postgres"):
-            failures.append(
-                Failure("scheme", f"scheme {scheme!r} is not in this sandbox yet; use 'postgres'")
-            )
+            reason = f"scheme {scheme!r} is not in this sandbox yet; use 'postgres'"
+            failures.append(Failure("scheme", reason))
         mode = known.get("sslmode") or known.get("sslMode")
         if mode not in (None, *SSL_MODES):
-            failures.append(
-                Failure("sslmode", f"unsupported sslmode {mode!r}; only {', '.join(SSL_MODES)} supported")
-            )
+            reason = f"unsupported sslmode {mode!r}; only {', '.join(SSL_MODES)} supported"
+            failures.append(Failure("sslmode", reason))
         return failures
 
     def configure(self, configuration: Properties) -> Properties:
@@ -94,9 +73,8 @@ class PostgresqlProvider(Provider):
         if configuration.get("awsRdsIamAuth") is not True:
             return {"server": Server(arguments)}
         if self._credentials is None:
-            return {
-                "server": Server(arguments, obstacle="failed to refresh cached credentials: there are none")
-            }
+            obstacle = "failed to refresh cached credentials: there are none"
+            return {"server": Server(arguments, obstacle)}
         token = login_token(
             self._credentials,
             host=arguments.host,
@@ -104,4 +82,4 @@ class PostgresqlProvider(Provider):
             username=arguments.username,
             region=configuration.get("awsRdsIamRegion") or "",
         )
-        return {"server": Server(replace(arguments, password=token))}
+        return {"server": Server(arguments.model_copy(update={"password": token}))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, LiteralString
 
 from psycopg import sql
@@ -57,19 +58,13 @@ class RoleType(PostgresqlType):
 
     def make(self, server: Server, wanted: Properties) -> tuple[str, Properties]:
         name, password = wanted["name"], wanted["password"]
-        options: list[sql.SQL | sql.Composed] = [
-            sql.SQL(word if wanted[flag] else f"NO{word}") for flag, word in _FLAGS.items()
-        ]
-        options.append(sql.SQL("CONNECTION LIMIT {}").format(wanted["connectionLimit"]))
-        options.append(sql.SQL("VALID UNTIL {}").format(wanted["validUntil"] or "infinity"))
+        options = _options({}, wanted, [*_FLAGS])
         if password:
             literal = sql.SQL("NULL") if password.upper() == "NULL" else sql.Literal(password)
             options.append(sql.SQL("PASSWORD {}").format(literal))
         with server.session() as session:
             session.execute("CREATE ROLE {} WITH {}", name, sql.SQL(" ").join(options))
-            for role in wanted["roles"]:
-                session.execute("GRANT {} TO {}", role, name)
-            self._set_configuration(session, name, {}, wanted)
+            self._grant_and_configure(session, {}, wanted)
         return name, wanted
 
     def update(self, request: Request) -> Properties:
@@ -79,12 +74,27 @@ class RoleType(PostgresqlType):
 
     def alter(self, server: Server, old: Properties, wanted: Properties) -> tuple[str, Properties]:
         """A removed password stays in the database, as with the real provider."""
+        name = wanted["name"]
+        options = _options(
+            old, wanted, [flag for flag in _FLAGS if bool(old.get(flag)) != bool(wanted[flag])]
+        )
+        if wanted["password"] and old.get("password") != wanted["password"]:
+            options.append(sql.SQL("PASSWORD {}").format(wanted["password"]))
         with server.session() as session:
             session.lock_role(old["name"])
-            if old["name"] != wanted["name"]:
-                session.execute("ALTER ROLE {} RENAME TO {}", old["name"], wanted["name"])
-            self._alter(session, old, wanted)
-        return wanted["name"], wanted
+            if old["name"] != name:
+                session.execute("ALTER ROLE {} RENAME TO {}", old["name"], name)
+            if options:
+                session.execute("ALTER ROLE {} WITH {}", name, sql.SQL(" ").join(options))
+            # As the real provider: an update takes all memberships, whoever gave them, and gives its own.
+            for (role,) in session.rows(
+                "SELECT DISTINCT pg_get_userbyid(roleid)::text FROM pg_auth_members "
+                "WHERE pg_get_userbyid(member) = %s ORDER BY 1",
+                name,
+            ):
+                session.execute("REVOKE {} FROM {}", role, name)
+            self._grant_and_configure(session, old, wanted)
+        return name, wanted
 
     def drop(self, server: Server, resource_id: str, state: Properties) -> None:
         """Reassigns and drops what the role owns in the provider's database only, then drops the role."""
@@ -99,33 +109,10 @@ class RoleType(PostgresqlType):
             if not state["skipDropRole"]:
                 session.execute("DROP ROLE {}", resource_id)
 
-    def _alter(self, session: Session, old: Properties, wanted: Properties) -> None:
+    def _grant_and_configure(self, session: Session, old: Properties, wanted: Properties) -> None:
         name = wanted["name"]
-        options: list[sql.SQL | sql.Composed] = [
-            sql.SQL(word if wanted[flag] else f"NO{word}")
-            for flag, word in _FLAGS.items()
-            if bool(old.get(flag)) != bool(wanted[flag])
-        ]
-        if old.get("connectionLimit") != wanted["connectionLimit"]:
-            options.append(sql.SQL("CONNECTION LIMIT {}").format(wanted["connectionLimit"]))
-        if old.get("validUntil") != wanted["validUntil"]:
-            options.append(sql.SQL("VALID UNTIL {}").format(wanted["validUntil"] or "infinity"))
-        if wanted["password"] and old.get("password") != wanted["password"]:
-            options.append(sql.SQL("PASSWORD {}").format(wanted["password"]))
-        if options:
-            session.execute("ALTER ROLE {} WITH {}", name, sql.SQL(" ").join(options))
-        # As the real provider: an update takes all memberships, whoever gave them, and gives its own back.
-        for (role,) in session.rows(
-            "SELECT DISTINCT pg_get_userbyid(roleid)::text FROM pg_auth_members "
-            "WHERE pg_get_userbyid(member) = %s ORDER BY 1",
-            name,
-        ):
-            session.execute("REVOKE {} FROM {}", role, name)
         for role in wanted["roles"]:
             session.execute("GRANT {} TO {}", role, name)
-        self._set_configuration(session, name, old, wanted)
-
-    def _set_configuration(self, session: Session, name: str, old: Properties, wanted: Properties) -> None:
         paths = list(wanted["searchPaths"] or ())
         if paths != list(old.get("searchPaths") or ()):
             names = sql.SQL(", ").join(map(sql.Identifier, paths)) if paths else sql.SQL("DEFAULT")
@@ -174,6 +161,18 @@ class RoleType(PostgresqlType):
                     "will not try to read the password from Postgres"
                 )
             return found
+
+
+def _options(old: Properties, wanted: Properties, flags: Sequence[str]) -> list[sql.Composable]:
+    """These flags, and what else differs apart from the password."""
+    options: list[sql.Composable] = [
+        sql.SQL(_FLAGS[flag] if wanted[flag] else f"NO{_FLAGS[flag]}") for flag in flags
+    ]
+    if old.get("connectionLimit") != wanted["connectionLimit"]:
+        options.append(sql.SQL("CONNECTION LIMIT {}").format(wanted["connectionLimit"]))
+    if old.get("validUntil") != wanted["validUntil"]:
+        options.append(sql.SQL("VALID UNTIL {}").format(wanted["validUntil"] or "infinity"))
+    return options
 
 
 def _search_paths(text: str | None) -> list[str]:
