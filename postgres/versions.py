@@ -12,6 +12,10 @@ MINIMUM_MINORS: Mapping[int, int] = MappingProxyType({15: 19, 16: 15, 17: 11, 18
 after direct TLS bypasses pg_hba rules (release notes of 18.6 and 17.11, 2026-08-13)."""
 
 
+DEFAULT_MAJOR = 17
+"""The major of Debian 13."""
+
+
 def require_supported(major: int) -> None:
     """Raise ValueError when `major` is not one of SUPPORTED_MAJORS."""
     if major not in SUPPORTED_MAJORS:

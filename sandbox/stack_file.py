@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from engine.project import CHECKOUT, PROJECT, read_stack_file
+from postgres.versions import DEFAULT_MAJOR
 
 SELF_MANAGED = f"{PROJECT}:selfManaged"
 RDS = f"{PROJECT}:rds"
@@ -18,7 +19,6 @@ SELF_MANAGED_PORT = "postgresql"
 RDS_PORT = "rds"
 GATEWAY_PORT = "gateway"
 DEFAULT_FILE = CHECKOUT / "stacks" / "Pulumi.sandbox.yaml"
-DEFAULT_MAJOR = 17
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from pathlib import Path
@@ -72,6 +73,11 @@ def _read(path: Path) -> dict[str, Any] | None:
         return None
 
 
+def _read_all(folder: Path, pattern: str) -> list[dict[str, Any]]:
+    """What can be read of the files that match, by their names."""
+    return [found for file in sorted(folder.glob(pattern)) if (found := _read(file)) is not None]
+
+
 def _databases(state: State) -> list[dict[str, Any]]:
     document = _read(state.connections) or {}
     return [
@@ -88,22 +94,18 @@ def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None)
 
 
 def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict[str, Any] | None:
-    client = _client("s3", state, addresses)
-    try:
-        answer = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])
-        return json.loads(answer["Body"].read())
-    except (BotoCoreError, ClientError, KeyError, ValueError):
-        return None
+    with contextlib.suppress(BotoCoreError, ClientError, KeyError, ValueError):
+        client = _client("s3", state, addresses)
+        return json.loads(client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])["Body"].read())
+    return None
 
 
 def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]]:
     """The RDS instances as the emulated AWS describes them; none while the sandbox does not run."""
-    if addresses is None:
-        return []
-    try:
-        found = _client("rds", state, addresses).describe_db_instances()["DBInstances"]
-    except (BotoCoreError, ClientError):
-        return []
+    found = []
+    if addresses is not None:
+        with contextlib.suppress(BotoCoreError, ClientError):
+            found = _client("rds", state, addresses).describe_db_instances()["DBInstances"]
     return [
         {
             "identifier": instance["DBInstanceIdentifier"],
@@ -119,29 +121,26 @@ def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]
 
 def _load_balancers(state: State) -> list[dict[str, Any]]:
     """The load balancers' listeners."""
-    found = [_read(file) for file in sorted(state.load_balancing.glob("listeners/*.json"))]
     return [
         {"arn": listener["arn"], "port": listener["port"], "mode": listener["mutualAuthentication"]["mode"]}
-        for listener in found
-        if listener is not None
+        for listener in _read_all(state.load_balancing, "listeners/*.json")
     ]
 
 
 def _groups(state: State) -> list[dict[str, Any]]:
     """The auto scaling groups with their instances."""
-    groups = []
-    for file in sorted(state.auto_scaling.glob("groups/*/group.json")):
-        group = _read(file)
-        instances = [_read(each) for each in sorted(file.parent.glob("instances/*/instance.json"))]
-        if group is not None:
-            groups.append(
-                {
-                    "name": group["name"],
-                    "desired": group["desired"],
-                    "instances": [_group_instance(each) for each in instances if each is not None],
-                }
-            )
-    return groups
+    groups = state.auto_scaling / "groups"
+    return [
+        {
+            "name": group["name"],
+            "desired": group["desired"],
+            "instances": [
+                _group_instance(each)
+                for each in _read_all(groups / group["name"], "instances/*/instance.json")
+            ],
+        }
+        for group in _read_all(groups, "*/group.json")
+    ]
 
 
 def _group_instance(document: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from postgres import declaration, rds_parameters
 from postgres.protocol import MinimumProtocol
+from postgres.versions import DEFAULT_MAJOR
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
 from settings.certificates import BundlePath, Certificates, no_administrator_problems
 from settings.databases import (
@@ -206,7 +207,7 @@ class RdsRole(DeclaredRole):
 class Rds(Section):
     """RDS for PostgreSQL, with one IAM identity per role."""
 
-    major: StrictInt = Field(default=17, ge=15, le=18)
+    major: StrictInt = Field(default=DEFAULT_MAJOR, ge=15, le=18)
     """Major release of PostgreSQL; RDS chooses and upgrades the minor one."""
     instance_class: DbInstanceClass = "db.m7g.large"
     """Instance class; IAM authentication needs 2 GiB of memory."""

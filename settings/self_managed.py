@@ -106,7 +106,7 @@ class Role(DeclaredRole):
 class SelfManaged(Section):
     """PostgreSQL on an EC2 instance."""
 
-    major: StrictInt = Field(default=17, ge=15, le=18)
+    major: StrictInt = Field(default=versions.DEFAULT_MAJOR, ge=15, le=18)
     """Major release of PostgreSQL."""
     minor_floor: StrictInt = Field(
         default_factory=lambda data: versions.MINIMUM_MINORS[data["major"]], ge=0, le=99

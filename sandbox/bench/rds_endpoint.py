@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,6 @@ from emulator.rds.configuration import SOCKET_PORT
 from engine.errors import CommandError
 from engine.progress import Progress
 from node.short_path import socket_directory
-from pgpasswordless.connections import Database
 from pgpasswordless.stack import Stack
 from pgpasswordless.tokens import TokenSource
 from runtime.files import replace_file
@@ -51,16 +49,34 @@ def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -
     (home,) = state.rds.glob("*/server")
     bundle = state.root / "bench-root.crt"
     replace_file(bundle, database.server_ca.pem)
-    with _bench_database(stack, database, bundle) as name:
-        through = _Route(environment=_through_endpoint(stack, database, bundle), database=name)
-        direct = _Route(environment=_direct(home), database=name)
-        programs = _programs(stack)
-        _pgbench(programs, direct, "-i", "-q", "-s", str(SCALE))
+    token = TokenSource(
+        host=database.host,
+        port=database.port,
+        user=ADMINISTRATOR,
+        region=database.region or "",
+        session=stack.aws.session(),
+    )
+    through = {
+        "host": database.host,
+        "port": database.port,
+        "user": ADMINISTRATOR,
+        "sslmode": "verify-full",
+        "sslrootcert": str(bundle),
+        "gssencmode": "disable",
+    }
+    # The server trusts IAM users on its private socket: the endpoint has verified their token.
+    direct = {"host": str(socket_directory(home / "socket")), "port": SOCKET_PORT, "user": ADMINISTRATOR}
+    pgbench = _program(stack, "pgbench")
+    short = max(seconds // 4, 1)
+    with _bench_database(through, token) as name:
+        _run(pgbench, direct, "-i", "-q", "-s", str(SCALE), name)
         for label, options in (("select", ["-S"]), ("tpcb-like", [])):
             with progress.step(f"bench {label}") as step:
-                run = [*options, "-c", str(CLIENTS), "-j", "2", "-T"]
-                value, errors = _rate(_pgbench(programs, through, *run, str(seconds)))
-                floor, _ = _rate(_pgbench(programs, direct, *run, str(max(seconds // 4, 1))))
+                run = ["--no-vacuum", *options, "-c", str(CLIENTS), "-j", "2", "-T"]
+                value, errors = _rate(
+                    _run(pgbench, {**through, "password": token()}, *run, str(seconds), name)
+                )
+                floor, _ = _rate(_run(pgbench, direct, *run, str(short), name))
                 measured = Measurement(
                     name=f"pgbench {label}, {CLIENTS} clients through the RDS endpoint",
                     value=value,
@@ -72,98 +88,47 @@ def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -
                 step.result = measured.summary()
             yield measured
         with progress.step("bench logins") as step:
-            measured = _logins(stack, database, through, direct, max(seconds // 4, 1))
+            logins = _per_second(lambda: _connect(through, name, token()).close(), short)
+            measured = Measurement(
+                name="new connections with cached tokens, one client",
+                value=logins,
+                floor=_per_second(lambda: _connect(direct, name).close(), short),
+                floor_name="new connections on the server's own socket",
+                unit="connections/s",
+            )
             step.result = measured.summary()
         yield measured
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Route:
-    """A route to the server as libpq's variables; its representation hides the token."""
-
-    environment: Mapping[str, str]
-    database: str
-
-    def __repr__(self) -> str:
-        return f"_Route(database={self.database!r})"
-
-
-def _source(stack: Stack, database: Database) -> TokenSource:
-    return TokenSource(
-        host=database.host,
-        port=database.port,
-        user=ADMINISTRATOR,
-        region=database.region or "",
-        session=stack.aws.session(),
-    )
-
-
-def _through_endpoint(stack: Stack, database: Database, bundle: Path) -> dict[str, str]:
-    return {
-        "PGHOST": database.host,
-        "PGPORT": str(database.port),
-        "PGUSER": ADMINISTRATOR,
-        "PGPASSWORD": _source(stack, database)(),
-        "PGSSLMODE": "verify-full",
-        "PGSSLROOTCERT": str(bundle),
-        "PGGSSENCMODE": "disable",
-    }
-
-
-def _direct(home: Path) -> dict[str, str]:
-    # The server trusts IAM users on its private socket: the endpoint has verified their token.
-    return {
-        "PGHOST": str(socket_directory(home / "socket")),
-        "PGPORT": str(SOCKET_PORT),
-        "PGUSER": ADMINISTRATOR,
-    }
-
-
-def _programs(stack: Stack) -> Path:
+def _program(stack: Stack, name: str) -> Path:
     if stack.psql is None:
-        raise CommandError("The stack's context names no psql, so pgbench cannot be found. Run `make up`.")
-    return Path(stack.psql).parent
+        raise CommandError(f"The stack's context names no psql, so {name} cannot be found. Run `make up`.")
+    return Path(stack.psql).parent / name
+
+
+def _connect(route: Mapping[str, Any], database: str, token: str | None = None) -> psycopg.Connection[Any]:
+    return psycopg.connect(**route, dbname=database, password=token, autocommit=True)
 
 
 @contextmanager
-def _bench_database(stack: Stack, database: Database, bundle: Path) -> Iterator[str]:
+def _bench_database(route: Mapping[str, Any], token: TokenSource) -> Iterator[str]:
     name = f"bench_{secrets.token_hex(4)}"
-    source = _source(stack, database)
-
-    def administrator() -> psycopg.Connection[Any]:
-        return psycopg.connect(
-            host=database.host,
-            port=database.port,
-            user=ADMINISTRATOR,
-            password=source(),
-            dbname="postgres",
-            sslmode="verify-full",
-            sslrootcert=str(bundle),
-            gssencmode="disable",
-            autocommit=True,
-        )
-
-    with administrator() as connection:
+    with _connect(route, "postgres", token()) as connection:
         connection.execute(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(sql.Identifier(name)))
     try:
         yield name
     finally:
-        with administrator() as connection:
+        with _connect(route, "postgres", token()) as connection:
             connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
-def _pgbench(programs: Path, way: _Route, *arguments: str) -> str:
+def _run(pgbench: Path, route: Mapping[str, Any], *arguments: str) -> str:
+    """Run pgbench on a route, which it gets as libpq's variables, since an argument must not hold a token."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
+    variables = {f"PG{keyword.upper()}": str(value) for keyword, value in route.items()}
     answer = subprocess.run(
-        [
-            programs / "pgbench",
-            "--no-vacuum" if arguments[0] != "-i" else "--quiet",
-            *arguments,
-            way.database,
-        ],
-        env={
-            **{key: value for key, value in os.environ.items() if not key.startswith("PG")},
-            **way.environment,
-        },
+        [pgbench, *arguments],
+        env={**inherited, **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -178,28 +143,6 @@ def _rate(output: str) -> tuple[float, int]:
     if rate is None:
         raise CommandError(f"pgbench printed no rate: {output.strip()[-500:]}")
     return float(rate[1]), int(failed[1]) if failed else 0
-
-
-def _logins(stack: Stack, database: Database, through: _Route, direct: _Route, seconds: int) -> Measurement:
-    source = _source(stack, database)
-    names = {"PGHOST": "host", "PGPORT": "port", "PGUSER": "user", "PGSSLMODE": "sslmode",
-             "PGSSLROOTCERT": "sslrootcert", "PGGSSENCMODE": "gssencmode"}  # fmt: skip
-
-    def keywords(way: _Route) -> dict[str, Any]:
-        return {
-            **{names[key]: value for key, value in way.environment.items() if key in names},
-            "dbname": way.database,
-        }
-
-    by_token, floor = keywords(through), keywords(direct)
-    value = _per_second(lambda: psycopg.connect(**by_token, password=source()).close(), seconds)
-    return Measurement(
-        name="new connections with cached tokens, one client",
-        value=value,
-        floor=_per_second(lambda: psycopg.connect(**floor).close(), seconds),
-        floor_name="new connections on the server's own socket",
-        unit="connections/s",
-    )
 
 
 def _per_second(action: Callable[[], object], seconds: int) -> float:

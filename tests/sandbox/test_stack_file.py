@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from engine.errors import CommandError
+from postgres.versions import DEFAULT_MAJOR
 from sandbox import stack_file
 
 
@@ -60,9 +61,9 @@ def test_values_keep_their_types(tmp_path: Path) -> None:
     ("self_managed", "rds", "majors"),
     [
         ("{major: 18}", "null", [18]),
-        ("{}", "{major: 18}", [stack_file.DEFAULT_MAJOR, 18]),
+        ("{}", "{major: 18}", [DEFAULT_MAJOR, 18]),
         ("{major: 16}", "{major: 16}", [16]),
-        ("{major: many}", "{}", [stack_file.DEFAULT_MAJOR]),
+        ("{major: many}", "{}", [DEFAULT_MAJOR]),
         ("null", "{major: true}", []),
         ("null", "null", []),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import boto3
 import psycopg
 
-from sandbox.bench.load.messages import Load, LoadResult, print_result, read_input
+from sandbox.bench.load.messages import Load, LoadResult, print_result
 
 if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
@@ -28,7 +29,7 @@ def _client(load: Load, client: RDSClient, until: float) -> int:
 
 
 if __name__ == "__main__":
-    wanted = Load.model_validate(read_input())
+    wanted = Load.model_validate_json(sys.stdin.read())
     # Clients of boto3 may be shared between threads, and take a second to create.
     signer = boto3.Session().client("rds", region_name=wanted.region)
     with ThreadPoolExecutor(wanted.clients) as threads:

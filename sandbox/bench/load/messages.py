@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -85,11 +84,6 @@ class LoadResult(BaseModel):
     def rate(self) -> float:
         """Successes per second."""
         return self.count / self.seconds
-
-
-def read_input() -> Any:
-    """Read the document on standard input."""
-    return json.load(sys.stdin)
 
 
 def print_result(result: LoadResult) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from typing import Any
 
@@ -11,7 +13,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from pgpasswordless.tokens import TokenSource
-from sandbox.bench.load.messages import Load, LoadResult, print_result, read_input
+from sandbox.bench.load.messages import Load, LoadResult, print_result
 
 
 async def _client(pool: AsyncConnectionPool[Any], load: Load, until: float) -> int:
@@ -42,6 +44,6 @@ async def _run(load: Load, size: int) -> LoadResult:
 
 
 if __name__ == "__main__":
-    document = read_input()
+    document = json.load(sys.stdin)
     pool_size = document.pop("pool_size")
     print_result(uvloop.run(_run(Load.model_validate(document), pool_size)))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 import time
 
 import uvloop
 
-from sandbox.bench.load.messages import HttpLoad, LoadResult, print_result, read_input
+from sandbox.bench.load.messages import HttpLoad, LoadResult, print_result
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length:"
@@ -51,4 +52,4 @@ async def _run(load: HttpLoad) -> LoadResult:
 
 
 if __name__ == "__main__":
-    print_result(uvloop.run(_run(HttpLoad.model_validate(read_input()))))
+    print_result(uvloop.run(_run(HttpLoad.model_validate_json(sys.stdin.read()))))
