@@ -11,6 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emulator.autoscaling.model import Group, Instance, Subnet
@@ -274,11 +275,8 @@ class RunningGroup:
             self._thread.join()
 
     def _each(self, act: Callable[[RunningInstance], None]) -> None:
-        threads = [threading.Thread(target=act, args=(instance,)) for instance in self._instances.values()]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        with ThreadPoolExecutor(max_workers=max(len(self._instances), 1)) as threads:
+            list(threads.map(act, self._instances.values()))
         self._instances.clear()
 
     def _target(self, instance: RunningInstance) -> Target:

@@ -6,6 +6,8 @@ Source: Lambda API reference, Invoke and GetFunctionConfiguration.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from emulator.endpoint.credentials import ACCOUNT
@@ -60,30 +62,22 @@ class LambdaApi:
     def _invoke(self, name: str, call: ServiceCall) -> HttpResponse:
         event = call.request.body or b"null"
         if call.request.header("X-Amz-Invocation-Type") not in (None, "RequestResponse"):
-            raise Refusal(
-                Kind.INVALID,
-                "only RequestResponse has a stand-in in the sandbox",
-                "InvalidParameterValueException",
-            )
+            words = "only RequestResponse has a stand-in in the sandbox"
+            raise Refusal(Kind.INVALID, words, "InvalidParameterValueException")
         if len(event) > _LARGEST_EVENT_BYTES:
-            raise Refusal(
-                Kind.INVALID,
-                f"Request must be smaller than {_LARGEST_EVENT_BYTES} bytes for the InvokeFunction operation",
-                "RequestTooLargeException",
-            )
+            most = f"Request must be smaller than {_LARGEST_EVENT_BYTES} bytes"
+            words = f"{most} for the InvokeFunction operation"
+            raise Refusal(Kind.INVALID, words, "RequestTooLargeException")
         try:
             json.loads(event)
         except ValueError as error:
-            raise Refusal(
-                Kind.INVALID,
-                f"Could not parse request body into json: {error}",
-                "InvalidRequestContentException",
-            ) from None
+            words = f"Could not parse request body into json: {error}"
+            raise Refusal(Kind.INVALID, words, "InvalidRequestContentException") from None
         result = self._functions.invoke(name, event)
         headers = {"X-Amz-Executed-Version": "$LATEST"}
-        return _json(
-            result.payload, {**headers, **({"X-Amz-Function-Error": "Unhandled"} if result.failed else {})}
-        )
+        if result.failed:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        return _json(result.payload, headers)
 
 
 def described(function: Function) -> dict[str, Any]:
@@ -103,9 +97,6 @@ def described(function: Function) -> dict[str, Any]:
     }
 
 
-def _json(document: Any, headers: dict[str, str] | None = None) -> HttpResponse:
-    return HttpResponse(
-        status=200,
-        headers={"Content-Type": "application/json", **(headers or {})},
-        body=json.dumps(document).encode(),
-    )
+def _json(document: Any, headers: Mapping[str, str] = MappingProxyType({})) -> HttpResponse:
+    headers = {"Content-Type": "application/json", **headers}
+    return HttpResponse(status=200, headers=headers, body=json.dumps(document).encode())

@@ -25,7 +25,6 @@ from emulator.lambda_.service import SERVICE_PRINCIPAL, Functions, UnknownFuncti
 _CODE = ("s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHash")
 _ENVIRONMENT_BYTES = 4096
 _RESERVED = "AWS_"
-_CONNECT = "ec2:CreateNetworkInterface"
 _INVALID = "creating Lambda Function: api error InvalidParameterValueException: "
 
 
@@ -82,25 +81,17 @@ class LambdaFunction(AwsType):
             if reserved := sorted(name for name in variables if name.startswith(_RESERVED)):
                 yield Failure("environment", f"reserved keys used in this request: {', '.join(reserved)}")
             if len(json.dumps(dict(variables))) > _ENVIRONMENT_BYTES:
-                yield Failure(
-                    "environment", f"environment variables exceed the limit of {_ENVIRONMENT_BYTES} bytes"
-                )
+                reason = f"environment variables exceed the limit of {_ENVIRONMENT_BYTES} bytes"
+                yield Failure("environment", reason)
 
     def refuse(self, request: AwsRequest) -> None:
         """A role that Lambda cannot use."""
-        role = self.endpoint.role(str(request.inputs["role"]).rsplit("/", 1)[-1])
-        if (
-            role is None
-            or role.arn != request.inputs["role"]
-            or not trusts_service(role.trust_policy, SERVICE_PRINCIPAL)
-        ):
+        arn, network = request.inputs["role"], given(request.inputs, "vpcConfig", {})
+        role = self.endpoint.role(str(arn).rsplit("/", 1)[-1])
+        if role is None or role.arn != arn or not trusts_service(role.trust_policy, SERVICE_PRINCIPAL):
             raise Refused(f"{_INVALID}The role defined for the function cannot be assumed by Lambda.")
-        network = request.inputs.get("vpcConfig")
-        if (
-            network
-            and network.get("subnetIds")
-            and not self.endpoint.allows(_lambda_as(role), Access(action=_CONNECT, resource="*"))
-        ):
+        connect = Access(action="ec2:CreateNetworkInterface", resource="*")
+        if network.get("subnetIds") and not self.endpoint.allows(_lambda_as(role), connect):
             raise Refused(
                 f"{_INVALID}The provided execution role does not have permissions to call "
                 "CreateNetworkInterface on EC2"
@@ -138,9 +129,8 @@ class LambdaFunction(AwsType):
         try:
             self.service(Functions).put(function, artifact)
         except ValueError as error:
-            raise Refused(
-                f"creating Lambda Function ({request.id}): api error InvalidParameterValueException: {error}"
-            ) from error
+            words = "api error InvalidParameterValueException"
+            raise Refused(f"creating Lambda Function ({request.id}): {words}: {error}") from error
         return {
             "codeSha256": function.code_sha256,
             "lastModified": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000+0000"),

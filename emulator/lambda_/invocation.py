@@ -157,13 +157,10 @@ class Invocation:
     def _result(self, status: int, answer: bytes) -> Result:
         if not answer:
             words = f"RequestId: {self.request_id} Error: Runtime exited with error: {_ending(status)}"
-            return Result(payload={"errorMessage": words, "errorType": "Runtime.ExitError"}, failed=True)
+            return _error("Runtime.ExitError", words)
         if len(answer) > LARGEST_ANSWER_BYTES:
-            words = (
-                f"Response payload size exceeded maximum allowed payload size ({LARGEST_ANSWER_BYTES} bytes)."
-            )
-            kind = "Function.ResponseSizeTooLarge"
-            return Result(payload={"errorMessage": words, "errorType": kind}, failed=True)
+            words = "Response payload size exceeded maximum allowed payload size"
+            return _error("Function.ResponseSizeTooLarge", f"{words} ({LARGEST_ANSWER_BYTES} bytes).")
         found = json.loads(answer)
         failed = "payload" not in found
         return Result(payload=found if failed else found["payload"], failed=failed)
@@ -171,7 +168,11 @@ class Invocation:
     def _timed_out(self) -> Result:
         moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         words = f"{moment} {self.request_id} Task timed out after {self.function.timeout:.2f} seconds"
-        return Result(payload={"errorMessage": words, "errorType": "Sandbox.Timedout"}, failed=True)
+        return _error("Sandbox.Timedout", words)
+
+
+def _error(kind: str, words: str) -> Result:
+    return Result(payload={"errorMessage": words, "errorType": kind}, failed=True)
 
 
 def _ending(status: int) -> str:

@@ -19,23 +19,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
 
-from emulator.core.resource_type import Properties, Refused
+from emulator.core import certificate_building
+from emulator.core.model import ResourceModel
+from emulator.core.resource_type import Refused
 from emulator.tls.keys import PrivateKey, PublicKey
 
-KEY_USAGES: Final[dict[str, str]] = {
-    "digital_signature": "digital_signature",
-    "content_commitment": "content_commitment",
-    "key_encipherment": "key_encipherment",
-    "data_encipherment": "data_encipherment",
-    "key_agreement": "key_agreement",
-    "cert_signing": "key_cert_sign",
-    "crl_signing": "crl_sign",
-    "encipher_only": "encipher_only",
-    "decipher_only": "decipher_only",
-}
+_OWN_NAMES = {"key_cert_sign": "cert_signing", "crl_sign": "crl_signing"}
+KEY_USAGES: Final = {_OWN_NAMES.get(usage, usage): usage for usage in certificate_building.KEY_USAGES}
 EXTENDED_KEY_USAGES: Final[dict[str, ObjectIdentifier]] = {
     "any_extended": ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
     "server_auth": ExtendedKeyUsageOID.SERVER_AUTH,
@@ -69,7 +60,7 @@ _NAME_PARTS: Final[tuple[tuple[str, ObjectIdentifier], ...]] = (
 )
 
 
-class CertificateInputs(BaseModel):
+class CertificateInputs(ResourceModel):
     """What pulumi-tls is given for a request or a certificate; what is absent has its default.
 
     Attributes:
@@ -85,8 +76,6 @@ class CertificateInputs(BaseModel):
         validity_period_hours: Validity, from now.
     """
 
-    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
-
     subject: Mapping[str, Any] = {}
     dns_names: Sequence[str] = ()
     ip_addresses: Sequence[str] = ()
@@ -97,11 +86,6 @@ class CertificateInputs(BaseModel):
     set_subject_key_id: bool = False
     set_authority_key_id: bool = False
     validity_period_hours: int = 0
-
-    @classmethod
-    def of(cls, inputs: Properties) -> CertificateInputs:
-        """From the inputs as the engine sends them."""
-        return cls.model_validate({name: value for name, value in inputs.items() if value is not None})
 
     def name(self) -> x509.Name:
         """The subject.
@@ -153,10 +137,9 @@ def parse_request(pem: str) -> tuple[x509.Name, list[x509.GeneralName], PublicKe
         request = x509.load_pem_x509_csr(pem.encode())
     except ValueError as error:
         raise Refused(f"Failed to parse certificate request PEM: {error}") from error
-    try:
+    names: list[x509.GeneralName] = []
+    with contextlib.suppress(x509.ExtensionNotFound):
         names = list(request.extensions.get_extension_for_class(x509.SubjectAlternativeName).value)
-    except x509.ExtensionNotFound:
-        names = []
     public_key = request.public_key()
     if not isinstance(public_key, PublicKey):
         raise Refused(f"Failed to parse certificate request PEM: key of type {type(public_key).__name__}")
@@ -243,27 +226,26 @@ def _builder(
         .not_valid_after(begin + timedelta(hours=inputs.validity_period_hours))
     )
     usages = {KEY_USAGES[use] for use in inputs.allowed_uses if use in KEY_USAGES}
-    if usages:
-        builder = builder.add_extension(_key_usage(usages), critical=True)
     extended = [EXTENDED_KEY_USAGES[use] for use in inputs.allowed_uses if use in EXTENDED_KEY_USAGES]
-    if extended:
-        builder = builder.add_extension(x509.ExtendedKeyUsage(extended), critical=False)
-    builder = builder.add_extension(
-        x509.BasicConstraints(ca=inputs.is_ca_certificate, path_length=path_length), critical=True
+    has_id = inputs.is_ca_certificate or inputs.set_subject_key_id
+    extensions: tuple[tuple[x509.ExtensionType | None, bool], ...] = (
+        (_key_usage(usages) if usages else None, True),
+        (x509.ExtendedKeyUsage(extended) if extended else None, False),
+        (x509.BasicConstraints(ca=inputs.is_ca_certificate, path_length=path_length), True),
+        (x509.SubjectKeyIdentifier.from_public_key(public_key) if has_id else None, False),
+        (x509.AuthorityKeyIdentifier(authority_id, None, None) if authority_id else None, False),
+        (x509.SubjectAlternativeName(names) if names else None, not subject.rdns),
     )
-    if inputs.is_ca_certificate or inputs.set_subject_key_id:
-        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-    if authority_id is not None:
-        builder = builder.add_extension(x509.AuthorityKeyIdentifier(authority_id, None, None), critical=False)
-    if names:
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=not subject.rdns)
+    for extension, critical in extensions:
+        if extension is not None:
+            builder = builder.add_extension(extension, critical=critical)
     return builder
 
 
 def _key_usage(usages: set[str]) -> x509.KeyUsage:
     # cryptography does not encode these two bits without key agreement, which X.509 requires with them.
     usable = usages if "key_agreement" in usages else usages - {"encipher_only", "decipher_only"}
-    return x509.KeyUsage(**{usage: usage in usable for usage in KEY_USAGES.values()})
+    return x509.KeyUsage(**{usage: usage in usable for usage in certificate_building.KEY_USAGES})
 
 
 def _digest_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,6 +40,9 @@ from emulator.tls.keys import (
     public_pem,
 )
 
+_PUBLIC_FORMS = (
+    "publicKeyPem", "publicKeyOpenssh", "publicKeyFingerprintMd5", "publicKeyFingerprintSha256",
+)  # fmt: skip
 Clock = Callable[[], datetime]
 
 
@@ -81,14 +85,7 @@ class PrivateKeyType(ResourceType):
             "rsaBits": request.inputs.get("rsaBits", 2048),
         }
         if request.preview:
-            computed = (
-                "publicKeyPem",
-                "publicKeyOpenssh",
-                "publicKeyFingerprintMd5",
-                "publicKeyFingerprintSha256",
-                *self.secret_outputs,
-            )
-            return "", {**given, **dict.fromkeys(computed, UNKNOWN)}
+            return "", {**given, **dict.fromkeys((*_PUBLIC_FORMS, *self.secret_outputs), UNKNOWN)}
         key = generate_private_key(given["algorithm"], curve=given["ecdsaCurve"], bits=given["rsaBits"])
         public = public_pem(key)
         return _identifier(public), {
@@ -107,41 +104,33 @@ class _SignedByKey(ResourceType):
 
     def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
         """Exactly one of the two forms of the key, and a version with the write-only one."""
-        name, write_only, version = self._key_names()
-        failures = []
+        name, write_only, version = self.key_property, self._write_only, f"{self._write_only}Version"
+        wrong: dict[str, str] = {}
         if (name in request.inputs) == (write_only in request.inputs):
-            failures.append(
-                Failure(
-                    name, f"Invalid Attribute Combination: exactly one of {name} and {write_only} must be set"
-                )
-            )
+            wrong[name] = f"exactly one of {name} and {write_only} must be set"
         if write_only in request.inputs and version not in request.inputs:
-            failures.append(
-                Failure(version, f"Invalid Attribute Combination: {write_only} requires {version}")
-            )
-        return request.inputs, failures
+            wrong[version] = f"{write_only} requires {version}"
+        return request.inputs, [
+            Failure(name, f"Invalid Attribute Combination: {reason}") for name, reason in wrong.items()
+        ]
 
     def diff(self, request: Request) -> Diff:
         """As by default, but a changed write-only key does not count: only its version does."""
-        write_only = self._key_names()[1]
         difference = super().diff(request)
-        if write_only in request.old_inputs and write_only in request.inputs:
-            return Diff(
-                changes=[name for name in difference.changes if name != write_only],
-                replaces=difference.replaces,
-            )
+        if self._write_only in request.old_inputs and self._write_only in request.inputs:
+            changes = [name for name in difference.changes if name != self._write_only]
+            return replace(difference, changes=changes)
         return difference
 
-    def _key_names(self) -> tuple[str, str, str]:
-        return self.key_property, f"{self.key_property}Wo", f"{self.key_property}WoVersion"
+    @property
+    def _write_only(self) -> str:
+        return f"{self.key_property}Wo"
 
     def _key_text(self, inputs: Properties) -> str:
-        name, write_only, _ = self._key_names()
-        return inputs.get(name) or inputs[write_only]
+        return inputs.get(self.key_property) or inputs[self._write_only]
 
     def _outputs(self, inputs: Properties) -> dict[str, Any]:
-        write_only = self._key_names()[1]
-        return {name: value for name, value in inputs.items() if name != write_only}
+        return {name: value for name, value in inputs.items() if name != self._write_only}
 
 
 class CertRequestType(_SignedByKey):
@@ -157,7 +146,7 @@ class CertRequestType(_SignedByKey):
         if request.preview:
             return "", {**self._outputs(request.inputs), "certRequestPem": UNKNOWN, "keyAlgorithm": UNKNOWN}
         key = parse_private_key(self._key_text(request.inputs))
-        pem = create_request(CertificateInputs.of(request.inputs), key)
+        pem = create_request(CertificateInputs.declared(request.inputs), key)
         return _identifier(pem), {
             **self._outputs(request.inputs),
             "certRequestPem": pem,
@@ -169,11 +158,7 @@ class _CertificateType(_SignedByKey):
     """Validity, uses and renewal, which both kinds of certificates share."""
 
     algorithm_property = "keyAlgorithm"
-    defaults: Mapping[str, Any] = {
-        "earlyRenewalHours": 0,
-        "isCaCertificate": False,
-        "setSubjectKeyId": False,
-    }
+    defaults: Mapping[str, Any] = {"earlyRenewalHours": 0, "isCaCertificate": False, "setSubjectKeyId": False}
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -205,10 +190,10 @@ class _CertificateType(_SignedByKey):
         early = request.inputs.get("earlyRenewalHours", 0)
         if early is UNKNOWN or not self._ready(request.outputs, early):
             return difference
-        return Diff(
-            changes=sorted({*difference.changes, "readyForRenewal"}),
-            replaces=sorted({*difference.replaces, "readyForRenewal"}),
+        changes, replaces = (
+            sorted({*names, "readyForRenewal"}) for names in (difference.changes, difference.replaces)
         )
+        return Diff(changes=changes, replaces=replaces)
 
     def create(self, request: Request) -> tuple[str, Properties]:
         """Signs; id is the serial number in decimal."""
@@ -231,12 +216,10 @@ class _CertificateType(_SignedByKey):
 
     def read(self, request: Request) -> State | None:
         """State, with `readyForRenewal` set inside the window."""
-        ready = self._ready(
-            request.outputs, request.outputs.get("earlyRenewalHours", 0)
-        ) or request.outputs.get("readyForRenewal", False)
-        return State(
-            id=request.id, inputs=request.inputs, outputs={**request.outputs, "readyForRenewal": ready}
-        )
+        outputs = dict(request.outputs)
+        if self._ready(outputs, outputs.get("earlyRenewalHours", 0)):
+            outputs["readyForRenewal"] = True
+        return State(id=request.id, inputs=request.inputs, outputs={"readyForRenewal": False, **outputs})
 
     def _ready(self, outputs: Properties, early_renewal_hours: int) -> bool:
         end = outputs.get("validityEndTime")
@@ -261,7 +244,7 @@ class SelfSignedCertType(_CertificateType):
 
     def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
         key = parse_private_key(self._key_text(inputs))
-        return self_signed(CertificateInputs.of(inputs), key, now), algorithm_of(key)
+        return self_signed(CertificateInputs.declared(inputs), key, now), algorithm_of(key)
 
 
 class LocallySignedCertType(_CertificateType):
@@ -280,9 +263,8 @@ class LocallySignedCertType(_CertificateType):
 
     def sign(self, inputs: Properties, now: datetime) -> tuple[x509.Certificate, str]:
         key = parse_private_key(self._key_text(inputs), whose="CA private key")
-        authority = parse_authority(inputs["caCertPem"])
-        certificate = issued(CertificateInputs.of(inputs), inputs["certRequestPem"], authority, key, now)
-        return certificate, algorithm_of(key)
+        wanted, authority = CertificateInputs.declared(inputs), parse_authority(inputs["caCertPem"])
+        return issued(wanted, inputs["certRequestPem"], authority, key, now), algorithm_of(key)
 
 
 def _one_of(name: str, value: Any, allowed: Sequence[str]) -> list[Failure]:
