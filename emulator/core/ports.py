@@ -11,6 +11,16 @@ from engine.errors import CommandError
 FIRST_PORT = 20_000
 
 
+def loopback_addresses() -> list[str]:
+    """The addresses of `localhost` that this machine has."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        return ["127.0.0.1"]
+    return ["127.0.0.1", "::1"]
+
+
 def port_is_free(port: int) -> bool:
     """Whether nothing listens on the port of loopback, IPv4 or IPv6."""
     for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):

@@ -20,7 +20,6 @@ import psutil
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from documents.document import ObjectPointer
-from emulator.elb.data_plane.connection_log import fields
 from emulator.elb.data_plane.forwarded_headers import verify_headers
 from gateway.document import GatewayDocument
 from gateway.header_names import header_names
@@ -30,6 +29,7 @@ from pgpasswordless.identity_files import IdentityFiles
 from tests.behaviour.conftest import ROOT, RunningSandbox
 from tests.behaviour.iam_tokens import client
 from tests.behaviour.issuing import Authority
+from tests.emulator.elb.log_fields import fields
 
 # Between two calls of a client: without a pause the load takes the processor from what it watches.
 PAUSE_SECONDS = 0.05

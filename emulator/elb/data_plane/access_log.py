@@ -6,45 +6,12 @@ spaces; `-` or -1 stand for what is absent.
 
 from __future__ import annotations
 
-import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from emulator.elb.data_plane.connection_log import quoted, timestamp
 from emulator.elb.data_plane.desync import COMPLIANT, Verdict
-
-FIELDS = (
-    "type",
-    "time",
-    "elb",
-    "client:port",
-    "target:port",
-    "request_processing_time",
-    "target_processing_time",
-    "response_processing_time",
-    "elb_status_code",
-    "target_status_code",
-    "received_bytes",
-    "sent_bytes",
-    "request",
-    "user_agent",
-    "ssl_cipher",
-    "ssl_protocol",
-    "target_group_arn",
-    "trace_id",
-    "domain_name",
-    "chosen_cert_arn",
-    "matched_rule_priority",
-    "request_creation_time",
-    "actions_executed",
-    "redirect_url",
-    "error_reason",
-    "target:port_list",
-    "target_status_code_list",
-    "classification",
-    "classification_reason",
-    "conn_trace_id",
-)
+from emulator.elb.data_plane.log_file import quoted, timestamp
 
 
 @dataclass(kw_only=True)
@@ -93,7 +60,7 @@ class Access:
     host: str = "-"
     trace_id: str = "-"
     target_group_arn: str = "-"
-    target: str | None = None
+    target: str = "-"
     request_seconds: float | None = None
     target_seconds: float | None = None
     response_seconds: float | None = None
@@ -107,59 +74,49 @@ class Access:
 
     def line(self) -> str:
         """The entry, without the end of the line."""
-        target, target_status = self.target or "-", _number(self.target_status)
-        compliant = self.verdict == COMPLIANT
-        return " ".join(
-            (
-                "https",
-                timestamp(self.finished or self.created),
-                self.load_balancer,
-                self.client,
-                target,
-                _seconds(self.request_seconds),
-                _seconds(self.target_seconds),
-                _seconds(self.response_seconds),
-                _number(self.status),
-                target_status,
-                str(self.received_bytes),
-                str(self.sent_bytes),
-                quoted(f"{self.method} {self.url} {self.version}"),
-                quoted(self.user_agent),
-                self.cipher or "-",
-                self.protocol or "-",
-                self.target_group_arn,
-                quoted(self.trace_id),
-                quoted(self.host if self.protocol else "-"),
-                quoted(self.certificate_arn),
-                "0" if self.action != "-" else "-",
-                timestamp(self.created),
-                quoted(self.action),
-                quoted("-"),
-                quoted("-"),
-                quoted(target),
-                quoted(target_status),
-                quoted("-" if compliant else self.verdict.classification),
-                quoted(self.verdict.reason),
-                self.connection_trace_id,
-            )
-        )
-
-
-def fields(line: str) -> dict[str, str]:
-    """The fields of an entry by their names.
-
-    Raises:
-        ValueError: It has another form.
-    """
-    values = shlex.split(line)
-    if len(values) != len(FIELDS):
-        raise ValueError(f"an entry of the access log has {len(FIELDS)} fields, this one {len(values)}")
-    return dict(zip(FIELDS, values, strict=True))
+        return " ".join(text(self) for text in FIELDS.values())
 
 
 def _seconds(value: float | None) -> str:
     return "-1" if value is None else f"{value:.3f}"
 
 
-def _number(value: int | None) -> str:
-    return "-" if value is None else str(value)
+def _target_status(access: Access) -> str:
+    return str(access.target_status or "-")
+
+
+FIELDS: Mapping[str, Callable[[Access], str]] = {
+    "type": lambda _: "https",
+    "time": lambda access: timestamp(access.finished or access.created),
+    "elb": lambda access: access.load_balancer,
+    "client:port": lambda access: access.client,
+    "target:port": lambda access: access.target,
+    "request_processing_time": lambda access: _seconds(access.request_seconds),
+    "target_processing_time": lambda access: _seconds(access.target_seconds),
+    "response_processing_time": lambda access: _seconds(access.response_seconds),
+    "elb_status_code": lambda access: str(access.status or "-"),
+    "target_status_code": _target_status,
+    "received_bytes": lambda access: str(access.received_bytes),
+    "sent_bytes": lambda access: str(access.sent_bytes),
+    "request": lambda access: quoted(f"{access.method} {access.url} {access.version}"),
+    "user_agent": lambda access: quoted(access.user_agent),
+    "ssl_cipher": lambda access: access.cipher or "-",
+    "ssl_protocol": lambda access: access.protocol or "-",
+    "target_group_arn": lambda access: access.target_group_arn,
+    "trace_id": lambda access: quoted(access.trace_id),
+    "domain_name": lambda access: quoted(access.host if access.protocol else "-"),
+    "chosen_cert_arn": lambda access: quoted(access.certificate_arn),
+    "matched_rule_priority": lambda access: "0" if access.action != "-" else "-",
+    "request_creation_time": lambda access: timestamp(access.created),
+    "actions_executed": lambda access: quoted(access.action),
+    "redirect_url": lambda _: quoted("-"),
+    "error_reason": lambda _: quoted("-"),
+    "target:port_list": lambda access: quoted(access.target),
+    "target_status_code_list": lambda access: quoted(_target_status(access)),
+    "classification": lambda access: quoted(
+        "-" if access.verdict == COMPLIANT else access.verdict.classification
+    ),
+    "classification_reason": lambda access: quoted(access.verdict.reason),
+    "conn_trace_id": lambda access: access.connection_trace_id,
+}
+"""Name and text of each field, in the order of the line."""

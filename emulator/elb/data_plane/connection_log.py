@@ -7,112 +7,75 @@ connection, fields separated by spaces, `-` for what is absent.
 from __future__ import annotations
 
 import secrets
-import shlex
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cryptography import x509
 
 from emulator.elb.data_plane.client_verification import FailureCode
 from emulator.elb.data_plane.forwarded_headers import distinguished_name, serial_number, validity
+from emulator.elb.data_plane.log_file import quoted, timestamp
 
-FIELDS = (
-    "timestamp",
-    "client_ip",
-    "client_port",
-    "listener_port",
-    "tls_protocol",
-    "tls_cipher",
-    "tls_handshake_latency",
-    "leaf_client_cert_subject",
-    "leaf_client_cert_validity",
-    "leaf_client_cert_serial_number",
-    "tls_verify_status",
-    "conn_trace_id",
-    "tls_keyexchange",
-)
 SUCCESS = "Success"
-
-
-def connection_trace_id() -> str:
-    """A new one; the access log's entries of the same connection bear it too."""
-    return f"TID_{secrets.token_hex(16)}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Connection:
-    """What is known about a connection when its handshake is over.
+    """What is known about a connection, from its acceptance to the end of its handshake.
 
     Attributes:
-        arrived: When it was accepted.
         client_ip: Address of the client.
         client_port: Its port.
         listener_port: Ours.
+        arrived: When it was accepted.
+        trace_id: The access log's entries of the same connection bear it too.
         protocol: Of TLS; None when nothing was agreed on.
         cipher: OpenSSL's name of the suite.
         key_exchange: OpenSSL's name of the group.
         latency_seconds: From the first byte to the end of the handshake.
         leaf: The client's certificate.
         failure: None for success.
-        trace_id: See `connection_trace_id`.
     """
 
-    arrived: datetime
     client_ip: str
     client_port: int
     listener_port: int
-    protocol: str | None
-    cipher: str | None
-    key_exchange: str | None
-    latency_seconds: float | None
-    leaf: x509.Certificate | None
-    failure: FailureCode | None
-    trace_id: str
+    arrived: datetime = field(default_factory=lambda: datetime.now(UTC))
+    trace_id: str = field(default_factory=lambda: f"TID_{secrets.token_hex(16)}")
+    protocol: str | None = None
+    cipher: str | None = None
+    key_exchange: str | None = None
+    latency_seconds: float | None = None
+    leaf: x509.Certificate | None = None
+    failure: FailureCode | None = None
 
     def line(self) -> str:
         """The entry, without the end of the line."""
-        leaf = self.leaf
-        status = f'"Failed:{self.failure}"' if self.failure else SUCCESS
-        return " ".join(
-            (
-                timestamp(self.arrived),
-                self.client_ip,
-                str(self.client_port),
-                str(self.listener_port),
-                self.protocol or "-",
-                self.cipher or "-",
-                "-" if self.latency_seconds is None else f"{self.latency_seconds:.3f}",
-                "-" if leaf is None else quoted(distinguished_name(leaf.subject)),
-                "-" if leaf is None else validity(leaf),
-                "-" if leaf is None else serial_number(leaf),
-                status,
-                self.trace_id,
-                self.key_exchange or "-",
-            )
-        )
+        return " ".join(text(self) for text in FIELDS.values())
 
 
-def fields(line: str) -> dict[str, str]:
-    """The fields of an entry by their names.
-
-    Raises:
-        ValueError: It has another form.
-    """
-    values = shlex.split(line)
-    if len(values) != len(FIELDS):
-        raise ValueError(f"an entry of the connection log has {len(FIELDS)} fields, this one {len(values)}")
-    return dict(zip(FIELDS, values, strict=True))
+def _of_leaf(text: Callable[[x509.Certificate], str]) -> Callable[[Connection], str]:
+    return lambda connection: "-" if connection.leaf is None else text(connection.leaf)
 
 
-def timestamp(moment: datetime) -> str:
-    """ISO 8601 in UTC with microseconds."""
-    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
-
-
-def quoted(text: str) -> str:
-    """Between double quotes; what could end the field or the line is escaped."""
-    escaped = "".join(
-        character if character.isprintable() else f"\\x{ord(character):02x}"
-        for character in text.replace("\\", "\\\\").replace('"', '\\"')
-    )
-    return f'"{escaped}"'
+FIELDS: Mapping[str, Callable[[Connection], str]] = {
+    "timestamp": lambda connection: timestamp(connection.arrived),
+    "client_ip": lambda connection: connection.client_ip,
+    "client_port": lambda connection: str(connection.client_port),
+    "listener_port": lambda connection: str(connection.listener_port),
+    "tls_protocol": lambda connection: connection.protocol or "-",
+    "tls_cipher": lambda connection: connection.cipher or "-",
+    "tls_handshake_latency": lambda connection: (
+        "-" if connection.latency_seconds is None else f"{connection.latency_seconds:.3f}"
+    ),
+    "leaf_client_cert_subject": _of_leaf(lambda leaf: quoted(distinguished_name(leaf.subject))),
+    "leaf_client_cert_validity": _of_leaf(validity),
+    "leaf_client_cert_serial_number": _of_leaf(serial_number),
+    "tls_verify_status": lambda connection: (
+        f'"Failed:{connection.failure}"' if connection.failure else SUCCESS
+    ),
+    "conn_trace_id": lambda connection: connection.trace_id,
+    "tls_keyexchange": lambda connection: connection.key_exchange or "-",
+}
+"""Name and text of each field, in the order of the line."""

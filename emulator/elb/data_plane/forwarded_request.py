@@ -13,7 +13,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emulator.elb.model import ListenerConfiguration
+from emulator.elb.data_plane.connection_log import Connection
+from emulator.elb.model import ListenerConfiguration, Target
 
 Header = tuple[bytes, bytes]
 
@@ -21,15 +22,7 @@ MOST_FORWARDED_ADDRESSES = 30
 
 _VALID_NAME = re.compile(rb"[A-Za-z0-9-]+")
 _HOP_BY_HOP = frozenset(
-    {
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"te",
-        b"trailer",
-        b"transfer-encoding",
-        b"upgrade",
-    }
+    {b"connection", b"keep-alive", b"proxy-connection", b"te", b"trailer", b"transfer-encoding", b"upgrade"}
 )
 _TRACE, _FORWARDED_FOR = b"x-amzn-trace-id", b"x-forwarded-for"
 
@@ -40,23 +33,18 @@ class Forwarding:
 
     Attributes:
         configuration: The one that applied when it began.
-        client_ip: For `X-Forwarded-For`.
-        client_port: Likewise, where the load balancer says so.
-        port: The listener's.
+        connection: The client's address and the listener's port.
         added: Headers about the client's certificate and TLS, under the names that targets get.
     """
 
     configuration: ListenerConfiguration
-    client_ip: str
-    client_port: int
-    port: int
+    connection: Connection
     added: tuple[tuple[str, str], ...]
 
     @property
     def client(self) -> str:
         """Address and port."""
-        address = f"[{self.client_ip}]" if ":" in self.client_ip else self.client_ip
-        return f"{address}:{self.client_port}"
+        return str(Target(host=self.connection.client_ip, port=self.connection.client_port))
 
 
 def end_to_end(headers: Sequence[Header]) -> list[Header]:
@@ -91,7 +79,7 @@ def forwarded(
     kept = _with_address(kept, forwarding)
     kept = _with_trace(kept, trace)
     kept.append((b"X-Forwarded-Proto", b"https"))
-    kept.append((b"X-Forwarded-Port", str(forwarding.port).encode()))
+    kept.append((b"X-Forwarded-Port", str(forwarding.connection.listener_port).encode()))
     kept.extend((name.encode(), value.encode()) for name, value in forwarding.added)
     return kept
 
@@ -118,7 +106,7 @@ def _with_address(headers: list[Header], forwarding: Forwarding) -> list[Header]
     others = [(name, value) for name, value in headers if name.lower() != _FORWARDED_FOR]
     if load_balancer.xff_header_processing_mode == "remove":
         return others
-    address = forwarding.client if load_balancer.enable_xff_client_port else forwarding.client_ip
+    address = forwarding.client if load_balancer.enable_xff_client_port else forwarding.connection.client_ip
     before = [value for name, value in headers if name.lower() == _FORWARDED_FOR]
     return [*others, (b"X-Forwarded-For", b", ".join([*before, address.encode()]))]
 

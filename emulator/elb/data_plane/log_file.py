@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 _BYTES = 5_000_000
@@ -29,3 +30,17 @@ class LogFile:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
             with os.fdopen(descriptor, "w") as log:
                 log.write(line.rstrip("\n") + "\n")
+
+
+def timestamp(moment: datetime) -> str:
+    """ISO 8601 in UTC with microseconds."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
+
+
+def quoted(text: str) -> str:
+    """Between double quotes; what could end the field or the line is escaped."""
+    escaped = "".join(
+        character if character.isprintable() else f"\\x{ord(character):02x}"
+        for character in text.replace("\\", "\\\\").replace('"', '\\"')
+    )
+    return f'"{escaped}"'

@@ -64,7 +64,6 @@ class ClientConnection:
     Args:
         stream: To the client.
         forwarding: What its requests depend on.
-        trace_id: That of the connection log.
         targets: Where requests go; the present ones, whatever the connection began with.
         log: Takes lines of the access log.
     """
@@ -73,7 +72,6 @@ class ClientConnection:
         self,
         stream: TlsStream,
         forwarding: Forwarding,
-        trace_id: str,
         targets: Targets,
         log: Callable[[str], None],
     ) -> None:
@@ -81,7 +79,6 @@ class ClientConnection:
         self._forwarding = forwarding
         self._configuration = forwarding.configuration
         self._load_balancer = forwarding.configuration.load_balancer
-        self._trace_id = trace_id
         self._targets = targets
         self._log = log
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
@@ -326,7 +323,7 @@ class ClientConnection:
             load_balancer=self._load_balancer.name_and_id,
             client=self._forwarding.client,
             created=datetime.now(UTC),
-            connection_trace_id=self._trace_id,
+            connection_trace_id=self._forwarding.connection.trace_id,
             certificate_arn=self._configuration.listener.certificate_arn,
             cipher=self._stream.cipher,
             protocol=self._stream.protocol,
@@ -340,7 +337,7 @@ class ClientConnection:
         access.version = f"HTTP/{request.http_version.decode('latin-1')}"
         access.user_agent = _header(request, b"user-agent") or "-"
         access.host = host.rpartition(":")[0] or host or "-"
-        authority = host if ":" in host else f"{host}:{self._forwarding.port}"
+        authority = host if ":" in host else f"{host}:{self._forwarding.connection.listener_port}"
         absolute = not target.startswith("/")
         access.url = target if absolute else f"https://{authority}{target}"
 

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
+import os
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from dataclasses import replace
 
 from emulator.core.event_loop import EventLoop
+from emulator.core.ports import loopback_addresses
 from emulator.elb.data_plane import forwarded_headers
 from emulator.elb.data_plane.client_tls import ClientTls, HandshakeFailed, TlsStream
 from emulator.elb.data_plane.client_verification import FailureCode
-from emulator.elb.data_plane.connection_log import Connection, connection_trace_id
+from emulator.elb.data_plane.connection_log import Connection
 from emulator.elb.data_plane.forwarded_request import Forwarding
 from emulator.elb.data_plane.proxying import ClientConnection
 from emulator.elb.data_plane.targets import Health, Targets
 from emulator.elb.model import ConfigurationRefused, ListenerConfiguration, Target
 
-_ADDRESSES = ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1"))
 _BACKLOG = 1024
 
 _log = logging.getLogger("emulator.elb.data_plane")
@@ -52,9 +52,8 @@ class ListenerServer:
         self._access_log = access_log
         self._loop: EventLoop | None = None
         self._targets = Targets()
-        self._servers: list[asyncio.Server] = []
+        self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
-        self._port = configuration.listener.port
 
     @property
     def configuration(self) -> ListenerConfiguration:
@@ -63,8 +62,8 @@ class ListenerServer:
 
     @property
     def port(self) -> int:
-        """Where it listens, once started."""
-        return self._port
+        """Where it listens."""
+        return self.configuration.listener.port
 
     def start(self) -> None:
         """Listens and begins to check targets.
@@ -80,8 +79,8 @@ class ListenerServer:
             loop.stop()
             raise PortTaken(
                 error.errno,
-                f"The load balancer cannot listen on port {self._port} of loopback: {error.strerror}. End "
-                "what listens there, or choose another port.",
+                f"The load balancer cannot listen on port {self.port} of loopback: "
+                f"{os.strerror(error.errno or 0)}. End what listens there, or choose another port.",
             ) from error
         self._loop = loop
 
@@ -92,11 +91,10 @@ class ListenerServer:
             ConfigurationRefused: AWS would not take it, or the port differs. The previous configuration
                 stays.
         """
-        port = self.configuration.listener.port
-        if configuration.listener.port != port:
+        if configuration.listener.port != self.port:
             raise ConfigurationRefused(
-                f"port: {configuration.listener.port}; a listener keeps its port ({port}). Stop it and start "
-                "another one."
+                f"port: {configuration.listener.port}; a listener keeps its port ({self.port}). Stop it and "
+                "start another one."
             )
         tls = ClientTls(configuration)
         if self._loop is None:
@@ -116,9 +114,9 @@ class ListenerServer:
         return {} if self._loop is None else self._loop.run(self._health())
 
     async def _open(self) -> None:
-        for listening in _sockets(self._port):
-            self._port = listening.getsockname()[1]
-            self._servers.append(await asyncio.start_server(self._accept, sock=listening, backlog=_BACKLOG))
+        self._server = await asyncio.start_server(
+            self._accept, loopback_addresses(), self.port, backlog=_BACKLOG, reuse_address=True
+        )
         self._targets.update(self.configuration)
 
     async def _replace(self, tls: ClientTls) -> None:
@@ -126,9 +124,9 @@ class ListenerServer:
         self._targets.update(self.configuration)
 
     async def _close(self) -> None:
-        for server in self._servers:
-            server.close()
-        self._servers = []
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         clients = list(self._clients)
         for client in clients:
             client.cancel()
@@ -171,58 +169,36 @@ class ListenerServer:
         peer = writer.get_extra_info("peername")
         if peer is None:
             raise ConnectionAbortedError("the client is gone already")
-        handshake = _Handshake(ip=peer[0], port=peer[1], listener_port=self._port)
+        accepted = Connection(client_ip=peer[0], client_port=peer[1], listener_port=self.port)
+        began = time.monotonic()
         stream = TlsStream(reader, writer, tls)
+        failure: FailureCode | None = None
         try:
             async with asyncio.timeout(configuration.load_balancer.idle_timeout):
                 await stream.establish()
-        except (HandshakeFailed, TimeoutError) as error:
-            code = error.code if isinstance(error, HandshakeFailed) else "UnmappedConnectionError"
-            self._connection_log(handshake.entry(stream, code))
-            await stream.end()
-            return
-        self._connection_log(handshake.entry(stream, None))
-        names = configuration.listener.header_names
-        forwarding = Forwarding(
-            configuration=configuration,
-            client_ip=handshake.ip,
-            client_port=handshake.port,
-            port=self._port,
-            added=tuple(
-                (names.get(name.lower(), name), value)
-                for name, value in _connection_headers(stream, configuration).items()
-            ),
-        )
-        await ClientConnection(
-            stream, forwarding, handshake.trace_id, self._targets, self._access_log
-        ).serve()
-        await stream.end()
-
-
-class _Handshake:
-    """A connection from its acceptance to the entry in the log."""
-
-    def __init__(self, *, ip: str, port: int, listener_port: int) -> None:
-        self.ip, self.port = ip, port
-        self.trace_id = connection_trace_id()
-        self._listener_port = listener_port
-        self._arrived, self._began = datetime.now(UTC), time.monotonic()
-
-    def entry(self, stream: TlsStream, failure: FailureCode | None) -> str:
-        """The line for the connection log, when the handshake is over."""
-        return Connection(
-            arrived=self._arrived,
-            client_ip=self.ip,
-            client_port=self.port,
-            listener_port=self._listener_port,
+        except HandshakeFailed as error:
+            failure = error.code
+        except TimeoutError:
+            failure = "UnmappedConnectionError"
+        connection = replace(
+            accepted,
             protocol=stream.protocol,
             cipher=stream.cipher,
             key_exchange=stream.key_exchange,
-            latency_seconds=time.monotonic() - self._began,
+            latency_seconds=time.monotonic() - began,
             leaf=stream.leaf,
             failure=failure,
-            trace_id=self.trace_id,
-        ).line()
+        )
+        self._connection_log(connection.line())
+        if failure is None:
+            names = configuration.listener.header_names
+            added = tuple(
+                (names.get(name.lower(), name), value)
+                for name, value in _connection_headers(stream, configuration).items()
+            )
+            forwarding = Forwarding(configuration=configuration, connection=connection, added=added)
+            await ClientConnection(stream, forwarding, self._targets, self._access_log).serve()
+        await stream.end()
 
 
 def _connection_headers(stream: TlsStream, configuration: ListenerConfiguration) -> dict[str, str]:
@@ -237,34 +213,3 @@ def _connection_headers(stream: TlsStream, configuration: ListenerConfiguration)
         added[forwarded_headers.TLS_VERSION] = stream.protocol or "-"
         added[forwarded_headers.TLS_CIPHER_SUITE] = stream.cipher or "-"
     return added
-
-
-def _sockets(port: int) -> list[socket.socket]:
-    """The same port of each address of `localhost` that this machine has."""
-    made: list[socket.socket] = []
-    try:
-        for family, address in _ADDRESSES:
-            if family == socket.AF_INET6 and not _has_ipv6():
-                continue
-            # asyncio turns Nagle's algorithm off only where the protocol is named.
-            listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            made.append(listening)
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            listening.bind((address, port or made[0].getsockname()[1] if len(made) > 1 else port))
-            listening.setblocking(False)
-    except OSError:
-        for listening in made:
-            listening.close()
-        raise
-    return made
-
-
-def _has_ipv6() -> bool:
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        return False
-    return True

@@ -24,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from emulator.acm.service import Issued
-from emulator.elb.data_plane import connection_log
+from emulator.core.ports import new_port
+from emulator.elb.data_plane import access_log
 from emulator.elb.data_plane.server import ListenerServer
 from emulator.elb.model import (
     Action,
@@ -37,6 +38,7 @@ from emulator.elb.model import (
     TargetGroup,
     TrustStore,
 )
+from tests.emulator.elb.log_fields import fields
 
 DAY = timedelta(days=1)
 CLIENT, SERVER = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH
@@ -368,7 +370,7 @@ class Sandbox:
                 `revocation_lists`.
         """
         parts = {
-            "listener": LISTENER.model_copy(update={"port": 0}),
+            "listener": LISTENER.model_copy(update={"port": new_port(set())}),
             "mutual_authentication": LISTENER.mutual_authentication,
             "load_balancer": LoadBalancer(arn=LISTENER.load_balancer_arn),
             "target_group": TargetGroup(arn="targets", health_check=QUICK),
@@ -434,7 +436,11 @@ class Sandbox:
 
     def connection(self) -> dict[str, str]:
         """The next entry of the connection log."""
-        return connection_log.fields(self.connections.get(timeout=20))
+        return fields(self.connections.get(timeout=20))
+
+    def access(self) -> dict[str, str]:
+        """The next entry of the access log."""
+        return fields(self.accesses.get(timeout=20), access_log.FIELDS)
 
     def files(self, identity: Identity) -> tuple[Path, Path]:
         number = identity.certificate.serial_number

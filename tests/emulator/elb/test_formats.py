@@ -32,6 +32,7 @@ from emulator.elb.data_plane.forwarded_request import (
 )
 from emulator.elb.data_plane.proxying import error_answer
 from tests.emulator.elb.conftest import Sandbox
+from tests.emulator.elb.log_fields import fields
 
 DOCUMENTED_SUBJECT = "CN=client_.com,OU=client-3,O=mTLS,ST=Washington,C=US"
 DOCUMENTED_VALIDITY = "NotBefore=2023-09-21T01:50:17Z;NotAfter=2024-09-20T01:50:17Z"
@@ -149,23 +150,17 @@ def test_an_entry_of_the_connection_log_is_the_documented_one(certificates: Any)
         key_exchange="secp256r1",
         latency_seconds=4.036,
         leaf=leaf,
-        failure=None,
         **known,
     )
     assert success.line() == DOCUMENTED_LINE
     nothing = connection_log.Connection(
-        protocol=None,
-        cipher=None,
-        key_exchange=None,
-        latency_seconds=None,
-        leaf=None,
         failure="ClientCertUntrusted",
         **known,
     )
-    fields = connection_log.fields(nothing.line())
-    assert fields["tls_verify_status"] == "Failed:ClientCertUntrusted"
+    entry = fields(nothing.line())
+    assert entry["tls_verify_status"] == "Failed:ClientCertUntrusted"
     absent = ("tls_protocol", "tls_cipher", "leaf_client_cert_subject", "tls_keyexchange")
-    assert {fields[name] for name in absent} == {"-"}
+    assert {entry[name] for name in absent} == {"-"}
 
 
 @given(st.text(max_size=40))
@@ -180,18 +175,18 @@ def test_what_clients_send_cannot_break_out_of_its_field_in_a_log(text: str) -> 
     )
     line = entry.line()
     assert line.isprintable()
-    fields = access_log.fields(line)
-    assert (fields["type"], fields["conn_trace_id"]) == ("https", "TID_1")
+    found = fields(line, access_log.FIELDS)
+    assert (found["type"], found["conn_trace_id"]) == ("https", "TID_1")
     if text.isprintable():
-        assert fields["user_agent"] == text
+        assert found["user_agent"] == text
 
 
 @pytest.mark.parametrize("line", ["", "a b", DOCUMENTED_LINE + " more"])
 def test_entries_of_another_form_are_no_entries(line: str) -> None:
-    with pytest.raises(ValueError, match="fields"):
-        connection_log.fields(line)
-    with pytest.raises(ValueError, match="fields"):
-        access_log.fields(line)
+    with pytest.raises(ValueError, match="argument"):
+        fields(line)
+    with pytest.raises(ValueError, match="argument"):
+        fields(line, access_log.FIELDS)
 
 
 TOKENS = st.text(alphabet="ABCxyz-09", min_size=1, max_size=12).map(str.encode)
@@ -201,9 +196,7 @@ TOKENS = st.text(alphabet="ABCxyz-09", min_size=1, max_size=12).map(str.encode)
 def forwarding(certificates: Any, tmp_path_factory: pytest.TempPathFactory) -> Forwarding:
     return Forwarding(
         configuration=Sandbox(certificates, tmp_path_factory.getbasetemp()).configuration(),
-        client_ip="198.51.100.7",
-        client_port=50000,
-        port=443,
+        connection=connection_log.Connection(client_ip="198.51.100.7", client_port=50000, listener_port=443),
         added=(("x-mtls-subject-1", "CN=app"),),
     )
 

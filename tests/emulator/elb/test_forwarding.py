@@ -13,7 +13,6 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from emulator.elb.data_plane import access_log
 from emulator.elb.data_plane.forwarded_headers import (
     CHAIN,
     ISSUER,
@@ -43,7 +42,7 @@ def test_the_certificate_is_forwarded_in_five_headers(sandbox: Any) -> None:
     assert entry["leaf_client_cert_serial_number"] == answer.forwarded(SERIAL_NUMBER)[0]
     assert entry["leaf_client_cert_validity"] == answer.forwarded(VALIDITY)[0]
     assert (entry["tls_protocol"], entry["listener_port"]) == ("TLSv1.3", str(listener.port))
-    assert entry["conn_trace_id"] == access_log.fields(sandbox.accesses.get(timeout=20))["conn_trace_id"]
+    assert entry["conn_trace_id"] == sandbox.access()["conn_trace_id"]
 
 
 def test_headers_are_called_what_the_listener_calls_them(sandbox: Any) -> None:
@@ -177,7 +176,7 @@ def test_a_new_configuration_holds_for_new_connections_and_existing_ones_go_on(s
     existing = sandbox.client(listener, context)
     assert existing.ask().status == 200
     revoked = sandbox.make.revocation_list(sandbox.clients, (sandbox.app,))
-    listener.update(sandbox.configuration(target, revocation_lists=(revoked,)))
+    listener.update(sandbox.configuration(target, revocation_lists=(revoked,), port=listener.port))
     assert existing.ask().status == 200
     with pytest.raises(ssl.SSLError):
         sandbox.client(listener, context).ask()
@@ -209,7 +208,7 @@ def test_a_target_that_refuses_connections_is_left_out_before_its_health_check_s
     assert [client.ask().echo["name"] for _ in range(4)] == ["two"] * 4
     assert listener.target_health()[one.target] == "healthy"
     # A new health check is not held up by the interval of the old one.
-    listener.update(sandbox.configuration(one, two))
+    listener.update(sandbox.configuration(one, two, port=listener.port))
     sandbox.until(lambda: listener.target_health()[one.target] == "unhealthy")
 
 
@@ -218,11 +217,11 @@ def test_without_targets_the_answer_is_503_and_from_a_failing_one_502(sandbox: A
     listener = sandbox.listen(sandbox.configuration())
     context = sandbox.context(sandbox.app)
     assert sandbox.client(listener, context).ask().status == 503
-    listener.update(sandbox.configuration(target))
+    listener.update(sandbox.configuration(target, port=listener.port))
     sandbox.until(lambda: listener.target_health() == {target.target: "healthy"})
     assert sandbox.client(listener, context).ask("/cut").status == 502
     assert sandbox.client(listener, context).ask().status == 200
-    logged = [access_log.fields(sandbox.accesses.get(timeout=20)) for _ in range(3)]
+    logged = [sandbox.access() for _ in range(3)]
     assert [entry["elb_status_code"] for entry in logged] == ["503", "502", "200"]
     assert [entry["target_status_code"] for entry in logged] == ["-", "-", "200"]
 
@@ -244,7 +243,7 @@ def test_a_deregistered_target_drains(sandbox: Any) -> None:
     client.connection.putheader("Content-Length", "6")
     client.connection.endheaders(b"abc")
     assert one.posts.get(timeout=20) == "/"
-    listener.update(sandbox.configuration(two))
+    listener.update(sandbox.configuration(two, port=listener.port))
     sandbox.until(lambda: listener.target_health().get(two.target) == "healthy")
     assert listener.target_health()[one.target] == "draining"
     client.connection.send(b"def")
