@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
+from emulator.core.ports import loopback_addresses
 from emulator.rds.configuration import SOCKET_PORT
 from emulator.rds.data_plane import messages
-from emulator.rds.data_plane.channel import Channel, Closed
+from emulator.rds.data_plane.channel import HIGH_WATER_BYTES, Channel, Closed
 from emulator.rds.data_plane.iam_login import IamLogin, LoginRefused
 from emulator.rds.data_plane.membership import Membership
 from emulator.rds.data_plane.messages import UnexpectedMessage, fatal
@@ -33,7 +35,6 @@ from emulator.rds.data_plane.startup import (
 from emulator.rds.data_plane.tls_settings import ALPN, DIRECT_TLS_SINCE
 from emulator.rds.instance import ADMINISTRATOR, Instance
 
-ADDRESSES = ("127.0.0.1", "::1")
 MOST_LOGGING_IN = 500
 PARTING_SECONDS = 5.0
 _BACKLOG = 1024
@@ -93,11 +94,13 @@ class Endpoint:
         Raises:
             OSError: The port is taken.
         """
-        addresses = [address for address in ADDRESSES if await _can_bind(address)]
-        loop = asyncio.get_running_loop()
-        port = self.rules.instance.port
-        self._server = await loop.create_server(
-            lambda: _Accepted(self._begin), addresses, port, backlog=_BACKLOG, reuse_address=True
+        self._server = await asyncio.start_server(
+            self._begin,
+            loopback_addresses(),
+            self.rules.instance.port,
+            limit=HIGH_WATER_BYTES // 2,
+            backlog=_BACKLOG,
+            reuse_address=True,
         )
 
     async def close(self) -> None:
@@ -111,7 +114,8 @@ class Endpoint:
         await asyncio.gather(*sessions, return_exceptions=True)
         await self._membership.close()
 
-    def _begin(self, client: Channel) -> None:
+    def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        client = Channel(reader, writer)
         if len(self._logging_in) >= MOST_LOGGING_IN:
             next(iter(self._logging_in)).cancel()
         session = asyncio.get_running_loop().create_task(self._serve(client, self.rules))
@@ -128,14 +132,14 @@ class Endpoint:
             _log.error("a connection ended with an error", exc_info=error)
 
     async def _serve(self, client: Channel, rules: Rules) -> None:
-        server = Channel()
         try:
             try:
-                async with asyncio.timeout(rules.authentication_seconds):
-                    logged_in = await self._log_in(client, server, rules)
-                self._logging_in.pop(_this_task(), None)
-                if logged_in:
-                    await relay(client, server)
+                await self._log_in_and_relay(client, rules)
+            except MalformedPacket as error:
+                if error.message:
+                    client.write(fatal(error.code, error.message))
+            except UnexpectedMessage as error:
+                client.write(fatal(_PROTOCOL, str(error)))
             except Refused as refusal:
                 client.write(refusal.answer)
             except TimeoutError:
@@ -144,34 +148,27 @@ class Endpoint:
             except Closed:
                 # Either side is gone: there is no error to send, or nobody to send it to.
                 pass
-            server.close()
             await client.wind_down(PARTING_SECONDS)
-        except asyncio.CancelledError:
-            server.abort()
-            raise
         finally:
             client.abort()
 
-    async def _log_in(self, client: Channel, server: Channel, rules: Rules) -> bool:
-        """Up to the server's first answer about authentication; False when the connection is over."""
-        try:
+    async def _log_in_and_relay(self, client: Channel, rules: Rules) -> None:
+        async with asyncio.timeout(rules.authentication_seconds) as limit:
             packet = await _first_packet(client, rules)
-            if isinstance(packet, CancelRequest):
-                await _cancel(server, packet, rules)
-                return False
-            if not isinstance(packet, StartupMessage):
-                return False
-            by_token = await self._admit(client, packet, rules)
-            await _connect(server, rules)
-            server.write(packet.packet)
-            client.write(await _first_answer(server, packet, rules, by_token=by_token))
-        except MalformedPacket as error:
-            if not error.message:
-                return False
-            raise Refused(error.code, error.message) from None
-        except UnexpectedMessage as error:
-            raise Refused(_PROTOCOL, str(error)) from None
-        return True
+            by_token = (
+                await self._admit(client, packet, rules) if isinstance(packet, StartupMessage) else False
+            )
+            async with _postgresql(rules) as server:
+                server.write(packet.packet)
+                if isinstance(packet, CancelRequest):
+                    # PostgreSQL closes the connection when it has done it, and clients wait for that.
+                    while await server.read():
+                        continue
+                    return
+                client.write(await _first_answer(server, packet, rules, by_token=by_token))
+                limit.reschedule(None)
+                self._logging_in.pop(_this_task(), None)
+                await relay(client, server)
 
     async def _admit(self, client: Channel, startup: StartupMessage, rules: Rules) -> bool:
         """What RDS decides before PostgreSQL does; whether a token was verified."""
@@ -193,24 +190,11 @@ class Endpoint:
         return True
 
 
-class _Accepted(Channel):
-    """A client's connection, announced when it is established."""
-
-    def __init__(self, begin: Callable[[Channel], None]) -> None:
-        super().__init__()
-        self._begin = begin
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._begin(self)
-
-
-async def _first_packet(client: Channel, rules: Rules) -> Packet:
+async def _first_packet(client: Channel, rules: Rules) -> CancelRequest | StartupMessage:
     """The first packet after the requests for encryption; TLS is in place if it was asked for."""
-    if rules.instance.major >= DIRECT_TLS_SINCE and await client.peek() == TLS_HANDSHAKE:
-        session = await client.start_tls(rules.context)
-        if session.protocol_of_application != ALPN:
-            raise MalformedPacket
+    direct = rules.instance.major >= DIRECT_TLS_SINCE and await client.peek() == TLS_HANDSHAKE
+    if direct and await client.start_tls(rules.context) != ALPN:
+        raise MalformedPacket
     asked: set[type[Packet]] = set()
     while True:
         prefix = await client.read_exactly(LENGTH_BYTES)
@@ -272,29 +256,16 @@ async def _first_answer(server: Channel, startup: StartupMessage, rules: Rules, 
     return collected
 
 
-async def _cancel(server: Channel, packet: CancelRequest, rules: Rules) -> None:
-    await _connect(server, rules)
-    server.write(packet.packet)
-    # PostgreSQL closes the connection when it has done it, and clients wait for that.
-    while await server.read():
-        continue
-
-
-async def _connect(server: Channel, rules: Rules) -> None:
+@contextlib.asynccontextmanager
+async def _postgresql(rules: Rules) -> AsyncIterator[Channel]:
+    """A connection to the server."""
     path = rules.socket / f".s.PGSQL.{SOCKET_PORT}"
     try:
-        await asyncio.get_running_loop().create_unix_connection(lambda: server, str(path))
+        streams = await asyncio.open_unix_connection(path, limit=HIGH_WATER_BYTES // 2)
     except OSError as error:
         raise Closed(f"PostgreSQL is not there: {error}") from error
-
-
-async def _can_bind(address: str) -> bool:
-    try:
-        probe = await asyncio.get_running_loop().create_server(asyncio.Protocol, address, 0)
-    except OSError:
-        return False
-    probe.close()
-    return True
+    with contextlib.closing(Channel(*streams)) as server:
+        yield server
 
 
 def _described(client: Channel, startup: StartupMessage) -> str:
