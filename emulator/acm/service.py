@@ -2,7 +2,7 @@
 
 Layout below the state folder:
     public-ca-bundle.pem                     what clients trust
-    certificate-manager/authority/           see `public_authority`
+    certificate-manager/authority/           the authority that stands for the public ones
     certificate-manager/<id>/request.json    what was asked for
     certificate-manager/<id>/chain.pem       the certificate, with that of the authority that signed it
     certificate-manager/<id>/key.pem         mode 0600; ACM shows it to nobody
@@ -18,18 +18,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes
+from cryptography.x509.oid import NameOID
 
-from emulator.acm.public_authority import PublicAuthority, new_key
-from emulator.core.certificate_building import pem_of_key
+from emulator.core.certificate_building import Authority, Server, pem, subject
 from emulator.core.model import ResourceModel
 from emulator.core.state_layout import PUBLIC_CA_BUNDLE
 from runtime.files import replace_file
 
 HOST = "localhost"
 """In every certificate, beside what was asked for: here all endpoints are there."""
+LEAF_LIFE = timedelta(days=198)
+"""Life of a certificate: what public authorities may give at most since March 2026, with a margin."""
 RENEWAL = timedelta(days=45)
 """ACM renews what has that long to live."""
+_AUTHORITY_LIFE = timedelta(days=3650)
 
 
 class NotIssued(Exception):
@@ -72,12 +75,22 @@ class Certificates:
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "certificate-manager"
-        self._authority = PublicAuthority(self._folder / "authority", state_dir / PUBLIC_CA_BUNDLE)
+        self._bundle = state_dir / PUBLIC_CA_BUNDLE
+        self._authority = Authority(
+            folder=self._folder / "authority",
+            root_name=subject("Public Stand-In Root CA"),
+            issuing_name=subject("Public Stand-In Issuing CA"),
+            algorithm="EC_secp384r1",
+            digest=hashes.SHA384(),
+            root_life=_AUTHORITY_LIFE,
+            issuing_life=_AUTHORITY_LIFE,
+        )
         self._lock = threading.RLock()
 
     def prepare(self) -> None:
         """Makes authority and bundle if they are not there."""
-        self._authority.prepare()
+        with self._lock:
+            replace_file(self._bundle, pem(self._authority.certificate("root")), 0o644)
 
     def request(self, arn: str, names: Sequence[str], key_algorithm: str) -> None:
         """Keeps a request; an equal one that is there already is no error."""
@@ -97,6 +110,7 @@ class Certificates:
         except OSError:
             raise NotIssued(arn) from None
         with self._lock:
+            self.prepare()
             return self._renewed(Request.model_validate_json(text), datetime.now(UTC))
 
     def issued(self, arn: str, now: datetime | None = None) -> Issued:
@@ -117,32 +131,13 @@ class Certificates:
             shutil.rmtree(self._home(arn), ignore_errors=True)
 
     def _renewed(self, request: Request, now: datetime) -> Issued:
-        found = self._found(request.arn)
-        if found is not None and found.leaf.not_valid_after_utc - now > RENEWAL:
-            return found
-        private = new_key(request.key_algorithm)
-        names = list(dict.fromkeys([*request.names, HOST]))
-        chain = self._authority.issue(names, private, now)
         home = self._home(request.arn)
-        # The key first: a kill in between leaves a pair that does not match, which is made anew.
-        replace_file(home / "key.pem", pem_of_key(private), 0o600)
-        pems = (certificate.public_bytes(serialization.Encoding.PEM) for certificate in chain)
-        replace_file(home / "chain.pem", b"".join(pems), 0o644)
-        return Issued(
-            chain_pem=(home / "chain.pem").read_text(), private_key_pem=(home / "key.pem").read_text()
-        )
-
-    def _found(self, arn: str) -> Issued | None:
-        home = self._home(arn)
-        try:
-            found = Issued(
-                chain_pem=(home / "chain.pem").read_text(), private_key_pem=(home / "key.pem").read_text()
-            )
-            private = serialization.load_pem_private_key(found.private_key_pem.encode(), password=None)
-            matches = private.public_key() == found.leaf.public_key()
-        except (OSError, ValueError):
-            return None
-        return found if matches else None
+        server = Server(chain=home / "chain.pem", key=home / "key.pem", life=LEAF_LIFE, renewal=RENEWAL)
+        names = list(dict.fromkeys([*request.names, HOST]))
+        # Where it is too long for a common name, the first of the names is among the DNS names alone.
+        common_names = [x509.NameAttribute(NameOID.COMMON_NAME, names[0])] if len(names[0]) <= 64 else []
+        self._authority.renew(server, x509.Name(common_names), names, request.key_algorithm, now)
+        return Issued(chain_pem=server.chain.read_text(), private_key_pem=server.key.read_text())
 
     def _home(self, arn: str) -> Path:
         return self._folder / arn.rsplit("/", 1)[-1]

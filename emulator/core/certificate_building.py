@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Literal
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runtime.files import replace_file
 
@@ -74,6 +74,65 @@ def pem_of_key(private: PrivateKey) -> bytes:
     )
 
 
+def new_key(algorithm: str) -> PrivateKey:
+    """A key of an algorithm as ACM names it.
+
+    Raises:
+        ValueError: It is none that a certificate can be asked for with.
+    """
+    match algorithm:
+        case "RSA_2048" | "RSA_4096":
+            return rsa.generate_private_key(public_exponent=65537, key_size=int(algorithm[-4:]))
+        case "EC_prime256v1":
+            return ec.generate_private_key(ec.SECP256R1())
+        case "EC_secp384r1":
+            return ec.generate_private_key(ec.SECP384R1())
+        case _:
+            raise ValueError(f"key algorithm {algorithm!r} is not known")
+
+
+def subject(common_name: str, unit: str | None = None) -> x509.Name:
+    """The name of something that the sandbox certifies."""
+    units = [] if unit is None else [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, unit)]
+    return x509.Name(
+        [
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANISATION),
+            *units,
+            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+        ]
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """Where a server's certificate and key are, with mode 0600, and how long they serve.
+
+    Attributes:
+        chain: Its certificate and the one of the authority that signed it.
+        key: Its key.
+        life: For how long a certificate is valid.
+        renewal: How much of that is left when it is renewed.
+    """
+
+    chain: Path
+    key: Path
+    life: timedelta
+    renewal: timedelta
+
+    def fits(self, issuing: x509.Certificate, now: datetime) -> bool:
+        """Whether both are there, belong together and to an authority, and are not near their end."""
+        try:
+            leaf, *_ = x509.load_pem_x509_certificates(self.chain.read_bytes())
+            private = serialization.load_pem_private_key(self.key.read_bytes(), password=None)
+        except (OSError, ValueError):
+            return False
+        return (
+            leaf.issuer == issuing.subject
+            and leaf.not_valid_after_utc - now > self.renewal
+            and leaf.public_key() == private.public_key()
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Authority:
     """A root and an issuing authority in a folder, made when they are first asked for.
@@ -84,7 +143,7 @@ class Authority:
         folder: Where they are.
         root_name: Subject of the root.
         issuing_name: Subject of the issuing authority.
-        new_key: Makes a key of the authority's kind.
+        algorithm: Of their keys.
         digest: What it signs with.
         root_life: Life of the root.
         issuing_life: Life of the issuing authority.
@@ -93,7 +152,7 @@ class Authority:
     folder: Path
     root_name: x509.Name
     issuing_name: x509.Name
-    new_key: Callable[[], PrivateKey]
+    algorithm: str
     digest: hashes.SHA256 | hashes.SHA384
     root_life: timedelta
     issuing_life: timedelta
@@ -115,25 +174,40 @@ class Authority:
             replace_file(path, pem(signed(unsigned, self._key("root"), self.digest)), 0o644)
         return x509.load_pem_x509_certificate(path.read_bytes())
 
-    def issue(
-        self, subject: x509.Name, names: Sequence[str], private: PrivateKey, now: datetime, life: timedelta
-    ) -> x509.Certificate:
-        """A server's certificate for DNS names."""
+    def renew(
+        self, server: Server, subject: x509.Name, names: Sequence[str], algorithm: str, now: datetime
+    ) -> None:
+        """Makes a server's certificate and key anew when they are near their end, or not of this authority.
+
+        Args:
+            server: Where they are.
+            subject: Whose certificate it is; its DNS names are critical where it is empty.
+            names: DNS names.
+            algorithm: Of the key.
+            now: The time.
+        """
+        issuing = self.certificate("issuing")
+        if server.fits(issuing, now):
+            return
+        # The key first: a kill in between leaves a pair that does not match, which is made anew.
+        private = new_key(algorithm)
+        replace_file(server.key, pem_of_key(private), 0o600)
         alternative = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
         unsigned = (
-            builder(subject, self.issuing_name, private, now, life)
+            builder(subject, self.issuing_name, private, now, server.life)
             .add_extension(alternative, critical=not subject.rdns)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(key_usage(signs_certificates=False), critical=True)
         )
-        return signed(unsigned, self._key("issuing"), self.digest)
+        leaf = signed(unsigned, self._key("issuing"), self.digest)
+        replace_file(server.chain, pem(leaf, issuing), 0o600)
 
     def _key(self, rank: str) -> PrivateKey:
         path = self.folder / f"{rank}.key"
         if not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            replace_file(path, pem_of_key(self.new_key()), 0o600)
+            replace_file(path, pem_of_key(new_key(self.algorithm)), 0o600)
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
         if not isinstance(key, PrivateKey):
             raise TypeError(f"{path} holds no key of an authority; run `make clean`")

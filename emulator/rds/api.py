@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from xml.sax.saxutils import escape
 
 from emulator.endpoint.credentials import ACCOUNT
 from emulator.endpoint.exchange import HttpResponse
 from emulator.endpoint.front_door import ServiceCall
+from emulator.endpoint.query_answers import query_answer
 from emulator.endpoint.refusals import Kind, Refusal
 from emulator.postgresql_server.binaries import pin_for
 from emulator.rds.authority import HOST
@@ -16,7 +16,6 @@ from emulator.rds.databases import Databases, UnknownInstance
 from emulator.rds.instance import Instance
 
 SERVICE = "rds"
-_NAMESPACE = "http://rds.amazonaws.com/doc/2014-10-31/"
 
 
 class RdsApi:
@@ -39,7 +38,7 @@ class RdsApi:
         match call.operation.name:
             case "DescribeDBInstances":
                 found = [self._named(identifier)] if identifier else list(self._databases.instances)
-                result = {"DBInstances": [("DBInstance", described(instance)) for instance in found]}
+                result = {"DBInstances": [described(instance) for instance in found]}
             case "RebootDBInstance":
                 if not identifier:
                     raise Refusal(
@@ -59,12 +58,7 @@ class RdsApi:
                     f"rds:{name} has no stand-in in the sandbox; it has DescribeDBInstances and "
                     "RebootDBInstance",
                 )
-        name = call.operation.name
-        body = (
-            f'<{name}Response xmlns="{_NAMESPACE}"><{name}Result>{_xml(result)}</{name}Result>'
-            f"<ResponseMetadata><RequestId>{call.request_id}</RequestId></ResponseMetadata></{name}Response>"
-        )
-        return HttpResponse(status=200, headers={"Content-Type": "text/xml"}, body=body.encode())
+        return query_answer(call.operation, result, call.request_id)
 
     def _named(self, identifier: str) -> Instance:
         try:
@@ -94,24 +88,8 @@ def described(instance: Instance) -> Mapping[str, Any]:
         "MasterUsername": instance.master,
         "DBName": instance.database,
         "Endpoint": {"Address": HOST, "Port": instance.port},
-        "DBParameterGroups": [("DBParameterGroup", group)],
+        "DBParameterGroups": [group],
         "CACertificateIdentifier": instance.ca_identifier,
         "IAMDatabaseAuthenticationEnabled": instance.iam_authentication,
-        "EnabledCloudwatchLogsExports": [("member", name) for name in instance.log_exports],
+        "EnabledCloudwatchLogsExports": list(instance.log_exports),
     }
-
-
-def _xml(value: Any) -> str:
-    match value:
-        case Mapping():
-            return "".join(
-                f"<{name}>{_xml(item)}</{name}>" for name, item in value.items() if item is not None
-            )
-        case str():
-            return escape(value)
-        case bool():
-            return str(value).lower()
-        case Iterable():
-            return "".join(f"<{name}>{_xml(item)}</{name}>" for name, item in value)
-        case _:
-            return str(value)

@@ -12,13 +12,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.hazmat.primitives import hashes
 
-from emulator.core.certificate_building import ORGANISATION, PrivateKey, pem, pem_of_key
 from emulator.core.certificate_building import Authority as RootAndIssuing
+from emulator.core.certificate_building import Server, pem, subject
 from runtime.files import replace_file
 
 HOST = "localhost"
@@ -26,7 +23,7 @@ HOST = "localhost"
 DEFAULT_IDENTIFIER = "rds-ca-rsa2048-g1"
 LEAF_LIFE = timedelta(days=365)
 RENEWAL = timedelta(days=30)
-_Hash = hashes.SHA256 | hashes.SHA384
+_UNIT = "Amazon RDS"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,27 +32,24 @@ class Kind:
 
     Attributes:
         name: As in the names of its certificates.
-        bits: Size of RSA keys; 0 for P-384.
+        algorithm: Of its keys and of those that it certifies.
         digest: What it signs with.
         years: Life of the root.
     """
 
     name: str
-    bits: int
-    digest: type[_Hash]
+    algorithm: str
+    digest: hashes.SHA256 | hashes.SHA384
     years: int
-
-    def new_key(self) -> PrivateKey:
-        if self.bits:
-            return rsa.generate_private_key(public_exponent=65537, key_size=self.bits)
-        return ec.generate_private_key(ec.SECP384R1())
 
 
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "rds-ca-rsa2048-g1": Kind(name="RSA2048 G1", bits=2048, digest=hashes.SHA256, years=40),
-        "rds-ca-rsa4096-g1": Kind(name="RSA4096 G1", bits=4096, digest=hashes.SHA384, years=100),
-        "rds-ca-ecc384-g1": Kind(name="ECC384 G1", bits=0, digest=hashes.SHA384, years=100),
+        "rds-ca-rsa2048-g1": Kind(name="RSA2048 G1", algorithm="RSA_2048", digest=hashes.SHA256(), years=40),
+        "rds-ca-rsa4096-g1": Kind(name="RSA4096 G1", algorithm="RSA_4096", digest=hashes.SHA384(), years=100),
+        "rds-ca-ecc384-g1": Kind(
+            name="ECC384 G1", algorithm="EC_secp384r1", digest=hashes.SHA384(), years=100
+        ),
     }
 )
 
@@ -74,10 +68,10 @@ class Authority:
         self._authorities = {
             identifier: RootAndIssuing(
                 folder=folder / identifier,
-                root_name=_name(f"Amazon RDS {region} Root CA {kind.name}"),
-                issuing_name=_name(f"Amazon RDS {region} Subordinate CA {kind.name}.A.1"),
-                new_key=kind.new_key,
-                digest=kind.digest(),
+                root_name=subject(f"Amazon RDS {region} Root CA {kind.name}", _UNIT),
+                issuing_name=subject(f"Amazon RDS {region} Subordinate CA {kind.name}.A.1", _UNIT),
+                algorithm=kind.algorithm,
+                digest=kind.digest,
                 root_life=timedelta(days=365 * kind.years),
                 issuing_life=timedelta(days=365 * kind.years // 2),
             )
@@ -99,39 +93,11 @@ class Authority:
             folder: Of the instance.
             now: For tests.
         """
-        now = now or datetime.now(UTC)
         chain, key = folder / "server.pem", folder / "server.key"
-        authority = self._authorities[identifier]
+        server = Server(chain=chain, key=key, life=LEAF_LIFE, renewal=RENEWAL)
+        algorithm = KINDS[identifier].algorithm
         with self._lock:
-            issuing = authority.certificate("issuing")
-            if not _serves(chain, key, issuing, now):
-                # The key first: a kill in between leaves a pair that does not match, which is made anew.
-                private = authority.new_key()
-                replace_file(key, pem_of_key(private), 0o600)
-                leaf = authority.issue(_name(HOST), [HOST], private, now, LEAF_LIFE)
-                replace_file(chain, pem(leaf, issuing), 0o600)
+            self._authorities[identifier].renew(
+                server, subject(HOST, _UNIT), [HOST], algorithm, now or datetime.now(UTC)
+            )
         return chain, key
-
-
-def _serves(chain: Path, key: Path, issuing: x509.Certificate, now: datetime) -> bool:
-    try:
-        leaf, *_ = x509.load_pem_x509_certificates(chain.read_bytes())
-        private = serialization.load_pem_private_key(key.read_bytes(), password=None)
-    except (OSError, ValueError):
-        return False
-    encoding = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return (
-        leaf.issuer == issuing.subject
-        and leaf.not_valid_after_utc - now > RENEWAL
-        and leaf.public_key().public_bytes(*encoding) == private.public_key().public_bytes(*encoding)
-    )
-
-
-def _name(common_name: str) -> x509.Name:
-    return x509.Name(
-        [
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, ORGANISATION),
-            x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "Amazon RDS"),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
-        ]
-    )

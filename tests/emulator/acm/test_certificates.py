@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from emulator.acm.public_authority import LEAF_LIFE, new_key
-from emulator.acm.service import HOST, RENEWAL, Certificates, NotIssued
+from emulator.acm.service import HOST, LEAF_LIFE, RENEWAL, Certificates, NotIssued
+from emulator.core.certificate_building import new_key
 
 ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/00000000-0000-4000-8000-000000000000"
 

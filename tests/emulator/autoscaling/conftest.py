@@ -15,15 +15,12 @@ from typing import Any
 
 import pytest
 import yaml
-from cryptography.hazmat.primitives import serialization
 
 from documents.document import ObjectPointer
-from emulator.acm.public_authority import PublicAuthority, new_key
 from emulator.acm.service import Certificates
 from emulator.autoscaling.model import Group, LaunchTemplate, Subnet
 from emulator.autoscaling.running_group import RunningGroup
 from emulator.autoscaling.service import Groups
-from emulator.core.certificate_building import pem_of_key
 from emulator.elb.service import LoadBalancers
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.server_user import server_user
@@ -68,10 +65,10 @@ server.serve_forever()
 
 def artifact(folder: Path, version: str) -> bytes:
     """A zip that is no gateway and answers like one."""
-    private = new_key("EC_prime256v1")
-    authority = PublicAuthority(folder / "authority", folder / "bundle.pem")
-    leaf, _ = authority.issue(["target"], private)
-    identity = pem_of_key(private) + leaf.public_bytes(serialization.Encoding.PEM)
+    certificates = Certificates(folder)
+    certificates.request("target", ["target"], "EC_prime256v1")
+    issued = certificates.issue("target")
+    identity = issued.private_key_pem + issued.chain_pem
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as files:
         files.writestr("gateway/__init__.py", "")
