@@ -6,6 +6,7 @@ It goes by the documents that the program itself put into IAM, S3 and Secrets Ma
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from emulator.endpoint.credentials import ACCOUNT, Identity
 from emulator.endpoint.moto_backend import Moto
@@ -13,14 +14,7 @@ from emulator.endpoint.operations import Operation
 from emulator.endpoint.refusals import Kind, Refusal
 from emulator.endpoint.resources import Access, accesses
 from emulator.iam.conditions import Context
-from emulator.iam.policy import (
-    Decision,
-    MalformedPolicyDocument,
-    Request,
-    Statement,
-    decide,
-    parse_policy,
-)
+from emulator.iam.policy import Decision, MalformedPolicyDocument, Request, Statement, decide, parse_policy
 
 _EVERYTHING = parse_policy({"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 # Everybody may ask who they are: AWS does not check permissions for it.
@@ -112,13 +106,14 @@ def denial(caller_arn: str, access: Access, decision: Decision) -> str:
     return f"User: {caller_arn} is not authorized to perform: {access.action}{on} {reason}"
 
 
-def trusts_service(trust_policy: str, service: str) -> bool:
+def trusts_service(trust_policy: str | Mapping[str, Any], service: str) -> bool:
     """Whether a role's trust policy lets an AWS service assume it, such as `ec2.amazonaws.com`."""
     try:
         statements = parse_policy(trust_policy)
     except MalformedPolicyDocument:
         return False
-    return any(item.effect == "Allow" and service in (item.principals or ()) for item in statements)
+    trusted = [item.principal for item in statements if item.effect == "Allow" and item.principal is not None]
+    return any(service in principal.values and not principal.negated for principal in trusted)
 
 
 def caller_context(identity: Identity, region: str) -> Context:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -77,23 +77,33 @@ class Request:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Element:
+    """`Action` or `NotAction` and the like.
+
+    Attributes:
+        values: What is listed.
+        negated: Whether everything else is meant.
+    """
+
+    values: tuple[str, ...]
+    negated: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class Statement:
-    """One statement, its elements as tuples; None where the element is absent."""
+    """One statement; None where an element is absent."""
 
     effect: str
-    actions: tuple[str, ...] | None
-    not_actions: tuple[str, ...] | None
-    resources: tuple[str, ...] | None
-    not_resources: tuple[str, ...] | None
-    principals: tuple[str, ...] | None
-    not_principals: tuple[str, ...] | None
+    action: Element | None
+    resource: Element | None
+    principal: Element | None
     conditions: Mapping[str, Mapping[str, tuple[str, ...]]]
 
     def covers(self, request: Request) -> bool:
         """Whether action, resource and conditions match; principals are not looked at."""
         return (
-            self._covers_action(request.action)
-            and self._covers_resource(request)
+            _is_about(self.action, lambda pattern: matches(pattern.lower(), request.action.lower()))
+            and _is_about(self.resource, lambda pattern: _is_resource(pattern, request))
             and all(
                 condition_holds(operator, key, values, request.context)
                 for operator, keys in self.conditions.items()
@@ -101,40 +111,25 @@ class Statement:
             )
         )
 
-    def _covers_action(self, action: str) -> bool:
-        if self.actions is not None:
-            return any(matches(pattern.lower(), action.lower()) for pattern in self.actions)
-        return not any(matches(pattern.lower(), action.lower()) for pattern in self.not_actions or ())
-
-    def _covers_resource(self, request: Request) -> bool:
-        if self.resources is not None:
-            return _any_resource(self.resources, request)
-        if self.not_resources is not None:
-            return not _any_resource(self.not_resources, request)
-        return True
-
     def names_directly(self, caller: Caller) -> bool:
         """Whether the Principal element names the caller itself, or everybody."""
-        if self.principals is not None:
-            return bool({"*", *caller.names} & set(self.principals))
-        return self.not_principals is not None and not self._excepts(caller)
+        if self.principal is None:
+            return False
+        return bool({"*", *caller.names} & set(self.principal.values)) != self.principal.negated
 
     def concerns(self, caller: Caller) -> bool:
         """Whether the statement is about the caller: directly, or through its whole account."""
-        if self.principals is not None and any(_account(item) == caller.account for item in self.principals):
-            return True
-        return self.names_directly(caller)
-
-    def _excepts(self, caller: Caller) -> bool:
-        return any(item in caller.names or item == "*" for item in self.not_principals or ())
+        named = () if self.principal is None or self.principal.negated else self.principal.values
+        return any(_account(item) == caller.account for item in named) or self.names_directly(caller)
 
 
-def _any_resource(patterns: Iterable[str], request: Request) -> bool:
-    for pattern in patterns:
-        wanted = substitute(pattern, request.context)
-        if wanted is not None and matches(wanted, request.resource):
-            return True
-    return False
+def _is_about(element: Element | None, matches_value: Callable[[str], bool]) -> bool:
+    return element is None or any(map(matches_value, element.values)) != element.negated
+
+
+def _is_resource(pattern: str, request: Request) -> bool:
+    wanted = substitute(pattern, request.context)
+    return wanted is not None and matches(wanted, request.resource)
 
 
 def _account(principal: str) -> str | None:
@@ -167,12 +162,12 @@ def _statement(raw: Any) -> Statement:
         raise MalformedPolicyDocument(f"unknown element {min(unknown)} in a Statement")
     if raw.get("Effect") not in ("Allow", "Deny"):
         raise MalformedPolicyDocument(f"Effect is {raw.get('Effect')!r}; allowed are Allow and Deny")
-    if ("Action" in raw) == ("NotAction" in raw):
+    if (raw.get("Action") is None) == (raw.get("NotAction") is None):
         raise MalformedPolicyDocument("a Statement needs exactly one of Action and NotAction")
     if "Resource" in raw and "NotResource" in raw:
         raise MalformedPolicyDocument("a Statement has both Resource and NotResource")
     conditions = {
-        operator: {key: _texts(values) or () for key, values in keys.items()}
+        operator: {key: _texts(values) for key, values in keys.items()}
         for operator, keys in (raw.get("Condition") or {}).items()
     }
     for operator in conditions:
@@ -182,29 +177,30 @@ def _statement(raw: Any) -> Statement:
             )
     return Statement(
         effect=raw["Effect"],
-        actions=_texts(raw.get("Action")),
-        not_actions=_texts(raw.get("NotAction")),
-        resources=_texts(raw.get("Resource")),
-        not_resources=_texts(raw.get("NotResource")),
-        principals=_principals(raw.get("Principal")),
-        not_principals=_principals(raw.get("NotPrincipal")),
+        action=_element(raw, "Action", _texts),
+        resource=_element(raw, "Resource", _texts),
+        principal=_element(raw, "Principal", _principals),
         conditions=conditions,
     )
 
 
-def _texts(value: Any) -> tuple[str, ...] | None:
-    if value is None:
-        return None
+def _element(raw: Mapping[str, Any], name: str, read: Callable[[Any], tuple[str, ...]]) -> Element | None:
+    negated = raw.get(name) is None
+    value = raw.get(f"Not{name}" if negated else name)
+    return None if value is None else Element(values=read(value), negated=negated)
+
+
+def _texts(value: Any) -> tuple[str, ...]:
     items = value if isinstance(value, list | tuple) else [value]
     return tuple(str(item).lower() if isinstance(item, bool) else str(item) for item in items)
 
 
-def _principals(value: Any) -> tuple[str, ...] | None:
-    if value is None or value == "*":
-        return None if value is None else ("*",)
+def _principals(value: Any) -> tuple[str, ...]:
+    if value == "*":
+        return ("*",)
     if not isinstance(value, Mapping):
         raise MalformedPolicyDocument("Principal is neither * nor an object")
-    return tuple(item for names in value.values() for item in _texts(names) or ())
+    return tuple(item for names in value.values() for item in _texts(names))
 
 
 def decide(

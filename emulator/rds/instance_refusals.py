@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 
@@ -46,8 +45,8 @@ def default_group(major: int) -> str:
     return f"default.postgres{major}"
 
 
-def refusals(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
-    """Error codes and messages."""
+def refusals(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> Iterable[str]:
+    """Error codes and messages, as one text."""
     yield from _engine(inputs)
     yield from _size(inputs)
     yield from _master(inputs)
@@ -57,96 +56,98 @@ def refusals(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> I
     yield from _operations(inputs, endpoint)
 
 
-def _engine(inputs: Properties) -> Iterable[tuple[str, str]]:
+def _engine(inputs: Properties) -> Iterable[str]:
     if inputs.get("engine") != "postgres":
-        yield "InvalidParameterValue", f"Invalid DB engine: {inputs.get('engine')} (the sandbox has postgres)"
+        yield f"InvalidParameterValue: Invalid DB engine: {inputs.get('engine')} (the sandbox has postgres)"
     elif version(inputs) is None:
-        yield "InvalidParameterCombination", f"Cannot find version {inputs.get('engineVersion')} for postgres"
+        yield f"InvalidParameterCombination: Cannot find version {inputs.get('engineVersion')} for postgres"
     if not re.fullmatch(r"db\.[a-z0-9-]+\.[0-9a-z-]+", inputs["instanceClass"]):
-        yield "InvalidParameterValue", f"Invalid DB Instance class: {inputs['instanceClass']}"
+        yield f"InvalidParameterValue: Invalid DB Instance class: {inputs['instanceClass']}"
 
 
-def _size(inputs: Properties) -> Iterable[tuple[str, str]]:
+def _size(inputs: Properties) -> Iterable[str]:
     size, kind = int(inputs["allocatedStorage"]), given(inputs, "storageType", "gp2")
     lowest = {"standard": 5, "io1": 100, "io2": 100}.get(kind, 20)
     if not lowest <= size <= 65536:
         yield (
-            "InvalidParameterValue",
-            f"Invalid storage size for engine name postgres and storage type {kind}: {size}",
+            f"InvalidParameterValue: Invalid storage size for engine name postgres and storage type {kind}: "
+            f"{size}"
         )
     most = given(inputs, "maxAllocatedStorage", 0)
     if most and int(most) <= size:
-        yield "InvalidParameterCombination", "Max storage size must be greater than storage size"
+        yield "InvalidParameterCombination: Max storage size must be greater than storage size"
     chosen = inputs.get("iops") is not None or inputs.get("storageThroughput") is not None
     if chosen and kind == "gp3" and size < _STRIPED_GIB:
-        words = (
-            "You can't specify IOPS or storage throughput for engine postgres and a storage size less than "
-            f"{_STRIPED_GIB}."
+        yield (
+            "InvalidParameterCombination: You can't specify IOPS or storage throughput for engine postgres "
+            f"and a storage size less than {_STRIPED_GIB}."
         )
-        yield "InvalidParameterCombination", words
 
 
-def _master(inputs: Properties) -> Iterable[tuple[str, str]]:
+def _master(inputs: Properties) -> Iterable[str]:
     user = inputs["username"]
     if not re.fullmatch(r"(?!pg_)[A-Za-z][A-Za-z0-9_]{0,62}", user):
-        yield "InvalidParameterValue", f"MasterUsername {user} is not valid"
+        yield f"InvalidParameterValue: MasterUsername {user} is not valid"
     if user.lower() in _RESERVED:
-        words = f"MasterUsername {user} cannot be used as it is a reserved word used by the engine"
-        yield "InvalidParameterValue", words
+        yield (
+            f"InvalidParameterValue: MasterUsername {user} cannot be used as it is a reserved word used by "
+            "the engine"
+        )
     if inputs.get("manageMasterUserPassword"):
         return
     if inputs.get("masterUserSecretKmsKeyId") is not None:
-        words = "You can't specify MasterUserSecretKmsKeyId unless ManageMasterUserPassword is true."
-        yield "InvalidParameterCombination", words
+        yield (
+            "InvalidParameterCombination: You can't specify MasterUserSecretKmsKeyId unless "
+            "ManageMasterUserPassword is true."
+        )
     password = str(given(inputs, "password", ""))
     if not password:
-        words = "The parameter MasterUserPassword must be provided and must not be blank."
-        yield "InvalidParameterValue", words
-    elif not 8 <= len(password) <= 128 or not _PASSWORD.fullmatch(password):
-        words = (
-            "The parameter MasterUserPassword is not a valid password. It has 8 to 128 characters; only "
-            "printable ASCII characters besides '/', '@', '\"', ' ' may be used."
+        yield (
+            "InvalidParameterValue: The parameter MasterUserPassword must be provided and must not be blank."
         )
-        yield "InvalidParameterValue", words
+    elif not 8 <= len(password) <= 128 or not _PASSWORD.fullmatch(password):
+        yield (
+            "InvalidParameterValue: The parameter MasterUserPassword is not a valid password. It has 8 to "
+            "128 characters; only printable ASCII characters besides '/', '@', '\"', ' ' may be used."
+        )
 
 
-def _keys(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
+def _keys(inputs: Properties, registry: Registry) -> Iterable[str]:
     if inputs.get("kmsKeyId") is not None and not inputs.get("storageEncrypted"):
-        words = "You can't specify KmsKeyId when StorageEncrypted is false."
-        yield "InvalidParameterCombination", words
+        yield "InvalidParameterCombination: You can't specify KmsKeyId when StorageEncrypted is false."
     for name in ("kmsKeyId", "masterUserSecretKmsKeyId", "performanceInsightsKmsKeyId"):
         key = inputs.get(name)
         if key is not None and registry.get(KEY, key_id(key)) is None:
-            words = (
-                f"The specified KMS key [{key}] does not exist, is not enabled or you do not have "
-                "permissions to access it."
+            yield (
+                f"KMSKeyNotAccessibleFault: The specified KMS key [{key}] does not exist, is not enabled or "
+                "you do not have permissions to access it."
             )
-            yield "KMSKeyNotAccessibleFault", words
 
 
-def _network(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
+def _network(inputs: Properties, registry: Registry) -> Iterable[str]:
     name = given(inputs, "dbSubnetGroupName", "default")
     group = registry.get(SUBNET_GROUP, name)
     if group is None:
-        yield "DBSubnetGroupNotFoundFault", f"DB subnet group '{name}' does not exist."
+        yield f"DBSubnetGroupNotFoundFault: DB subnet group '{name}' does not exist."
     for identifier in inputs.get("vpcSecurityGroupIds") or ():
         found = registry.get(SECURITY_GROUP, identifier)
         if found is None:
-            words = f"Invalid security group , groupId= {identifier}, groupName=."
-            yield "InvalidParameterValue", words
+            yield f"InvalidParameterValue: Invalid security group , groupId= {identifier}, groupName=."
         elif group is not None and found.inputs.get("vpcId") != group.outputs.get("vpcId"):
-            words = (
-                "The DB instance and EC2 security group are in different VPCs. The DB instance is in "
-                f"{group.outputs.get('vpcId')} and the EC2 security group is in {found.inputs.get('vpcId')}"
+            yield (
+                "InvalidParameterCombination: The DB instance and EC2 security group are in different VPCs. "
+                f"The DB instance is in {group.outputs.get('vpcId')} and the EC2 security group is in "
+                f"{found.inputs.get('vpcId')}"
             )
-            yield "InvalidParameterCombination", words
     port = int(given(inputs, "port", DEFAULT_PORT))
     if not _LOWEST_PORT <= port <= _HIGHEST_PORT:
-        words = f"Invalid database port: {port}. It must be between {_LOWEST_PORT} and {_HIGHEST_PORT}."
-        yield "InvalidParameterValue", words
+        yield (
+            f"InvalidParameterValue: Invalid database port: {port}. It must be between {_LOWEST_PORT} and "
+            f"{_HIGHEST_PORT}."
+        )
 
 
-def _group(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
+def _group(inputs: Properties, registry: Registry) -> Iterable[str]:
     found = version(inputs)
     if found is None:
         return
@@ -156,52 +157,47 @@ def _group(inputs: Properties, registry: Registry) -> Iterable[tuple[str, str]]:
         return
     group = registry.get(PARAMETER_GROUP, name)
     if group is None:
-        yield "DBParameterGroupNotFound", f"DBParameterGroup not found: {name}"
+        yield f"DBParameterGroupNotFound: DBParameterGroup not found: {name}"
     elif group.inputs["family"] != wanted:
-        words = (
-            f"The Parameter Group {name} with DBParameterGroupFamily {group.inputs['family']} can't be used "
-            f"for this instance. Please use a Parameter Group with DBParameterGroupFamily {wanted}"
+        yield (
+            f"InvalidParameterCombination: The Parameter Group {name} with DBParameterGroupFamily "
+            f"{group.inputs['family']} can't be used for this instance. Please use a Parameter Group with "
+            f"DBParameterGroupFamily {wanted}"
         )
-        yield "InvalidParameterCombination", words
 
 
-def _operations(inputs: Properties, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+def _operations(inputs: Properties, endpoint: AwsEndpoint) -> Iterable[str]:
     retention = int(given(inputs, "backupRetentionPeriod", 1))
     if not 0 <= retention <= 35:
-        words = f"Invalid backup retention period: {retention}. Must be between 0 and 35"
-        yield "InvalidParameterValue", words
+        yield f"InvalidParameterValue: Invalid backup retention period: {retention}. Must be between 0 and 35"
     authority = given(inputs, "caCertIdentifier", next(iter(KINDS)))
     if authority not in KINDS:
-        yield "CertificateNotFound", f"CA certificate {authority} not found (RDS has {', '.join(KINDS)})"
+        yield f"CertificateNotFound: CA certificate {authority} not found (RDS has {', '.join(KINDS)})"
     for log in inputs.get("enabledCloudwatchLogsExports") or ():
         if log not in LOGS:
-            words = f"You cannot use the log types '{log}' with engine version postgres."
-            yield "InvalidParameterCombination", words
+            yield (
+                f"InvalidParameterCombination: You cannot use the log types '{log}' with engine version "
+                "postgres."
+            )
     if int(given(inputs, "monitoringInterval", 0)):
         yield from _monitoring(inputs, endpoint)
 
 
-def _monitoring(inputs: Properties, endpoint: AwsEndpoint) -> Iterable[tuple[str, str]]:
+def _monitoring(inputs: Properties, endpoint: AwsEndpoint) -> Iterable[str]:
     role = inputs.get("monitoringRoleArn")
     if role is None:
         yield (
-            "InvalidParameterCombination",
-            "A MonitoringRoleARN value is required if you specify a MonitoringInterval value other than 0.",
+            "InvalidParameterCombination: A MonitoringRoleARN value is required if you specify a "
+            "MonitoringInterval value other than 0."
         )
         return
     try:
         found = endpoint.client("iam").get_role(RoleName=str(role).rpartition("/")[2])["Role"]
-        trusted = trusts_service(_document(found["AssumeRolePolicyDocument"]), "monitoring.rds.amazonaws.com")
+        trusted = trusts_service(found["AssumeRolePolicyDocument"], "monitoring.rds.amazonaws.com")
     except ClientError:
         trusted = False
     if not trusted:
-        words = (
-            "IAM role ARN value is invalid or does not include the required permissions for: "
-            "ENHANCED_MONITORING"
+        yield (
+            "InvalidParameterValue: IAM role ARN value is invalid or does not include the required "
+            "permissions for: ENHANCED_MONITORING"
         )
-        yield "InvalidParameterValue", words
-
-
-def _document(document: object) -> str:
-    # boto3 decodes what IAM sends percent-encoded.
-    return document if isinstance(document, str) else json.dumps(document)

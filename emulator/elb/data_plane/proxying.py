@@ -91,39 +91,26 @@ class ClientConnection:
             self._http.start_next_cycle()
 
     async def _serve_one(self) -> bool:
-        """One request; whether another may follow."""
+        """One request and its line in the log; whether another may follow."""
         self._access = self._new_access()
+        request = None
+        goes_on = False
         try:
-            request = await self._next_request()
-        except ClientFailed as failed:
-            if failed.status:
-                await self._refuse(failed.status)
-            return False
-        if request is None:
-            return False
-        try:
+            request = await self._receive()
+            if not isinstance(request, h11.Request):
+                return False
             goes_on = await self._answer(request)
         except ClientFailed as failed:
+            if request is None and failed.status in {408, 460} and not self._http.trailing_data[0]:
+                # A connection that merely rested is closed without a word.
+                return False
             await self._refuse(failed.status)
-            goes_on = False
         except OSError:
             # The client is gone in the middle of the answer.
             self._access.status = self._access.status or 460
-            self._write_log()
-            return False
-        else:
-            self._write_log()
-        states = (self._http.our_state, self._http.their_state)
-        return goes_on and states == (h11.DONE, h11.DONE)
-
-    async def _next_request(self) -> h11.Request | None:
-        try:
-            event = await self._receive()
-        except ClientFailed as failed:
-            # A connection that merely rested is closed without a word.
-            begun = bool(self._http.trailing_data[0])
-            raise ClientFailed(failed.status if begun or failed.status not in {408, 460} else 0) from None
-        return event if isinstance(event, h11.Request) else None
+        self._access.finished = datetime.now(UTC)
+        self._log(self._access.line())
+        return goes_on and (self._http.our_state, self._http.their_state) == (h11.DONE, h11.DONE)
 
     async def _receive(self) -> h11.Event | type[h11.PAUSED]:
         try:
@@ -155,18 +142,17 @@ class ClientConnection:
         handled = handling(access.verdict, self._load_balancer.desync_mitigation_mode)
         refusal = 400 if handled == "block" else _refusal(request)
         if refusal is not None:
-            await self._refuse(refusal, log=False)
+            await self._refuse(refusal)
             return False
         access.action = "forward"
         access.target_group_arn = self._targets.arn
-        goes_on = await self._forward(request)
-        return goes_on and handled == "route"
+        return await self._forward(request) and handled == "route"
 
     async def _forward(self, request: h11.Request) -> bool:
         began = time.monotonic()
         found = await self._connect()
         if isinstance(found, int):
-            await self._refuse(found, log=False)
+            await self._refuse(found)
             return False
         member, upstream = found
         self._access.target = str(member.target)
@@ -197,10 +183,10 @@ class ClientConnection:
         try:
             response = await self._await_head(pump, head, began)
         except TimeoutError:
-            await self._refuse(504, log=False)
+            await self._refuse(504)
             return False
         except (UpstreamFailed, OSError):
-            await self._refuse(502, log=False)
+            await self._refuse(502)
             return False
         else:
             whole = await self._relay(response, upstream)
@@ -290,26 +276,21 @@ class ClientConnection:
             *((name.encode(), value.encode()) for name, value in own.items()),
         ]
 
-    async def _refuse(self, status: int, *, log: bool = True) -> None:
+    async def _refuse(self, status: int) -> None:
         """Answers with an error of our own, if the client can still be answered."""
-        if self._access.status is None:
-            self._access.status = status
-            answerable = status != 460 and self._http.our_state in {h11.IDLE, h11.SEND_RESPONSE}
-            if answerable:
-                # The client may have gone.
-                with contextlib.suppress(OSError):
-                    await self._respond(status)
-        if log:
-            self._write_log()
-
-    async def _respond(self, status: int) -> None:
+        if self._access.status is not None:
+            return
         self._access.status = status
+        if status == 460 or self._http.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+            return
         reason, own, body = error_answer(status)
         headers = [*self._with_own(own), (b"Connection", b"close")]
-        await self._send(h11.Response(status_code=status, headers=headers, reason=reason))
-        if self._access.method != "HEAD":
-            await self._send(h11.Data(data=body))
-        await self._send(h11.EndOfMessage())
+        # The client may have gone.
+        with contextlib.suppress(OSError):
+            await self._send(h11.Response(status_code=status, headers=headers, reason=reason))
+            if self._access.method != "HEAD":
+                await self._send(h11.Data(data=body))
+            await self._send(h11.EndOfMessage())
 
     async def _send(self, event: h11.Event) -> None:
         data = self._http.send(event)
@@ -340,10 +321,6 @@ class ClientConnection:
         authority = host if ":" in host else f"{host}:{self._forwarding.connection.listener_port}"
         absolute = not target.startswith("/")
         access.url = target if absolute else f"https://{authority}{target}"
-
-    def _write_log(self) -> None:
-        self._access.finished = datetime.now(UTC)
-        self._log(self._access.line())
 
 
 def error_answer(status: int) -> tuple[str, list[Header], bytes]:

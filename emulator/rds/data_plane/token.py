@@ -11,7 +11,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 from botocore.awsrequest import AWSRequest
 
@@ -133,16 +133,8 @@ def _life(text: str) -> timedelta:
 
 
 def _signature(token: Token, secret_access_key: str) -> str:
-    def encoded(text: str) -> str:
-        return quote(text, safe="-_.~")
-
-    query = "&".join(
-        f"{name}={value}"
-        for name, value in sorted(
-            (encoded(name), encoded(value)) for name, value in token.values.items() if name != _SIGNATURE
-        )
-    )
-    request = AWSRequest(method="GET", url=f"http://{token.netloc}/?{query}", data=b"")
+    signed = {name: value for name, value in token.values.items() if name != _SIGNATURE}
+    request = AWSRequest(method="GET", url=f"http://{token.netloc}/", params=signed, data=b"")
     request.headers["Host"] = token.netloc
     _, region, service, _ = token.scope.split("/")
     return signature(request, service, region, token.values["X-Amz-Date"], secret_access_key)
