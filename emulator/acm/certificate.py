@@ -28,6 +28,7 @@ class Certificate(AwsType):
     checks: ClassVar = {
         **dict.fromkeys(_NOT_EMULATED, (not_emulated("it issues certificates by DNS"),)),
         "domainName": (_DOMAIN,),
+        "subjectAlternativeNames.name": (_DOMAIN,),
         "keyAlgorithm": (one_of("RSA_2048", "EC_prime256v1", "EC_secp384r1"),),
         "validationMethod": (one_of("DNS", "EMAIL"), emulated("DNS")),
     }
@@ -58,11 +59,6 @@ class Certificate(AwsType):
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         if inputs.get("domainName") is None:
             yield Failure("domainName", "one of `domain_name,private_key` must be specified")
-        alternatives = inputs.get("subjectAlternativeNames")
-        for name in alternatives if isinstance(alternatives, Sequence) else ():
-            if known(name):
-                for reason in _DOMAIN("name", name):
-                    yield Failure("subjectAlternativeNames", reason)
         if inputs.get("validationMethod") is None:
             yield Failure(
                 "validationMethod", "validation_method is required where a certificate is requested"

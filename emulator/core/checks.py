@@ -126,7 +126,10 @@ def at_most_one(names: Sequence[str], inputs: Properties) -> Iterable[Failure]:
 
 
 def values(inputs: Properties, name: str) -> Iterable[Any]:
-    """The values of an input. A dot in the name reaches into a nested property, or into each of a list."""
+    """The values of an input. A dot in the name reaches into a nested property, or into each of a list.
+
+    Of a list of plain values, what follows the dot is what messages call one of them.
+    """
     first, _, rest = name.partition(".")
     value = inputs.get(first)
     if not rest:
@@ -135,6 +138,8 @@ def values(inputs: Properties, name: str) -> Iterable[Any]:
     for item in value if isinstance(value, list) else [value]:
         if isinstance(item, Mapping):
             yield from values(item, rest)
+        elif isinstance(value, list):
+            yield item
 
 
 def attribute(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,6 +32,11 @@ def service_call(doing: str, *, accept: Collection[str] = ()) -> Iterator[None]:
             raise Refused(
                 f"{doing}: operation error {error.operation_name}, api error {error_code(error)}: {message}"
             ) from error
+
+
+def arguments(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """A call's arguments for the inputs that are given, by the names that they have for the service."""
+    return {argument: inputs[name] for name, argument in names.items() if inputs.get(name) is not None}
 
 
 def answer_or_none(call: Callable[..., dict[str, Any]], **arguments: Any) -> dict[str, Any] | None:

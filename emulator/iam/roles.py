@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from emulator.core.aws_type import AwsRequest, AwsType, given, text
 from emulator.core.checks import Check, between, json_policy, matching, not_emulated
 from emulator.core.resource_type import Properties, Refused
-from emulator.core.service_errors import answer_or_none, service_call
+from emulator.core.service_errors import answer_or_none, arguments, service_call
 
 _GONE = ("NoSuchEntity",)
 _ELSEWHERE = (not_emulated("use iam.RolePolicy"),)
@@ -62,7 +62,6 @@ class Role(_NamedEntity):
 
     def provision(self, request: AwsRequest) -> Properties:
         client = self.endpoint.client("iam")
-        options = {"Description": request.inputs["description"]} if request.inputs.get("description") else {}
         accept = ("EntityAlreadyExists",) if request.resumed else ()
         trust = request.inputs["assumeRolePolicy"]
         with service_call(f"creating IAM Role ({request.id})", accept=accept):
@@ -71,7 +70,7 @@ class Role(_NamedEntity):
                 AssumeRolePolicyDocument=trust,
                 Path=request.inputs["path"],
                 MaxSessionDuration=int(request.inputs["maxSessionDuration"]),
-                **options,
+                **arguments(request.inputs, {"description": "Description"}),
             )
         if request.resumed:
             client.update_assume_role_policy(RoleName=request.id, PolicyDocument=trust)

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 
 from cryptography.hazmat.primitives import hashes
 
@@ -43,15 +42,11 @@ class Kind:
     years: int
 
 
-KINDS: Mapping[str, Kind] = MappingProxyType(
-    {
-        "rds-ca-rsa2048-g1": Kind(name="RSA2048 G1", algorithm="RSA_2048", digest=hashes.SHA256(), years=40),
-        "rds-ca-rsa4096-g1": Kind(name="RSA4096 G1", algorithm="RSA_4096", digest=hashes.SHA384(), years=100),
-        "rds-ca-ecc384-g1": Kind(
-            name="ECC384 G1", algorithm="EC_secp384r1", digest=hashes.SHA384(), years=100
-        ),
-    }
-)
+KINDS: Mapping[str, Kind] = {
+    "rds-ca-rsa2048-g1": Kind(name="RSA2048 G1", algorithm="RSA_2048", digest=hashes.SHA256(), years=40),
+    "rds-ca-rsa4096-g1": Kind(name="RSA4096 G1", algorithm="RSA_4096", digest=hashes.SHA384(), years=100),
+    "rds-ca-ecc384-g1": Kind(name="ECC384 G1", algorithm="EC_secp384r1", digest=hashes.SHA384(), years=100),
+}
 
 
 class Authority:

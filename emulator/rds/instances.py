@@ -85,6 +85,7 @@ class Instance(AwsType):
         ),
         "monitoringInterval": (one_of(0, 1, 5, 10, 15, 30, 60),),
         "performanceInsightsRetentionPeriod": (one_of(*_PI_RETENTIONS),),
+        "enabledCloudwatchLogsExports.log": (one_of(*_EXPORTS),),
         "databaseInsightsMode": (one_of("standard", "advanced"),),
         "storageType": (one_of("standard", "gp2", "gp3", "io1", "io2"),),
         "engineLifecycleSupport": (
@@ -117,10 +118,6 @@ class Instance(AwsType):
         return f"db-{base64.b32encode(bytes.fromhex(request.digest('db'))).decode()[:26]}"
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
-        exports = inputs.get("enabledCloudwatchLogsExports")
-        for export in exports if isinstance(exports, list) else ():
-            for reason in one_of(*_EXPORTS)("log", export) if known(export) else ():
-                yield Failure("enabledCloudwatchLogsExports", reason)
         for name in _WITHOUT_STAND_IN:
             if inputs.get(name) is not None:
                 yield Failure(name, f"{name} has no stand-in in the sandbox")
@@ -135,8 +132,8 @@ class Instance(AwsType):
         self._refuse_values("creating", request.inputs)
 
     def _refuse_values(self, doing: str, inputs: Properties) -> None:
-        for code, message in refusals(inputs, self.registry, self.endpoint):
-            raise Refused(f"{doing} RDS DB Instance ({inputs['identifier']}): api error {code}: {message}")
+        for refusal in refusals(inputs, self.registry, self.endpoint):
+            raise Refused(f"{doing} RDS DB Instance ({inputs['identifier']}): api error {refusal}")
 
     def computed(self, request: AwsRequest) -> Properties:
         inputs = request.inputs

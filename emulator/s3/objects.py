@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from emulator.core.aws_type import AwsRequest, AwsType, given, text
 from emulator.core.properties import UNKNOWN, Asset
 from emulator.core.resource_type import Properties, Refused
-from emulator.core.service_errors import answer_or_none, service_call
+from emulator.core.service_errors import answer_or_none, arguments, service_call
 from emulator.s3.buckets import empty_bucket
 
 _CONTENT = ("content", "contentBase64", "source")
@@ -77,11 +77,6 @@ class BucketObjectv2(AwsType):
         body = _body(request.inputs)
         if body is None:
             raise Refused(f"creating S3 Object ({request.id}): its content is not known")
-        options = {
-            argument: request.inputs[name]
-            for name, argument in _UPLOAD_ARGUMENTS.items()
-            if request.inputs.get(name) is not None
-        }
         with service_call(
             f"uploading S3 Object ({request.inputs['key']}) to Bucket ({request.inputs['bucket']})"
         ):
@@ -90,7 +85,7 @@ class BucketObjectv2(AwsType):
                 Key=request.inputs["key"],
                 Body=body,
                 ContentType=given(request.inputs, "contentType", _CONTENT_TYPE),
-                **options,
+                **arguments(request.inputs, _UPLOAD_ARGUMENTS),
             )
         return {"versionId": answer.get("VersionId", ""), "etag": answer["ETag"].strip('"')}
 

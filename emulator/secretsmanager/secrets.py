@@ -11,7 +11,7 @@ from emulator.core.aws_type import AwsRequest, AwsType, given, text
 from emulator.core.checks import matching
 from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Properties
-from emulator.core.service_errors import answer_or_none, service_call
+from emulator.core.service_errors import answer_or_none, arguments, service_call
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.endpoint.moto_backend import secret_arn
 
@@ -54,9 +54,7 @@ class Secret(AwsType):
 
     def provision(self, request: AwsRequest) -> Properties:
         name, client = _name(request.id), _client(self.endpoint, request)
-        options = {"Description": request.inputs["description"]} if request.inputs.get("description") else {}
-        if request.inputs.get("kmsKeyId"):
-            options["KmsKeyId"] = request.inputs["kmsKeyId"]
+        options = arguments(request.inputs, {"description": "Description", "kmsKeyId": "KmsKeyId"})
         accept = ("ResourceExistsException",) if request.resumed else ()
         with service_call(f"creating Secrets Manager Secret ({name})", accept=accept):
             client.create_secret(Name=name, **options)
@@ -69,9 +67,10 @@ class Secret(AwsType):
         client, old, new = _client(self.endpoint, request), request.old_inputs, request.inputs
         with service_call(f"updating Secrets Manager Secret ({request.id})"):
             if any(old.get(name) != new.get(name) for name in ("description", "kmsKeyId")):
-                options = {"KmsKeyId": new["kmsKeyId"]} if new.get("kmsKeyId") else {}
                 client.update_secret(
-                    SecretId=request.id, Description=given(new, "description", ""), **options
+                    SecretId=request.id,
+                    Description=given(new, "description", ""),
+                    **arguments(new, {"kmsKeyId": "KmsKeyId"}),
                 )
             if old.get("policy") != new.get("policy"):
                 if new.get("policy"):

@@ -10,7 +10,7 @@ from emulator.core.checks import matching, one_of
 from emulator.core.properties import UNKNOWN
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
-from emulator.core.service_errors import answer_or_none, service_call
+from emulator.core.service_errors import answer_or_none, arguments, service_call
 from emulator.endpoint.resources import parameter_arn
 
 _VALUES = ("value", "insecureValue", "valueWo")
@@ -112,11 +112,7 @@ class Parameter(AwsType):
 
     def _put(self, request: AwsRequest, *, overwrite: bool) -> Properties:
         inputs = request.inputs
-        options = {
-            argument: inputs[name]
-            for name, argument in _PUT_ARGUMENTS.items()
-            if inputs.get(name) is not None
-        }
+        options = arguments(inputs, _PUT_ARGUMENTS)
         with service_call(f"putting SSM Parameter ({request.id})"):
             answer = self.endpoint.client("ssm", request.region).put_parameter(
                 Name=request.id, Type=inputs["type"], Value=_value(inputs), Overwrite=overwrite, **options

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from types import MappingProxyType
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -26,14 +25,12 @@ _READ_BYTES = 64 * 1024
 _RECORD_HEADER_BYTES, _LONGEST_RECORD = 5, 16 * 1024 + 2048
 _HANDSHAKE_RECORD = 22
 _HTTP = b"http/1.1"
-_VERSIONS: Mapping[Protocol, int] = MappingProxyType(
-    {
-        "TLSv1": SSL.TLS1_VERSION,
-        "TLSv1.1": SSL.TLS1_1_VERSION,
-        "TLSv1.2": SSL.TLS1_2_VERSION,
-        "TLSv1.3": SSL.TLS1_3_VERSION,
-    }
-)
+_VERSIONS: Mapping[Protocol, int] = {
+    "TLSv1": SSL.TLS1_VERSION,
+    "TLSv1.1": SSL.TLS1_1_VERSION,
+    "TLSv1.2": SSL.TLS1_2_VERSION,
+    "TLSv1.3": SSL.TLS1_3_VERSION,
+}
 
 
 class HandshakeFailed(Exception):
@@ -135,9 +132,13 @@ class TlsStream:
         except (OSError, asyncio.IncompleteReadError):
             raise HandshakeFailed("UnmappedConnectionError") from None
         except SSL.Error as error:
-            await self._say_alert()
+            await self._send_alert()
             raise HandshakeFailed(self._failure or _code(error)) from None
-        self._remember()
+        own = None if self._mode == "off" else self._tls.get_peer_certificate(as_cryptography=True)
+        if own is not None:
+            others = self._tls.get_peer_cert_chain(as_cryptography=True) or []
+            self.leaf = own
+            self.presented = (own, *(other for other in others if other != own))
 
     async def read(self) -> bytes:
         """What has arrived; nothing at the end.
@@ -153,7 +154,7 @@ class TlsStream:
             except SSL.ZeroReturnError:
                 return b""
             except SSL.Error as error:
-                await self._say_alert()
+                await self._send_alert()
                 raise ConnectionAbortedError("the client breaks the rules of TLS") from error
             data = await self._reader.read(_READ_BYTES)
             if not data:
@@ -232,33 +233,16 @@ class TlsStream:
         self._failure = found
         return found is None
 
-    def _remember(self) -> None:
-        if self._mode == "off":
-            return
-        own = self._tls.get_peer_certificate(as_cryptography=True)
-        if own is None:
-            return
-        others = self._tls.get_peer_cert_chain(as_cryptography=True) or []
-        self.leaf = own
-        self.presented = (own, *(other for other in others if other != own))
-
-    async def _say_alert(self) -> None:
-        try:
+    async def _send_alert(self) -> None:
+        # The client may have gone without waiting for the reason.
+        with contextlib.suppress(OSError):
             await self._flush()
-        except OSError:
-            # It has gone without waiting for the reason.
-            return
 
     async def _flush(self) -> None:
-        self._write_output()
-        await self._writer.drain()
-
-    def _write_output(self) -> None:
-        while True:
-            try:
+        with contextlib.suppress(SSL.WantReadError):
+            while True:
                 self._writer.write(self._tls.bio_read(_READ_BYTES))
-            except SSL.WantReadError:
-                return
+        await self._writer.drain()
 
 
 def _code(error: SSL.Error) -> FailureCode:

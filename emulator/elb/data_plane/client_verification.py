@@ -8,7 +8,6 @@ authentication with TLS" (what certificates may be) and "Connection logs" (the c
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from cryptography import x509
@@ -45,36 +44,34 @@ _SMALLEST_RSA, _LARGEST_RSA = 2048, 8192
 
 # Numbers of X509_V_ERR_*, which pyOpenSSL names only in part.
 _EXPIRED, _NO_LIST = 10, 3
-_CODES: Mapping[int, FailureCode] = MappingProxyType(
-    {
-        2: "ClientCertUntrusted",  # UNABLE_TO_GET_ISSUER_CERT
-        7: "ClientCertUntrusted",  # CERT_SIGNATURE_FAILURE
-        8: "ClientCertCrlProcessingError",  # CRL_SIGNATURE_FAILURE
-        9: "ClientCertNotYetValid",
-        _EXPIRED: "ClientCertExpired",
-        11: "ClientCertCrlProcessingError",  # CRL_NOT_YET_VALID
-        12: "ClientCertCrlProcessingError",  # CRL_HAS_EXPIRED
-        15: "ClientCertCrlProcessingError",  # ERROR_IN_CRL_LAST_UPDATE_FIELD
-        16: "ClientCertCrlProcessingError",  # ERROR_IN_CRL_NEXT_UPDATE_FIELD
-        18: "ClientCertUntrusted",  # DEPTH_ZERO_SELF_SIGNED_CERT
-        19: "ClientCertUntrusted",  # SELF_SIGNED_CERT_IN_CHAIN
-        20: "ClientCertUntrusted",  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
-        21: "ClientCertUntrusted",  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
-        22: "ClientCertMaxChainDepthExceeded",
-        23: "ClientCertCrlHit",
-        26: "ClientCertPurposeInvalid",
-        27: "ClientCertUntrusted",  # CERT_UNTRUSTED
-        28: "ClientCertRejected",
-        33: "ClientCertCrlProcessingError",  # UNABLE_TO_GET_CRL_ISSUER
-        35: "ClientCertCrlProcessingError",  # KEYUSAGE_NO_CRL_SIGN
-        36: "ClientCertCrlProcessingError",  # UNHANDLED_CRITICAL_CRL_EXTENSION
-        44: "ClientCertCrlProcessingError",  # DIFFERENT_CRL_SCOPE
-        54: "ClientCertCrlProcessingError",  # CRL_PATH_VALIDATION_ERROR
-        66: "ClientCertTypeUnsupported",  # EE_KEY_TOO_SMALL
-        67: "ClientCertTypeUnsupported",  # CA_KEY_TOO_SMALL
-        68: "ClientCertTypeUnsupported",  # CA_MD_TOO_WEAK
-    }
-)
+_CODES: Mapping[int, FailureCode] = {
+    2: "ClientCertUntrusted",  # UNABLE_TO_GET_ISSUER_CERT
+    7: "ClientCertUntrusted",  # CERT_SIGNATURE_FAILURE
+    8: "ClientCertCrlProcessingError",  # CRL_SIGNATURE_FAILURE
+    9: "ClientCertNotYetValid",
+    _EXPIRED: "ClientCertExpired",
+    11: "ClientCertCrlProcessingError",  # CRL_NOT_YET_VALID
+    12: "ClientCertCrlProcessingError",  # CRL_HAS_EXPIRED
+    15: "ClientCertCrlProcessingError",  # ERROR_IN_CRL_LAST_UPDATE_FIELD
+    16: "ClientCertCrlProcessingError",  # ERROR_IN_CRL_NEXT_UPDATE_FIELD
+    18: "ClientCertUntrusted",  # DEPTH_ZERO_SELF_SIGNED_CERT
+    19: "ClientCertUntrusted",  # SELF_SIGNED_CERT_IN_CHAIN
+    20: "ClientCertUntrusted",  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
+    21: "ClientCertUntrusted",  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
+    22: "ClientCertMaxChainDepthExceeded",
+    23: "ClientCertCrlHit",
+    26: "ClientCertPurposeInvalid",
+    27: "ClientCertUntrusted",  # CERT_UNTRUSTED
+    28: "ClientCertRejected",
+    33: "ClientCertCrlProcessingError",  # UNABLE_TO_GET_CRL_ISSUER
+    35: "ClientCertCrlProcessingError",  # KEYUSAGE_NO_CRL_SIGN
+    36: "ClientCertCrlProcessingError",  # UNHANDLED_CRITICAL_CRL_EXTENSION
+    44: "ClientCertCrlProcessingError",  # DIFFERENT_CRL_SCOPE
+    54: "ClientCertCrlProcessingError",  # CRL_PATH_VALIDATION_ERROR
+    66: "ClientCertTypeUnsupported",  # EE_KEY_TOO_SMALL
+    67: "ClientCertTypeUnsupported",  # CA_KEY_TOO_SMALL
+    68: "ClientCertTypeUnsupported",  # CA_MD_TOO_WEAK
+}
 
 
 def failure(

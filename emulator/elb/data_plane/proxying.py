@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from types import MappingProxyType
 from typing import Any
 
 import h11
@@ -40,9 +39,7 @@ LONGEST_HEADER = 16 * 1024
 LONGEST_HEAD = 64 * 1024
 SERVER = "awselb/2.0"
 _VERSION = b"1.1"
-_REASONS: Mapping[int, str] = MappingProxyType(
-    {460: "Client Closed Request", 463: "Too Many Forwarded Addresses"}
-)
+_REASONS: Mapping[int, str] = {460: "Client Closed Request", 463: "Too Many Forwarded Addresses"}
 _SEPARATORS = len(b": \r\n")
 
 

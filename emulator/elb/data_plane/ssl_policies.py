@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from emulator.elb.model import ConfigurationRefused
@@ -59,31 +58,29 @@ def _older(minimum: Protocol, ciphers: tuple[str, ...]) -> SslPolicy:
     return SslPolicy(minimum=minimum, maximum="TLSv1.2", ciphers=ciphers, tls13_ciphers=())
 
 
-SSL_POLICIES: Mapping[str, SslPolicy] = MappingProxyType(
-    {
-        f"ELBSecurityPolicy-{name}": policy
-        for name, policy in {
-            "TLS13-1-3-2021-06": _newer("TLSv1.3"),
-            "TLS13-1-3-PQ-2025-09": _newer("TLSv1.3"),
-            "TLS13-1-2-Res-2021-06": _newer("TLSv1.2", _AEAD),
-            "TLS13-1-2-Res-PQ-2025-09": _newer("TLSv1.2", _AEAD),
-            "TLS13-1-2-2021-06": _newer("TLSv1.2", _FORWARD_SECRET),
-            "TLS13-1-2-PQ-2025-09": _newer("TLSv1.2", _FORWARD_SECRET),
-            "TLS13-1-2-Ext1-2021-06": _newer("TLSv1.2", _WITHOUT_SHA1),
-            "TLS13-1-2-Ext1-PQ-2025-09": _newer("TLSv1.2", _WITHOUT_SHA1),
-            "TLS13-1-2-Ext2-2021-06": _newer("TLSv1.2", _ALL),
-            "TLS13-1-2-Ext2-PQ-2025-09": _newer("TLSv1.2", _ALL),
-            "TLS13-1-1-2021-06": _newer("TLSv1.1", _ALL),
-            "TLS13-1-0-2021-06": _newer("TLSv1", _ALL),
-            "TLS13-1-0-PQ-2025-09": _newer("TLSv1", _ALL),
-            "TLS-1-2-2017-01": _older("TLSv1.2", _WITHOUT_SHA1),
-            "TLS-1-2-Ext-2018-06": _older("TLSv1.2", _ALL),
-            "TLS-1-1-2017-01": _older("TLSv1.1", _ALL),
-            "2016-08": _older("TLSv1", _ALL),
-            "FS-1-2-Res-2020-10": _older("TLSv1.2", _AEAD),
-        }.items()
-    }
-)
+SSL_POLICIES: Mapping[str, SslPolicy] = {
+    f"ELBSecurityPolicy-{name}": policy
+    for name, policy in {
+        "TLS13-1-3-2021-06": _newer("TLSv1.3"),
+        "TLS13-1-3-PQ-2025-09": _newer("TLSv1.3"),
+        "TLS13-1-2-Res-2021-06": _newer("TLSv1.2", _AEAD),
+        "TLS13-1-2-Res-PQ-2025-09": _newer("TLSv1.2", _AEAD),
+        "TLS13-1-2-2021-06": _newer("TLSv1.2", _FORWARD_SECRET),
+        "TLS13-1-2-PQ-2025-09": _newer("TLSv1.2", _FORWARD_SECRET),
+        "TLS13-1-2-Ext1-2021-06": _newer("TLSv1.2", _WITHOUT_SHA1),
+        "TLS13-1-2-Ext1-PQ-2025-09": _newer("TLSv1.2", _WITHOUT_SHA1),
+        "TLS13-1-2-Ext2-2021-06": _newer("TLSv1.2", _ALL),
+        "TLS13-1-2-Ext2-PQ-2025-09": _newer("TLSv1.2", _ALL),
+        "TLS13-1-1-2021-06": _newer("TLSv1.1", _ALL),
+        "TLS13-1-0-2021-06": _newer("TLSv1", _ALL),
+        "TLS13-1-0-PQ-2025-09": _newer("TLSv1", _ALL),
+        "TLS-1-2-2017-01": _older("TLSv1.2", _WITHOUT_SHA1),
+        "TLS-1-2-Ext-2018-06": _older("TLSv1.2", _ALL),
+        "TLS-1-1-2017-01": _older("TLSv1.1", _ALL),
+        "2016-08": _older("TLSv1", _ALL),
+        "FS-1-2-Res-2020-10": _older("TLSv1.2", _AEAD),
+    }.items()
+}
 
 
 def ssl_policy(name: str) -> SslPolicy:

@@ -10,33 +10,26 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 
 ALPN = "postgresql"
 DIRECT_TLS_SINCE = 17
 # RDS's defaults where the group says nothing.
 _MINIMUM, _MAXIMUM = "TLSv1.2", "TLSv1.3"
 _DEFAULT_CIPHERS = "HIGH:!aNULL:!3DES"
-_VERSIONS: Mapping[str, ssl.TLSVersion] = MappingProxyType(
-    {
-        "TLSv1": ssl.TLSVersion.TLSv1,
-        "TLSv1.1": ssl.TLSVersion.TLSv1_1,
-        "TLSv1.2": ssl.TLSVersion.TLSv1_2,
-        "TLSv1.3": ssl.TLSVersion.TLSv1_3,
-    }
-)
-_CIPHERS: Mapping[str, str] = MappingProxyType(
-    {
-        "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
-        "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
-        "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
-        "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
-        "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
-    }
-)
-_SETTERS: Mapping[str, str] = MappingProxyType(
-    {"ssl_groups": "set_groups", "ssl_tls13_ciphers": "set_ciphersuites"}
-)
+_VERSIONS: Mapping[str, ssl.TLSVersion] = {
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+    "TLSv1.3": ssl.TLSVersion.TLSv1_3,
+}
+_CIPHERS: Mapping[str, str] = {
+    "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384": "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256": "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384": "ECDHE-RSA-AES256-GCM-SHA384",
+    "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256": "ECDHE-RSA-AES128-GCM-SHA256",
+    "TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA": "ECDHE-RSA-AES256-SHA",
+}
+_SETTERS: Mapping[str, str] = {"ssl_groups": "set_groups", "ssl_tls13_ciphers": "set_ciphersuites"}
 
 
 def tls_context(settings: Mapping[str, str], chain: Path, key: Path) -> ssl.SSLContext:
