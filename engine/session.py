@@ -79,6 +79,10 @@ class EngineSession:
         return self.root / FOLDER
 
     @property
+    def _home(self) -> Path:
+        return self.folder / "home"
+
+    @property
     def checkpoint(self) -> Checkpoint:
         """The stack's state."""
         return checkpoint(self.root, self.stack)
@@ -93,8 +97,8 @@ class EngineSession:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "PATH": self.engine.search_path(os.environ.get("PATH", os.defpath)),
-            "PULUMI_HOME": str(self.folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{self.checkpoint.backend}",
+            "PULUMI_HOME": str(self._home),
+            "PULUMI_BACKEND_URL": f"file://{self.checkpoint.backend}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
             # Every provider is attached by its port; the engine would look for plugins to download.
@@ -113,8 +117,14 @@ class EngineSession:
 
     def prepare(self) -> None:
         """Create the folders and the passphrase unless they exist."""
-        for folder in (self.folder, self.checkpoint.backend):
+        for folder in (self.folder, self.checkpoint.backend, self._home):
             folder.mkdir(mode=0o700, exist_ok=True)
+        # The engine logs at debug level into a folder of this name, which takes half of its CPU time. It goes
+        # on without that log where it cannot make the folder.
+        logs = self._home / "logs"
+        if not logs.is_file():
+            shutil.rmtree(logs, ignore_errors=True)
+            logs.touch()
         if not self.passphrase_file.exists():
             replace_file(self.passphrase_file, secrets.token_urlsafe(32) + "\n")
 

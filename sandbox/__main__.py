@@ -184,7 +184,7 @@ def serve_command(*, state: StateOption = None) -> None:
 
     with expected_errors():
         found = _existing(state)
-        raise typer.Exit(serve(found, found.ports(PORT_NAMES, is_ours=lambda _: False)))
+        raise typer.Exit(serve(found, found.ports(PORT_NAMES)))
 
 
 if __name__ == "__main__":

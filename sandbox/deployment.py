@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,8 +95,6 @@ class Deployment:
         if self._checkpoint.has_pending_operations():
             step.say("deployment: an earlier one was killed while waiting; repeating its pending operations")
             self._remove_pending_operations()
-        # The engine keeps the log of every run for ever.
-        shutil.rmtree(self._session.folder / "home" / "logs", ignore_errors=True)
 
     def _remove_pending_operations(self) -> None:
         # The next run repeats them; the emulator recognises by its URN what they have already created.

@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -147,21 +147,23 @@ class State:
         found = document.get("format") if isinstance(document, dict) else None
         return found if isinstance(found, int) else "unknown"
 
-    def ports(self, names: tuple[str, ...], is_ours: Callable[[int], bool]) -> dict[str, int]:
+    def ports(self, names: tuple[str, ...], ours: Callable[[], Collection[int]] = tuple) -> dict[str, int]:
         """A free TCP port for each name, the same one on every call.
 
         Args:
             names: Names of what the ports are for.
-            is_ours: Whether the process that listens on a port belongs to this sandbox. A port that any other
-                process has taken is replaced by a new one.
+            ours: Finds the ports on which processes of this sandbox listen; called if a port is in use. A
+                port that any other process has taken is replaced by a new one.
         """
         file = self.root / "ports.json"
         try:
             kept: dict[str, int] = json.loads(file.read_text())
         except (OSError, ValueError):
             kept = {}
+        used = {name for name in names if name in kept and not port_is_free(kept[name])}
+        listening = ours() if used else ()
         for name in names:
-            if name not in kept or not (port_is_free(kept[name]) or is_ours(kept[name])):
+            if name not in kept or (name in used and kept[name] not in listening):
                 kept[name] = new_port(set(kept.values()))
         replace_file(file, json.dumps(kept, indent=2) + "\n")
         return {name: kept[name] for name in names}

@@ -31,7 +31,7 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     addresses = resident.ensure(state, progress)
     resident.wait_for_servers(state)
     aws = resident.operator_environment(state, addresses)
-    ports = state.ports(PORTS, is_ours=lambda port: port in state.listening_ports())
+    ports = state.ports(PORTS, ours=state.listening_ports)
     # It takes long to import, and this process is idle while the engine works.
     threading.Thread(target=importlib.import_module, args=("sandbox.endpoints",), daemon=True).start()
     deployment = Deployment(state, found, addresses.providers, aws)

@@ -19,7 +19,7 @@ import pulumi
 from google.protobuf import json_format
 from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import settings
-from pulumi.runtime.stack import run_pulumi_func
+from pulumi.runtime.stack import run_in_stack
 
 SECRET_KEY = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
@@ -316,7 +316,8 @@ class _Wrapping(pulumi_mocks.Mocks):
         return resource_id, state
 
 
-async def _exports() -> dict[str, Export]:
+async def _exports_of(program: Callable[[], Any]) -> dict[str, Export]:
+    await run_in_stack(program)
     stack = settings.get_root_resource()
     outputs: Mapping[str, Any] = getattr(stack, "outputs", {})
     exports = {}
@@ -378,9 +379,10 @@ def _run(program: Callable[[], Any], monitor: RecordingMonitor, stack: str, prev
         pulumi_mocks.set_mocks(
             monitor.mocks, project="passwordless-postgres", stack=stack, preview=preview, monitor=monitor
         )
+        # The mocks make a stack, where the engine lets the program make it.
+        settings.set_root_resource(None)  # type: ignore[arg-type]
         try:
-            loop.run_until_complete(run_pulumi_func(program))
-            monitor.recording.exports = loop.run_until_complete(_exports())
+            monitor.recording.exports = loop.run_until_complete(_exports_of(program))
         finally:
             for task in asyncio.all_tasks(loop):
                 task.cancel()

@@ -130,18 +130,18 @@ def test_a_sandbox_in_another_format_is_refused_and_left_alone(
 
 def test_ports_are_kept(tmp_path: Path, said) -> None:
     state = open_state(server_enterable(tmp_path) / "state", said.append)
-    first = state.ports(("aws", "postgresql"), is_ours=lambda _: False)
+    first = state.ports(("aws", "postgresql"))
     assert len(set(first.values())) == 2
-    assert state.ports(("postgresql", "aws"), is_ours=lambda _: False) == first
+    assert state.ports(("postgresql", "aws")) == first
     assert json.loads((state.root / "ports.json").read_text()) == first
 
 
 def test_a_port_that_something_else_has_taken_is_given_up(tmp_path: Path, said) -> None:
     state = open_state(server_enterable(tmp_path) / "state", said.append)
-    port = state.ports(("postgresql",), is_ours=lambda _: False)["postgresql"]
+    port = state.ports(("postgresql",))["postgresql"]
     with socket.create_server(("127.0.0.1", port)):
-        assert state.ports(("postgresql",), is_ours=lambda _: True)["postgresql"] == port
-        assert state.ports(("postgresql",), is_ours=lambda _: False)["postgresql"] != port
+        assert state.ports(("postgresql",), ours=lambda: {port})["postgresql"] == port
+        assert state.ports(("postgresql",))["postgresql"] != port
 
 
 def test_only_the_ports_of_our_own_processes_are_ours(tmp_path: Path, said) -> None:
