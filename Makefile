@@ -2,6 +2,7 @@
 
 # What Python compiles lies in .venv: packages of this size take seconds of every command otherwise.
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 STATE ?=

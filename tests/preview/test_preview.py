@@ -21,6 +21,8 @@ import yaml
 from engine import processes
 from engine.project import CHECKOUT
 
+# Bytecode is no file of the checkout, and without it each preview would compile all modules.
+BYTECODE = {"PYTHONPYCACHEPREFIX": str(Path(sys.prefix) / "pycache")}
 # Nothing answers there: whatever wants to leave the machine fails.
 NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
 NOT_COPIED = (".git", ".venv", ".sandbox", ".pgpasswordless", "__pycache__", ".*_cache", ".hypothesis")
@@ -66,7 +68,7 @@ def preview(checkout: Path, *arguments: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-m", "preview", *arguments],
         cwd=checkout,
-        env={**inherited, **NO_NETWORK, "PYTHONDONTWRITEBYTECODE": "1", "PULUMI_ACCESS_TOKEN": "not-ours"},
+        env={**inherited, **BYTECODE, **NO_NETWORK, "PULUMI_ACCESS_TOKEN": "not-ours"},
         capture_output=True,
         text=True,
         check=False,
@@ -169,7 +171,7 @@ def test_ended_from_outside_it_leaves_neither_engine_nor_folder(
     process = subprocess.Popen(
         [*with_signals, sys.executable, "-m", "preview", "--stack", "prod", "--no-policy"],
         cwd=checkout,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)},
+        env={**os.environ, **BYTECODE, "TMPDIR": str(tmp_path)},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,
