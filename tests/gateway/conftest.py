@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from gateway import database
 from tests.emulator.rds.conftest import Cloud
 from tests.gateway.certificates import Authority
 from tests.gateway.running_database import RunningDatabase
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no outage."""
+    monkeypatch.setattr(database, "WAIT_SECONDS", 60.0)
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT_SECONDS", 60)
 
 
 @pytest.fixture(scope="session")

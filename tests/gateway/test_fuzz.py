@@ -103,7 +103,7 @@ def _is_a_verdict(headers: Headers) -> None:
         assert any(found.serial.encode() == dict(each)[FIELDS[1]] for each in good)
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(headers=requests())
 def test_no_request_brings_anything_out_but_a_verdict(headers):
     _is_a_verdict(headers)
@@ -113,7 +113,7 @@ REQUESTS_PER_SEED = 200
 
 
 @pytest.mark.long
-@settings(max_examples=500, deadline=None, database=None)
+@settings(max_examples=500, database=None)
 @given(seed=st.integers(0, 2**64))
 def test_a_hundred_thousand_requests_bring_nothing_out_but_a_verdict(seed):
     # Drawn one by one they would take a quarter of an hour; a seed is enough to see a failure again.
@@ -161,7 +161,7 @@ def _damaged(data: st.DataObject, der: bytes) -> bytes:
     return bytes(damaged)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_certificate_is_a_refusal(data):
     authority, client, _ = issued()
@@ -177,7 +177,7 @@ def test_a_damaged_certificate_is_a_refusal(data):
     assert isinstance(found, Refusal) or der == client.public_bytes(Encoding.DER)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_a_damaged_document_is_an_error_of_the_document(data):
     authority, client, revoked = issued()

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 import sqlalchemy
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict
 
@@ -44,14 +44,12 @@ def expected(found: CertificateTarget) -> dict[str, str]:
     return {name: str(value) for name, value in keywords(found).items()}
 
 
-@settings(deadline=None)
 @given(targets)
 @example(target("a'b", "\\", " "))
 def test_libpq_reads_back_every_value(found: CertificateTarget) -> None:
     assert conninfo_to_dict(conninfo(keywords(found))) == expected(found)
 
 
-@settings(deadline=None)
 @given(targets)
 def test_a_shell_hands_psql_one_connection_string(found: CertificateTarget) -> None:
     program, argument = shlex.split(psql_command(found))
@@ -59,7 +57,6 @@ def test_a_shell_hands_psql_one_connection_string(found: CertificateTarget) -> N
     assert conninfo_to_dict(argument) == expected(found)
 
 
-@settings(deadline=None)
 @given(targets)
 def test_libpq_and_asyncpg_and_pgx_urls_read_back(found: CertificateTarget) -> None:
     wanted = expected(found)
@@ -77,7 +74,6 @@ def test_libpq_and_asyncpg_and_pgx_urls_read_back(found: CertificateTarget) -> N
         assert unquote(parts.username or "") == found.user
 
 
-@settings(deadline=None)
 @given(targets)
 def test_the_sqlalchemy_url_reads_back(found: CertificateTarget) -> None:
     url = sqlalchemy.make_url(render(Driver("sqlalchemy"), found).connection_string)
@@ -85,7 +81,6 @@ def test_the_sqlalchemy_url_reads_back(found: CertificateTarget) -> None:
     assert {name: str(value) for name, value in options.items()} == expected(found)
 
 
-@settings(deadline=None)
 @given(targets)
 def test_the_pgjdbc_url_reads_back_as_java_decodes_it(found: CertificateTarget) -> None:
     url = urlsplit(render(Driver("pgjdbc"), found).connection_string.removeprefix("jdbc:"))
@@ -101,7 +96,6 @@ def test_the_pgjdbc_url_reads_back_as_java_decodes_it(found: CertificateTarget) 
     }
 
 
-@settings(deadline=None)
 @given(targets)
 def test_the_node_url_reads_back_as_decode_uri_does(found: CertificateTarget) -> None:
     try:
@@ -121,7 +115,6 @@ def test_the_node_url_reads_back_as_decode_uri_does(found: CertificateTarget) ->
 NPGSQL = re.compile(r'([^=;]+)=("(?:[^"]|"")*"|[^;\'"=]*)(?:;|$)')
 
 
-@settings(deadline=None)
 @given(targets)
 def test_npgsql_reads_back_every_value(found: CertificateTarget) -> None:
     text = render(Driver("npgsql"), found).connection_string
@@ -146,7 +139,6 @@ def test_npgsql_values(value: str, quoted: str) -> None:
     assert npgsql.quoted(value) == quoted
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         values | st.sampled_from([".", "..", "", "%2E", "%", "%%2E"]), min_size=2, max_size=2, unique=True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pgpasswordless.rds_names import may_be_alias, normalised, region_in
@@ -19,7 +19,6 @@ forms = st.sampled_from(
 )
 
 
-@settings(deadline=None)
 @given(st.builds(str.format, forms, id=labels, hash=labels, region=regions), st.booleans(), st.booleans())
 def test_an_endpoint_says_its_region(plain: str, upper: bool, rooted: bool) -> None:
     written = (plain.upper() if upper else plain) + "." * rooted
@@ -29,7 +28,6 @@ def test_an_endpoint_says_its_region(plain: str, upper: bool, rooted: bool) -> N
     assert not may_be_alias(written)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_any_other_host_is_left_as_it_is(host: str) -> None:
     assert region_in(host) is None

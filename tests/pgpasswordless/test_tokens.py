@@ -116,7 +116,7 @@ keys = st.tuples(
 )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(keys, keys)
 def test_different_logins_never_share_a_token(one: tuple[Any, ...], other: tuple[Any, ...]) -> None:
     tokens = []

@@ -15,7 +15,7 @@ def problems(text: str) -> list[list[str]]:
     return [found.problems() for found in connection_strings(text)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(WORDS, WORDS, WORDS, st.sampled_from(["disable", "allow", "prefer", "require", "verify-ca"]))
 def test_every_weaker_mode_is_found_however_it_is_written(host: str, user: str, name: str, mode: str) -> None:
     for text in (
@@ -69,7 +69,7 @@ def test_neither_a_password_nor_an_odd_mode_is_repeated() -> None:
     assert "swordfish" not in repr(found) + str(found.problems()).lower().replace(".", "")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text())
 def test_any_text_can_be_searched(text: str) -> None:
     for each in connection_strings(f"host={text} user=a;postgres://{text}"):

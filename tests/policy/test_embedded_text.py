@@ -28,7 +28,7 @@ def contents(raw: object) -> list[str]:
     return [each.content for each in known_texts(value(raw))]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LINES)
 def test_base64_and_gzip_hide_nothing(text: str) -> None:
     packed = base64.b64encode(gzip.compress(text.encode())).decode()
@@ -36,7 +36,7 @@ def test_base64_and_gzip_hide_nothing(text: str) -> None:
     assert contents(base64.b64encode(packed.encode()).decode()) == contents(text)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(LINES)
 def test_what_cloud_config_writes_is_found_by_its_path_however_it_is_encoded(text: str) -> None:
     for encoding, content in (
@@ -50,7 +50,7 @@ def test_what_cloud_config_writes_is_found_by_its_path_however_it_is_encoded(tex
             assert ("/etc/a.conf", text) in [(each.name, each.content) for each in found]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.text())
 def test_any_text_can_be_unfolded(text: str) -> None:
     for prefix in (

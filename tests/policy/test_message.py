@@ -68,7 +68,7 @@ def findings(draw: st.DrawFn) -> Finding:
     return found
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(findings())
 def test_every_finding_is_read_back_as_it_was_written(finding: Finding) -> None:
     message = Message.of(finding)
@@ -140,7 +140,7 @@ def test_other_text_is_no_message(text: str) -> None:
     assert parse(text) is None
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(HOSTILE)
 def test_any_text_can_be_read(text: str) -> None:
     parse(text)

@@ -21,14 +21,14 @@ def seen(port: int, source: str, last: int, protocol: str = "tcp") -> list[Secur
     return [rule for shape in shapes for rule in security_group_rules(resource(shape))]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(PORTS, PORTS, PORTS)
 def test_a_port_is_covered_when_it_is_in_the_range(first: int, last: int, asked: int) -> None:
     for rule in seen(max(first, 1), "10.0.0.0/24", max(last, 1)):
         assert rule.covers(asked) == (max(first, 1) <= asked <= max(last, 1))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.ip_addresses(), st.integers(0, 32))
 def test_networks_are_read_with_or_without_their_host_bits(address: object, prefix: int) -> None:
     network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from postgres.access import access_problems
@@ -53,7 +53,6 @@ declarations = st.builds(
 
 
 @given(declarations)
-@settings(deadline=None)
 def test_the_document_comes_back(declaration):
     assert Declaration.from_json(declaration.to_json()) == declaration
 

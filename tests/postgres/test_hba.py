@@ -6,7 +6,7 @@ import string
 from dataclasses import replace
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from postgres.access import hba_rules
@@ -73,14 +73,12 @@ def rules(draw) -> Rule:
 
 
 @given(st.lists(rules(), max_size=4), majors)
-@settings(deadline=None)
 def test_what_is_rendered_is_read_back(wanted, major):
     parsed = parse_hba(render_hba(wanted, major), major)
     assert [entry.rule for entry in parsed] == wanted
 
 
 @given(names, names, majors)
-@settings(deadline=None)
 def test_no_value_escapes_its_field(database, user, major):
     rule = Rule(
         type=ConnectionType.HOSTSSL,
@@ -96,7 +94,6 @@ def test_no_value_escapes_its_field(database, user, major):
 
 
 @given(st.text(max_size=60), majors)
-@settings(deadline=None)
 def test_values_that_no_line_can_hold_are_refused(text, major):
     rule = Rule(
         type=ConnectionType.HOSTSSL,
@@ -114,7 +111,6 @@ def test_values_that_no_line_can_hold_are_refused(text, major):
 
 
 @given(st.text(string.printable, max_size=200), majors)
-@settings(deadline=None)
 def test_any_text_is_read_or_refused_and_what_is_read_can_be_written(text, major):
     try:
         parsed = parse_hba(text, major)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from postgres.ident import IdentMapping, IdentSyntaxError, ident_problems, parse_ident, render_ident
@@ -19,13 +19,11 @@ mappings = st.builds(
 
 
 @given(st.lists(mappings, max_size=4), st.sampled_from(SUPPORTED_MAJORS))
-@settings(deadline=None)
 def test_what_is_rendered_is_read_back(wanted, major):
     assert parse_ident(render_ident(wanted, major), major) == wanted
 
 
 @given(st.text(max_size=40), st.text(max_size=40), st.sampled_from(SUPPORTED_MAJORS))
-@settings(deadline=None)
 def test_what_cannot_be_written_is_refused(system_user, database_user, major):
     mapping = IdentMapping(map_name="map", system_user=system_user, database_user=database_user)
     if ident_problems(mapping):

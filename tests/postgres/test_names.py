@@ -103,7 +103,6 @@ def test_networks_that_are_none_are_refused(text, says):
 
 
 @given(st.ip_addresses(), st.integers(1, 32))
-@settings(deadline=None)
 def test_canonical_networks_pass(address, prefix):
     network = ipaddress.ip_network(f"{address}/{prefix}", strict=False)
     assert parse_network(str(network)) == network
@@ -120,7 +119,7 @@ def test_versions():
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=50))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_quoted_literals_hold_nothing_but_text(text):
     quoted = quote_literal(text)
     body = quoted.removeprefix("E").removeprefix("'").removesuffix("'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf, render_postgresql_conf
@@ -196,7 +196,6 @@ printable = st.text(st.characters(exclude_categories=["C"]), max_size=40)
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z_][a-z0-9_]{0,20}(\.[a-z_]{1,9})?", fullmatch=True), printable))
-@settings(deadline=None)
 def test_any_printable_value_comes_back(values):
     values = {name: value for name, value in values.items() if not name.startswith("include")}
     assert parse_postgresql_conf(render_postgresql_conf(values)) == values

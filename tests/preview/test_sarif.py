@@ -162,7 +162,7 @@ WORDS = st.one_of(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(title=WORDS, explanation=WORDS, fix=WORDS)
 def test_other_words_in_a_message_change_neither_level_nor_suppression(
     preview: Preview, title: str, explanation: str, fix: str

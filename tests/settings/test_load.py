@@ -189,13 +189,12 @@ def explained(config: dict[str, Any]) -> None:
 
 
 @given(st.dictionaries(st.sampled_from([*settings.SECTIONS, "other"]), _json))
-@hypothesis.settings(deadline=None)
 def test_whatever_it_is_given_it_loads_or_explains(config):
     explained(config)
 
 
 @given(st.data())
-@hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
+@hypothesis.settings(suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture])
 def test_a_good_configuration_with_something_else_anywhere_loads_or_explains(good, data):
     spoilt = copy.deepcopy(good)
     where, key = data.draw(st.sampled_from(list(_places(spoilt))))

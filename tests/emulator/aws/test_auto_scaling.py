@@ -190,7 +190,7 @@ def test_a_group_whose_instances_do_not_serve_is_refused_with_the_end_of_their_l
         **SCALES,
         "launchTemplate": {"id": made},
         "vpcZoneIdentifiers": subnets,
-        "waitForCapacityTimeout": "3s",
+        "waitForCapacityTimeout": "6s",
     }
     assert "this artifact is broken" in engine.refused(lambda: engine.create(GROUP, "g", inputs))
     assert not engine.groups.all

@@ -115,7 +115,7 @@ def test_what_is_no_token_is_refused_and_not_repeated(text):
     assert not text or text not in str(refusal.value)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.data())
 def test_no_single_change_of_a_token_is_taken(data):
     text = token(session="abc")
@@ -129,14 +129,13 @@ def test_no_single_change_of_a_token_is_taken(data):
         check(changed)
 
 
-@settings(deadline=None)
 @given(text=st.text())
 def test_any_other_password_is_refused(text):
     with pytest.raises(InvalidToken):
         check(text)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(user=st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_names_of_users_may_hold_anything(user):
     expected = Expected(host="localhost", port=25432, region="eu-central-1", user=user)
