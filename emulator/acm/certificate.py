@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -53,8 +52,7 @@ class Certificate(AwsType):
 
     def resource_id(self, request: AwsRequest) -> Any:
         """The ARN."""
-        identity = uuid.UUID(request.digest("certificate")[:32], version=4)
-        return request.arn("acm", f"certificate/{identity}")
+        return request.arn("acm", f"certificate/{request.uuid('certificate')}")
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         if inputs.get("domainName") is None:

@@ -96,8 +96,7 @@ class Certificates:
         """Keeps a request; an equal one that is there already is no error."""
         home = self._home(arn)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        document = Request(arn=arn, names=tuple(names), key_algorithm=key_algorithm)
-        replace_file(home / "request.json", document.model_dump_json(by_alias=True, indent=2) + "\n")
+        Request(arn=arn, names=tuple(names), key_algorithm=key_algorithm).save(home / "request.json")
 
     def issue(self, arn: str) -> Issued:
         """Issues what was asked for, because its domain is validated.
@@ -106,12 +105,12 @@ class Certificates:
             NotIssued: Nobody asked for it.
         """
         try:
-            text = (self._home(arn) / "request.json").read_text()
+            request = Request.load(self._home(arn) / "request.json")
         except OSError:
             raise NotIssued(arn) from None
         with self._lock:
             self.prepare()
-            return self._renewed(Request.model_validate_json(text), datetime.now(UTC))
+            return self._renewed(request, datetime.now(UTC))
 
     def issued(self, arn: str, now: datetime | None = None) -> Issued:
         """A certificate, a new one when its end is near.
@@ -122,7 +121,7 @@ class Certificates:
         if not (self._home(arn) / "chain.pem").exists():
             raise NotIssued(arn)
         with self._lock:
-            request = Request.model_validate_json((self._home(arn) / "request.json").read_text())
+            request = Request.load(self._home(arn) / "request.json")
             return self._renewed(request, now or datetime.now(UTC))
 
     def delete(self, arn: str) -> None:

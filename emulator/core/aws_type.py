@@ -23,6 +23,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
+from uuid import UUID
 
 from emulator.core import checks
 from emulator.core.autonaming import automatic_name
@@ -76,6 +77,10 @@ class AwsRequest(Request):
     def ec2_id(self, prefix: str, purpose: str = "") -> str:
         """An id in EC2's form, such as `vpc-0a1b2c3d4e5f60718`."""
         return f"{prefix}-0{self.digest(purpose or prefix)[:16]}"
+
+    def uuid(self, purpose: str) -> str:
+        """A UUID."""
+        return str(UUID(self.digest(purpose)[:32], version=4))
 
     def number(self, purpose: str, below: int) -> int:
         """A number from 0."""

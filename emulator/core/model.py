@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Self, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from emulator.core.checks import Check, between, one_of
+from runtime.files import replace_file
 
 
 class ResourceModel(BaseModel):
@@ -40,6 +42,23 @@ class ResourceModel(BaseModel):
     def to_json(self) -> str:
         """The model as it is saved; `model_validate_json` reads it."""
         return self.model_dump_json(by_alias=True, indent=2) + "\n"
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """The model that `save` wrote.
+
+        Raises:
+            OSError: There is none.
+        """
+        return cls.model_validate_json(path.read_text())
+
+    def save(self, path: Path) -> None:
+        """Writes it as JSON; at any moment the file holds the old text or the new one."""
+        replace_file(path, self.model_dump_json(by_alias=True, indent=2) + "\n")
+
+    def changed(self, **changes: Any) -> Self:
+        """The same with other values of some fields, which are not validated."""
+        return self.model_copy(update=changes)
 
     @classmethod
     def defaults(cls) -> dict[str, Any]:

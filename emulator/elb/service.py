@@ -28,7 +28,6 @@ from emulator.elb.model import (
     TargetGroup,
     TrustStore,
 )
-from runtime.files import replace_file
 
 _RENEWAL_SECONDS = 3600.0
 _FOLDERS: Mapping[type[ElbResource], str] = {
@@ -65,11 +64,7 @@ class LoadBalancers:
     def start(self) -> None:
         """Brings back every listener that was declared; one that does not start is logged."""
         with self._lock:
-            for listener in self._all(Listener):
-                try:
-                    self._bring_up(listener)
-                except (OSError, ValueError, UnknownResource, NotIssued) as error:
-                    _log.error("listener on port %d does not start: %s", listener.port, error)
+            self._refresh_quietly()
         threading.Thread(target=self._renew, name="load-balancing-renewal", daemon=True).start()
 
     def stop(self) -> None:
@@ -133,9 +128,7 @@ class LoadBalancers:
         with self._lock:
             found = self._find(TrustStore, trust_store_arn)
             self.put(
-                found.model_copy(update={"bundle": bundle})
-                if found
-                else TrustStore(arn=trust_store_arn, bundle=bundle)
+                found.changed(bundle=bundle) if found else TrustStore(arn=trust_store_arn, bundle=bundle)
             )
 
     def reserve_revocation_id(self, trust_store_arn: str) -> int:
@@ -146,7 +139,7 @@ class LoadBalancers:
         """
         with self._lock:
             found = self.get(TrustStore, trust_store_arn)
-            self._write(found.model_copy(update={"next_revocation_id": found.next_revocation_id + 1}))
+            self._write(found.changed(next_revocation_id=found.next_revocation_id + 1))
         return found.next_revocation_id
 
     def put_revocations(self, trust_store_arn: str, number: int, pem: str) -> None:
@@ -158,7 +151,7 @@ class LoadBalancers:
         """
         with self._lock:
             found = self.get(TrustStore, trust_store_arn)
-            self.put(found.model_copy(update={"revocations": {**found.revocations, number: pem}}))
+            self.put(found.changed(revocations={**found.revocations, number: pem}))
 
     def remove_revocations(self, trust_store_arn: str, number: int) -> None:
         """Takes a revocation list away; what is gone already is no error."""
@@ -166,7 +159,7 @@ class LoadBalancers:
             found = self._find(TrustStore, trust_store_arn)
             if found is not None and number in found.revocations:
                 rest = {key: pem for key, pem in found.revocations.items() if key != number}
-                self.put(found.model_copy(update={"revocations": rest}))
+                self.put(found.changed(revocations=rest))
 
     def register(self, target_group_arn: str, target: Target) -> None:
         """Adds a target: it is checked from now on, and served when it is healthy."""
@@ -209,7 +202,7 @@ class LoadBalancers:
             try:
                 self._bring_up(listener)
             except (OSError, ValueError, UnknownResource, NotIssued) as error:
-                _log.error("listener on port %d is not changed: %s", listener.port, error)
+                _log.error("listener on port %d is not brought up to date: %s", listener.port, error)
 
     def _bring_up(self, listener: Listener) -> None:
         wanted = self._configuration(listener)
@@ -257,18 +250,18 @@ class LoadBalancers:
 
     def _all(self, kind: type[_Kind]) -> list[_Kind]:
         files = sorted((self._folder / _FOLDERS[kind]).glob("*.json"))
-        return [kind.model_validate_json(file.read_text()) for file in files]
+        return [kind.load(file) for file in files]
 
     def _find(self, kind: type[_Kind], arn: str) -> _Kind | None:
         try:
-            return kind.model_validate_json(self._path(kind, arn).read_text())
+            return kind.load(self._path(kind, arn))
         except FileNotFoundError:
             return None
 
     def _write(self, resource: ElbResource) -> None:
         path = self._path(type(resource), resource.arn)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(path, resource.model_dump_json(by_alias=True, indent=2) + "\n")
+        resource.save(path)
 
     def _path(self, kind: type[ElbResource], arn: str) -> Path:
         return self._folder / _FOLDERS[kind] / f"{arn.rsplit('/', 1)[-1]}.json"

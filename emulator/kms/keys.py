@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -50,7 +49,7 @@ class Key(AwsType):
     replace_on = ("customKeyStoreId", "customerMasterKeySpec", "keyUsage", "multiRegion", "xksKeyId")
 
     def resource_id(self, request: AwsRequest) -> Any:
-        return str(uuid.UUID(request.digest("key")[:32], version=4))
+        return request.uuid("key")
 
     def computed(self, request: AwsRequest) -> Properties:
         return {"keyId": request.id}

@@ -13,7 +13,7 @@ from emulator.endpoint.refusals import Kind, Refusal
 from emulator.postgresql_server.binaries import pin_for
 from emulator.rds.authority import HOST
 from emulator.rds.databases import Databases, UnknownInstance
-from emulator.rds.instance import Instance
+from emulator.rds.model import Instance
 
 SERVICE = "rds"
 

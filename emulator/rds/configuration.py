@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from math import ceil
 from pathlib import Path
 
-from emulator.rds.instance import ADMINISTRATOR, IAM_ROLE, Instance
+from emulator.rds.model import ADMINISTRATOR, IAM_ROLE, Instance
 from postgres.authentication_file import quote, quote_where_needed
 from postgres.identifiers import quote_literal
 

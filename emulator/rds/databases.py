@@ -13,7 +13,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from emulator.core.event_loop import EventLoop
@@ -22,7 +21,7 @@ from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.endpoint.credentials import REGION
 from emulator.rds.authority import Authority
 from emulator.rds.data_plane.login_log import LoginLog
-from emulator.rds.instance import FILE, Instance, read_instance
+from emulator.rds.model import FILE, Instance
 from emulator.rds.parameter_state import changed
 from emulator.rds.running_instance import Platform, RunningInstance
 from emulator.rds.server import ServerError
@@ -83,7 +82,7 @@ class Databases:
         self._platform.loop.start()
         threading.Thread(target=self._renew, name="rds-renewal", daemon=True).start()
         for record in sorted(self._folder.glob(f"*/{FILE}")):
-            instance = read_instance(record.parent)
+            instance = Instance.load(record)
             running = RunningInstance(record.parent, instance, self._platform)
             self._instances[instance.resource_id] = running
             if instance.prepared:
@@ -162,7 +161,7 @@ class Databases:
             if instance.parameters.group == name:
                 self.change(
                     instance.resource_id,
-                    lambda found: replace(found, parameters=changed(found.parameters, parameters)),
+                    lambda found: found.changed(parameters=changed(found.parameters, parameters)),
                 )
 
     def reboot(self, identifier: str) -> Instance:

@@ -17,7 +17,7 @@ from emulator.kms.keys import KEY, key_id
 from emulator.postgresql_server.binaries import pin_for
 from emulator.rds.authority import KINDS
 from emulator.rds.groups import FAMILIES, PARAMETER_GROUP, SUBNET_GROUP
-from emulator.rds.instance import DEFAULT_PORT, IAM_ERROR_LOG, POSTGRESQL_LOG
+from emulator.rds.model import DEFAULT_PORT, IAM_ERROR_LOG, POSTGRESQL_LOG
 
 LOGS = (IAM_ERROR_LOG, POSTGRESQL_LOG, "upgrade")
 _LOWEST_PORT, _HIGHEST_PORT = 1150, 65535
@@ -54,6 +54,29 @@ def refusals(inputs: Properties, registry: Registry, endpoint: AwsEndpoint) -> I
     yield from _network(inputs, registry)
     yield from _group(inputs, registry)
     yield from _operations(inputs, endpoint)
+
+
+def change_refusals(old: Properties, new: Properties) -> Iterable[str]:
+    """What AWS refuses of a change besides."""
+    before, after = version(old), version(new)
+    if before is not None and after is not None and before[0] != after[0]:
+        if not new.get("allowMajorVersionUpgrade"):
+            yield (
+                "InvalidParameterCombination: The AllowMajorVersionUpgrade flag must be present when "
+                "upgrading to a new major version."
+            )
+        yield (
+            f"InvalidParameterCombination: an upgrade from PostgreSQL {before[0]} to {after[0]} has no "
+            "stand-in in the sandbox; give the instance another name, or begin anew with `make clean`"
+        )
+    if int(new["allocatedStorage"]) < int(old["allocatedStorage"]):
+        yield (
+            "InvalidParameterCombination: Invalid storage size for engine name postgres: "
+            f"{new['allocatedStorage']} is less than the current {old['allocatedStorage']}"
+        )
+    both = all(values.get("manageMasterUserPassword") for values in (old, new))
+    if both and old.get("masterUserSecretKmsKeyId") != new.get("masterUserSecretKmsKeyId"):
+        yield "InvalidParameterCombination: the KMS key of a managed master user secret cannot change"
 
 
 def _engine(inputs: Properties) -> Iterable[str]:

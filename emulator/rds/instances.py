@@ -10,9 +10,7 @@ import base64
 import json
 import secrets
 import string
-import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any, ClassVar
 
 from botocore.exceptions import ClientError
@@ -27,9 +25,8 @@ from emulator.endpoint.moto_backend import secret_arn
 from emulator.rds.authority import DEFAULT_IDENTIFIER, HOST
 from emulator.rds.databases import Databases, UnknownInstance
 from emulator.rds.groups import DATABASE, PARAMETER_GROUP, SUBNET_GROUP, group_parameters
-from emulator.rds.instance import DEFAULT_PORT, instance_of_inputs
-from emulator.rds.instance import Instance as RunnableInstance
-from emulator.rds.instance_refusals import default_group, refusals, version
+from emulator.rds.instance_refusals import change_refusals, default_group, refusals, version
+from emulator.rds.model import DEFAULT_PORT, Instance
 from emulator.rds.parameter_state import associated, booted
 from emulator.rds.server import ServerError
 
@@ -45,10 +42,11 @@ _DAY = "(mon|tue|wed|thu|fri|sat|sun)"
 _PI_RETENTIONS = (7, *(31 * months for months in range(1, 24)), 731)
 
 
-class Instance(AwsType):
+class InstanceType(AwsType):
     """`rds.Instance`."""
 
     token = DATABASE
+    model = Instance
     required = ("allocatedStorage", "engine", "instanceClass", "username")
     defaults: ClassVar[Mapping[str, Any]] = {
         "autoMinorVersionUpgrade": True,
@@ -181,13 +179,15 @@ class Instance(AwsType):
     def renew(self, request: AwsRequest) -> Properties:
         """Changes it at once, but for what waits for a reboot."""
         old, new = request.old_inputs, request.inputs
-        self._refuse_change(old, new)
+        self._refuse_values("updating", new)
+        for refusal in change_refusals(old, new):
+            raise Refused(f"updating RDS DB Instance ({new['identifier']}): api error {refusal}")
         wanted = self._instance(request)
 
-        def change(found: RunnableInstance) -> RunnableInstance:
+        def change(found: Instance) -> Instance:
             group = wanted.parameters
             parameters = associated(found.parameters, group.group, group.wanted)
-            return replace(wanted, parameters=parameters, status=found.status, prepared=found.prepared)
+            return wanted.changed(parameters=parameters, status=found.status, prepared=found.prepared)
 
         managed, was_managed = (bool(values.get("manageMasterUserPassword")) for values in (new, old))
         password = None
@@ -205,39 +205,18 @@ class Instance(AwsType):
             self._delete_secret(secret_arn(_secret_name(request), request.region))
         return {}
 
-    def _instance(self, request: AwsRequest) -> RunnableInstance:
+    def _instance(self, request: AwsRequest) -> Instance:
         major, _ = version(request.inputs) or (0, "")
         name = given(request.inputs, "parameterGroupName", default_group(major))
         group = self.registry.get(PARAMETER_GROUP, name)
         parameters = booted(name, () if group is None else group_parameters(group.inputs))
-        return instance_of_inputs(request.inputs, request.id, request.region, major, parameters)
-
-    def _refuse_change(self, old: Properties, new: Properties) -> None:
-        verb = f"updating RDS DB Instance ({new['identifier']}): api error"
-        self._refuse_values("updating", new)
-        before, after = version(old), version(new)
-        if before is not None and after is not None and before[0] != after[0]:
-            if not new.get("allowMajorVersionUpgrade"):
-                raise Refused(
-                    f"{verb} InvalidParameterCombination: The AllowMajorVersionUpgrade flag must be present "
-                    "when upgrading to a new major version."
-                )
-            raise Refused(
-                f"{verb} InvalidParameterCombination: an upgrade from PostgreSQL {before[0]} to {after[0]} "
-                "has no stand-in in the sandbox; give the instance another name, or begin anew with "
-                "`make clean`"
-            )
-        if int(new["allocatedStorage"]) < int(old["allocatedStorage"]):
-            raise Refused(
-                f"{verb} InvalidParameterCombination: Invalid storage size for engine name postgres: "
-                f"{new['allocatedStorage']} is less than the current {old['allocatedStorage']}"
-            )
-        both = all(values.get("manageMasterUserPassword") for values in (old, new))
-        if both and old.get("masterUserSecretKmsKeyId") != new.get("masterUserSecretKmsKeyId"):
-            raise Refused(
-                f"{verb} InvalidParameterCombination: the KMS key of a managed master user secret cannot "
-                "change"
-            )
+        return Instance.declared(
+            request.inputs,
+            resource_id=request.id,
+            region=request.region,
+            major=major,
+            parameters=parameters,
+        )
 
     def observe(self, request: AwsRequest) -> Properties | None:
         databases = self.running(Databases)
@@ -298,7 +277,7 @@ class Instance(AwsType):
 
 
 def _secret_name(resource: AwsRequest) -> str:
-    return f"rds!db-{uuid.UUID(resource.digest('master secret')[:32], version=4)}"
+    return f"rds!db-{resource.uuid('master secret')}"
 
 
 def _default_key(resource: AwsRequest, service: str) -> Any:

@@ -13,13 +13,13 @@ import psutil
 from emulator.core.event_loop import EventLoop
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.postmasters import ended
-from emulator.rds.authority import HOST, Authority
+from emulator.rds.authority import Authority
 from emulator.rds.data_plane.endpoint import Endpoint, Rules
 from emulator.rds.data_plane.iam_login import IamLogin
 from emulator.rds.data_plane.login_log import LoginLog
 from emulator.rds.data_plane.membership import Membership
 from emulator.rds.data_plane.tls_settings import tls_context, unsupported
-from emulator.rds.instance import Instance, Status, write_instance
+from emulator.rds.model import FILE, Instance, Status
 from emulator.rds.parameter_state import rebooted
 from emulator.rds.server import Server, ServerError
 from node.server_user import ServerUser
@@ -83,13 +83,13 @@ class RunningInstance:
             OSError: The port is taken.
         """
         with self._lock:
-            self._keep(replace(instance, prepared=self.instance.prepared))
+            self._keep(instance.changed(prepared=self.instance.prepared))
             if not self.instance.prepared:
                 self._server.initialise()
                 self._server.configure(self.instance, self._platform.authentication_seconds)
                 self._server.start()
                 self._server.prepare(self.instance)
-                self._keep(replace(self.instance, prepared=True))
+                self._keep(self.instance.changed(prepared=True))
             self._bring_up()
             self._server.set_password(instance.master, password)
 
@@ -158,7 +158,7 @@ class RunningInstance:
                 self._rename(instance.identifier)
             if self._server.process is None:
                 # It did not start with its old parameters: the new ones, which may mend it, apply at once.
-                instance = replace(instance, parameters=rebooted(instance.parameters))
+                instance = instance.changed(parameters=rebooted(instance.parameters))
             self._keep(instance)
             self._bring_up_with_parameters()
             if password is not None:
@@ -171,9 +171,8 @@ class RunningInstance:
             ServerError: It does not start with them.
         """
         with self._lock:
-            self._keep(
-                replace(self.instance, parameters=rebooted(self.instance.parameters), status="rebooting")
-            )
+            parameters = rebooted(self.instance.parameters)
+            self._keep(self.instance.changed(parameters=parameters, status="rebooting"))
             self._server.stop()
             self._bring_up_with_parameters()
 
@@ -185,7 +184,7 @@ class RunningInstance:
 
     def announce(self, status: Status) -> None:
         """Sets the status that the API shows."""
-        self.instance = self.instance.with_status(status)
+        self.instance = self.instance.changed(status=status)
 
     def _bring_up(self) -> None:
         self._server.configure(self.instance, self._platform.authentication_seconds)
@@ -203,7 +202,7 @@ class RunningInstance:
             endpoint = Endpoint(membership, rules)
             self._platform.loop.run(endpoint.open())
             self._endpoint = endpoint
-        self._keep(self.instance.with_status("available"))
+        self._keep(self.instance.changed(status="available"))
         self._endpoint.rules = replace(rules, instance=self.instance)
         lacking = [*unsupported(self.instance.parameters.applied), *self._server.lacking(self.instance)]
         if lacking:
@@ -213,23 +212,16 @@ class RunningInstance:
         try:
             self._bring_up()
         except ServerError:
-            self._keep(self.instance.with_status("incompatible-parameters"))
+            self._keep(self.instance.changed(status="incompatible-parameters"))
             raise
 
     def _rules(self) -> Rules:
         instance, platform = self.instance, self._platform
         chain, key = platform.authority.renew(instance.ca_identifier, self.folder)
-        login = IamLogin(
-            endpoint=platform.aws,
-            host=HOST,
-            port=instance.port,
-            region=instance.region,
-            resource_id=instance.resource_id,
-        )
         return Rules(
             instance=instance,
             context=tls_context(instance.parameters.applied, chain, key),
-            login=login,
+            login=IamLogin(endpoint=platform.aws, instance=instance),
             socket=self._server.socket,
             authentication_seconds=platform.authentication_seconds,
             note=lambda line: platform.login_log.refused(self.folder, self.instance, line),
@@ -258,4 +250,4 @@ class RunningInstance:
 
     def _keep(self, instance: Instance) -> None:
         self.instance = instance
-        write_instance(self.folder, instance)
+        instance.save(self.folder / FILE)

@@ -28,7 +28,7 @@ from emulator.rds.configuration import (
     pg_ident_conf,
     postgresql_conf,
 )
-from emulator.rds.instance import ADMINISTRATOR, IAM_ROLE, Instance
+from emulator.rds.model import ADMINISTRATOR, IAM_ROLE, Instance
 from node.server_user import ServerUser
 from node.short_path import make_socket_directory, remove_stand_in, socket_directory
 from runtime import files

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -105,14 +104,14 @@ class SecretVersion(AwsType):
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:
-        return text(request.inputs["secretId"], "|", _version(request))
+        return text(request.inputs["secretId"], "|", request.uuid("version"))
 
     def computed(self, request: AwsRequest) -> Properties:
         return {
             "arn": request.inputs["secretId"],
             "secretArn": request.inputs["secretId"],
             "hasSecretStringWo": request.inputs.get("secretStringWo") is not None,
-            "versionId": _version(request),
+            "versionId": request.uuid("version"),
         }
 
     def provision(self, request: AwsRequest) -> Properties:
@@ -128,7 +127,7 @@ class SecretVersion(AwsType):
             return {}
         with service_call(f"putting Secrets Manager Secret ({inputs['secretId']}) value"):
             _client(self.endpoint, request).put_secret_value(
-                SecretId=inputs["secretId"], ClientRequestToken=_version(request), **options
+                SecretId=inputs["secretId"], ClientRequestToken=request.uuid("version"), **options
             )
         return {}
 
@@ -185,7 +184,3 @@ def _client(endpoint: AwsEndpoint, request: AwsRequest) -> Any:
 
 def _name(arn: str) -> str:
     return arn.split(":secret:")[1].rpartition("-")[0]
-
-
-def _version(request: AwsRequest) -> str:
-    return str(uuid.UUID(request.digest("version")[:32], version=4))

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from emulator.rds.configuration import SOCKET_PORT
-from emulator.rds.instance import ADMINISTRATOR
+from emulator.rds.model import ADMINISTRATOR
 from node.short_path import socket_directory
 from tests.behaviour.conftest import ROOT, RunningSandbox, deployed, make_sandbox
 from tests.behaviour.rds_sandbox import RdsServer

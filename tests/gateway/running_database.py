@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 from psycopg import sql
 
-from emulator.rds.instance import Instance
+from emulator.rds.model import Instance
 from gateway.caller import Caller
 from pgpasswordless.connections import CertificateBundle, Database, RoleConnection
 from tests.emulator.rds.conftest import REGION, Cloud, connect_arn

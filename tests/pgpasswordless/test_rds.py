@@ -25,7 +25,7 @@ from psycopg import sql
 from typer.testing import CliRunner
 
 import pgpasswordless
-from emulator.rds.instance import Instance
+from emulator.rds.model import Instance
 from pgpasswordless.__main__ import app
 from pgpasswordless.directories import context_file
 from pgpasswordless.login import token_source

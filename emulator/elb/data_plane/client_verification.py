@@ -7,7 +7,7 @@ authentication with TLS" (what certificates may be) and "Connection logs" (the c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from cryptography import x509
@@ -44,34 +44,25 @@ _SMALLEST_RSA, _LARGEST_RSA = 2048, 8192
 
 # Numbers of X509_V_ERR_*, which pyOpenSSL names only in part.
 _EXPIRED, _NO_LIST = 10, 3
-_CODES: Mapping[int, FailureCode] = {
-    2: "ClientCertUntrusted",  # UNABLE_TO_GET_ISSUER_CERT
-    7: "ClientCertUntrusted",  # CERT_SIGNATURE_FAILURE
-    8: "ClientCertCrlProcessingError",  # CRL_SIGNATURE_FAILURE
-    9: "ClientCertNotYetValid",
-    _EXPIRED: "ClientCertExpired",
-    11: "ClientCertCrlProcessingError",  # CRL_NOT_YET_VALID
-    12: "ClientCertCrlProcessingError",  # CRL_HAS_EXPIRED
-    15: "ClientCertCrlProcessingError",  # ERROR_IN_CRL_LAST_UPDATE_FIELD
-    16: "ClientCertCrlProcessingError",  # ERROR_IN_CRL_NEXT_UPDATE_FIELD
-    18: "ClientCertUntrusted",  # DEPTH_ZERO_SELF_SIGNED_CERT
-    19: "ClientCertUntrusted",  # SELF_SIGNED_CERT_IN_CHAIN
-    20: "ClientCertUntrusted",  # UNABLE_TO_GET_ISSUER_CERT_LOCALLY
-    21: "ClientCertUntrusted",  # UNABLE_TO_VERIFY_LEAF_SIGNATURE
-    22: "ClientCertMaxChainDepthExceeded",
-    23: "ClientCertCrlHit",
-    26: "ClientCertPurposeInvalid",
-    27: "ClientCertUntrusted",  # CERT_UNTRUSTED
-    28: "ClientCertRejected",
-    33: "ClientCertCrlProcessingError",  # UNABLE_TO_GET_CRL_ISSUER
-    35: "ClientCertCrlProcessingError",  # KEYUSAGE_NO_CRL_SIGN
-    36: "ClientCertCrlProcessingError",  # UNHANDLED_CRITICAL_CRL_EXTENSION
-    44: "ClientCertCrlProcessingError",  # DIFFERENT_CRL_SCOPE
-    54: "ClientCertCrlProcessingError",  # CRL_PATH_VALIDATION_ERROR
-    66: "ClientCertTypeUnsupported",  # EE_KEY_TOO_SMALL
-    67: "ClientCertTypeUnsupported",  # CA_KEY_TOO_SMALL
-    68: "ClientCertTypeUnsupported",  # CA_MD_TOO_WEAK
+_ERRORS: Mapping[FailureCode, Sequence[int]] = {
+    "ClientCertCrlHit": (23,),
+    # CRL_SIGNATURE_FAILURE, CRL_NOT_YET_VALID, CRL_HAS_EXPIRED, ERROR_IN_CRL_LAST_UPDATE_FIELD,
+    # ERROR_IN_CRL_NEXT_UPDATE_FIELD, UNABLE_TO_GET_CRL_ISSUER, KEYUSAGE_NO_CRL_SIGN,
+    # UNHANDLED_CRITICAL_CRL_EXTENSION, DIFFERENT_CRL_SCOPE, CRL_PATH_VALIDATION_ERROR
+    "ClientCertCrlProcessingError": (8, 11, 12, 15, 16, 33, 35, 36, 44, 54),
+    "ClientCertExpired": (_EXPIRED,),
+    "ClientCertMaxChainDepthExceeded": (22,),
+    "ClientCertNotYetValid": (9,),
+    "ClientCertPurposeInvalid": (26,),
+    "ClientCertRejected": (28,),
+    # EE_KEY_TOO_SMALL, CA_KEY_TOO_SMALL, CA_MD_TOO_WEAK
+    "ClientCertTypeUnsupported": (66, 67, 68),
+    # UNABLE_TO_GET_ISSUER_CERT, CERT_SIGNATURE_FAILURE, DEPTH_ZERO_SELF_SIGNED_CERT,
+    # SELF_SIGNED_CERT_IN_CHAIN, UNABLE_TO_GET_ISSUER_CERT_LOCALLY, UNABLE_TO_VERIFY_LEAF_SIGNATURE,
+    # CERT_UNTRUSTED
+    "ClientCertUntrusted": (2, 7, 18, 19, 20, 21, 27),
 }
+_CODES: Mapping[int, FailureCode] = {error: code for code, errors in _ERRORS.items() for error in errors}
 
 
 def failure(
@@ -98,10 +89,8 @@ def unsupported(certificate: x509.Certificate) -> FailureCode | None:
     """Whether ALB takes a certificate of this kind: version, key and signature."""
     if certificate.version is not x509.Version.v3:
         return "ClientCertInvalid"
-    return None if _supported_key(certificate) and _supported_signature(certificate) else _UNSUPPORTED
-
-
-_UNSUPPORTED: FailureCode = "ClientCertTypeUnsupported"
+    supported = _supported_key(certificate) and _supported_signature(certificate)
+    return None if supported else "ClientCertTypeUnsupported"
 
 
 def _supported_key(certificate: x509.Certificate) -> bool:

@@ -32,7 +32,7 @@ from emulator.elb.data_plane.forwarded_request import (
     new_trace,
 )
 from emulator.elb.data_plane.targets import Member, Targets
-from emulator.elb.data_plane.upstream import Upstream, UpstreamFailed
+from emulator.elb.data_plane.upstream import Upstream, UpstreamFailed, header_bytes
 
 LONGEST_REQUEST_LINE = 16 * 1024
 LONGEST_HEADER = 16 * 1024
@@ -40,7 +40,6 @@ LONGEST_HEAD = 64 * 1024
 SERVER = "awselb/2.0"
 _VERSION = b"1.1"
 _REASONS: Mapping[int, str] = {460: "Client Closed Request", 463: "Too Many Forwarded Addresses"}
-_SEPARATORS = len(b": \r\n")
 
 
 class ClientFailed(Exception):
@@ -336,7 +335,7 @@ def _refusal(request: h11.Request) -> int | None:
     if request.method in {b"TRACE", b"CONNECT"}:
         return 405
     line = len(request.method) + len(request.target) + len(b"  HTTP/1.1")
-    sizes = [len(name) + len(value) + _SEPARATORS for name, value in request.headers]
+    sizes = header_bytes(request)
     if line > LONGEST_REQUEST_LINE:
         return 414
     if max(sizes, default=0) > LONGEST_HEADER or line + sum(sizes) > LONGEST_HEAD:

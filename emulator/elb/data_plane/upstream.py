@@ -13,7 +13,6 @@ from emulator.elb.model import Target
 CONNECT_SECONDS = 10.0
 LONGEST_RESPONSE_HEAD = 32 * 1024
 _READ_BYTES = 64 * 1024
-_SEPARATORS = len(b": \r\n")
 
 
 class UpstreamFailed(Exception):
@@ -95,8 +94,13 @@ class Upstream:
         self._writer.transport.abort()
 
 
+def header_bytes(message: h11.Request | h11.Response) -> list[int]:
+    """How long each header is, with what separates it from the next."""
+    return [len(name) + len(value) + len(b": \r\n") for name, value in message.headers]
+
+
 def _check_size(response: h11.Response) -> None:
-    size = sum(len(name) + len(value) + _SEPARATORS for name, value in response.headers)
+    size = sum(header_bytes(response))
     if size > LONGEST_RESPONSE_HEAD:
         raise UpstreamFailed(f"headers of {size} bytes; at most {LONGEST_RESPONSE_HEAD} are allowed")
 

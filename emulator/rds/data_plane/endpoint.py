@@ -18,37 +18,26 @@ from emulator.rds.data_plane import messages
 from emulator.rds.data_plane.channel import HIGH_WATER_BYTES, Channel, Closed
 from emulator.rds.data_plane.iam_login import IamLogin, LoginRefused
 from emulator.rds.data_plane.membership import Membership
-from emulator.rds.data_plane.messages import UnexpectedMessage, fatal
+from emulator.rds.data_plane.messages import Refused, fatal
 from emulator.rds.data_plane.relay import relay
 from emulator.rds.data_plane.startup import (
     LENGTH_BYTES,
     TLS_HANDSHAKE,
     CancelRequest,
-    GssEncRequest,
-    MalformedPacket,
-    Packet,
-    SslRequest,
+    EncryptionRequest,
     StartupMessage,
     packet_length,
     parse_packet,
 )
 from emulator.rds.data_plane.tls_settings import ALPN, DIRECT_TLS_SINCE
-from emulator.rds.instance import ADMINISTRATOR, Instance
+from emulator.rds.model import ADMINISTRATOR, Instance
 
 MOST_LOGGING_IN = 500
 PARTING_SECONDS = 5.0
 _BACKLOG = 1024
-_AUTHORIZATION, _TIMED_OUT, _PROTOCOL = "28000", "57014", "08P01"
+_AUTHORIZATION, _TIMED_OUT = "28000", "57014"
 
 _log = logging.getLogger("emulator.rds")
-
-
-class Refused(Exception):
-    """An error that the client gets before the connection ends."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.answer = fatal(code, message)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +75,7 @@ class Endpoint:
         self._server: asyncio.Server | None = None
         self._sessions: set[asyncio.Task[None]] = set()
         # In the order of their arrival: the ones that hang longest go first when there are too many.
-        self._logging_in: dict[asyncio.Task[None], None] = {}
+        self._logging_in: dict[Channel, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Listens.
@@ -117,17 +106,17 @@ class Endpoint:
     def _begin(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client = Channel(reader, writer)
         if len(self._logging_in) >= MOST_LOGGING_IN:
-            next(iter(self._logging_in)).cancel()
+            next(iter(self._logging_in.values())).cancel()
         session = asyncio.get_running_loop().create_task(self._serve(client, self.rules))
         self._sessions.add(session)
-        self._logging_in[session] = None
+        self._logging_in[client] = session
         session.add_done_callback(lambda ended: self._ended(ended, client))
 
     def _ended(self, session: asyncio.Task[None], client: Channel) -> None:
         # A session that is cancelled before its first step closes nothing itself.
         client.abort()
         self._sessions.discard(session)
-        self._logging_in.pop(session, None)
+        self._logging_in.pop(client, None)
         if not session.cancelled() and (error := session.exception()) is not None:
             _log.error("a connection ended with an error", exc_info=error)
 
@@ -135,13 +124,9 @@ class Endpoint:
         try:
             try:
                 await self._log_in_and_relay(client, rules)
-            except MalformedPacket as error:
-                if error.message:
-                    client.write(fatal(error.code, error.message))
-            except UnexpectedMessage as error:
-                client.write(fatal(_PROTOCOL, str(error)))
             except Refused as refusal:
-                client.write(refusal.answer)
+                if refusal.message:
+                    client.write(fatal(refusal.code, refusal.message))
             except TimeoutError:
                 if client.established:
                     client.write(fatal(_TIMED_OUT, "canceling authentication due to timeout"))
@@ -167,16 +152,16 @@ class Endpoint:
                     return
                 client.write(await _first_answer(server, packet, rules, by_token=by_token))
                 limit.reschedule(None)
-                self._logging_in.pop(_this_task(), None)
+                self._logging_in.pop(client, None)
                 await relay(client, server)
 
     async def _admit(self, client: Channel, startup: StartupMessage, rules: Rules) -> bool:
         """What RDS decides before PostgreSQL does; whether a token was verified."""
         rejects = f"pg_hba.conf rejects connection for {_described(client, startup)}"
         if ADMINISTRATOR in (startup.user, startup.database):
-            raise Refused(_AUTHORIZATION, rejects)
+            raise Refused(rejects, _AUTHORIZATION)
         if rules.instance.force_ssl and not client.established:
-            raise Refused(_AUTHORIZATION, f"no pg_hba.conf entry for {_described(client, startup)}")
+            raise Refused(f"no pg_hba.conf entry for {_described(client, startup)}", _AUTHORIZATION)
         try:
             by_token = await self._membership.logs_in_by_token(startup.user)
         except psycopg.Error:
@@ -185,7 +170,7 @@ class Endpoint:
         if not by_token:
             return False
         if not client.established:
-            raise Refused(_AUTHORIZATION, rejects)
+            raise Refused(rejects, _AUTHORIZATION)
         await _verify(client, startup, rules)
         return True
 
@@ -194,22 +179,22 @@ async def _first_packet(client: Channel, rules: Rules) -> CancelRequest | Startu
     """The first packet after the requests for encryption; TLS is in place if it was asked for."""
     direct = rules.instance.major >= DIRECT_TLS_SINCE and await client.peek() == TLS_HANDSHAKE
     if direct and await client.start_tls(rules.context) != ALPN:
-        raise MalformedPacket
-    asked: set[type[Packet]] = set()
+        raise Refused
+    asked: set[EncryptionRequest] = set()
     while True:
         prefix = await client.read_exactly(LENGTH_BYTES)
         packet = parse_packet(prefix + await client.read_exactly(packet_length(prefix) - LENGTH_BYTES))
-        if not isinstance(packet, SslRequest | GssEncRequest):
+        if not isinstance(packet, EncryptionRequest):
             return packet
-        if client.established or type(packet) in asked:
-            code = 5679 if isinstance(packet, SslRequest) else 5680
-            raise MalformedPacket(f"unsupported frontend protocol 1234.{code}: server supports 3", "0A000")
+        if client.established or packet in asked:
+            code = packet.value & 0xFFFF
+            raise Refused(f"unsupported frontend protocol 1234.{code}: server supports 3", "0A000")
         if client.has_unread:
             # A man in the middle could have injected it, to be taken for data that TLS protects.
-            what = "SSL" if isinstance(packet, SslRequest) else "GSSAPI encryption"
-            raise MalformedPacket(f"received unencrypted data after {what} request")
-        asked.add(type(packet))
-        if isinstance(packet, GssEncRequest):
+            what = "SSL" if packet is EncryptionRequest.SSL else "GSSAPI encryption"
+            raise Refused(f"received unencrypted data after {what} request")
+        asked.add(packet)
+        if packet is EncryptionRequest.GSSENC:
             client.write(b"N")
         else:
             client.write(b"S")
@@ -220,10 +205,10 @@ async def _verify(client: Channel, startup: StartupMessage, rules: Rules) -> Non
     client.write(messages.ASK_FOR_PASSWORD)
     header = await client.read_exactly(messages.HEADER_BYTES)
     if header[:1] != messages.PASSWORD_MESSAGE:
-        raise UnexpectedMessage("expected password response")
+        raise Refused("expected password response")
     length = messages.body_length(header, messages.LONGEST_PASSWORD)
     password = messages.password_of(await client.read_exactly(length))
-    refused = Refused(_AUTHORIZATION, f'PAM authentication failed for user "{startup.user}"')
+    refused = Refused(f'PAM authentication failed for user "{startup.user}"', _AUTHORIZATION)
     failed = f"Failed to authenticate the connection request for user {startup.user} because"
     if not rules.instance.iam_authentication or "replication" in startup.parameters:
         why = "of replication" if rules.instance.iam_authentication else "IAM authentication is not enabled"
@@ -252,7 +237,7 @@ async def _first_answer(server: Channel, startup: StartupMessage, rules: Rules, 
             break
     if messages.lets_in(kind, body) != by_token:
         rules.note(f"rds_iam was granted or revoked while {startup.user} logged in")
-        raise Refused(_AUTHORIZATION, f'PAM authentication failed for user "{startup.user}"')
+        raise Refused(f'PAM authentication failed for user "{startup.user}"', _AUTHORIZATION)
     return collected
 
 
@@ -271,10 +256,3 @@ async def _postgresql(rules: Rules) -> AsyncIterator[Channel]:
 def _described(client: Channel, startup: StartupMessage) -> str:
     encryption = "SSL encryption" if client.established else "no encryption"
     return f'host "{client.peer}", user "{startup.user}", database "{startup.database}", {encryption}'
-
-
-def _this_task() -> asyncio.Task[None]:
-    task = asyncio.current_task()
-    if task is None:
-        raise RuntimeError("not in a task")
-    return task

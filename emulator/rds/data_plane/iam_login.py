@@ -10,7 +10,9 @@ from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.endpoint.credentials import ACCOUNT
 from emulator.endpoint.resources import Access
 from emulator.iam.policy import MalformedPolicyDocument
+from emulator.rds.authority import HOST
 from emulator.rds.data_plane import token as tokens
+from emulator.rds.model import Instance
 
 # Not supported in policies for rds-db: RDS does not fill them in (user guide, "Limitations for IAM
 # database authentication").
@@ -37,17 +39,11 @@ class IamLogin:
 
     Attributes:
         endpoint: Issues credentials and has the policies.
-        host: Name in its address.
-        port: Of its address.
-        region: Where it is.
-        resource_id: `db-…`.
+        instance: The instance.
     """
 
     endpoint: AwsEndpoint
-    host: str
-    port: int
-    region: str
-    resource_id: str
+    instance: Instance
 
     def check(self, user: str, password: str, now: datetime | None = None) -> None:
         """Returns when the password is a token that lets the user in.
@@ -56,7 +52,8 @@ class IamLogin:
             LoginRefused: It is not.
         """
         failed = f"Failed to authenticate the connection request for user {user} because"
-        expected = tokens.Expected(host=self.host, port=self.port, region=self.region, user=user)
+        port, region = self.instance.port, self.instance.region
+        expected = tokens.Expected(host=HOST, port=port, region=region, user=user)
         try:
             token = tokens.read_token(password)
             identity, secret = self.endpoint.credentials.recognise(token.access_key_id, token.session_token)
@@ -73,10 +70,11 @@ class IamLogin:
 
     def _authorise(self, identity: issued.Identity, user: str) -> None:
         failed = f"Failed to authorize the connection request for user {user} because"
-        arn = f"arn:aws:rds-db:{self.region}:{ACCOUNT}:dbuser:{self.resource_id}/{user}"
+        region = self.instance.region
+        arn = f"arn:aws:rds-db:{region}:{ACCOUNT}:dbuser:{self.instance.resource_id}/{user}"
         access = Access(action="rds-db:connect", resource=arn, lacking=_LACKING)
         try:
-            allowed = self.endpoint.allows(identity, access, self.region)
+            allowed = self.endpoint.allows(identity, access, region)
         except MalformedPolicyDocument as error:
             raise LoginRefused(f"{failed} a policy cannot be read: {error}.", "InternalError", 500) from None
         if not allowed:

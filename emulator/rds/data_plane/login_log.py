@@ -11,7 +11,7 @@ from pathlib import Path
 from botocore.exceptions import BotoCoreError, ClientError
 
 from emulator.endpoint.aws_endpoint import AwsEndpoint
-from emulator.rds.instance import IAM_ERROR_LOG, Instance
+from emulator.rds.model import IAM_ERROR_LOG, Instance
 
 _log = logging.getLogger("emulator.rds")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from emulator.rds.instance import IAM_ROLE
+from emulator.rds.model import IAM_ROLE
 from emulator.rds.server import GRANT_OPTIONS_SINCE
 
 # As pg_hba.conf understands +rds_iam: any membership counts, nested ones and mere rights to grant included.

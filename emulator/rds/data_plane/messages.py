@@ -14,8 +14,18 @@ ASK_FOR_PASSWORD = AUTHENTICATION + struct.pack("!II", 8, 3)
 _AUTHENTICATED = 0
 
 
-class UnexpectedMessage(Exception):
-    """A message that is out of place; the text is for the client."""
+class Refused(Exception):
+    """Why a connection ends.
+
+    Args:
+        message: PostgreSQL's words for the client; empty where it closes the connection without any.
+        code: SQLSTATE.
+    """
+
+    def __init__(self, message: str = "", code: str = "08P01") -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code
 
 
 def fatal(code: str, message: str) -> bytes:
@@ -29,11 +39,11 @@ def body_length(header: bytes, longest: int) -> int:
     """How many bytes follow the header of a message.
 
     Raises:
-        UnexpectedMessage: More than `longest`, or a length that no message has.
+        Refused: More than `longest`, or a length that no message has.
     """
     length = int.from_bytes(header[1:HEADER_BYTES]) - 4
     if not 0 <= length <= longest:
-        raise UnexpectedMessage("invalid message length")
+        raise Refused("invalid message length")
     return length
 
 
@@ -41,14 +51,14 @@ def password_of(body: bytes) -> str:
     """The text of a PasswordMessage.
 
     Raises:
-        UnexpectedMessage: It is malformed.
+        Refused: It is malformed.
     """
     if not body.endswith(b"\0") or b"\0" in body[:-1]:
-        raise UnexpectedMessage("invalid password packet size")
+        raise Refused("invalid password packet size")
     try:
         return body[:-1].decode()
     except UnicodeDecodeError:
-        raise UnexpectedMessage("invalid password packet") from None
+        raise Refused("invalid password packet") from None
 
 
 def lets_in(kind: bytes, body: bytes) -> bool:

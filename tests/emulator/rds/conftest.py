@@ -8,7 +8,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from emulator.endpoint.credentials import AccessKey
 from emulator.postgresql_server.server_user import server_user
 from emulator.rds.api import SERVICE, RdsApi
 from emulator.rds.databases import Databases
-from emulator.rds.instance import Instance
+from emulator.rds.model import Instance
 from emulator.rds.parameter_state import booted
 from postgres.rds_parameters import Parameter, required_parameters
 
@@ -107,7 +106,8 @@ class Cloud:
     def instance(self, major: int = 17, protocol: str = "TLSv1.3", **more: Any) -> Instance:
         """A new instance of the same parameters that the program gives it."""
         identifier = more.pop("identifier", f"db-{major}")
-        wanted = Instance(
+        wanted = Instance.declared(
+            {},
             identifier=identifier,
             resource_id=f"db-{identifier.upper().replace('-', ''):A<26}",
             region=REGION,
@@ -120,7 +120,7 @@ class Cloud:
             log_exports=("iam-db-auth-error",),
             parameters=booted(f"group-{identifier}", required_parameters(major, protocol)),
         )
-        wanted = replace(wanted, **more)
+        wanted = wanted.changed(**more)
         self.databases.create(wanted, PASSWORD)
         return self.databases.named(identifier)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
-from dataclasses import replace
 
 import pytest
 
@@ -166,7 +165,7 @@ def test_another_authority_is_served_without_a_restart(cloud, database):
                 return str(protected.getpeercert())
 
     def use(identifier):
-        cloud.databases.change(database.resource_id, lambda found: replace(found, ca_identifier=identifier))
+        cloud.databases.change(database.resource_id, lambda found: found.changed(ca_identifier=identifier))
 
     with cloud.login(database) as connection:
         assert "ECC384" in served_by()

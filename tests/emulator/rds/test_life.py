@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import replace
 
 import psutil
 import psycopg
@@ -11,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from emulator.rds.databases import UnknownInstance
-from emulator.rds.instance import write_instance
+from emulator.rds.model import FILE
 from emulator.rds.parameter_state import associated
 from emulator.rds.server import ServerError
 from engine import processes
@@ -109,7 +108,7 @@ def test_another_group_waits_for_a_reboot(cloud, database):
     wanted = [*required_parameters(17, "TLSv1.3"), parameter("work_mem", "4096")]
     cloud.databases.change(
         database.resource_id,
-        lambda found: replace(found, parameters=associated(found.parameters, "another", wanted)),
+        lambda found: found.changed(parameters=associated(found.parameters, "another", wanted)),
     )
     assert apply_status(cloud, database) == "pending-reboot"
     assert shown(cloud, database, "work_mem") != "4MB"
@@ -117,7 +116,7 @@ def test_another_group_waits_for_a_reboot(cloud, database):
     assert shown(cloud, database, "work_mem") == "4MB"
     cloud.databases.change(
         database.resource_id,
-        lambda found: replace(found, parameters=associated(found.parameters, before.group, before.wanted)),
+        lambda found: found.changed(parameters=associated(found.parameters, before.group, before.wanted)),
     )
     cloud.rebooted(database.identifier)
 
@@ -163,7 +162,7 @@ def test_the_api_is_for_those_who_may_call_it(cloud, database):
 
 def test_iam_authentication_can_be_switched_off(cloud, database):
     def switch(on):
-        cloud.databases.change(database.resource_id, lambda found: replace(found, iam_authentication=on))
+        cloud.databases.change(database.resource_id, lambda found: found.changed(iam_authentication=on))
 
     switch(False)
     assert "PAM authentication failed" in cloud.refused(database)
@@ -177,7 +176,7 @@ def test_port_name_and_password_can_change(cloud, database):
     port = free_port()
     cloud.databases.change(
         database.resource_id,
-        lambda found: replace(found, identifier="renamed", port=port),
+        lambda found: found.changed(identifier="renamed", port=port),
         "another-password",
     )
     moved = cloud.databases.named("renamed")
@@ -190,7 +189,7 @@ def test_port_name_and_password_can_change(cloud, database):
         assert master.execute("SELECT x FROM moved").fetchone() == (1,)
     cloud.databases.change(
         database.resource_id,
-        lambda found: replace(found, identifier=database.identifier, port=database.port),
+        lambda found: found.changed(identifier=database.identifier, port=database.port),
         PASSWORD,
     )
     assert whoami(cloud.master(database)) == MASTER
@@ -248,7 +247,7 @@ def test_a_creation_that_a_kill_interrupted_begins_anew(cloud):
     folder = cloud.folder / "rds" / "interrupted"
     cloud.databases.stop_all()
     # As it was before the roles were there.
-    write_instance(folder, replace(made, prepared=False, status="creating"))
+    made.changed(prepared=False, status="creating").save(folder / FILE)
     (folder / "server" / "data" / "PG_VERSION").unlink()
     cloud.databases = cloud.new_databases()
     cloud.databases.start()

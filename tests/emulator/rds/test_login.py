@@ -65,13 +65,7 @@ def test_an_expired_token_is_refused_and_a_session_outlives_its_token(cloud, dat
         nearly_over = cloud.token(database)
     with patch("botocore.auth.get_current_datetime", return_value=signed_at - timedelta(seconds=1)):
         over = cloud.token(database)
-    login = IamLogin(
-        endpoint=cloud.aws,
-        host="localhost",
-        port=database.port,
-        region=database.region,
-        resource_id=database.resource_id,
-    )
+    login = IamLogin(endpoint=cloud.aws, instance=database)
     login.check("app", nearly_over, signed_at + timedelta(seconds=899))
     with cloud.login(database) as connection:
         assert REFUSED in cloud.refused(database, password=over)

@@ -11,7 +11,7 @@ import pytest
 
 from components.iam_documents import roles_function
 from emulator.endpoint.credentials import AccessKey
-from emulator.rds.instance import Instance
+from emulator.rds.model import Instance
 from functions.roles.handler import Outcome, run
 from functions.roles.retry import RetryPolicy
 from tests.emulator.rds.conftest import MASTER, PASSWORD, REGION, Cloud, connect_arn

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
-from pydantic.dataclasses import dataclass
+from pydantic import Field
 
-from emulator.core.resource_type import Properties
+from emulator.core.model import ResourceModel
 from emulator.rds.authority import DEFAULT_IDENTIFIER
 from emulator.rds.parameter_state import ParameterState
 from postgres.rds_parameters import FORCE_SSL
-from runtime.files import replace_file
 
 FILE = "instance.json"
 DEFAULT_PORT = 5432
@@ -25,8 +21,7 @@ POSTGRESQL_LOG = "postgresql"
 Status = Literal["creating", "available", "starting", "rebooting", "deleting", "incompatible-parameters"]
 
 
-@dataclass(frozen=True, kw_only=True, config=ConfigDict(populate_by_name=True, extra="ignore"))
-class Instance:
+class Instance(ResourceModel):
     """One instance; holds no secret.
 
     Attributes:
@@ -50,12 +45,12 @@ class Instance:
     region: str
     major: int
     parameters: ParameterState
-    master: str = Field(validation_alias="username")
+    master: str = Field(alias="username")
     port: int = DEFAULT_PORT
-    database: str | None = Field(default=None, validation_alias="dbName")
-    iam_authentication: bool = Field(default=False, validation_alias="iamDatabaseAuthenticationEnabled")
-    ca_identifier: str = Field(default=DEFAULT_IDENTIFIER, validation_alias="caCertIdentifier")
-    log_exports: tuple[str, ...] = Field(default=(), validation_alias="enabledCloudwatchLogsExports")
+    database: str | None = Field(default=None, alias="dbName")
+    iam_authentication: bool = Field(default=False, alias="iamDatabaseAuthenticationEnabled")
+    ca_identifier: str = Field(default=DEFAULT_IDENTIFIER, alias="caCertIdentifier")
+    log_exports: tuple[str, ...] = Field(default=(), alias="enabledCloudwatchLogsExports")
     status: Status = "creating"
     prepared: bool = False
 
@@ -67,34 +62,3 @@ class Instance:
     def log_group(self, log: str) -> str:
         """CloudWatch log group of one of its logs."""
         return f"/aws/rds/instance/{self.identifier}/{log}"
-
-    def with_status(self, status: Status) -> Instance:
-        """The same in another status."""
-        return replace(self, status=status)
-
-
-_INSTANCE = TypeAdapter(Instance)
-
-
-def instance_of_inputs(
-    inputs: Properties, resource_id: str, region: str, major: int, parameters: ParameterState
-) -> Instance:
-    """The instance that a program declares, with what is not among its inputs."""
-    given = {name: value for name, value in inputs.items() if value is not None}
-    return _INSTANCE.validate_python(
-        {**given, "resource_id": resource_id, "region": region, "major": major, "parameters": parameters}
-    )
-
-
-def write_instance(folder: Path, instance: Instance) -> None:
-    """Writes it so that the file holds the old text or the new one at any moment."""
-    replace_file(folder / FILE, _INSTANCE.dump_json(instance, indent=2))
-
-
-def read_instance(folder: Path) -> Instance:
-    """Reads it.
-
-    Raises:
-        OSError: There is none.
-    """
-    return _INSTANCE.validate_json((folder / FILE).read_bytes())
