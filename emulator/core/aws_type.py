@@ -379,6 +379,8 @@ class AwsType(ResourceType):
         """Inputs, what AWS chooses, and what is computed."""
         outputs = {name: value for name, value in request.inputs.items() if name != DEFAULTS}
         outputs.setdefault("region", request.region)
+        if self.name_property is not None:
+            outputs[self.name_property] = self.physical_name(request)
         for name, default in self.output_defaults.items():
             if outputs.get(name) is None:
                 outputs[name] = default

@@ -78,12 +78,7 @@ class NamedElbType(ElbType):
                 )
 
     def computed(self, request: AwsRequest) -> Properties:
-        arn = request.id
-        return {
-            "arn": arn,
-            "arnSuffix": arn_suffix(arn) if known(arn) else arn,
-            "name": self.physical_name(request),
-        }
+        return {"arn": request.id, "arnSuffix": arn_suffix(request.id) if known(request.id) else request.id}
 
 
 def arn_suffix(arn: str) -> str:

@@ -34,7 +34,7 @@ class _NamedEntity(AwsType):
 
     def computed(self, request: AwsRequest) -> Properties:
         path = text(self.path, given(request.inputs, "path", "/"), request.id)
-        return {"arn": request.arn("iam", path, region=""), "name": request.id}
+        return {"arn": request.arn("iam", path, region="")}
 
 
 class Role(_NamedEntity):
@@ -125,9 +125,6 @@ class RolePolicy(AwsType):
     def resource_id(self, request: AwsRequest) -> Any:
         """`<role>:<name>`."""
         return text(request.inputs["role"], ":", self.physical_name(request))
-
-    def computed(self, request: AwsRequest) -> Properties:
-        return {"name": self.physical_name(request)}
 
     def provision(self, request: AwsRequest) -> Properties:
         role, _, name = request.id.partition(":")

@@ -89,7 +89,7 @@ class Alias(AwsType):
     def computed(self, request: AwsRequest) -> Properties:
         key = request.inputs["targetKeyId"]
         target = UNKNOWN if key is UNKNOWN else request.arn("kms", f"key/{key_id(key)}")
-        return {"name": request.id, "targetKeyArn": target}
+        return {"targetKeyArn": target}
 
 
 def key_id(key: Any) -> str:

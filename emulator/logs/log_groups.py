@@ -36,9 +36,6 @@ class LogGroup(AwsType):
     output_defaults: ClassVar[Mapping[str, Any]] = {"logGroupClass": "STANDARD"}
     replace_on = ("name", "namePrefix", "logGroupClass")
 
-    def computed(self, request: AwsRequest) -> Properties:
-        return {"name": request.id}
-
     def provision(self, request: AwsRequest) -> Properties:
         accept = ("ResourceAlreadyExistsException",) if request.resumed else ()
         with service_call(f"creating CloudWatch Logs Log Group ({request.id})", accept=accept):

@@ -43,9 +43,6 @@ class _Group(AwsType):
     reference: ClassVar[str]
     in_use: ClassVar[str]
 
-    def computed(self, request: AwsRequest) -> Properties:
-        return {"name": request.id}
-
     def dispose(self, request: AwsRequest) -> None:
         for instance in self.registry.of_type(DATABASE):
             if instance.inputs.get(self.reference) == request.id:
@@ -104,7 +101,7 @@ class SubnetGroup(_Group):
         subnets = request.inputs["subnetIds"]
         first = self.registry.get(SUBNET, subnets[0]) if known(subnets) and subnets else None
         vpc = first.inputs["vpcId"] if first is not None else UNKNOWN
-        return {**super().computed(request), "vpcId": vpc}
+        return {"vpcId": vpc}
 
 
 class ParameterGroup(_Group):

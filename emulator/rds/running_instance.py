@@ -71,10 +71,6 @@ class RunningInstance:
         self._parting = threading.Event()
         self._watched: psutil.Process | None = None
 
-    @property
-    def log(self) -> Path:
-        return self._server.log
-
     def create(self, instance: Instance, password: str) -> None:
         """Makes data directory and roles and opens the port, or finishes what a kill interrupted.
 

@@ -70,7 +70,6 @@ class Bucket(_InBucket):
     def computed(self, request: AwsRequest) -> Properties:
         return {
             "arn": text("arn:aws:s3:::", request.id),
-            "bucket": request.id,
             "bucketDomainName": text(request.id, ".s3.amazonaws.com"),
             "bucketRegion": request.region,
             "bucketRegionalDomainName": text(request.id, f".s3.{request.region}.amazonaws.com"),

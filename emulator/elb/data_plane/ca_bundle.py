@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from emulator.elb.model import ConfigurationRefused
 
@@ -155,8 +154,3 @@ def _signed(crl: x509.CertificateRevocationList, issuer: x509.Certificate) -> bo
         return crl.is_signature_valid(issuer.public_key())  # pyright: ignore[reportArgumentType]
     except (InvalidSignature, TypeError, ValueError):
         return False
-
-
-def pem(certificate: x509.Certificate) -> str:
-    """A certificate as PEM, lines of 64 characters."""
-    return certificate.public_bytes(Encoding.PEM).decode()

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from cryptography import x509
 
-from emulator.elb.data_plane.ca_bundle import pem
+from emulator.core.certificate_building import pem
 
 CHAIN = "X-Amzn-Mtls-Clientcert"
 LEAF = "X-Amzn-Mtls-Clientcert-Leaf"
@@ -37,7 +37,7 @@ def encoded(text: str) -> str:
 def serial_number(certificate: x509.Certificate) -> str:
     """Hexadecimal digits of whole bytes, upper case: a leading zero is kept."""
     digits = f"{certificate.serial_number:X}"
-    return digits if len(digits) % 2 == 0 else f"0{digits}"
+    return digits.zfill(len(digits) + len(digits) % 2)
 
 
 def distinguished_name(name: x509.Name) -> str:
@@ -63,7 +63,7 @@ def verify_headers(leaf: x509.Certificate) -> dict[str, str]:
         ISSUER: distinguished_name(leaf.issuer),
         SUBJECT: distinguished_name(leaf.subject),
         VALIDITY: validity(leaf),
-        LEAF: encoded(pem(leaf)),
+        LEAF: encoded(pem(leaf).decode()),
     }
 
 
@@ -73,7 +73,7 @@ def passthrough_headers(chain: Sequence[x509.Certificate]) -> dict[str, str]:
     Args:
         chain: As the client presented it, its own certificate first.
     """
-    return {CHAIN: encoded("".join(pem(certificate) for certificate in chain))} if chain else {}
+    return {CHAIN: encoded(pem(*chain).decode())} if chain else {}
 
 
 def _pairs(found: re.Match[str]) -> str:

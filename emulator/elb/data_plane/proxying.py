@@ -42,8 +42,8 @@ _VERSION = b"1.1"
 _REASONS: Mapping[int, str] = {460: "Client Closed Request", 463: "Too Many Forwarded Addresses"}
 
 
-class ClientFailed(Exception):
-    """The client went away, was too slow or broke the grammar of HTTP.
+class Refusal(Exception):
+    """A request that no target answers.
 
     Attributes:
         status: The status of the answer, if the client still reads, and of the log's line.
@@ -96,7 +96,7 @@ class ClientConnection:
             if not isinstance(request, h11.Request):
                 return False
             goes_on = await self._answer(request)
-        except ClientFailed as failed:
+        except Refusal as failed:
             if request is None and failed.status in {408, 460} and not self._http.trailing_data[0]:
                 # A connection that merely rested is closed without a word.
                 return False
@@ -120,13 +120,11 @@ class ClientConnection:
                 self._access.received_bytes += len(data)
                 self._http.receive_data(data)
         except h11.RemoteProtocolError as error:
-            raise ClientFailed(
-                400 if error.error_status_hint in {400, 431} else error.error_status_hint
-            ) from None
+            raise Refusal(400 if error.error_status_hint in {400, 431} else error.error_status_hint) from None
         except TimeoutError:
-            raise ClientFailed(408) from None
+            raise Refusal(408) from None
         except OSError:
-            raise ClientFailed(460) from None
+            raise Refusal(460) from None
         return event  # pyright: ignore[reportReturnType] - NEED_DATA never gets here
 
     async def _answer(self, request: h11.Request) -> bool:
@@ -138,27 +136,22 @@ class ClientConnection:
         handled = handling(access.verdict, self._load_balancer.desync_mitigation_mode)
         refusal = 400 if handled == "block" else _refusal(request)
         if refusal is not None:
-            await self._refuse(refusal)
-            return False
+            raise Refusal(refusal)
         access.action = "forward"
         access.target_group_arn = self._targets.arn
         return await self._forward(request) and handled == "route"
 
     async def _forward(self, request: h11.Request) -> bool:
         began = time.monotonic()
-        found = await self._connect()
-        if isinstance(found, int):
-            await self._refuse(found)
-            return False
-        member, upstream = found
+        member, upstream = await self._connect()
         self._access.target = str(member.target)
         try:
             return await self._exchange(request, upstream, began)
         finally:
             self._targets.release(member, upstream)
 
-    async def _connect(self) -> tuple[Member, Upstream] | int:
-        """A connection for a request of which nothing was sent yet, or the status when there is none."""
+    async def _connect(self) -> tuple[Member, Upstream]:
+        """A connection for a request of which nothing was sent yet."""
         tried: list[Member] = []
         status = 503
         idle_seconds = self._load_balancer.idle_timeout
@@ -170,7 +163,7 @@ class ClientConnection:
             except OSError:
                 status = 502
             tried.append(member)
-        return status
+        raise Refusal(status)
 
     async def _exchange(self, request: h11.Request, upstream: Upstream, began: float) -> bool:
         """Sends the request, with its body while it comes, and hands the answer on while it comes."""
@@ -178,13 +171,6 @@ class ClientConnection:
         head = asyncio.create_task(_response_head(upstream))
         try:
             response = await self._await_head(pump, head, began)
-        except TimeoutError:
-            await self._refuse(504)
-            return False
-        except (UpstreamFailed, OSError):
-            await self._refuse(502)
-            return False
-        else:
             whole = await self._relay(response, upstream)
             # An answer may be complete before the request is; the rest of that is of no use to anybody.
             return whole and pump.done() and pump.exception() is None
@@ -203,8 +189,13 @@ class ClientConnection:
             # A target has its time from when it knows the whole request.
             await asyncio.wait((head,), timeout=self._load_balancer.idle_timeout)
             if not head.done():
-                raise TimeoutError
-        response = head.result()
+                raise Refusal(504)
+        try:
+            response = head.result()
+        except TimeoutError:
+            raise Refusal(504) from None
+        except (UpstreamFailed, OSError):
+            raise Refusal(502) from None
         self._access.request_seconds = sent - began
         self._access.target_seconds = time.monotonic() - sent
         self._access.response_seconds = 0.0
@@ -214,7 +205,7 @@ class ClientConnection:
         """Sends the head and then the body; a target that stops reading may have answered already.
 
         Raises:
-            ClientFailed: The client did not send its request to the end.
+            Refusal: The client did not send its request to the end.
         """
         raw: list[Header] = [(bytes(name), bytes(value)) for name, value in request.headers.raw_items()]
         chunked = any(name.lower() == b"transfer-encoding" for name, _ in raw)
@@ -239,7 +230,7 @@ class ClientConnection:
                 return
             event = await self._receive()
             if not isinstance(event, h11.Data | h11.EndOfMessage):
-                raise ClientFailed(400)
+                raise Refusal(400)
 
     async def _relay(self, response: h11.Response, upstream: Upstream) -> bool:
         """Hands an answer on; whether it came to its end."""

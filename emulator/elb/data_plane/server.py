@@ -18,7 +18,7 @@ from emulator.elb.data_plane.connection_log import Connection
 from emulator.elb.data_plane.forwarded_request import Forwarding
 from emulator.elb.data_plane.proxying import ClientConnection
 from emulator.elb.data_plane.targets import Health, Targets
-from emulator.elb.model import ConfigurationRefused, ListenerConfiguration, Target
+from emulator.elb.model import ListenerConfiguration, Target
 
 _BACKLOG = 1024
 
@@ -87,15 +87,11 @@ class ListenerServer:
     def update(self, configuration: ListenerConfiguration) -> None:
         """Applies to new connections; existing ones keep what they began with, but see new targets.
 
+        The port stays.
+
         Raises:
-            ConfigurationRefused: AWS would not take it, or the port differs. The previous configuration
-                stays.
+            ConfigurationRefused: AWS would not take it. The previous configuration stays.
         """
-        if configuration.listener.port != self.port:
-            raise ConfigurationRefused(
-                f"port: {configuration.listener.port}; a listener keeps its port ({self.port}). Stop it and "
-                "start another one."
-            )
         tls = ClientTls(configuration)
         if self._loop is None:
             self._tls = tls

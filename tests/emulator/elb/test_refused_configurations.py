@@ -118,9 +118,8 @@ def test_every_header_that_a_listener_adds_can_be_renamed() -> None:
 def test_a_refused_update_leaves_what_holds(sandbox: Any) -> None:
     configuration = sandbox.configuration()
     listener = sandbox.listen(configuration)
-    for bad in (sandbox.configuration(bundle="", port=listener.port), sandbox.configuration(port=1)):
-        with pytest.raises(ConfigurationRefused):
-            listener.update(bad)
+    with pytest.raises(ConfigurationRefused):
+        listener.update(sandbox.configuration(bundle="", port=listener.port))
     assert sandbox.client(listener, sandbox.context(sandbox.app)).ask().status == 503
 
 
