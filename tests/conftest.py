@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +17,7 @@ import pytest
 
 from emulator.postgresql_server.server_user import server_user
 from engine.installation import ENGINE_VARIABLE
+from engine.project import CHECKOUT
 
 pytest_plugins = ("tests.distribution", "tests.durations")
 
@@ -88,3 +92,18 @@ def postgresql_binaries() -> Callable[[int], Path]:
         return root / str(major) / "bin"
 
     return binaries
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of what git tracks, with this environment's packages. A test that changes it changes it back."""
+    folder = tmp_path_factory.mktemp("checkout") / "main"
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, check=True).stdout
+    for name in filter(None, tracked.decode().split("\0")):
+        if (CHECKOUT / name).exists():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(CHECKOUT / name, folder / name)
+    (folder / ".venv").symlink_to(sys.prefix)
+    yield folder
+    # Bytecode lies in the environment below the path of its source.
+    shutil.rmtree(Path(sys.prefix) / "pycache" / folder.relative_to("/"), ignore_errors=True)

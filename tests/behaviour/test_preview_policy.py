@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.behaviour.conftest import ROOT
-
 pytestmark = pytest.mark.sandbox
-
-
-def checkout_copy(folder: Path) -> Path:
-    """What git tracks, in a folder of its own, with this environment's packages."""
-    copy = folder / "checkout"
-    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout
-    for name in filter(None, tracked.decode().split("\0")):
-        if (ROOT / name).exists():
-            (copy / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, copy / name)
-    (copy / ".venv").symlink_to(ROOT / ".venv")
-    return copy
 
 
 def preview(checkout: Path, stack: str) -> subprocess.CompletedProcess[str]:
@@ -49,10 +36,17 @@ class Change:
     after: str
     rule: str
 
-    def apply(self, checkout: Path) -> None:
+    @contextlib.contextmanager
+    def applied(self, checkout: Path) -> Iterator[None]:
+        """The program with the change, within the block."""
         source = checkout / self.file
-        assert self.before in source.read_text()
-        source.write_text(source.read_text().replace(self.before, self.after))
+        before = source.read_text()
+        assert self.before in before
+        source.write_text(before.replace(self.before, self.after))
+        try:
+            yield
+        finally:
+            source.write_text(before)
 
 
 RDS_WITHOUT_FORCE_SSL = Change(
@@ -80,19 +74,19 @@ CHANGES = {
 }
 
 
-def test_the_program_as_it_is_passes(tmp_path: Path) -> None:
-    control = preview(checkout_copy(tmp_path), "dev")
+def test_the_program_as_it_is_passes(checkout: Path) -> None:
+    control = preview(checkout, "dev")
     assert control.returncode == 0, control.stdout
     assert "mandatory: " not in control.stdout
 
 
 @pytest.mark.parametrize("stack", CHANGES)
-def test_a_change_of_a_component_turns_the_preview_red(stack: str, tmp_path: Path) -> None:
+def test_a_change_of_a_component_turns_the_preview_red(stack: str, checkout: Path) -> None:
     """Each change by a mandatory finding of its own, so that one preview proves several."""
-    checkout = checkout_copy(tmp_path)
-    for change in CHANGES[stack]:
-        change.apply(checkout)
-    red = preview(checkout, stack)
+    with contextlib.ExitStack() as changes:
+        for change in CHANGES[stack]:
+            changes.enter_context(change.applied(checkout))
+        red = preview(checkout, stack)
     assert red.returncode == 1, red.stdout
     for change in CHANGES[stack]:
         assert f"mandatory: {change.rule}" in red.stdout

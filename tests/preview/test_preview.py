@@ -8,7 +8,6 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +24,6 @@ from engine.project import CHECKOUT
 BYTECODE = {"PYTHONPYCACHEPREFIX": str(Path(sys.prefix) / "pycache")}
 # Nothing answers there: whatever wants to leave the machine fails.
 NO_NETWORK = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9")
-NOT_COPIED = (".git", ".venv", ".sandbox", ".pgpasswordless", "__pycache__", ".*_cache", ".hypothesis")
 PACK = """
 from pulumi_policy import EnforcementLevel, PolicyPack, ResourceValidationPolicy
 
@@ -43,14 +41,6 @@ PolicyPack(
     policies=[rule("T1-stops", EnforcementLevel.MANDATORY), rule("T2-says", EnforcementLevel.ADVISORY)],
 )
 """
-
-
-@pytest.fixture(scope="module")
-def checkout(pulumi: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("checkout") / "main"
-    shutil.copytree(CHECKOUT, folder, ignore=shutil.ignore_patterns(*NOT_COPIED))
-    (folder / ".venv").symlink_to(sys.prefix)
-    return folder
 
 
 def fingerprints(folder: Path) -> dict[str, str]:
