@@ -27,6 +27,9 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from emulator.core.properties import decode, encode
 from emulator.core.provider import Provider
 from emulator.core.servicer import ProviderServer
+from engine.session import prevent_debug_log
+
+INHERITED = ("LANG", "PYTHONPYCACHEPREFIX", "TMPDIR")
 
 
 class Client:
@@ -175,15 +178,24 @@ class Stack:
     pulumi: Path
     providers: dict[str, int] = field(default_factory=dict)
 
+    @property
+    def home(self) -> Path:
+        """The engine's own folder."""
+        return self.folder / "home"
+
     def program(self, text: str) -> None:
         (self.folder / "__main__.py").write_text(textwrap.dedent(text))
 
     def environment(self) -> dict[str, str]:
         return {
-            **{name: os.environ[name] for name in ("LANG", "TMPDIR") if name in os.environ},
+            **{
+                name: os.environ[name]
+                for name in ("LANG", "PYTHONPYCACHEPREFIX", "TMPDIR")
+                if name in os.environ
+            },
             "PATH": f"{self.pulumi.parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
-            "PULUMI_HOME": str(self.folder / "home"),
+            "PULUMI_HOME": str(self.home),
             "PULUMI_BACKEND_URL": f"file://{self.folder / 'backend'}",
             "PULUMI_CONFIG_PASSPHRASE": "test",
             "PULUMI_SKIP_UPDATE_CHECK": "1",
@@ -231,6 +243,8 @@ def empty_stack(folder: Path, pulumi: Path, name: str = "sandbox") -> Stack:
     )
     (folder / "backend").mkdir()
     stack = Stack(folder, pulumi)
+    stack.home.mkdir()
+    prevent_debug_log(stack.home)
     made = stack.run("stack", "init", name)
     assert made.status == 0, made.output
     return stack

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+
+from tests.emulator.conftest import Stack
 
 PROGRAM = """
 import json
@@ -63,80 +59,34 @@ pulumi.export("secretVersion", version.version_id)
 """
 
 
-class Pulumi:
-    """The command line, with a project of its own."""
-
-    def __init__(self, executable: Path, folder: Path, port: int) -> None:
-        self.project = folder / "project"
-        self.project.mkdir()
-        (self.project / "__main__.py").write_text(PROGRAM)
-        options = f"{{toolchain: pip, virtualenv: {sys.prefix}}}"
-        (self.project / "Pulumi.yaml").write_text(
-            f"name: passwordless-postgres\nruntime: {{name: python, options: {options}}}\n"
-        )
-        backend = folder / "backend"
-        backend.mkdir()
-        self.executable = executable
-        self.environment = {
-            "PATH": f"{executable.parent}:{os.environ['PATH']}",
-            "HOME": str(folder),
-            "PULUMI_HOME": str(folder / "home"),
-            "PULUMI_BACKEND_URL": f"file://{backend}",
-            "PULUMI_CONFIG_PASSPHRASE": "test",
-            "PULUMI_SKIP_UPDATE_CHECK": "1",
-            "PULUMI_DEBUG_PROVIDERS": f"aws:{port}",
-        }
-        self.run("stack", "init", "sandbox")
-
-    def run(self, *arguments: str, fails: bool = False) -> str:
-        done = subprocess.run(
-            [self.executable, *arguments, "--non-interactive"],
-            cwd=self.project,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert (done.returncode != 0) is fails, done.stdout + done.stderr
-        return done.stdout + done.stderr
-
-    def up(self, network: str, content: str, *, fails: bool = False) -> dict[str, int]:
-        """Operations by kind."""
-        config = (
-            "--config",
-            "aws:region=eu-central-1",
-            "--config",
-            f"network={network}",
-            "--config",
-            f"content={content}",
-        )
-        self.run("up", "--yes", "--skip-preview", *config, fails=fails)
-        history = json.loads(self.run("stack", "history", "--json", "--page-size", "1"))
-        return history[0]["resourceChanges"]
-
-    def outputs(self) -> dict[str, object]:
-        return json.loads(self.run("stack", "output", "--json"))
+def up(stack: Stack, network: str, content: str) -> dict[str, int]:
+    """Operations by kind."""
+    config = {"aws:region": "eu-central-1", "network": network, "content": content}
+    done = stack.up(*(word for key, value in config.items() for word in ("--config", f"{key}={value}")))
+    assert done.status == 0, done.output
+    return done.changes
 
 
 @pytest.mark.sandbox
-def test_a_program_on_the_real_engine(engine, pulumi: Path, tmp_path: Path):
-    program = Pulumi(pulumi, tmp_path, engine.server.port)
+def test_a_program_on_the_real_engine(engine, stack: Stack):
+    stack.providers["aws"] = engine.server.port
+    stack.program(PROGRAM)
 
-    assert program.up("10.20.1.0/24", "one") == {"create": 15}
-    first = program.outputs()
+    assert up(stack, "10.20.1.0/24", "one") == {"created": 15}
+    first = stack.outputs()
     assert first["account"] == "123456789012"
     secrets = engine.endpoint.client("secretsmanager")
     assert secrets.get_secret_value(SecretId=first["secret"])["SecretString"] == "geheim-one"
     assert secrets.get_secret_value(SecretId=first["secret"])["VersionId"] == first["secretVersion"]
     assert first["serial"] == 1
 
-    program.run("preview", "--refresh", "--expect-no-changes")
+    refreshed = stack.run("preview", "--refresh", "--expect-no-changes")
+    assert refreshed.status == 0, refreshed.output
 
-    changes = program.up("10.20.2.0/24", "two")
-    assert changes["replace"] == 3, changes
-    assert changes["update"] == 2, changes
-    second = program.outputs()
+    changes = up(stack, "10.20.2.0/24", "two")
+    assert changes["replaced"] == 3, changes
+    assert changes["updated"] == 2, changes
+    second = stack.outputs()
     assert second["serial"] == 2
     assert second["subnet"] != first["subnet"]
     assert second["manifest"] != first["manifest"]
@@ -145,9 +95,10 @@ def test_a_program_on_the_real_engine(engine, pulumi: Path, tmp_path: Path):
     assert (parameter["Version"], parameter["Value"]) == (2, second["manifest"])
 
     engine.restart()
-    program.environment["PULUMI_DEBUG_PROVIDERS"] = f"aws:{engine.server.port}"
-    assert program.up("10.20.2.0/24", "two") == {"same": 15}
-    assert program.outputs() == second
-    program.run("destroy", "--yes", "--skip-preview")
+    stack.providers["aws"] = engine.server.port
+    assert up(stack, "10.20.2.0/24", "two") == {"unchanged": 15}
+    assert stack.outputs() == second
+    destroyed = stack.run("destroy", "--yes", "--skip-preview")
+    assert destroyed.status == 0, destroyed.output
     assert engine.endpoint.client("s3").list_buckets()["Buckets"] == []
     assert engine.provider.registry.of_type(*engine.provider.types) == []
