@@ -61,7 +61,9 @@ class AwsEndpoint:
             raise RuntimeError("another AwsEndpoint is running in this process; stop it first")
         self._door.open()
         self._server = LoopbackServer("aws-endpoint", self._door.handle, self.port)
-        self._metadata = MetadataService(self._door.credentials, self._role_of_profile, self._metadata_port)
+        self._metadata = MetadataService(
+            self._door.credentials, self._door.moto.role_of_profile, self._metadata_port
+        )
         self.port = self._server.port
         self._server.start()
         self._metadata.start()
@@ -147,7 +149,3 @@ class AwsEndpoint:
     def role(self, name: str) -> RoleDocuments | None:
         """What IAM knows about a role."""
         return self._door.moto.role(name)
-
-    def _role_of_profile(self, profile: str) -> RoleDocuments | None:
-        name = self._door.moto.role_of_profile(profile)
-        return self._door.moto.role(name) if name else None

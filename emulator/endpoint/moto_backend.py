@@ -111,11 +111,11 @@ class Moto:
                 ),
             )
 
-    def role_of_profile(self, name: str) -> str | None:
-        """Name of the role in an instance profile."""
+    def role_of_profile(self, name: str) -> RoleDocuments | None:
+        """The documents of the role in an instance profile."""
         with self.lock:
             profile = next((p for p in self._iam().instance_profiles.values() if p.name == name), None)
-            return profile.roles[0].name if profile is not None and profile.roles else None
+            return self.role(profile.roles[0].name) if profile is not None and profile.roles else None
 
     def bucket_policy(self, name: str) -> str | None:
         """A bucket's policy."""

@@ -17,23 +17,21 @@ import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from artifacts.dependencies import this_platform
 from artifacts.gateway import gateway_artifact
-from emulator.core.certificate_building import builder, key_usage, signed
 from emulator.core.ports import new_port
 from emulator.elb.data_plane.forwarded_headers import verify_headers
+from emulator.tls.certificates import CertificateInputs, create_request, issued, self_signed
 from engine.errors import CommandError
 from engine.progress import Progress
 from engine.project import CHECKOUT
@@ -55,6 +53,7 @@ NAIVE_CLIENTS = 8
 POOL_SIZE = 10
 IDENTITY = "spiffe://bench.passwordless/client"
 _START_SECONDS = 30
+_LIFE_HOURS = 24
 
 
 def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Iterator[Measurement]:
@@ -193,24 +192,18 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
 
 def _identities() -> tuple[x509.Certificate, x509.Certificate]:
     """A client authority and a certificate of it; headers contain no key, so nobody needs the client's."""
-    now, life = datetime.now(UTC), timedelta(days=1)
+    now = datetime.now(UTC)
     key, leaf_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench clients")])
-    authority = (
-        builder(issuer, issuer, key, now, life)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .add_extension(key_usage(signs_certificates=True), critical=True)
+    authority = CertificateInputs(
+        subject={"commonName": "bench clients"},
+        is_ca_certificate=True,
+        allowed_uses=("cert_signing", "crl_signing"),
+        validity_period_hours=_LIFE_HOURS,
     )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bench")])
-    leaf = (
-        builder(subject, issuer, leaf_key, now, life)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.UniformResourceIdentifier(IDENTITY)]), critical=False
-        )
-    )
-    return signed(authority, key, hashes.SHA256()), signed(leaf, key, hashes.SHA256())
+    signed = self_signed(authority, key, now)
+    asked = create_request(CertificateInputs(subject={"commonName": "bench"}, uris=(IDENTITY,)), leaf_key)
+    leaf = CertificateInputs(allowed_uses=("client_auth",), validity_period_hours=_LIFE_HOURS)
+    return signed, issued(leaf, asked, signed, key, now)
 
 
 def _operator(state: State) -> dict[str, str]:
