@@ -38,78 +38,53 @@ FORMAT = 2
 """Format of everything in the state folder. Increment it when older files cannot be read any more."""
 
 
+class _Below:
+    """A path below the root of the state folder."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __get__(self, state: State, _: object) -> Path:
+        return state.root / self._name
+
+
 @dataclass(frozen=True, kw_only=True)
 class State:
-    """The paths of one sandbox. `nominal` is the folder that was asked for; it may be a link to `root`."""
+    """The paths of one sandbox.
+
+    `nominal` is the folder that was asked for. It is a link to `root` when the servers' user could not enter
+    a folder in its place.
+    """
 
     root: Path
     nominal: Path
     user: ServerUser
 
-    @property
-    def elsewhere(self) -> bool:
-        """Whether `nominal` is a link, because the servers' user could not enter a folder in its place."""
-        return self.root != self.nominal
-
-    @property
-    def serve_lock(self) -> Path:
-        """Locked by the resident process while it runs."""
-        return self.root / "serve.lock"
-
-    @property
-    def serve_file(self) -> Path:
-        """Written by the resident process when it is ready."""
-        return self.root / "serve.json"
-
-    @property
-    def serve_log(self) -> Path:
-        """The log of the resident process."""
-        return self.root / "serve.log"
-
-    @property
-    def postgresql(self) -> Path:
-        """PostgreSQL's programs, in `<major>/bin`."""
-        return self.root / "postgresql"
-
-    @property
-    def connections(self) -> Path:
-        """The connections document of the last deployment."""
-        return self.root / "connections.json"
-
-    @property
-    def deployment(self) -> Path:
-        """The result of the last deployment."""
-        return self.root / "deployment.json"
-
-    @property
-    def machines(self) -> Path:
-        """The root folders of the EC2 instances, by instance id."""
-        return self.root / MACHINES
-
-    @property
-    def rds(self) -> Path:
-        """The RDS instances, by identifier."""
-        return self.root / RDS
-
-    @property
-    def rds_ca_bundle(self) -> Path:
-        """The authorities of the RDS instances, for clients."""
-        return self.root / RDS_CA_BUNDLE
-
-    @property
-    def public_ca_bundle(self) -> Path:
-        """The authority of the emulated Certificate Manager's certificates, for clients."""
-        return self.root / PUBLIC_CA_BUNDLE
-
-    @property
-    def load_balancing(self) -> Path:
-        """The load balancers, with their logs."""
-        return self.root / LOAD_BALANCING
-
-    @property
-    def auto_scaling(self) -> Path:
-        """The auto scaling groups, with their instances."""
-        return self.root / AUTO_SCALING
+    serve_lock = _Below("serve.lock")
+    """Locked by the resident process while it runs."""
+    serve_file = _Below("serve.json")
+    """Written by the resident process when it is ready."""
+    serve_log = _Below("serve.log")
+    """The log of the resident process."""
+    postgresql = _Below("postgresql")
+    """PostgreSQL's programs, in `<major>/bin`."""
+    connections = _Below("connections.json")
+    """The connections document of the last deployment."""
+    deployment = _Below("deployment.json")
+    """The result of the last deployment."""
+    machines = _Below(MACHINES)
+    """The root folders of the EC2 instances, by instance id."""
+    rds = _Below(RDS)
+    """The RDS instances, by identifier."""
+    rds_ca_bundle = _Below(RDS_CA_BUNDLE)
+    """The authorities of the RDS instances, for clients."""
+    public_ca_bundle = _Below(PUBLIC_CA_BUNDLE)
+    """The authority of the emulated Certificate Manager's certificates, for clients."""
+    load_balancing = _Below(LOAD_BALANCING)
+    """The load balancers, with their logs."""
+    auto_scaling = _Below(AUTO_SCALING)
+    """The auto scaling groups, with their instances."""
+    _format_file = _Below("format.json")
 
     def check_format(self) -> None:
         """Refuse a sandbox whose saved state this version cannot read.
@@ -130,10 +105,6 @@ class State:
         """Record the format of what is about to be deployed."""
         if self._recorded_format() is None:
             replace_file(self._format_file, json.dumps({"format": FORMAT}) + "\n")
-
-    @property
-    def _format_file(self) -> Path:
-        return self.root / "format.json"
 
     def _recorded_format(self) -> int | str | None:
         """The format of what was deployed; None when nothing was."""

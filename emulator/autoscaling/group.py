@@ -84,17 +84,13 @@ class GroupType(AwsType):
         if isinstance(template, Mapping) and (template.get("id") is None) == (template.get("name") is None):
             yield Failure("launchTemplate", "one of `id,name` must be specified")
         if not inputs.get("vpcZoneIdentifiers"):
-            yield Failure(
-                "vpcZoneIdentifiers", "vpc_zone_identifier must name subnets; there is no default VPC"
-            )
+            reason = "vpc_zone_identifier must name subnets; there is no default VPC"
+            yield Failure("vpcZoneIdentifiers", reason)
         sizes = [inputs.get(name) for name in ("minSize", "desiredCapacity", "maxSize")]
         found = [int(str(size)) for size in sizes if known(size)]
         if found != sorted(found):
-            yield Failure(
-                "desiredCapacity",
-                "minSize, desiredCapacity and maxSize must not decrease in this order; they are "
-                + ", ".join(str(size) for size in found),
-            )
+            order = "minSize, desiredCapacity and maxSize must not decrease in this order"
+            yield Failure("desiredCapacity", f"{order}; they are {', '.join(map(str, found))}")
         timeout = inputs.get("waitForCapacityTimeout")
         if known(timeout) and timeout != "0" and not (str(timeout) and _DURATION.fullmatch(str(timeout))):
             yield Failure("waitForCapacityTimeout", f'"{timeout}" cannot be parsed as a duration')

@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from emulator.core.model import ResourceModel
+from engine.processes import Identity
 
 Lifecycle = Literal["pending", "in service", "terminating"]
 
@@ -66,13 +67,6 @@ class Group(ResourceModel):
     health_path: str = "/healthz"
 
 
-class Process(ResourceModel):
-    """A running process: see `engine.processes.Identity`."""
-
-    pid: int
-    started: int
-
-
 class Instance(ResourceModel):
     """An instance of a group.
 
@@ -98,4 +92,4 @@ class Instance(ResourceModel):
     metrics_port: int
     metadata_path: str = Field(repr=False)
     lifecycle: Lifecycle = "pending"
-    process: Process | None = None
+    process: Identity | None = None

@@ -26,7 +26,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from emulator.autoscaling.artifacts import ArtifactError, Artifacts
-from emulator.autoscaling.model import Instance, Lifecycle, Process
+from emulator.autoscaling.model import Instance, Lifecycle
 from emulator.core import as_user
 from emulator.core.child_processes import make_enterable
 from emulator.ec2.cloud_init import UserDataError
@@ -126,8 +126,7 @@ class RunningInstance:
     @property
     def process(self) -> Identity | None:
         """What runs on it, None while nothing does."""
-        kept = self.instance.process
-        identity = Identity(pid=kept.pid, started=kept.started) if kept else None
+        identity = self.instance.process
         return identity if identity is not None and identity.is_alive else None
 
     @property
@@ -226,7 +225,7 @@ class RunningInstance:
         self._child = child
         identity = processes.identity_of(child.pid)
         if identity is not None:
-            self._change(process=Process(pid=identity.pid, started=identity.started))
+            self._change(process=identity)
         return identity
 
     def _command(self) -> list[str]:

@@ -324,9 +324,8 @@ class AwsType(ResourceType):
         found = self.observe(self.request(recorded, record.generation))
         if found is None:
             return None
-        if not request.inputs:
-            return State(id=request.id, inputs=record.inputs, outputs={**record.outputs, **found})
-        return State(id=request.id, inputs=request.inputs, outputs={**request.outputs, **found})
+        known_to_us = request if request.inputs else recorded
+        return State(id=request.id, inputs=known_to_us.inputs, outputs={**known_to_us.outputs, **found})
 
     def update(self, request: Request) -> Properties:
         """Changes in place."""

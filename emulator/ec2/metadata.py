@@ -98,10 +98,9 @@ class MetadataService:
         with self._lock:
             for known, instance in self._instances.items():
                 if instance.facts.instance_id == facts.instance_id:
-                    instance.facts = facts
-                    return f"{self._server.url}/{known}"
+                    path, instance.facts = known, facts
             path = path or new_path()
-            self._instances[path] = _Instance(facts)
+            self._instances.setdefault(path, _Instance(facts))
             return f"{self._server.url}/{path}"
 
     def forget(self, instance_id: str) -> None:

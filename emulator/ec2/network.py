@@ -26,6 +26,10 @@ _LOG_FORMAT = (
 _ENDPOINT_POLICY = (
     '{"Statement":[{"Action":"*","Effect":"Allow","Principal":"*","Resource":"*"}],"Version":"2008-10-17"}'
 )
+_NO_SUCH_ALLOCATION = (
+    "creating EC2 NAT Gateway: api error InvalidAllocationID.NotFound: "
+    "The allocation ID '{id}' does not exist"
+)
 NO_SUCH_VPC = "creating: api error InvalidVpcID.NotFound: The vpc ID '{id}' does not exist"
 NO_SUCH_SUBNET = "creating: api error InvalidSubnetID.NotFound: The subnet ID '{id}' does not exist"
 NO_SUCH_GROUP = "creating: api error InvalidGroup.NotFound: The security group '{id}' does not exist"
@@ -61,10 +65,9 @@ class Vpc(AwsType):
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         prefix = str(inputs.get("cidrBlock")).rpartition("/")[2]
         if prefix.isdecimal() and not 16 <= int(prefix) <= 28:
-            yield Failure(
-                "cidrBlock",
-                f"InvalidVpc.Range: The CIDR '{inputs['cidrBlock']}' is invalid; /16 to /28 are allowed",
-            )
+            block = inputs["cidrBlock"]
+            reason = f"InvalidVpc.Range: The CIDR '{block}' is invalid; /16 to /28 are allowed"
+            yield Failure("cidrBlock", reason)
 
     def computed(self, request: AwsRequest) -> Properties:
         return {
@@ -182,19 +185,13 @@ class NatGateway(AwsType):
 
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         if inputs.get("connectivityType") == "private" and inputs.get("allocationId") is not None:
-            yield Failure(
-                "allocationId", '`allocation_id` is not supported with connectivity_type = "private"'
-            )
+            reason = '`allocation_id` is not supported with connectivity_type = "private"'
+            yield Failure("allocationId", reason)
 
     def refuse(self, request: AwsRequest) -> None:
         self.existing(SUBNET, request.inputs.get("subnetId"), NO_SUCH_SUBNET)
         if request.inputs["connectivityType"] == "public":
-            self.existing(
-                EIP,
-                request.inputs.get("allocationId"),
-                "creating EC2 NAT Gateway: api error InvalidAllocationID.NotFound: The allocation ID '{id}' "
-                "does not exist",
-            )
+            self.existing(EIP, request.inputs.get("allocationId"), _NO_SUCH_ALLOCATION)
 
     def computed(self, request: AwsRequest) -> Properties:
         address = self.registry.get(EIP, request.inputs.get("allocationId"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from emulator.core.aws_type import AwsRequest, AwsType
-from emulator.core.properties import UNKNOWN
+from emulator.core.aws_type import AwsRequest, AwsType, text
 from emulator.core.resource_type import Properties, Refused
 from emulator.ec2.addresses import cidr_block
 from emulator.ec2.network import INTERNET_GATEWAY, NAT_GATEWAY, NO_SUCH_SUBNET, NO_SUCH_VPC, SUBNET, VPC
@@ -14,6 +13,10 @@ from emulator.endpoint.credentials import ACCOUNT
 
 ROUTE_TABLE = "aws:ec2/routeTable:RouteTable"
 _NO_SUCH_TABLE = "creating: api error InvalidRouteTableID.NotFound: The routeTable ID '{id}' does not exist"
+_NO_SUCH_GATEWAY = (
+    "creating Route: api error InvalidInternetGatewayID.NotFound: "
+    "The internetGateway ID '{id}' does not exist"
+)
 _DESTINATIONS = ("destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId")
 _TARGETS = (
     "carrierGatewayId", "coreNetworkArn", "egressOnlyGatewayId", "gatewayId", "localGatewayId",
@@ -66,8 +69,7 @@ class Route(AwsType):
     taggable = False
 
     def resource_id(self, request: AwsRequest) -> Any:
-        table, destination = request.inputs["routeTableId"], _destination(request.inputs)
-        return UNKNOWN if UNKNOWN in (table, destination) else f"r-{table}-{destination}"
+        return text("r-", request.inputs["routeTableId"], "-", _destination(request.inputs))
 
     def refuse(self, request: AwsRequest) -> None:
         other = self.registry.get(self.token, request.id)
@@ -78,12 +80,7 @@ class Route(AwsType):
             )
         gateway = request.inputs.get("gatewayId")
         if str(gateway).startswith("igw-"):
-            self.existing(
-                INTERNET_GATEWAY,
-                gateway,
-                "creating Route: api error InvalidInternetGatewayID.NotFound: The internetGateway ID '{id}' "
-                "does not exist",
-            )
+            self.existing(INTERNET_GATEWAY, gateway, _NO_SUCH_GATEWAY)
 
 
 class RouteTableAssociation(AwsType):

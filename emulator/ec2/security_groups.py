@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType, known
-from emulator.core.checks import matching
+from emulator.core.checks import attribute, matching
 from emulator.core.properties import UNKNOWN
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, Refused
@@ -104,24 +104,21 @@ class _Rule(AwsType):
     def problems(self, inputs: Properties) -> Iterable[Failure]:
         sources = _given_sources(inputs)
         if len(sources) != 1:
-            attributes = "cidr_ipv4,cidr_ipv6,prefix_list_id,referenced_security_group_id"
+            attributes = ",".join(map(attribute, _SOURCES))
             count = "No attribute" if not sources else f"{len(sources)} attributes"
-            yield Failure(
-                _SOURCES[0], f"{count} specified when one (and only one) of [{attributes}] is required"
-            )
+            reason = f"{count} specified when one (and only one) of [{attributes}] is required"
+            yield Failure(_SOURCES[0], reason)
         ports = [inputs.get("fromPort"), inputs.get("toPort")]
         for name, port in zip(("fromPort", "toPort"), ports, strict=True):
             if known(port) and not -1 <= int(port or 0) <= 65535:
                 yield Failure(name, f"value must be between -1 and 65535, got: {port}")
         if str(inputs["ipProtocol"]).lower() in ("tcp", "udp", "6", "17"):
             if None in ports:
-                yield Failure(
-                    "fromPort", "InvalidParameterValue: protocols tcp and udp need from_port and to_port"
-                )
+                reason = "InvalidParameterValue: protocols tcp and udp need from_port and to_port"
+                yield Failure("fromPort", reason)
             elif all(map(known, ports)) and int(ports[0] or 0) > int(ports[1] or 0):
-                yield Failure(
-                    "fromPort", f"InvalidParameterValue: port range {ports[0]} to {ports[1]} is upside down"
-                )
+                reason = f"InvalidParameterValue: port range {ports[0]} to {ports[1]} is upside down"
+                yield Failure("fromPort", reason)
 
     def refuse(self, request: AwsRequest) -> None:
         for other in self.others(request):

@@ -55,8 +55,3 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] | tuple[tuple[str, str], ...] = ()
     body: bytes = field(default=b"", repr=False)
-
-    @property
-    def header_list(self) -> list[tuple[str, str]]:
-        """Headers as pairs."""
-        return list(self.headers.items()) if isinstance(self.headers, Mapping) else list(self.headers)

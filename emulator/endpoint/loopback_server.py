@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from wsgiref.types import StartResponse
 
+from werkzeug.datastructures import Headers
 from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -79,8 +80,8 @@ class LoopbackServer:
             body=environ["wsgi.input"].read(length),
         )
         response = self._handler(request)
-        headers = response.header_list
-        if not any(name.lower() == "content-length" for name, _ in headers):
-            headers.append(("Content-Length", str(len(response.body))))
-        start_response(f"{response.status} {HTTP_STATUS_CODES.get(response.status, 'Unknown')}", headers)
+        headers = Headers(response.headers)
+        headers.setdefault("Content-Length", str(len(response.body)))
+        reason = HTTP_STATUS_CODES.get(response.status, "Unknown")
+        start_response(f"{response.status} {reason}", headers.to_wsgi_list())
         return [] if request.method == "HEAD" else [response.body]

@@ -8,8 +8,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -20,8 +22,9 @@ from emulator.endpoint.exchange import HttpRequest
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 ALGORITHM = "AWS4-HMAC-SHA256"
 _AUTHORIZATION = re.compile(
-    rf"^{ALGORITHM}\s+Credential=(?P<key>[^/,\s]+)/(?P<date>\d{{8}})/(?P<region>[^/,\s]+)/(?P<service>[^/,\s]+)"
-    r"/aws4_request,\s*SignedHeaders=(?P<headers>[^,\s]+),\s*Signature=(?P<signature>[0-9a-f]{64})$"
+    rf"^{ALGORITHM}\s+Credential=(?P<access_key_id>[^/,\s]+)/(?P<date>\d{{8}})/(?P<region>[^/,\s]+)/"
+    r"(?P<service>[^/,\s]+)/aws4_request,\s*SignedHeaders=(?P<signed_headers>[^,\s]+),\s*"
+    r"Signature=(?P<signature>[0-9a-f]{64})$"
 )
 _CLOCK_SKEW = timedelta(minutes=15)
 
@@ -46,7 +49,7 @@ class Scope:
     date: str
     region: str
     service: str
-    signed_headers: tuple[str, ...]
+    signed_headers: Sequence[str]
     signature: str
 
 
@@ -60,14 +63,9 @@ def read_scope(request: HttpRequest) -> Scope:
     found = _AUTHORIZATION.match(request.header("Authorization") or "")
     if found is None:
         raise MissingSignature
-    return Scope(
-        access_key_id=found["key"],
-        date=found["date"],
-        region=found["region"],
-        service=found["service"].lower(),
-        signed_headers=tuple(found["headers"].split(";")),
-        signature=found["signature"],
-    )
+    scope: dict[str, Any] = found.groupdict()
+    scope |= {"service": found["service"].lower(), "signed_headers": found["signed_headers"].split(";")}
+    return Scope(**scope)
 
 
 def verify(request: HttpRequest, scope: Scope, secret_access_key: str, now: datetime | None = None) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from emulator.autoscaling.model import Group, Instance, LaunchTemplate, Process, Subnet
+from emulator.autoscaling.model import Group, Instance, LaunchTemplate, Subnet
 from emulator.elb.model import Action, Listener, MutualAuthentication
 from emulator.postgresql_server.server_user import server_user
 from engine import processes
+from engine.processes import Identity
 from sandbox.state import State
 from sandbox.status import as_text, status
 
@@ -25,7 +26,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(text)
 
 
-def instance(name: str, process: Process | None) -> Instance:
+def instance(name: str, process: Identity | None) -> Instance:
     return Instance(
         instance_id=name,
         region="eu-central-1",
@@ -51,8 +52,8 @@ def test_listeners_and_instances_are_told_and_their_secrets_are_not(tmp_path):
     )
     own = processes.identity_of(os.getpid())
     assert own is not None
-    alive = Process(pid=own.pid, started=own.started)
-    ended = Process(pid=own.pid, started=own.started + 1)
+    alive = Identity(pid=own.pid, started=own.started)
+    ended = Identity(pid=own.pid, started=own.started + 1)
     listener = Listener(
         arn="arn:aws:l/1",
         load_balancer_arn="arn:aws:lb/1",
