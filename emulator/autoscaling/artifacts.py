@@ -54,8 +54,11 @@ class Artifacts:
         Raises:
             ArtifactError: The role may not read it, it is not there, or it is another one.
         """
-        content = self._fetched(artifact, region, metadata)
         where = f"s3://{artifact.bucket}/{artifact.key}, version {artifact.version}"
+        try:
+            content = self._fetched(artifact, region, metadata)
+        except (BotoCoreError, ClientError) as error:
+            raise ArtifactError(f"{where}: {error}") from error
         found = hashlib.sha256(content).hexdigest()
         if found != artifact.sha256:
             raise ArtifactError(
@@ -104,10 +107,5 @@ class Artifacts:
             aws_session_token=key["token"],
             config=Config(retries={"total_max_attempts": _ATTEMPTS}, proxies={}),
         )
-        try:
-            answer = client.get_object(Bucket=artifact.bucket, Key=artifact.key, VersionId=artifact.version)
-            return answer["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            raise ArtifactError(
-                f"s3://{artifact.bucket}/{artifact.key}, version {artifact.version}: {error}"
-            ) from error
+        answer = client.get_object(Bucket=artifact.bucket, Key=artifact.key, VersionId=artifact.version)
+        return answer["Body"].read()

@@ -14,7 +14,6 @@ import http.client
 import os
 import select
 import shutil
-import ssl
 import subprocess
 import sys
 import threading
@@ -32,6 +31,7 @@ from emulator.core.child_processes import make_enterable
 from emulator.ec2.cloud_init import UserDataError
 from emulator.ec2.machine_folder import MachineFolder
 from emulator.ec2.metadata import InstanceFacts, MetadataService
+from emulator.elb.data_plane.upstream import any_certificate
 from emulator.postgresql_server.server_user import ServerUser
 from engine import processes
 from engine.processes import Identity
@@ -146,11 +146,8 @@ class RunningInstance:
         if self.process is None:
             return False
         # As a load balancer does, which does not look at a target's certificate either.
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
         connection = http.client.HTTPSConnection(
-            HOST, self.instance.port, timeout=_ANSWER_SECONDS, context=context
+            HOST, self.instance.port, timeout=_ANSWER_SECONDS, context=any_certificate()
         )
         try:
             connection.request("GET", path)

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from emulator.core.model import ResourceModel
-from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials, Session
+from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
 from emulator.endpoint.loopback_server import LoopbackServer
 from emulator.endpoint.moto_backend import RoleDocuments
@@ -182,14 +182,7 @@ class MetadataService:
             }
             if facts.vpc_id:
                 context |= {"aws:SourceVpc": facts.vpc_id, "aws:EC2InstanceSourceVPC": facts.vpc_id}
-            session = Session(
-                role_arn=role.arn,
-                role_id=role.role_id,
-                name=facts.instance_id,
-                expiration=time.time() + SESSION_SECONDS,
-                facts=context,
-            )
-            key = self._credentials.issue(session)
+            key = self._credentials.issue(role.session(facts.instance_id, SESSION_SECONDS, context))
             instance.key, instance.key_role = key, role.role_id
         return key
 

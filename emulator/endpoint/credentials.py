@@ -83,6 +83,12 @@ class Session:
         """ARN of the session, as AWS's messages and GetCallerIdentity give it."""
         return f"arn:aws:sts::{ACCOUNT}:assumed-role/{self.role_name}/{self.name}"
 
+    @property
+    def identity(self) -> Identity:
+        """Who calls in this session."""
+        caller = Caller(arn=self.arn, principal_arn=self.role_arn, account=ACCOUNT)
+        return Identity(caller=caller, user_id=f"{self.role_id}:{self.name}", session=self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
@@ -144,9 +150,7 @@ class Credentials:
         session = self._session(access_key_id, session_token or "")
         if session.expiration <= time.time():
             raise ExpiredToken(session.arn)
-        caller = Caller(arn=session.arn, principal_arn=session.role_arn, account=ACCOUNT)
-        identity = Identity(caller=caller, user_id=f"{session.role_id}:{session.name}", session=session)
-        return identity, self._secret(access_key_id)
+        return session.identity, self._secret(access_key_id)
 
     def _session(self, access_key_id: str, token: str) -> Session:
         try:

@@ -7,16 +7,18 @@ import json
 import os
 import string
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from werkzeug.test import create_environ, run_wsgi_app
 
-from emulator.endpoint.credentials import ACCOUNT
+from emulator.endpoint.credentials import ACCOUNT, Session
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
 
 IMAGES = Path(__file__).with_name("debian_images.json")
@@ -40,6 +42,13 @@ class RoleDocuments:
     role_id: str
     trust_policy: str
     policies: tuple[str, ...]
+
+    def session(self, name: str, seconds: float, facts: Mapping[str, str] = MappingProxyType({})) -> Session:
+        """A session of the role that begins now, with the context keys that it carries."""
+        until = time.time() + seconds
+        return Session(
+            role_arn=self.arn, role_id=self.role_id, name=name, expiration=until, facts=dict(facts)
+        )
 
 
 class Moto:

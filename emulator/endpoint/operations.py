@@ -144,9 +144,8 @@ class _Route:
             return None
         members = found.groupdict()
         members |= {member: given[name] for name, member in self.query.items() if name in given}
-        for name, member in self.headers.items():
-            if (value := request.header(name)) is not None:
-                members[member] = value
+        headers = {member: request.header(name) for name, member in self.headers.items()}
+        members |= {member: value for member, value in headers.items() if value is not None}
         return members if self.required <= set(members) else None
 
     @property

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 from typing import Any
 
-from emulator.endpoint.credentials import ACCOUNT, Credentials, Identity, Session
+from emulator.endpoint.credentials import ACCOUNT, Credentials, Identity
 from emulator.endpoint.exchange import HttpResponse
 from emulator.endpoint.moto_backend import Moto
 from emulator.endpoint.operations import Operation
@@ -57,7 +56,7 @@ def _assume_role(operation: Operation, moto: Moto, credentials: Credentials) -> 
     role = moto.role(str(given["RoleArn"]).rsplit("/", 1)[-1])
     if role is None:
         raise Refusal(Kind.DENIED, f"role {given['RoleArn']} does not exist")
-    session = Session(role_arn=role.arn, role_id=role.role_id, name=name, expiration=time.time() + duration)
+    session = role.session(name, duration)
     key = credentials.issue(session)
     return {
         "AssumedRoleUser": {"AssumedRoleId": f"{role.role_id}:{name}", "Arn": session.arn},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -14,17 +13,15 @@ from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 from emulator.ec2.network import SECURITY_GROUP, SUBNET
-from emulator.endpoint.credentials import ACCOUNT, Identity, Session
-from emulator.endpoint.moto_backend import RoleDocuments
 from emulator.endpoint.resources import Access
 from emulator.iam.authoriser import trusts_service
-from emulator.iam.policy import Caller
 from emulator.lambda_.model import RUNTIME, Function
 from emulator.lambda_.service import SERVICE_PRINCIPAL, Functions, UnknownFunction, code_sha256
 
 _CODE = ("s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHash")
 _ENVIRONMENT_BYTES = 4096
 _RESERVED = "AWS_"
+_CONNECT = "ec2:CreateNetworkInterface"
 _INVALID = "creating Lambda Function: api error InvalidParameterValueException: "
 
 
@@ -90,8 +87,9 @@ class LambdaFunction(AwsType):
         role = self.endpoint.role(str(arn).rsplit("/", 1)[-1])
         if role is None or role.arn != arn or not trusts_service(role.trust_policy, SERVICE_PRINCIPAL):
             raise Refused(f"{_INVALID}The role defined for the function cannot be assumed by Lambda.")
-        connect = Access(action="ec2:CreateNetworkInterface", resource="*")
-        if network.get("subnetIds") and not self.endpoint.allows(_lambda_as(role), connect):
+        # Lambda itself connects a function to a VPC, with the function's role.
+        itself, connect = role.session("lambda", 60).identity, Access(action=_CONNECT, resource="*")
+        if network.get("subnetIds") and not self.endpoint.allows(itself, connect):
             raise Refused(
                 f"{_INVALID}The provided execution role does not have permissions to call "
                 "CreateNetworkInterface on EC2"
@@ -161,10 +159,3 @@ class LambdaFunction(AwsType):
     def dispose(self, request: AwsRequest) -> None:
         if not request.inputs.get("skipDestroy"):
             self.service(Functions).delete(request.id)
-
-
-def _lambda_as(role: RoleDocuments) -> Identity:
-    """Lambda itself with a role, as it connects a function to a VPC: no code of the function's is calling."""
-    session = Session(role_arn=role.arn, role_id=role.role_id, name="lambda", expiration=time.time() + 60)
-    caller = Caller(arn=session.arn, principal_arn=role.arn, account=ACCOUNT)
-    return Identity(caller=caller, user_id=f"{role.role_id}:lambda", session=session)

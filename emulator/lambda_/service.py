@@ -25,7 +25,7 @@ from botocore.exceptions import ClientError
 from emulator.core.archives import unpack
 from emulator.core.child_processes import open_log
 from emulator.endpoint.aws_endpoint import AwsEndpoint
-from emulator.endpoint.credentials import AccessKey, Session
+from emulator.endpoint.credentials import AccessKey
 from emulator.iam.authoriser import trusts_service
 from emulator.lambda_.invocation import Invocation, Result
 from emulator.lambda_.model import Function
@@ -155,15 +155,8 @@ class Functions:
             raise RoleRefusal(
                 f"The role defined for the function cannot be assumed by Lambda. Role: {function.role}"
             )
-        return self._endpoint.credentials.issue(
-            Session(
-                role_arn=role.arn,
-                role_id=role.role_id,
-                name=function.name,
-                expiration=time.time() + _SESSION_SECONDS,
-                facts={"lambda:SourceFunctionArn": function.arn},
-            )
-        )
+        facts = {"lambda:SourceFunctionArn": function.arn}
+        return self._endpoint.credentials.issue(role.session(function.name, _SESSION_SECONDS, facts))
 
     def _runtime(self) -> Path:
         folder = self._folder / ".runtime"
@@ -177,7 +170,7 @@ class Functions:
         return folder
 
     def _keep_log(self, call: Invocation, key: AccessKey) -> None:
-        function = call.function
+        function, group = call.function, call.function.logging_config.log_group
         file = self._folder / function.name / "function.log"
         # The function may be deleted in the meantime.
         with self._lock, contextlib.suppress(FileNotFoundError), open_log(file, _LOG_BYTES) as log:
@@ -186,15 +179,9 @@ class Functions:
         logs = self._endpoint.client("logs", function.region, key)
         # Lambda writes with the function's own permissions, and says nothing where they do not suffice.
         with contextlib.suppress(ClientError):
-            logs.create_log_stream(
-                logGroupName=function.logging_config.log_group, logStreamName=call.log_stream
-            )
+            logs.create_log_stream(logGroupName=group, logStreamName=call.log_stream)
             events = [{"timestamp": now, "message": line or " "} for line in call.log]
-            logs.put_log_events(
-                logGroupName=function.logging_config.log_group,
-                logStreamName=call.log_stream,
-                logEvents=events,
-            )
+            logs.put_log_events(logGroupName=group, logStreamName=call.log_stream, logEvents=events)
 
 
 def code_sha256(artifact: bytes) -> str:

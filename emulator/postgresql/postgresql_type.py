@@ -114,17 +114,14 @@ class PostgresqlType(ResourceType):
                 continue
             argument = self.arguments.get(name)
             if argument is None:
-                failures.append(
-                    Failure(name, f"not in this sandbox yet; it has {', '.join(sorted(self.arguments))}")
-                )
+                reason = f"not in this sandbox yet; it has {', '.join(sorted(self.arguments))}"
             elif argument.allowed and value not in argument.allowed:
-                failures.append(
-                    Failure(name, f"expected {name} to be one of {list(argument.allowed)}, got {value!r}")
-                )
+                reason = f"expected {name} to be one of {list(argument.allowed)}, got {value!r}"
             elif argument.minimum is not None and value < argument.minimum:
-                failures.append(
-                    Failure(name, f"expected {name} to be at least ({argument.minimum}), got {value}")
-                )
+                reason = f"expected {name} to be at least ({argument.minimum}), got {value}"
+            else:
+                continue
+            failures.append(Failure(name, reason))
         return (request.autoname() if self.autonamed else request.inputs), failures
 
     def diff(self, request: Request) -> Diff:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from artifacts.dependencies import this_platform
 from artifacts.gateway import gateway_artifact
 from emulator.core.ports import new_port
 from emulator.elb.data_plane.forwarded_headers import verify_headers
+from emulator.elb.data_plane.upstream import any_certificate
 from emulator.tls.certificates import CertificateInputs, create_request, issued, self_signed
 from engine.errors import CommandError
 from engine.progress import Progress
@@ -171,9 +171,7 @@ _ORIGINAL = {
 
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    context = any_certificate()
     try:
         for attempt in Retrying(
             retry=retry_if_exception_type(OSError),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 import sys
 import time
 
 import uvloop
 
+from emulator.elb.data_plane.upstream import any_certificate
 from sandbox.bench.load.messages import HttpLoad, LoadResult, print_result
 
 _HEAD_END = b"\r\n\r\n"
@@ -16,10 +16,7 @@ _LENGTH = b"content-length:"
 
 
 async def _client(load: HttpLoad, request: bytes, until: float) -> tuple[int, int]:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    reader, writer = await asyncio.open_connection("127.0.0.1", load.port, ssl=context)
+    reader, writer = await asyncio.open_connection("127.0.0.1", load.port, ssl=any_certificate())
     good = bad = 0
     try:
         while time.monotonic() < until:
