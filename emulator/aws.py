@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from emulator.acm import certificate
 from emulator.autoscaling import group, scaling_policy
 from emulator.cloudwatch import alarms
-from emulator.core.aws_type import AwsType, Backends
+from emulator.core.aws_type import AwsType
 from emulator.core.provider import Provider
 from emulator.core.registry import Registry
 from emulator.core.resource_type import Failure, Properties, Refused
@@ -79,8 +79,8 @@ class AwsProvider(Provider):
 
     def __init__(self, endpoint: AwsEndpoint, *services: object) -> None:
         self.registry = Registry(endpoint.state_dir / AWS / "resources.sqlite")
-        backends = Backends(endpoint, self.registry, services)
-        super().__init__("aws", [kind(backends) for kind in TYPES], functions(endpoint))
+        types = [kind(endpoint, self.registry, services) for kind in TYPES]
+        super().__init__("aws", types, functions(endpoint))
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:
         """Accounts that the deployment is allowed for."""
@@ -93,11 +93,8 @@ class AwsProvider(Provider):
 
     def configure(self, configuration: Properties) -> Properties:
         """The region, from configuration or environment as with the real provider."""
-        region = (
-            configuration.get("region")
-            or os.environ.get("AWS_REGION")
-            or os.environ.get("AWS_DEFAULT_REGION")
-        )
+        inherited = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+        region = configuration.get("region") or inherited
         if not region:
             raise Refused("aws: no region; set aws:region in the stack's configuration, or AWS_REGION")
         return {**configuration, "region": region}

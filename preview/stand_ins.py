@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.aws import AwsProvider
-from emulator.core.aws_type import Backends
+from emulator.core.registry import Registry
 from emulator.core.request import Request
 from emulator.core.resource_type import Failure, Properties, State
 from emulator.core.servicer import ProviderServer
@@ -46,8 +46,8 @@ class ExistingNetwork:
 class SubnetElsewhere(Subnet):
     """`ec2.Subnet` that also finds the subnets of the existing network, one per availability zone in turn."""
 
-    def __init__(self, backends: Backends, network: ExistingNetwork) -> None:
-        super().__init__(backends)
+    def __init__(self, endpoint: AwsEndpoint, registry: Registry, network: ExistingNetwork) -> None:
+        super().__init__(endpoint, registry)
         self._network = network
 
     def read(self, request: Request) -> State | None:
@@ -66,7 +66,7 @@ class PreviewedAws(AwsProvider):
 
     def __init__(self, endpoint: AwsEndpoint, network: ExistingNetwork) -> None:
         super().__init__(endpoint)
-        subnet = SubnetElsewhere(Backends(endpoint, self.registry), network)
+        subnet = SubnetElsewhere(endpoint, self.registry, network)
         self.types[subnet.token] = subnet
 
     def check_configuration(self, configuration: Properties) -> Sequence[Failure]:

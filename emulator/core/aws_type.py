@@ -40,22 +40,6 @@ DEFAULTS = "__defaults"
 _Service = TypeVar("_Service")
 
 
-@dataclass(frozen=True)
-class Backends:
-    """What runs behind the types.
-
-    Attributes:
-        endpoint: The AWS endpoint.
-        registry: Where resources are recorded.
-        services: What brings resources to life, such as `Machines` and `LoadBalancers`. A type whose service
-            is absent can only be previewed.
-    """
-
-    endpoint: AwsEndpoint
-    registry: Registry
-    services: Sequence[object] = ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class AwsRequest(Request):
     """A request about one AWS resource, with all that is made up for it: the same for one URN and generation.
@@ -100,6 +84,12 @@ def text(*parts: Any) -> Any:
 
 class AwsType(ResourceType):
     """One type. Subclasses set what applies.
+
+    Args:
+        endpoint: The AWS endpoint.
+        registry: Where resources are recorded.
+        services: What brings resources to life, such as `Machines` and `LoadBalancers`. A type whose service
+            is absent can only be previewed.
 
     Attributes:
         model: What of the inputs something reads at run time; its checks belong to the type's.
@@ -151,10 +141,10 @@ class AwsType(ResourceType):
     not_deletable: ClassVar[str] = "DependencyViolation: resource {id} has a dependent object"
     taggable: ClassVar[bool] = True
 
-    def __init__(self, backends: Backends) -> None:
-        self.endpoint = backends.endpoint
-        self.registry = backends.registry
-        self._services = backends.services
+    def __init__(self, endpoint: AwsEndpoint, registry: Registry, services: Sequence[object] = ()) -> None:
+        self.endpoint = endpoint
+        self.registry = registry
+        self._services = services
 
     # What subclasses say.
 

@@ -22,7 +22,7 @@ class EventLoop:
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=name, daemon=True)
 
     def start(self) -> None:
         """Begins; connections need two files each, of which a process may often have only 1024."""
@@ -45,10 +45,6 @@ class EventLoop:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Its result, waited for from another thread."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_forever()
 
 
 async def _cancel_all() -> None:

@@ -50,7 +50,9 @@ class LoopbackServer:
             "127.0.0.1", port, self._application, threaded=True, request_handler=_RequestHandler
         )
         self.port = self._server.port
-        self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name=name, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -67,9 +69,6 @@ class LoopbackServer:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
-
-    def _serve(self) -> None:
-        self._server.serve_forever(poll_interval=0.05)
 
     def _application(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         length = int(environ.get("CONTENT_LENGTH") or 0)

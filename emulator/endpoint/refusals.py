@@ -50,6 +50,8 @@ _S3_MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your key and "
     "signing method."
 )
+_S3_NO_SUCH_KEY = "The AWS Access Key Id you provided does not exist in our records."
+_S3_SKEWED = "The difference between the request time and the current time is too large."
 _EXPIRED = "The security token included in the request is expired"
 _NOT_VALIDATED = "AWS was not able to validate the provided access credentials"
 
@@ -57,18 +59,10 @@ _NOT_VALIDATED = "AWS was not able to validate the provided access credentials"
 _ERRORS: dict[str, dict[Kind, tuple[str, int, str]]] = {
     "rest-xml": {
         Kind.UNSIGNED: ("AccessDenied", 403, "Access Denied"),
-        Kind.UNKNOWN_KEY: (
-            "InvalidAccessKeyId",
-            403,
-            "The AWS Access Key Id you provided does not exist in our records.",
-        ),
+        Kind.UNKNOWN_KEY: ("InvalidAccessKeyId", 403, _S3_NO_SUCH_KEY),
         Kind.EXPIRED: ("ExpiredToken", 400, "The provided token has expired."),
         Kind.WRONG_SIGNATURE: ("SignatureDoesNotMatch", 403, _S3_MISMATCH),
-        Kind.WRONG_TIME: (
-            "RequestTimeTooSkewed",
-            403,
-            "The difference between the request time and the current time is too large.",
-        ),
+        Kind.WRONG_TIME: ("RequestTimeTooSkewed", 403, _S3_SKEWED),
         Kind.DENIED: ("AccessDenied", 403, "{}"),
         Kind.UNKNOWN_OPERATION: ("NotImplemented", 501, "{}"),
     },

@@ -11,6 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from cryptography import x509
@@ -44,11 +45,7 @@ _PUBLIC_FORMS = (
     "publicKeyPem", "publicKeyOpenssh", "publicKeyFingerprintMd5", "publicKeyFingerprintSha256",
 )  # fmt: skip
 Clock = Callable[[], datetime]
-
-
-def current_time() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
+_in_utc: Clock = partial(datetime.now, UTC)
 
 
 class TlsProvider(Provider):
@@ -58,7 +55,7 @@ class TlsProvider(Provider):
         clock: Source of the time for validity and renewal.
     """
 
-    def __init__(self, clock: Clock = current_time) -> None:
+    def __init__(self, clock: Clock = _in_utc) -> None:
         super().__init__(
             "tls",
             [PrivateKeyType(), CertRequestType(), SelfSignedCertType(clock), LocallySignedCertType(clock)],
