@@ -129,6 +129,8 @@ class MetadataService:
         profile_root = "latest/meta-data/iam/security-credentials"
         if path == profile_root or path.startswith(profile_root + "/"):
             return self._security_credentials(instance, path.removeprefix(profile_root).strip("/"))
+        identity = facts.model_dump(by_alias=True, exclude={"instance_profile", "vpc_id"})
+        identity |= {"accountId": ACCOUNT, "version": "2017-09-30"}
         texts = {
             "latest/meta-data/instance-id": facts.instance_id,
             "latest/meta-data/ami-id": facts.image_id,
@@ -138,7 +140,7 @@ class MetadataService:
             "latest/meta-data/placement/availability-zone": facts.availability_zone,
             "latest/meta-data/services/domain": "amazonaws.com",
             "latest/meta-data/services/partition": "aws",
-            "latest/dynamic/instance-identity/document": json.dumps(_identity_document(facts), indent=2),
+            "latest/dynamic/instance-identity/document": json.dumps(identity, indent=2),
         }
         return _plain(200, texts[path]) if path in texts else _plain(404, "Not Found")
 
@@ -213,20 +215,6 @@ def _has_token(instance: _Instance, request: HttpRequest) -> bool:
         until > now and hmac.compare_digest(token.encode(), given.encode())
         for token, until in instance.tokens.items()
     )
-
-
-def _identity_document(facts: InstanceFacts) -> dict[str, str | None]:
-    return {
-        "accountId": ACCOUNT,
-        "architecture": facts.architecture,
-        "availabilityZone": facts.availability_zone,
-        "imageId": facts.image_id,
-        "instanceId": facts.instance_id,
-        "instanceType": facts.instance_type,
-        "privateIp": facts.private_ip,
-        "region": facts.region,
-        "version": "2017-09-30",
-    }
 
 
 def _time(seconds: float) -> str:

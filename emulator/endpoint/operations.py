@@ -15,21 +15,8 @@ from botocore.model import OperationModel, ServiceModel
 
 from emulator.endpoint.exchange import HttpRequest
 
-# Signing names, as they stand in credential scopes, and botocore's names of the services behind them.
-SERVICES: Mapping[str, str] = {
-    "ec2": "ec2",
-    "iam": "iam",
-    "lambda": "lambda",
-    "logs": "logs",
-    "monitoring": "cloudwatch",
-    "rds": "rds",
-    "s3": "s3",
-    "secretsmanager": "secretsmanager",
-    "ssm": "ssm",
-    "sts": "sts",
-}
-# Signing names whose prefix in IAM actions differs.
-_IAM_PREFIXES = {"monitoring": "cloudwatch"}
+# By the signing names that stand in credential scopes.
+_SERVICES = ("ec2", "iam", "lambda", "logs", "monitoring", "rds", "s3", "secretsmanager", "ssm", "sts")
 _PROTOCOLS: Mapping[str, str] = {
     "ec2": "ec2",
     "iam": "query",
@@ -68,12 +55,17 @@ class Operation:
     @property
     def full_name(self) -> str:
         """Service and operation as in IAM's actions, such as `s3:PutObject`."""
-        return f"{_IAM_PREFIXES.get(self.service, self.service)}:{self.name}"
+        return f"{service_name(self.service)}:{self.name}"
 
     @property
     def is_journalled(self) -> bool:
         """Whether it must be carried out again after a restart."""
         return not self.name.startswith(_READING) and self.name not in _FLEETING
+
+
+def service_name(signing_name: str) -> str:
+    """The name of a service in botocore and in IAM's actions."""
+    return "cloudwatch" if signing_name == "monitoring" else signing_name
 
 
 def protocol_of(service: str, request: HttpRequest) -> str:
@@ -91,12 +83,12 @@ def name_operation(service: str, request: HttpRequest) -> Operation:
     Raises:
         UnknownOperation: The service has no stand-in, or no such operation.
     """
-    if service not in SERVICES:
+    if service not in _SERVICES:
         raise UnknownOperation(
-            f"service {service} has no stand-in in the sandbox; it has {', '.join(sorted(SERVICES))}"
+            f"service {service} has no stand-in in the sandbox; it has {', '.join(_SERVICES)}"
         )
     protocol = protocol_of(service, request)
-    model = _model(SERVICES[service])
+    model = _model(service_name(service))
     match protocol:
         case "rest-xml" | "rest-json":
             name, parameters = _by_http(model, request)

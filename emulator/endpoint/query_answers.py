@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from emulator.endpoint.exchange import HttpResponse
-from emulator.endpoint.operations import SERVICES, Operation
+from emulator.endpoint.operations import Operation, service_name
 
 
 def query_answer(operation: Operation, result: Mapping[str, Any], request_id: str) -> HttpResponse:
@@ -15,7 +15,7 @@ def query_answer(operation: Operation, result: Mapping[str, Any], request_id: st
     from moto.core.serialize import QuerySerializer, SerializationContext
     from moto.core.utils import get_service_model
 
-    model = get_service_model(SERVICES[operation.service]).operation_model(operation.name)
+    model = get_service_model(service_name(operation.service)).operation_model(operation.name)
     answer = QuerySerializer(model, SerializationContext(request_id)).serialize(result)
     body = answer["body"]
     return HttpResponse(

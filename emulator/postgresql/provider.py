@@ -36,11 +36,9 @@ class PostgresqlProvider(Provider):
     """
 
     text_arguments = frozenset(
-        {
-            "awsRdsIamRegion", "database", "databaseUsername", "host", "password", "sslMode", "sslmode",
-            "sslrootcert", "username",
-        }
-    )  # fmt: skip
+        {"awsRdsIamRegion", "sslMode"}
+        | {str(field.alias) for field in ProviderArguments.model_fields.values() if field.annotation is str}
+    )
 
     def __init__(self, credentials: AccessKey | None = None) -> None:
         self._credentials = credentials

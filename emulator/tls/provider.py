@@ -66,7 +66,7 @@ class PrivateKeyType(ResourceType):
     """`tls.PrivateKey`: every change makes a new key."""
 
     token = "tls:index/privateKey:PrivateKey"
-    replace_on = frozenset({"algorithm", "ecdsaCurve", "rsaBits"})
+    replace_on = ("algorithm", "ecdsaCurve", "rsaBits")
     secret_outputs = frozenset({"privateKeyPem", "privateKeyPemPkcs8", "privateKeyOpenssh"})
 
     def check(self, request: Request) -> tuple[Properties, Sequence[Failure]]:
@@ -134,9 +134,7 @@ class CertRequestType(_SignedByKey):
     """`tls.CertRequest`: every change makes a new request."""
 
     token = "tls:index/certRequest:CertRequest"
-    replace_on = frozenset(
-        {"dnsNames", "ipAddresses", "uris", "subject", "privateKeyPem", "privateKeyPemWoVersion"}
-    )
+    replace_on = ("dnsNames", "ipAddresses", "uris", "subject", "privateKeyPem", "privateKeyPemWoVersion")
     secret_outputs = frozenset({"privateKeyPem"})
 
     def create(self, request: Request) -> tuple[str, Properties]:
@@ -229,12 +227,10 @@ class SelfSignedCertType(_CertificateType):
     """`tls.SelfSignedCert`."""
 
     token = "tls:index/selfSignedCert:SelfSignedCert"
-    replace_on = frozenset(
-        {
-            "allowedUses", "dnsNames", "ipAddresses", "uris", "isCaCertificate", "privateKeyPem",
-            "privateKeyPemWoVersion", "setAuthorityKeyId", "setSubjectKeyId", "subject",
-            "validityPeriodHours",
-        }
+    replace_on = (
+        "allowedUses", "dnsNames", "ipAddresses", "uris", "isCaCertificate", "privateKeyPem",
+        "privateKeyPemWoVersion", "setAuthorityKeyId", "setSubjectKeyId", "subject",
+        "validityPeriodHours",
     )  # fmt: skip
     secret_outputs = frozenset({"privateKeyPem"})
     defaults: Mapping[str, Any] = {**_CertificateType.defaults, "setAuthorityKeyId": False}
@@ -250,11 +246,9 @@ class LocallySignedCertType(_CertificateType):
     token = "tls:index/locallySignedCert:LocallySignedCert"
     key_property = "caPrivateKeyPem"
     algorithm_property = "caKeyAlgorithm"
-    replace_on = frozenset(
-        {
-            "allowedUses", "caCertPem", "caPrivateKeyPem", "caPrivateKeyPemWoVersion", "certRequestPem",
-            "isCaCertificate", "setSubjectKeyId", "validityPeriodHours",
-        }
+    replace_on = (
+        "allowedUses", "caCertPem", "caPrivateKeyPem", "caPrivateKeyPemWoVersion", "certRequestPem",
+        "isCaCertificate", "setSubjectKeyId", "validityPeriodHours",
     )  # fmt: skip
     secret_outputs = frozenset({"caPrivateKeyPem"})
 
