@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from policy.floor import SHORTEST_PRIVATE_PREFIX
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
 from policy.rules.ec2.security_group_rules import (
@@ -16,7 +17,6 @@ from policy.rules.ec2.security_group_rules import (
     security_group_rules,
 )
 from policy.values import throughout
-from postgres.hba_analysis import LARGEST_NETWORK
 
 _LINK = "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"
 _POSTGRESQL, _SSH, _RDP, _HTTP, _HTTPS = 5432, 22, 3389, 80, 443
@@ -76,7 +76,7 @@ def _wide_private(rule: SecurityGroupRule) -> Iterator[Outcome]:
     if not rule.covers(_POSTGRESQL):
         return
     for source, network in rule.networks():
-        smallest = LARGEST_NETWORK[network.version]
+        smallest = SHORTEST_PRIVATE_PREFIX[network.version]
         if network.is_private and not network.is_loopback and 0 < network.prefixlen < smallest:
             yield Problem(at=source, reason=f"expected a security group, or a network of /{smallest} at most")
 

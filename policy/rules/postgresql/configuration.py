@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from policy.floor import ACCEPTED_PROTOCOLS, is_accepted, is_older
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
 from policy.text.server_files import (
@@ -15,7 +16,6 @@ from policy.text.server_files import (
 )
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 from policy.values import Value
-from postgres.protocol import MINIMUM_PROTOCOLS
 
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"
@@ -23,7 +23,6 @@ _TCP = f"{_DOCUMENTATION}/ssl-tcp.html"
 _TYPES = tuple(CARRIERS)
 _ON = ("on", "true", "yes", "1", "tru", "tr", "t", "ye", "y")
 _OFF = ("", "off", "false", "no", "0")
-_ORDER = ("tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3")
 _GOOD_SUITE = re.compile(
     r"(?:TLS_)?(?:EC)?DHE[-_+].*(?:GCM|CHACHA20|CCM).*|TLS_(?:AES_(?:128|256)_GCM|CHACHA20)_\w+|E?ECDH\+(?:AESGCM|CHACHA20)",
     re.IGNORECASE,
@@ -77,12 +76,12 @@ def _in_files(check: SettingCheck) -> ResourceCheck:
 def _tls_is_on(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
     if file.settings.get("ssl", "off").lower() not in _ON:
         yield "ssl", "expected on"
-    floor = file.settings.get("ssl_min_protocol_version", "").lower()
-    if floor not in [each.lower() for each in MINIMUM_PROTOCOLS]:
-        yield "ssl_min_protocol_version", f"expected {' or '.join(MINIMUM_PROTOCOLS)}"
+    minimum = file.settings.get("ssl_min_protocol_version", "")
+    if not is_accepted(minimum):
+        yield "ssl_min_protocol_version", f"expected {' or '.join(ACCEPTED_PROTOCOLS)}"
         return
-    ceiling = file.settings.get("ssl_max_protocol_version", "").lower()
-    if ceiling and (ceiling not in _ORDER or _ORDER.index(ceiling) < _ORDER.index(floor)):
+    maximum = file.settings.get("ssl_max_protocol_version", "")
+    if maximum and is_older(maximum, minimum):
         yield "ssl_max_protocol_version", "expected none, since it is below the minimum"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from policy.floor import ACCEPTED_PROTOCOLS, NEWEST_PROTOCOL, RDS_CIPHERS, is_accepted, is_older
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
 from policy.rules.rds.resource_types import (
@@ -16,10 +17,8 @@ from policy.rules.rds.resource_types import (
     is_postgresql,
 )
 from policy.values import UndecidedError, Value
-from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.rds_parameters import (
     CATALOGUE,
-    CIPHERS,
     FORCE_SSL,
     MAXIMUM_PROTOCOL,
     MINIMUM_PROTOCOL,
@@ -37,8 +36,6 @@ _OF_TLS = (
     "ssl_tls13_ciphers",
     "ssl_groups",
 )
-_ORDER = ("tlsv1", "tlsv1.1", "tlsv1.2", "tlsv1.3")
-_FLOOR = _ORDER[-len(MINIMUM_PROTOCOLS) :]
 _PENDING = "pending-reboot"
 
 
@@ -92,19 +89,18 @@ def _group_forces_tls(server: Resource, stack: Stack) -> Iterator[Outcome]:
 
 def _minimum_protocol(group: Resource) -> Iterator[Outcome]:
     value = _parameter(group, MINIMUM_PROTOCOL)
-    if family_major(group) is not None and value.text().lower() not in _FLOOR:
-        yield Problem(at=value, reason=f"expected {' or '.join(MINIMUM_PROTOCOLS)}")
+    if family_major(group) is not None and not is_accepted(value.text()):
+        yield Problem(at=value, reason=f"expected {' or '.join(ACCEPTED_PROTOCOLS)}")
 
 
 def _maximum_protocol(group: Resource) -> Iterator[Outcome]:
     value = _parameter(group, MAXIMUM_PROTOCOL)
     if family_major(group) is None or not value.text():
         return
-    if value.text().lower() not in _FLOOR:
+    if not is_accepted(value.text()):
         yield Problem(at=value, reason="expected no maximum")
         return
-    minimum = _parameter(group, MINIMUM_PROTOCOL).text().lower()
-    if minimum in _ORDER and _ORDER.index(value.text().lower()) < _ORDER.index(minimum):
+    if is_older(value.text(), _parameter(group, MINIMUM_PROTOCOL).text()):
         yield Problem(at=value, reason="it is below the minimum, so no client could connect")
 
 
@@ -114,16 +110,16 @@ def _ciphers(group: Resource) -> Iterator[Outcome]:
         return
     if not value.text():
         can_be_set = group.type == PARAMETER_GROUP and major >= CATALOGUE[_CIPHER_LIST].since
-        if can_be_set and _parameter(group, MINIMUM_PROTOCOL).text().lower() != _ORDER[-1]:
+        if can_be_set and is_older(_parameter(group, MINIMUM_PROTOCOL).text(), NEWEST_PROTOCOL):
             yield Problem(
                 at=value,
                 reason="expected a list; by default RDS offers CBC and RSA key exchange with TLS 1.2",
             )
         return
-    known = {cipher.lower() for cipher in CIPHERS}
+    known = {cipher.lower() for cipher in RDS_CIPHERS}
     stated = [each.strip() for each in value.text().replace(":", ",").split(",")]
     if any(each.lower() not in known for each in stated):
-        yield Problem(at=value, reason=f"expected only ciphers of {', '.join(CIPHERS)}")
+        yield Problem(at=value, reason=f"expected only ciphers of {', '.join(RDS_CIPHERS)}")
 
 
 def _is(name: str, expected: str, group: Resource) -> Iterator[Outcome]:
@@ -179,7 +175,7 @@ RULES = (
         types=_GROUP_TYPES,
         checks=(_minimum_protocol, _maximum_protocol, _ciphers),
         why="Otherwise RDS's defaults apply, now and after an upgrade.",
-        fix=f"set {MINIMUM_PROTOCOL} to {MINIMUM_PROTOCOLS[-1]}, remove {MAXIMUM_PROTOCOL}, and set "
+        fix=f"set {MINIMUM_PROTOCOL} to {NEWEST_PROTOCOL}, remove {MAXIMUM_PROTOCOL}, and set "
         f"{_CIPHER_LIST} to ciphers with forward secrecy and authenticated encryption only",
         link=_TLS,
     ),
