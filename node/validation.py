@@ -11,8 +11,9 @@ from node.desired_state import Manifest
 from postgres.access import MACHINE_MAP
 from postgres.declaration import Declaration, DeclarationError, declaration_problems
 from postgres.hba_analysis import analyse_hba
-from postgres.hba_parser import HbaSyntaxError, parse_hba
+from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident, render_ident
+from postgres.ident_analysis import map_problems
 from postgres.identifiers import SUPERUSER
 from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
 from postgres.server_settings import configuration_problems
@@ -88,8 +89,7 @@ def validated(
     if problems:
         raise RefusedError(*problems)
     problems += _settings_problems(texts["postgresql.conf"], manifest.major)
-    problems += _hba_problems(texts["pg_hba.conf"], manifest.major)
-    problems += _ident_problems(texts["pg_ident.conf"], manifest.major)
+    problems += _login_problems(texts["pg_hba.conf"], texts["pg_ident.conf"], manifest.major)
     declaration, found = _declaration(texts["roles.json"], manifest.major)
     problems += found
     parsed, found = _identity(identity, now)
@@ -108,22 +108,22 @@ def _settings_problems(text: str, major: int) -> list[str]:
     return [f"postgresql.conf: {problem}" for problem in configuration_problems(major, settings)]
 
 
-def _hba_problems(text: str, major: int) -> list[str]:
+def _login_problems(hba: str, ident: str, major: int) -> list[str]:
+    problems: list[str] = []
+    rules: list[ParsedRule] = []
+    mappings: list[IdentMapping] = []
     try:
-        rules = parse_hba(text, major)
+        rules = parse_hba(hba, major)
     except HbaSyntaxError as error:
-        return list(error.problems)
-    return [finding.message for finding in analyse_hba(rules, major) if finding.severity == "error"]
-
-
-def _ident_problems(text: str, major: int) -> list[str]:
+        problems += error.problems
     try:
-        mappings = parse_ident(text, major)
+        mappings = parse_ident(ident, major)
     except IdentSyntaxError as error:
-        return list(error.problems)
-    if any(mapping.map_name == MACHINE_MAP for mapping in mappings):
-        return [f"pg_ident.conf: only the machine writes lines of the map {MACHINE_MAP}; remove them"]
-    return []
+        problems += error.problems
+    if problems:
+        return problems
+    errors = [finding.message for finding in analyse_hba(rules, major) if finding.severity == "error"]
+    return errors + map_problems(mappings, rules)
 
 
 def _declaration(text: str, major: int) -> tuple[Declaration | None, list[str]]:

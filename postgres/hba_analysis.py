@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from postgres.access import MACHINE_MAP
 from postgres.hba_parser import ParsedRule
 from postgres.hba_rendering import rule_line
 from postgres.hba_rule import (
@@ -52,10 +53,10 @@ def analyse_hba(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:
     """Everything wrong with the rules, in the order of their lines.
 
     Errors: a rule that lets remote clients in without TLS, without a certificate, with a password, from
-    everywhere, as the superuser or for replication; the superuser not rejected before the first rule that
-    lets remote clients in; a local method other than peer; the machine itself locked out; a rule that can
-    never match because an earlier one decides differently. Warnings: what is wider than necessary, or has
-    no effect.
+    everywhere, as the superuser, by the machine's map or for replication; the superuser not rejected
+    before the first rule that lets remote clients in; a local method other than peer; the machine itself
+    locked out; a rule that can never match because an earlier one decides differently. Warnings: what is
+    wider than necessary, or has no effect.
     """
     require_supported(major)
     findings = [finding for entry in parsed for finding in _rule_findings(entry, major)]
@@ -89,6 +90,9 @@ def _rule_findings(entry: ParsedRule, major: int) -> list[Finding]:
         findings.append(
             finding("error", "without-certificate", f"lets remote clients in by {rule.method}; only cert may")
         )
+    if dict(rule.options).get("map") == MACHINE_MAP:
+        text = f"uses the map {MACHINE_MAP}, which lets users of the machine in, for remote logins; drop it"
+        findings.append(finding("error", "remote-machine-map", text))
     findings += _name_findings(rule, finding)
     findings += _address_findings(rule, finding)
     return findings

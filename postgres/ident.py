@@ -20,6 +20,11 @@ from postgres.versions import SUPPORTED_MAJORS, require_supported
 
 HEADER = "# Written by passwordless-postgres: MAP, SYSTEM USER, DATABASE USER. Changes by hand are lost."
 
+# What matches itself. A backslash before a letter, digit or underscore means a class or a reference.
+_LITERAL = r"(?:[^\\^$.*+?()\[\]{}|]|\\[^A-Za-z0-9_\u0080-\U0010ffff])"
+_EXPRESSION = re.compile(rf"\^({_LITERAL}*)(?:\(({_LITERAL}+)\)({_LITERAL}*))?\$")
+_LEGAL_BEGINNING = re.compile(rf"\^{_LITERAL}*(?:\({_LITERAL}+(?:\){_LITERAL}*)?)?")
+
 
 class IdentSyntaxError(FileSyntaxError):
     """A pg_ident.conf that PostgreSQL would refuse, or that maps more than the names it contains."""
@@ -30,14 +35,31 @@ class IdentMapping:
     r"""One line. `system_user` is exactly the name that the system or the certificate gives.
 
     For `clientname=DN` that is the subject in RFC 2253 order, `CN=app,OU=unit,O=organisation`. With
-    `regex` it is an expression, without the leading slash and anchored at both ends, and
-    `database_user` may take its first group as `\1`. `database_user` is a role's name, never a keyword.
+    `regex` it is an expression that matches one name, without the leading slash: `^`, the name, `$`, where
+    a backslash precedes each special character. It may have one group, which `database_user` takes as
+    `\1`. `database_user` is a role's name, never a keyword.
     """
 
     map_name: str
     system_user: str
     database_user: str
     regex: bool = False
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """The one name that the line lets in, and the role that it lets it in as.
+
+        Raises:
+            ValueError: ident_problems finds something.
+        """
+        if problems := ident_problems(self):
+            raise ValueError("; ".join(problems))
+        if not self.regex:
+            return self.system_user, self.database_user
+        matched = _EXPRESSION.fullmatch(self.system_user)
+        assert matched is not None  # noqa: S101 - ident_problems found nothing
+        before, group, after = (_unescaped(part or "") for part in matched.groups())
+        return before + group + after, self.database_user.replace(r"\1", group, 1)
 
 
 def ident_problems(mapping: IdentMapping) -> list[str]:
@@ -58,13 +80,7 @@ def ident_problems(mapping: IdentMapping) -> list[str]:
     if mapping.map_name.startswith("/"):
         problems.append(f"map {mapping.map_name!r} begins with '/'; choose a name")
     if mapping.regex and not problems:
-        groups, found = _expression(mapping.system_user)
-        problems += [f"expression {mapping.system_user!r} {problem}" for problem in found]
-        if r"\1" in mapping.database_user and groups != 1:
-            problems.append(
-                rf"database user {mapping.database_user!r} takes \1, "
-                f"but expression {mapping.system_user!r} has {groups} groups; give it exactly one"
-            )
+        problems += _expression_problems(mapping.system_user, mapping.database_user)
     return problems
 
 
@@ -89,7 +105,7 @@ def render_ident(mappings: Iterable[IdentMapping], major: int = SUPPORTED_MAJORS
 def parse_ident(text: str, major: int = SUPPORTED_MAJORS[-1]) -> list[IdentMapping]:
     """The mappings of `text` in order.
 
-    Stricter than PostgreSQL: includes, expressions that are not anchored, and `all`, `+group` or
+    Stricter than PostgreSQL: includes, expressions that do not spell out one name, and `all`, `+group` or
     `/…` as database user are refused, because they match more than one name.
 
     Raises:
@@ -160,54 +176,20 @@ def _mapping(line: Line, major: int) -> IdentMapping:
     return IdentMapping(map_name=map_name, system_user=system_user, database_user=database_user, regex=regex)
 
 
-def _expression(text: str) -> tuple[int, list[str]]:
-    """The number of groups of an expression, and what makes it match more than one whole name."""
-    problems: list[str] = []
-    if not text.startswith("^") or not re.search(r"(?<!\\)(?:\\\\)*\$\Z", text):
-        problems.append(
-            "is not anchored; begin it with '^' and end it with '$', or it matches parts of other names"
-        )
-    groups, depth, position = 0, 0, 0
-    while position < len(text):
-        character = text[position]
-        if character == "\\":
-            position += 1
-        elif character == "[":
-            end = _bracket_end(text, position)
-            if end is None:
-                problems.append("has an unclosed '['")
-                break
-            position = end
-        elif character == "(":
-            depth += 1
-            groups += 1
-            if text[position + 1 : position + 2] == "?":
-                problems.append("has a '(?…)' construct; use plain groups")
-        elif character == ")":
-            depth -= 1
-            if depth < 0:
-                problems.append("has an unopened ')'")
-                break
-        elif character == "|" and depth == 0:
-            problems.append(
-                "has alternatives outside parentheses, to which the anchors do not apply; write ^(…|…)$"
-            )
-        elif character == ".":
-            problems.append(
-                r"has a '.', which also matches commas; write a class such as [^,\\+], or '\.' for a dot"
-            )
-        position += 1
-    if depth > 0:
-        problems.append("has an unclosed '('")
-    return groups, problems
+def _expression_problems(expression: str, database_user: str) -> list[str]:
+    """Why an expression could match another name than the one it spells out."""
+    if not (matched := _EXPRESSION.fullmatch(expression)):
+        legal = _LEGAL_BEGINNING.match(expression)
+        position = legal.end() if legal else 0
+        character = expression[position : position + 1] or "missing"
+        problem = f"expression {expression!r} is not one name between ^ and $: character {position + 1} is "
+        problem += f"{character!r}, which matches other names too or ends the name early; write one line "
+        return [problem + r"per name, with a backslash before each of \ ^ $ . * + ? ( ) [ ] { } |"]
+    if r"\1" in database_user and matched[2] is None:
+        problem = rf"database user {database_user!r} takes \1, but expression {expression!r} has no group"
+        return [f"{problem}; put the name into parentheses"]
+    return []
 
 
-def _bracket_end(text: str, start: int) -> int | None:
-    position = start + 1
-    if text[position : position + 1] == "^":
-        position += 1
-    if text[position : position + 1] == "]":
-        position += 1
-    while position < len(text) and text[position] != "]":
-        position += 2 if text[position] == "\\" else 1
-    return position if position < len(text) else None
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", r"\1", text)

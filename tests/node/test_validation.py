@@ -109,6 +109,25 @@ def test_the_machine_map_belongs_to_the_machine(contents: dict[str, bytes], auth
         validated(manifest=manifest(), contents=contents, identity=authorities[0].server().secret(), now=NOW)
 
 
+@pytest.mark.parametrize(
+    ("line", "ident", "telling"),
+    [
+        ("cert map=m", r"m /^\D+$ app_user", "character 2"),
+        ("cert map=m", "m /^[^x]+$ app_user", "character 2"),
+        ("cert map=m", "m intruder app_user", "lets 'intruder' in as 'app_user'"),
+        ("cert map=machine", "", "uses the map machine"),
+    ],
+)
+def test_a_certificate_of_another_name_is_let_in_by_no_map(
+    line: str, ident: str, telling: str, contents: dict[str, bytes], authorities: Any
+) -> None:
+    hba = contents["pg_hba.conf"].decode().replace(" cert\n", f" {line}\n")
+    contents |= {"pg_hba.conf": hba.encode(), "pg_ident.conf": f"{ident}\n".encode()}
+    with pytest.raises(RefusedError) as raised:
+        validated(manifest=manifest(), contents=contents, identity=authorities[0].server().secret(), now=NOW)
+    assert any(telling in problem for problem in raised.value.problems)
+
+
 def test_the_generation_adds_maps_and_identity(contents: dict[str, bytes], authorities: Any) -> None:
     identity = authorities[0].server()
     desired = validated(manifest=manifest(), contents=contents, identity=identity.secret(), now=NOW)

@@ -227,7 +227,7 @@ MAPPINGS = [
     IdentMapping(map_name="dn map", system_user="/literal slash", database_user="/slash"),
     IdentMapping(map_name="machine", system_user="postgres", database_user="all"),
     IdentMapping(map_name="machine", system_user="postgres", database_user="+group"),
-    IdentMapping(map_name="re", system_user=r"^CN=([^,\\+]+),OU=app,O=T$", database_user=r"\1", regex=True),
+    IdentMapping(map_name="re", system_user=r"^CN=(a\.b),OU=app,O=T$", database_user=r"\1", regex=True),
     IdentMapping(map_name="odd", system_user='a "b" #c @d', database_user='e "f", g'),
 ]
 

@@ -1,4 +1,4 @@
-"""pg_ident.conf: only exact names and anchored expressions."""
+"""pg_ident.conf: only exact names, and expressions that spell one out."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postgres.hba_analysis import analyse_hba
+from postgres.hba_parser import parse_hba
 from postgres.ident import IdentMapping, IdentSyntaxError, ident_problems, parse_ident, render_ident
+from postgres.ident_analysis import map_problems
 from postgres.versions import SUPPORTED_MAJORS
 
 texts = st.one_of(
@@ -34,39 +37,107 @@ def test_what_cannot_be_written_is_refused(system_user, database_user, major):
 
 
 @pytest.mark.parametrize(
-    ("expression", "says"),
+    ("expression", "position"),
     [
-        ("OU=app", "not anchored"),
-        ("^OU=app", "not anchored"),
-        ("OU=app(,|$)", "not anchored"),
-        (r"^CN=app\$", "not anchored"),
-        ("^CN=a$|^CN=b$", "alternatives outside parentheses"),
-        ("^CN=.*,O=T$", "has a '.'"),
-        ("^CN=(a$", "an unclosed '('"),
-        ("^CN=a)$", "an unopened ')'"),
-        ("^CN=[a$", "an unclosed '['"),
-        ("^CN=(?:a)$", "'(?…)'"),
+        ("OU=app", 1),
+        ("^OU=app", 8),
+        ("OU=app(,|$)", 1),
+        (r"^CN=app\$", 10),
+        ("^CN=a$|^CN=b$", 6),
+        ("^CN=.*,O=T$", 5),
+        ("^CN=(a$", 7),
+        ("^CN=a)$", 6),
+        ("^CN=[a$", 5),
+        ("^CN=(?:a)$", 5),
+        ("^CN=(a|b),O=T$", 7),
+        (r"^CN=([^,\\+]+),OU=app,O=T$", 5),
+        ("^[]x]$", 2),
+        (r"^\D+$", 2),
+        (r"^\S*$", 2),
+        ("^[^x]*$", 2),
+        ("^[[:print:]]+$", 2),
+        (r"^\u0061\y$", 2),
+        ("^a{0,}b?$", 3),
+        ("^(a)(b)$", 5),
+        ("^()$", 2),
+        ("^a$b", 3),
+        ("***:^a$", 1),
     ],
 )
-def test_expressions_that_match_more_than_they_say_are_refused(expression, says):
+def test_expressions_that_match_more_than_one_name_are_refused(expression, position):
     mapping = IdentMapping(map_name="dn", system_user=expression, database_user="app", regex=True)
-    assert any(says in problem for problem in ident_problems(mapping))
+    (problem,) = ident_problems(mapping)
+    assert f"character {position} is " in problem
+    with pytest.raises(ValueError, match="character"):
+        _ = mapping.login
     with pytest.raises(IdentSyntaxError, match=r"pg_ident\.conf line 1"):
         parse_ident(f'dn "/{expression}" app\n', 17)
 
 
 @pytest.mark.parametrize(
-    "expression", [r"^CN=([^,\\+]+),OU=app,O=T$", "^CN=(a|b),O=T$", r"^CN=a\.b$", "^[]x]$"]
+    ("expression", "database_user", "login"),
+    [
+        (r"^CN=(a\.b),OU=app,O=T$", r"\1", ("CN=a.b,OU=app,O=T", "a.b")),
+        (r"^CN=a\.b$", "app", ("CN=a.b", "app")),
+        ("^(app)$", r"x\1", ("app", "xapp")),
+        (r"^(a\\)\$$", r"\1", ("a\\$", "a\\")),
+        ("^été_1 -é$", "app", ("été_1 -é", "app")),
+    ],
 )
-def test_anchored_expressions_pass(expression):
-    mapping = IdentMapping(map_name="dn", system_user=expression, database_user="app", regex=True)
+def test_expressions_that_spell_out_a_name_pass(expression, database_user, login):
+    mapping = IdentMapping(map_name="dn", system_user=expression, database_user=database_user, regex=True)
     assert ident_problems(mapping) == []
+    assert mapping.login == login
     assert parse_ident(render_ident([mapping], 17), 17) == [mapping]
 
 
 def test_a_group_is_taken_only_where_there_is_one():
     mapping = IdentMapping(map_name="dn", system_user="^CN=a$", database_user=r"\1", regex=True)
-    assert "has 0 groups" in ident_problems(mapping)[0]
+    assert "has no group" in ident_problems(mapping)[0]
+
+
+CERT = "hostssl app app_user 10.0.0.0/8 cert"
+
+
+@pytest.mark.parametrize(
+    ("hba", "ident"),
+    [
+        (f"{CERT} map=m", "m intruder app_user"),
+        (f"{CERT} map=m", "m /^intruder$ app_user"),
+        (f"{CERT} map=m", r"m /^(intruder)$ x\1"),
+        (f"{CERT} map=m", "m app_user app_user\nm app_user postgres"),
+        (f"{CERT} map=m", 'm "CN=app_user,O=T" app_user'),
+        (f"{CERT} map=m clientname=DN\n{CERT} map=m", 'm "CN=app_user,O=T" app_user'),
+        (f"{CERT} map=m clientname=DN", 'm "CN=x,CN=app_user" app_user'),
+        (f"{CERT} map=m clientname=DN", r'm "CN=app_user\,O=T" app_user'),
+        (f"{CERT} map=m clientname=DN", 'm "CN=app_user+UID=1" app_user'),
+        (f"{CERT} map=m clientname=DN", 'm "CN=a,O=T" "a,O=T"'),
+        ("local app app_user peer map=m", "m root app_user"),
+        (CERT, "unused root app_user"),
+        (CERT, "machine app_user app_user"),
+    ],
+)
+def test_a_map_that_lets_one_name_in_as_another_is_refused(hba, ident):
+    assert map_problems(parse_ident(ident, 17), parse_hba(hba, 17))
+
+
+@pytest.mark.parametrize(
+    ("hba", "ident"),
+    [
+        (f"{CERT} map=m", "m app_user app_user"),
+        (f"{CERT} map=m", r"m /^(app_user)$ \1"),
+        (f"{CERT} map=m clientname=DN", 'm "CN=app_user,O=T" app_user'),
+        (f"{CERT} map=m clientname=DN", r'm "/^CN=(app_user),O=T$" \1'),
+        (CERT, "# no lines"),
+    ],
+)
+def test_a_map_that_names_the_role_itself_passes(hba, ident):
+    assert map_problems(parse_ident(ident, 17), parse_hba(hba, 17)) == []
+
+
+def test_the_map_of_the_machine_lets_no_remote_client_in():
+    rules = parse_hba(f"{CERT} map=machine", 17)
+    assert "remote-machine-map" in {finding.code for finding in analyse_hba(rules, 17)}
 
 
 @pytest.mark.parametrize(
