@@ -104,13 +104,9 @@ class Certificates:
         Raises:
             NotIssued: Nobody asked for it.
         """
-        try:
-            request = Request.load(self._home(arn) / "request.json")
-        except OSError:
-            raise NotIssued(arn) from None
         with self._lock:
             self.prepare()
-            return self._renewed(request, datetime.now(UTC))
+            return self._renewed(arn, datetime.now(UTC))
 
     def issued(self, arn: str, now: datetime | None = None) -> Issued:
         """A certificate, a new one when its end is near.
@@ -121,16 +117,19 @@ class Certificates:
         if not (self._home(arn) / "chain.pem").exists():
             raise NotIssued(arn)
         with self._lock:
-            request = Request.load(self._home(arn) / "request.json")
-            return self._renewed(request, now or datetime.now(UTC))
+            return self._renewed(arn, now or datetime.now(UTC))
 
     def delete(self, arn: str) -> None:
         """Removes request, certificate and key; what is gone already is no error."""
         with self._lock:
             shutil.rmtree(self._home(arn), ignore_errors=True)
 
-    def _renewed(self, request: Request, now: datetime) -> Issued:
-        home = self._home(request.arn)
+    def _renewed(self, arn: str, now: datetime) -> Issued:
+        home = self._home(arn)
+        try:
+            request = Request.load(home / "request.json")
+        except OSError:
+            raise NotIssued(arn) from None
         server = Server(chain=home / "chain.pem", key=home / "key.pem", life=LEAF_LIFE, renewal=RENEWAL)
         names = list(dict.fromkeys([*request.names, HOST]))
         # Where it is too long for a common name, the first of the names is among the DNS names alone.

@@ -91,7 +91,11 @@ class LoadBalancers:
             try:
                 self._refresh()
             except (OSError, ValueError, UnknownResource, NotIssued):
-                self._undo(resource, earlier)
+                if earlier is None:
+                    self.remove(type(resource), resource.arn)
+                else:
+                    self._write(earlier)
+                self._refresh_quietly()
                 raise
 
     def remove(self, kind: type[ElbResource], arn: str) -> None:
@@ -235,13 +239,6 @@ class LoadBalancers:
         server = self._running.pop(arn, None)
         if server is not None:
             server.stop()
-
-    def _undo(self, resource: ElbResource, earlier: ElbResource | None) -> None:
-        if earlier is None:
-            self.remove(type(resource), resource.arn)
-        else:
-            self._write(earlier)
-        self._refresh_quietly()
 
     def _renew(self) -> None:
         while not self._stopping.wait(_RENEWAL_SECONDS):

@@ -57,15 +57,10 @@ _POSITIVE: dict[str, Callable[[str, str], bool]] = {
     "IpAddress": _in_network,
     "NumericEquals": _equal_numbers,
 }
-_NEGATIVE = {
-    "StringNotEquals": "StringEquals",
-    "StringNotEqualsIgnoreCase": "StringEqualsIgnoreCase",
-    "StringNotLike": "StringLike",
-    "ArnNotEquals": "ArnEquals",
-    "ArnNotLike": "ArnLike",
-    "NotIpAddress": "IpAddress",
-    "NumericNotEquals": "NumericEquals",
-}
+_NEGATIVE = (
+    "StringNotEquals", "StringNotEqualsIgnoreCase", "StringNotLike", "ArnNotEquals", "ArnNotLike",
+    "NotIpAddress", "NumericNotEquals",
+)  # fmt: skip
 OPERATORS = frozenset({*_POSITIVE, *_NEGATIVE, "Null"})
 
 
@@ -111,6 +106,6 @@ def condition_holds(operator: str, key: str, wanted: Sequence[str], context: Con
     if values is None:
         return if_exists or base in _NEGATIVE or quantifier == "ForAllValues"
     patterns = [text for item in wanted if (text := substitute(item, context)) is not None]
-    test = _POSITIVE[_NEGATIVE.get(base, base)]
+    test = _POSITIVE[base.replace("Not", "")]
     results = [any(test(pattern, value) for pattern in patterns) != (base in _NEGATIVE) for value in values]
     return any(results) if quantifier == "ForAnyValue" else all(results)

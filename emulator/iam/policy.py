@@ -60,11 +60,6 @@ class Caller:
     principal_arn: str
     account: str
 
-    @property
-    def names(self) -> frozenset[str]:
-        """ARNs under which a Principal element may name this caller."""
-        return frozenset({self.arn, self.principal_arn})
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -115,7 +110,8 @@ class Statement:
         """Whether the Principal element names the caller itself, or everybody."""
         if self.principal is None:
             return False
-        return bool({"*", *caller.names} & set(self.principal.values)) != self.principal.negated
+        named = {"*", caller.arn, caller.principal_arn} & set(self.principal.values)
+        return bool(named) != self.principal.negated
 
     def concerns(self, caller: Caller) -> bool:
         """Whether the statement is about the caller: directly, or through its whole account."""

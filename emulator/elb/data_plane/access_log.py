@@ -7,10 +7,11 @@ spaces; `-` or -1 stand for what is absent.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from emulator.elb.data_plane.desync import COMPLIANT, Verdict
+from emulator.elb.data_plane.forwarded_request import Forwarding
 from emulator.elb.data_plane.log_file import quoted, timestamp
 
 
@@ -19,13 +20,8 @@ class Access:
     """What is known about a request; filled while it is served.
 
     Attributes:
-        load_balancer: `app/name/id`.
-        client: Address and port.
+        forwarding: The connection that it came on.
         created: When its first byte was read.
-        connection_trace_id: That of the connection log.
-        certificate_arn: The listener's.
-        cipher: OpenSSL's name.
-        protocol: Of TLS.
         method: Of the request.
         url: With scheme, host and port.
         version: Of HTTP.
@@ -46,13 +42,8 @@ class Access:
         finished: When the answer was complete.
     """
 
-    load_balancer: str
-    client: str
-    created: datetime
-    connection_trace_id: str
-    certificate_arn: str = "-"
-    cipher: str | None = None
-    protocol: str | None = None
+    forwarding: Forwarding
+    created: datetime = field(default_factory=lambda: datetime.now(UTC))
     method: str = "-"
     url: str = "-"
     version: str = "-"
@@ -88,8 +79,8 @@ def _target_status(access: Access) -> str:
 FIELDS: Mapping[str, Callable[[Access], str]] = {
     "type": lambda _: "https",
     "time": lambda access: timestamp(access.finished or access.created),
-    "elb": lambda access: access.load_balancer,
-    "client:port": lambda access: access.client,
+    "elb": lambda access: access.forwarding.configuration.load_balancer.name_and_id,
+    "client:port": lambda access: access.forwarding.client,
     "target:port": lambda access: access.target,
     "request_processing_time": lambda access: _seconds(access.request_seconds),
     "target_processing_time": lambda access: _seconds(access.target_seconds),
@@ -100,12 +91,12 @@ FIELDS: Mapping[str, Callable[[Access], str]] = {
     "sent_bytes": lambda access: str(access.sent_bytes),
     "request": lambda access: quoted(f"{access.method} {access.url} {access.version}"),
     "user_agent": lambda access: quoted(access.user_agent),
-    "ssl_cipher": lambda access: access.cipher or "-",
-    "ssl_protocol": lambda access: access.protocol or "-",
+    "ssl_cipher": lambda access: access.forwarding.connection.cipher or "-",
+    "ssl_protocol": lambda access: access.forwarding.connection.protocol or "-",
     "target_group_arn": lambda access: access.target_group_arn,
     "trace_id": lambda access: quoted(access.trace_id),
-    "domain_name": lambda access: quoted(access.host if access.protocol else "-"),
-    "chosen_cert_arn": lambda access: quoted(access.certificate_arn),
+    "domain_name": lambda access: quoted(access.host),
+    "chosen_cert_arn": lambda access: quoted(access.forwarding.configuration.listener.certificate_arn),
     "matched_rule_priority": lambda access: "0" if access.action != "-" else "-",
     "request_creation_time": lambda access: timestamp(access.created),
     "actions_executed": lambda access: quoted(access.action),
@@ -117,6 +108,6 @@ FIELDS: Mapping[str, Callable[[Access], str]] = {
         "-" if access.verdict == COMPLIANT else access.verdict.classification
     ),
     "classification_reason": lambda access: quoted(access.verdict.reason),
-    "conn_trace_id": lambda access: access.connection_trace_id,
+    "conn_trace_id": lambda access: access.forwarding.connection.trace_id,
 }
 """Name and text of each field, in the order of the line."""

@@ -119,20 +119,17 @@ def _lists(text: str, where: str) -> list[x509.CertificateRevocationList]:
         raise ConfigurationRefused(
             f"{where}: {size} bytes; at most {LONGEST_REVOCATION_LIST_BYTES} are allowed"
         )
-    rest, lists = text, []
-    while rest.strip():
-        start, end = rest.find(_BEGIN_CRL), rest.find(_END_CRL)
-        if start == -1 or end < start or rest[:start].strip():
+    lists = []
+    for block in filter(None, map(str.strip, re.split(f"(?<={_END_CRL})", text))):
+        if not (block.startswith(_BEGIN_CRL) and block.endswith(_END_CRL)):
             raise ConfigurationRefused(
-                f"{where}: {rest.strip()[:40]!r}; only PEM blocks of type X509 CRL are allowed "
+                f"{where}: {block[:40]!r}; only PEM blocks of type X509 CRL are allowed "
                 "(convert with `openssl crl -inform DER`)"
             )
-        end += len(_END_CRL)
         try:
-            lists.append(x509.load_pem_x509_crl(rest[start:end].encode()))
+            lists.append(x509.load_pem_x509_crl(block.encode()))
         except ValueError as error:
             raise ConfigurationRefused(f"{where}: cannot be read: {error}") from None
-        rest = rest[end:]
     if not lists:
         raise ConfigurationRefused(f"{where}: is empty")
     return lists

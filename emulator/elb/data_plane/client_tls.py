@@ -57,11 +57,9 @@ class ClientTls:
 
     def __init__(self, configuration: ListenerConfiguration) -> None:
         self.configuration = configuration
-        authentication = configuration.listener.mutual_authentication
-        self.mode = authentication.mode
-        self.ignore_expiry = authentication.ignore_client_certificate_expiry
         self._context = _context(configuration)
-        if self.mode == "verify":
+        authentication = configuration.listener.mutual_authentication
+        if authentication.mode == "verify":
             store = configuration.trust_store
             if store is None:
                 raise ConfigurationRefused("mutual TLS in verify mode needs a trust store")
@@ -91,16 +89,17 @@ class TlsStream:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tls: ClientTls) -> None:
         self._reader = reader
         self._writer = writer
-        self._mode, self._ignore_expiry = tls.mode, tls.ignore_expiry
+        authentication = tls.configuration.listener.mutual_authentication
+        self._mode = authentication.mode
+        self._ignore_expiry = authentication.ignore_client_certificate_expiry
         self._tls = tls.connection()
         self._received = 0
         self._failure: FailureCode | None = None
         self.leaf: x509.Certificate | None = None
         self.presented: tuple[x509.Certificate, ...] = ()
-        if tls.mode == "off":
-            return
-        required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if tls.mode == "verify" else 0
-        self._tls.set_verify(SSL.VERIFY_PEER | required, self._judge)
+        if self._mode != "off":
+            required = SSL.VERIFY_FAIL_IF_NO_PEER_CERT if self._mode == "verify" else 0
+            self._tls.set_verify(SSL.VERIFY_PEER | required, self._judge)
 
     @property
     def protocol(self) -> str | None:
@@ -124,7 +123,10 @@ class TlsStream:
             HandshakeFailed: It is refused, or went away.
         """
         try:
-            while not self._shake():
+            while True:
+                with contextlib.suppress(SSL.WantReadError):
+                    self._tls.do_handshake()
+                    break
                 # Record by record, so that what is counted belongs to the handshake alone.
                 await self._flush()
                 await self._take_record()
@@ -195,13 +197,6 @@ class TlsStream:
             return
         finally:
             self._writer.close()
-
-    def _shake(self) -> bool:
-        try:
-            self._tls.do_handshake()
-        except SSL.WantReadError:
-            return False
-        return True
 
     async def _take_record(self) -> None:
         header = await self._reader.readexactly(_RECORD_HEADER_BYTES)

@@ -78,7 +78,7 @@ class ClientConnection:
         self._targets = targets
         self._log = log
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=LONGEST_HEAD)
-        self._access = self._new_access()
+        self._access = Access(forwarding=self._forwarding)
 
     async def serve(self) -> None:
         """Answers until either side ends the connection."""
@@ -88,7 +88,7 @@ class ClientConnection:
 
     async def _serve_one(self) -> bool:
         """One request and its line in the log; whether another may follow."""
-        self._access = self._new_access()
+        self._access = Access(forwarding=self._forwarding)
         request = None
         goes_on = False
         try:
@@ -285,17 +285,6 @@ class ClientConnection:
             self._access.sent_bytes += len(data)
             async with asyncio.timeout(self._load_balancer.idle_timeout):
                 await self._stream.write(data)
-
-    def _new_access(self) -> Access:
-        return Access(
-            load_balancer=self._load_balancer.name_and_id,
-            client=self._forwarding.client,
-            created=datetime.now(UTC),
-            connection_trace_id=self._forwarding.connection.trace_id,
-            certificate_arn=self._configuration.listener.certificate_arn,
-            cipher=self._stream.cipher,
-            protocol=self._stream.protocol,
-        )
 
     def _describe(self, request: h11.Request) -> None:
         access = self._access
