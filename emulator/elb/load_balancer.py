@@ -20,6 +20,7 @@ from emulator.s3.buckets import BUCKET
 
 HOST = "localhost"
 """Where every load balancer of the sandbox is reached."""
+_LOG_DELIVERY = "logdelivery.elasticloadbalancing.amazonaws.com"
 _ZONE_IDS = {"eu-central-1": "Z215JYRZR1TBD5", "us-east-1": "Z35SXDOTRQ7X7K", "eu-west-1": "Z32O12XQLNTSW2"}
 
 
@@ -95,15 +96,11 @@ class LoadBalancerType(NamedElbType):
     def _refuse_bucket(self, name: str, log: str, bucket: str) -> None:
         verb = f"modifying ELBv2 Load Balancer ({name}) attributes: api error InvalidConfigurationRequest:"
         self.existing(BUCKET, bucket, f"{verb} The S3 bucket '{{id}}' of {log} does not exist")
-        policies = [
-            record
-            for record in self.registry.of_type("aws:s3/bucketPolicy:BucketPolicy")
-            if record.inputs.get("bucket") == bucket
-        ]
-        if not any("logdelivery.elasticloadbalancing.amazonaws.com" in str(item.inputs) for item in policies):
+        policies = (record.inputs for record in self.registry.of_type("aws:s3/bucketPolicy:BucketPolicy"))
+        if not any(policy.get("bucket") == bucket and _LOG_DELIVERY in str(policy) for policy in policies):
             raise Refused(
                 f"{verb} Access Denied for bucket: {bucket}. Please check S3bucket permission: its "
-                "policy must let logdelivery.elasticloadbalancing.amazonaws.com put objects"
+                f"policy must let {_LOG_DELIVERY} put objects"
             )
 
     def computed(self, request: AwsRequest) -> Properties:

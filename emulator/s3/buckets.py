@@ -110,6 +110,7 @@ class _BucketSetting(_InBucket):
     Attributes:
         operation: The client's method that puts it.
         removal: The client's method that removes it.
+        removal_arguments: The arguments of the removal besides the bucket.
     """
 
     required = ("bucket",)
@@ -119,14 +120,11 @@ class _BucketSetting(_InBucket):
     taggable = False
     operation: ClassVar[str]
     removal: ClassVar[str]
+    removal_arguments: ClassVar[Mapping[str, Any]] = {}
 
     def arguments(self, inputs: Properties) -> Mapping[str, Any] | None:
         """The arguments of the operation besides the bucket; None where there is nothing to put."""
         raise NotImplementedError
-
-    def removal_arguments(self) -> Mapping[str, Any]:
-        """The arguments of the removal besides the bucket."""
-        return {}
 
     def provision(self, request: AwsRequest) -> Properties:
         arguments = self.arguments(request.inputs)
@@ -139,7 +137,7 @@ class _BucketSetting(_InBucket):
     def dispose(self, request: AwsRequest) -> None:
         accept = ("NoSuchBucket", "404")
         with service_call(f"deleting {self.token.rpartition(':')[2]} ({request.id})", accept=accept):
-            getattr(self.endpoint.client("s3"), self.removal)(Bucket=request.id, **self.removal_arguments())
+            getattr(self.endpoint.client("s3"), self.removal)(Bucket=request.id, **self.removal_arguments)
 
 
 class BucketVersioning(_BucketSetting):
@@ -149,13 +147,11 @@ class BucketVersioning(_BucketSetting):
     required = ("bucket", "versioningConfiguration")
     checks: ClassVar = {"versioningConfiguration.status": (one_of("Enabled", "Suspended", "Disabled"),)}
     operation = removal = "put_bucket_versioning"
+    removal_arguments: ClassVar[Mapping[str, Any]] = {"VersioningConfiguration": {"Status": "Suspended"}}
 
     def arguments(self, inputs: Properties) -> Mapping[str, Any] | None:
         status = inputs["versioningConfiguration"]["status"]
         return None if status == "Disabled" else {"VersioningConfiguration": {"Status": status}}
-
-    def removal_arguments(self) -> Mapping[str, Any]:
-        return {"VersioningConfiguration": {"Status": "Suspended"}}
 
 
 class BucketPublicAccessBlock(_BucketSetting):

@@ -60,12 +60,8 @@ class Parameter(AwsType):
 
     def further_replaces(self, request: Request, changes: Sequence[str]) -> Iterable[str]:
         """AWS does not go back from the advanced tier."""
-        return (
-            ["tier"]
-            if request.old_inputs.get("tier") == "Advanced"
-            and request.inputs.get("tier") in (None, "Standard")
-            else []
-        )
+        old, new = request.old_inputs.get("tier"), request.inputs.get("tier")
+        return ["tier"] if old == "Advanced" and new in (None, "Standard") else []
 
     def refuse(self, request: AwsRequest) -> None:
         if self.taken(request) and not request.inputs.get("overwrite"):

@@ -65,15 +65,10 @@ class ClientConnection:
     """
 
     def __init__(
-        self,
-        stream: TlsStream,
-        forwarding: Forwarding,
-        targets: Targets,
-        log: Callable[[str], None],
+        self, stream: TlsStream, forwarding: Forwarding, targets: Targets, log: Callable[[str], None]
     ) -> None:
         self._stream = stream
         self._forwarding = forwarding
-        self._configuration = forwarding.configuration
         self._load_balancer = forwarding.configuration.load_balancer
         self._targets = targets
         self._log = log
@@ -207,12 +202,12 @@ class ClientConnection:
         Raises:
             Refusal: The client did not send its request to the end.
         """
-        raw: list[Header] = [(bytes(name), bytes(value)) for name, value in request.headers.raw_items()]
+        raw = _raw_headers(request)
         chunked = any(name.lower() == b"transfer-encoding" for name, _ in raw)
         trace = new_trace(int(time.time()))
         if not _value(raw, b"host"):
             # HTTP/1.0 knows requests without.
-            raw.append((b"Host", (self._access.target or "").encode()))
+            raw.append((b"Host", self._access.target.encode()))
         headers = forwarded(raw, self._forwarding, chunked=chunked, trace=trace)
         self._access.trace_id = _value(headers, b"x-amzn-trace-id")
         sending = True
@@ -236,8 +231,7 @@ class ClientConnection:
         """Hands an answer on; whether it came to its end."""
         access = self._access
         access.status = access.target_status = response.status_code
-        raw = end_to_end([(bytes(name), bytes(value)) for name, value in response.headers.raw_items()])
-        headers = self._with_own(raw)
+        headers = self._with_own(end_to_end(_raw_headers(response)))
         await self._send(
             h11.Response(status_code=response.status_code, headers=headers, reason=bytes(response.reason))
         )
@@ -256,7 +250,7 @@ class ClientConnection:
 
     def _with_own(self, headers: list[Header]) -> list[Header]:
         """The headers of a response with those that the listener gives to every one."""
-        own = self._configuration.listener.response_headers
+        own = self._forwarding.configuration.listener.response_headers
         replaced = {name.lower().encode() for name in own}
         return [
             *((name, value) for name, value in headers if name.lower() not in replaced),
@@ -332,6 +326,11 @@ async def _response_head(upstream: Upstream) -> h11.Response:
             return event
         if not isinstance(event, h11.InformationalResponse):
             raise UpstreamFailed("a body without a head")
+
+
+def _raw_headers(message: h11.Request | h11.Response) -> list[Header]:
+    """The headers with their names as they were spelt."""
+    return [(bytes(name), bytes(value)) for name, value in message.headers.raw_items()]
 
 
 def _header(request: h11.Request, wanted: bytes) -> str:
