@@ -22,7 +22,6 @@ from emulator.ec2.addresses import host_address
 from emulator.ec2.metadata import new_path
 from emulator.elb.model import Target, TargetGroup
 from emulator.elb.service import LoadBalancers, UnknownResource
-from runtime.files import replace_file
 
 GROUP = "group.json"
 INSTANCES = "instances"
@@ -67,12 +66,12 @@ class RunningGroup:
         """Takes over the instances that there are, and begins."""
         make_enterable(self._folder)
         make_enterable(self._folder / INSTANCES)
-        replace_file(self._folder / GROUP, self.group.to_json())
+        self.group.save(self._folder / GROUP)
         for record in sorted((self._folder / INSTANCES).glob(f"*/{FILE}")):
-            instance = Instance.model_validate_json(record.read_text())
+            instance = Instance.load(record)
             running = self._running(instance)
             if instance.lifecycle == "in service" and running.process is None:
-                instance = instance.model_copy(update={"lifecycle": "pending"})
+                instance = instance.changed(lifecycle="pending")
                 running = self._running(instance)
             self._adopt(running)
             if instance.lifecycle == "in service":
@@ -83,7 +82,7 @@ class RunningGroup:
         """It is to be another one from now on; returns before it is."""
         with self._steadied:
             self.group = group
-            replace_file(self._folder / GROUP, group.to_json())
+            group.save(self._folder / GROUP)
         self._wakened.set()
 
     def close(self) -> None:

@@ -36,7 +36,6 @@ from emulator.postgresql_server.server_user import ServerUser
 from engine import processes
 from engine.processes import Identity
 from gateway.machine import MACHINE_FILE, Machine
-from runtime.files import replace_file
 
 FILE = "instance.json"
 LOG = "gateway.log"
@@ -271,9 +270,9 @@ class RunningInstance:
 
     def _change(self, **values: Any) -> None:
         with self._lock:
-            self.instance = self.instance.model_copy(update=values)
+            self.instance = self.instance.changed(**values)
             with contextlib.suppress(FileNotFoundError):  # terminated in the meantime
-                replace_file(self._folder.path / FILE, self.instance.to_json())
+                self.instance.save(self._folder.path / FILE)
 
 
 def _become(uid: int, gid: int) -> list[str]:

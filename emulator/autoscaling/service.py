@@ -23,7 +23,6 @@ from emulator.core.state_layout import AUTO_SCALING
 from emulator.elb.service import LoadBalancers
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.server_user import ServerUser
-from runtime.files import replace_file
 
 
 class UnknownGroup(Exception):
@@ -60,7 +59,7 @@ class Groups:
         """Brings every group back, with what still runs of its instances."""
         with self._lock:
             for record in sorted((self._folder / "groups").glob(f"*/{GROUP}")):
-                self._begin(Group.model_validate_json(record.read_text()))
+                self._begin(Group.load(record))
 
     def stop(self) -> None:
         """Ends the watch; gateways go on, for a successor to take over."""
@@ -109,7 +108,7 @@ class Groups:
         """Keeps a version of a launch template."""
         path = self._template(template.template_id, template.version)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        replace_file(path, template.to_json())
+        template.save(path)
 
     def template(self, template_id: str, version: int) -> LaunchTemplate:
         """A version of a launch template.
@@ -118,7 +117,7 @@ class Groups:
             UnknownVersion: There is none.
         """
         try:
-            return LaunchTemplate.model_validate_json(self._template(template_id, version).read_text())
+            return LaunchTemplate.load(self._template(template_id, version))
         except FileNotFoundError:
             raise UnknownVersion(f"{template_id}, version {version}") from None
 

@@ -1,4 +1,4 @@
-"""What all programs that the emulator starts have in common: what they inherit and where they print."""
+"""What the programs that the emulator starts have in common: what they inherit, their logs and folders."""
 
 from __future__ import annotations
 

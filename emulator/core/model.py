@@ -39,10 +39,6 @@ class ResourceModel(BaseModel):
             {name: value for name, value in {**inputs, **more}.items() if value is not None}
         )
 
-    def to_json(self) -> str:
-        """The model as it is saved; `model_validate_json` reads it."""
-        return self.model_dump_json(by_alias=True, indent=2) + "\n"
-
     @classmethod
     def load(cls, path: Path) -> Self:
         """The model that `save` wrote.

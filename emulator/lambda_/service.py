@@ -30,7 +30,6 @@ from emulator.iam.authoriser import trusts_service
 from emulator.lambda_.invocation import Invocation, Result
 from emulator.lambda_.model import Function
 from engine import processes
-from runtime.files import replace_file
 
 PART = "function"
 SERVICE_PRINCIPAL = "lambda.amazonaws.com"
@@ -86,7 +85,7 @@ class Functions:
                         "Could not unzip uploaded file. Please check your file, then try to upload again."
                     ) from None
             # A kill before this leaves the function as it was.
-            replace_file(home / "function.json", function.to_json())
+            function.save(home / "function.json")
             needed = {task, *(call.task for call in self._calls)}
             for folder in (home / _CODE).iterdir():
                 if folder not in needed:
@@ -102,7 +101,7 @@ class Functions:
         if qualifier not in ("", _QUALIFIER):
             raise UnknownFunction(name)
         try:
-            return Function.model_validate_json((self._folder / plain / "function.json").read_text())
+            return Function.load(self._folder / plain / "function.json")
         except (FileNotFoundError, NotADirectoryError):
             raise UnknownFunction(name) from None
 

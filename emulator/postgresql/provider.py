@@ -80,4 +80,4 @@ class PostgresqlProvider(Provider):
             username=arguments.username,
             region=configuration.get("awsRdsIamRegion") or "",
         )
-        return {"server": Server(arguments.model_copy(update={"password": token}))}
+        return {"server": Server(arguments.changed(password=token))}

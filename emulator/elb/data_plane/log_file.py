@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
-_BYTES = 5_000_000
+from emulator.core.child_processes import open_log
 
 
 class LogFile:
@@ -25,11 +24,8 @@ class LogFile:
         """Adds a line."""
         with self._lock:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._path.exists() and self._path.stat().st_size > _BYTES:
-                self._path.rename(self._path.with_suffix(".log.1"))
-            descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-            with os.fdopen(descriptor, "w") as log:
-                log.write(line.rstrip("\n") + "\n")
+            with open_log(self._path) as log:
+                log.write(line.rstrip("\n").encode() + b"\n")
 
 
 def timestamp(moment: datetime) -> str:
