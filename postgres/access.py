@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from postgres.declaration import Declaration
 from postgres.hba_rule import AuthenticationMethod, ConnectionType, Rule, literal_name
 from postgres.identifiers import MAINTENANCE_DATABASE, SUPERUSER, database_name_problems, role_name_problems
-from postgres.networks import network_problems, parse_network
+from postgres.networks import everywhere_problems, network_problems, parse_network
 
 MACHINE_MAP = "machine"
 """The map of pg_ident.conf that the machine writes itself: its lines name operating-system users."""
@@ -54,7 +54,7 @@ def access_problems(declaration: Declaration, administrator_networks: Sequence[s
     """
     databases = [database.name for database in declaration.databases]
     names = [role.name for role in declaration.roles]
-    problems = [problem for network in administrator_networks for problem in network_problems(network)]
+    problems = _network_problems(administrator_networks)
     problems += [problem for name in databases for problem in database_name_problems(name)]
     problems += role_name_problems(declaration.administrator)
     problems += [
@@ -68,7 +68,7 @@ def access_problems(declaration: Declaration, administrator_networks: Sequence[s
             found.append("has no networks to come from; give at least one in CIDR form")
         if not role.databases:
             found.append("has no databases; give at least one")
-        found += [problem for network in role.networks for problem in network_problems(network)]
+        found += _network_problems(role.networks)
         found += [
             f"may connect to database {name!r}, which is not declared"
             for name in role.databases
@@ -76,6 +76,11 @@ def access_problems(declaration: Declaration, administrator_networks: Sequence[s
         ]
         problems += [f"role {role.name!r}: {problem}" for problem in found]
     return problems
+
+
+def _network_problems(networks: Sequence[str]) -> list[str]:
+    found = [problem for network in networks for problem in network_problems(network)]
+    return found or [f"networks {problem}" for problem in everywhere_problems(networks)]
 
 
 def _local(user: str, comment: str) -> Rule:

@@ -18,6 +18,7 @@ from postgres.hba_rule import (
     Rule,
 )
 from postgres.identifiers import SUPERUSER
+from postgres.networks import are_everywhere
 from postgres.versions import require_supported
 
 Severity = Literal["error", "warning"]
@@ -60,6 +61,7 @@ def analyse_hba(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:
     """
     require_supported(major)
     findings = [finding for entry in parsed for finding in _rule_findings(entry, major)]
+    findings += _everywhere_findings(parsed)
     findings += _superuser_findings(parsed, major)
     findings += _unreachable_findings(parsed, major)
     findings += _whole_file_findings(parsed)
@@ -154,6 +156,22 @@ def _address_findings(rule: Rule, finding: Callable[[Severity, str, str], Findin
         text = f"{interface.network} is a wide network; name networks of /{shortest} or smaller"
         findings.append(finding("warning", "address-wide", text))
     return findings
+
+
+def _everywhere_findings(parsed: Sequence[ParsedRule]) -> list[Finding]:
+    """An error where rules that each name a network let clients in from everywhere together."""
+    networks = [
+        ipaddress.ip_network(rule.address, strict=False)
+        for rule in (entry.rule for entry in parsed)
+        if rule.method is not AuthenticationMethod.REJECT and rule.address and "/" in rule.address
+    ]
+    if not are_everywhere(network for network in networks if network.prefixlen):
+        return []
+    message = (
+        "pg_hba.conf: its lines together let clients in from half of the internet or more; "
+        "name their networks"
+    )
+    return [Finding(line_number=0, severity="error", code="address-everywhere", message=message)]
 
 
 def _superuser_findings(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:

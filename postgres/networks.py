@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _ALLOWED = "an IPv4 or IPv6 network in CIDR form such as 10.30.0.0/24 or fd00:30::/64"
+# RFC 4291, 2.4: the addresses of IPv6 that are given out.
+_INTERNET = (ipaddress.IPv4Network("0.0.0.0/0"), ipaddress.IPv6Network("2000::/3"))
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
@@ -54,3 +57,33 @@ def parse_network(text: str) -> Network:
     if problems:
         raise ValueError("; ".join(problems))
     return ipaddress.ip_network(text)
+
+
+def are_everywhere(networks: Iterable[Network]) -> bool:
+    """Whether the networks together are half of the internet or more, in one version of IP."""
+    given = list(networks)
+    return any(
+        2 * sum(min(each.num_addresses, whole.num_addresses) for each in _inside(given, whole))
+        >= whole.num_addresses
+        for whole in _INTERNET
+    )
+
+
+def everywhere_problems(texts: Iterable[str]) -> list[str]:
+    """Why valid networks of clients cannot stand beside each other; empty when they can."""
+    given = list(texts)
+    if not are_everywhere(parse_network(text) for text in given):
+        return []
+    together = "is" if len(given) == 1 else "are together"
+    return [
+        f"{', '.join(given)} {together} half of the internet or more; name the networks your clients are in"
+    ]
+
+
+def _inside(networks: Iterable[Network], whole: Network) -> list[Network]:
+    """Those of one version that are a part of `whole` or contain it, without overlaps."""
+    if isinstance(whole, ipaddress.IPv4Network):
+        given4 = [each for each in networks if isinstance(each, ipaddress.IPv4Network)]
+        return list(ipaddress.collapse_addresses(given4))
+    given6 = [each for each in networks if isinstance(each, ipaddress.IPv6Network)]
+    return [each for each in ipaddress.collapse_addresses(given6) if each.overlaps(whole)]

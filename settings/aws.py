@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 
 from settings.section import Checked, integer_from_text
 
-_PRINCIPAL = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:(role|user)/([!-~]+/)*[\w+=,.@-]{1,64}", re.ASCII)
+_PARTITION = re.compile(r"aws(-[a-z]+)*")
+_ACCOUNT = re.compile(r"\d{12}", re.ASCII)
+_IAM_NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+_LONGEST_IAM_PATH = 512
+_OTHER_PRINCIPALS = {
+    ":root": "is the whole account; name a role or user",
+    ":group/": "is a group, which AWS takes in no resource policy; name a role or user",
+    ":assumed-role/": "is one session of a role; name the role (arn:aws:iam::<account>:role/<name>)",
+}
 _KMS_KEY = re.compile(
     r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 )
@@ -27,17 +35,30 @@ def id_problems(prefix: str) -> Callable[[str], list[str]]:
 
 def _principal_arn_problems(arn: str) -> list[str]:
     """What is wrong with an ARN that a secret's policy shall name as a principal."""
-    if _PRINCIPAL.fullmatch(arn) and "*" not in arn:
+    if _names_a_principal(arn):
         return []
-    if "*" in arn:
+    if "*" in arn or "?" in arn:
         return ["holds a wildcard; name each principal"]
-    if re.fullmatch(r"arn:aws[a-z-]*:iam::\d{12}:root", arn):
-        return ["is the whole account; name a role or user"]
-    if ":group/" in arn:
-        return ["is a group, which AWS takes in no resource policy; name a role or user"]
-    if ":assumed-role/" in arn:
-        return ["is one session of a role; name the role (arn:aws:iam::<account>:role/<name>)"]
+    if "${" in arn:
+        return ["holds a variable of IAM's policies; name each principal"]
+    for part, problem in _OTHER_PRINCIPALS.items():
+        if part in arn:
+            return [problem]
     return ["is not of the form arn:aws:iam::123456789012:role/name or arn:aws:iam::123456789012:user/name"]
+
+
+def _names_a_principal(arn: str) -> bool:
+    """Whether an ARN names one IAM role or user, with a path or without."""
+    prefix, partition, service, region, account, resource = [*arn.split(":", 5), *[""] * 5][:6]
+    kind, *path, name = resource.split("/") if "/" in resource else ("", "")
+    return bool(
+        (prefix, service, region) == ("arn", "iam", "")
+        and _PARTITION.fullmatch(partition)
+        and _ACCOUNT.fullmatch(account)
+        and kind in ("role", "user")
+        and len("/".join(path)) + 2 <= _LONGEST_IAM_PATH
+        and all(_IAM_NAME.fullmatch(part) for part in (*path, name))
+    )
 
 
 def _kms_key_arn_problems(arn: str) -> list[str]:

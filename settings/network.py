@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from ipaddress import IPv4Network
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from postgres import networks
 from settings.aws import SecurityGroupId, id_problems
@@ -52,6 +52,15 @@ ClientNetwork = Annotated[
 ]
 
 
+def _not_everywhere(given: tuple[str, ...]) -> tuple[str, ...]:
+    if found := networks.everywhere_problems(given):
+        raise ValueError("; ".join(found))
+    return given
+
+
+ClientNetworks = Annotated[tuple[ClientNetwork, ...], unique, AfterValidator(_not_everywhere)]
+
+
 class CreatedNetwork(Section):
     """A new VPC with a public and a private subnet per zone."""
 
@@ -88,7 +97,7 @@ class Network(Section):
 class AllowedClients(Section):
     """What may reach the server's port; anything else is dropped by the security group."""
 
-    networks: Annotated[tuple[ClientNetwork, ...], unique] = ()
+    networks: ClientNetworks = ()
     """Networks of clients."""
     security_groups: Annotated[tuple[SecurityGroupId, ...], unique] = ()
     """Security groups of clients."""

@@ -27,7 +27,7 @@ from settings.dns import MAX_COMMON_NAME, DnsZone, RelativeDnsName
 from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems
 from settings.network import (
     AllowedClients,
-    ClientNetwork,
+    ClientNetworks,
     Network,
     missing_network_problems,
     unreachable_server_problems,
@@ -86,14 +86,14 @@ class DatabaseRoles(Section):
     """`node`: the instance itself. `provider`: pulumi-postgresql, from where `pulumi up` runs."""
     administrator: RoleName = "pgpl_admin"
     """Role that owns the databases and grants; not a superuser."""
-    administrator_networks: Annotated[tuple[ClientNetwork, ...], unique] = ()
+    administrator_networks: ClientNetworks = ()
     """Networks from which `pulumi up` reaches the server; only and always with `through: provider`."""
 
 
 class Role(DeclaredRole):
     """A role that logs in with its own certificate; the map's key is its name and the certificate's CN."""
 
-    networks: Annotated[tuple[ClientNetwork, ...], unique] = Field(min_length=1, examples=[["10.30.0.0/24"]])
+    networks: ClientNetworks = Field(min_length=1, examples=[["10.30.0.0/24"]])
     """Networks it may come from."""
     secret_readers: Annotated[tuple[PrincipalArn, ...], unique] = ()
     """Principals that may read the secret with its certificate and key."""

@@ -220,6 +220,14 @@ def test_a_line_that_is_only_too_wide_is_a_warning(line, code):
     assert {(finding.severity, finding.code) for finding in findings} == {("warning", code)}
 
 
+@pytest.mark.parametrize("networks", [("0.0.0.0/1", "128.0.0.0/1"), ("2000::/5", "2800::/5")])
+def test_lines_that_together_let_everybody_in_are_an_error(networks):
+    lines = "\n".join(f"hostssl app extra {network} cert" for network in networks)
+    text = GOOD.replace("# nobody with GSS", f"{lines}\n# nobody with GSS")
+    (finding,) = [each for each in analyse_hba(parse_hba(text, 17), 17) if each.severity == "error"]
+    assert finding.code == "address-everywhere"
+
+
 def test_a_rule_behind_another_decision_is_an_error():
     text = GOOD + "hostssl app late 10.40.0.0/24 cert\n"
     (finding,) = analyse_hba(parse_hba(text, 17), 17)

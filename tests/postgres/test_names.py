@@ -14,7 +14,7 @@ from postgres.identifiers import (
     quote_literal,
     role_name_problems,
 )
-from postgres.networks import network_problems, parse_network
+from postgres.networks import everywhere_problems, network_problems, parse_network
 from postgres.versions import MINIMUM_MINORS, SUPPORTED_MAJORS, minor_floor_problems, require_supported
 
 
@@ -73,6 +73,23 @@ def test_quoting_refuses_what_sql_cannot_hold():
             quote_identifier(name)
     with pytest.raises(ValueError, match="NUL"):
         quote_literal("\0")
+
+
+@pytest.mark.parametrize(
+    ("networks", "are_too_many"),
+    [
+        (["0.0.0.0/1", "128.0.0.0/1"], True),
+        (["0.0.0.0/2", "64.0.0.0/2"], True),
+        (["::/1", "8000::/1"], True),
+        (["2000::/4", "10.0.0.0/8"], True),
+        (["8000::/1"], False),
+        (["0.0.0.0/2", "0.0.0.0/3", "10.0.0.0/8"], False),
+        (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fd00::/8", "2a00::/12"], False),
+        ([], False),
+    ],
+)
+def test_networks_that_are_together_everywhere_are_refused(networks, are_too_many):
+    assert bool(everywhere_problems(networks)) is are_too_many
 
 
 @pytest.mark.parametrize(
