@@ -308,6 +308,7 @@ def machine(
     bucket: str,
     readable: Mapping[str, str],
     report_key: str,
+    formatted_volumes_key: str,
     server_identity: str,
     log_group: str,
 ) -> str:
@@ -317,7 +318,8 @@ def machine(
         pointer: ARN of the SSM parameter that names the desired state.
         bucket: ARN of the desired-state bucket.
         readable: Statement id per object key that the machine reads.
-        report_key: Key of the one object that it writes.
+        report_key: Key of the report that it writes.
+        formatted_volumes_key: Key of the record of formatted volumes, which it reads and writes.
         server_identity: ARN of the server's own identity secret.
         log_group: ARN of the log group for the server's log.
     """
@@ -339,6 +341,12 @@ def machine(
                 "Effect": "Allow",
                 "Action": "s3:PutObject",
                 "Resource": f"{bucket}/{report_key}",
+            },
+            {
+                "Sid": "RecordFormattedVolumes",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject"],
+                "Resource": f"{bucket}/{formatted_volumes_key}",
             },
             {
                 "Sid": "ReadServerIdentity",

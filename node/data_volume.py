@@ -1,33 +1,44 @@
-"""The separate EBS volume that holds the databases: found by its id, formatted once, mounted by systemd."""
+"""The separate EBS volume that holds the databases: found by its id, formatted once, mounted by systemd.
+
+It is formatted only if it is proven blank and was never formatted before.
+"""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from node.blank_volume import prove_blank
 from node.commands import Commands
 from node.layout import Layout
 from runtime import files
 from runtime.errors import FailedError, RefusedError
 
+if TYPE_CHECKING:
+    from node.format_record import FormatRecord
+
 MOUNT_UNIT = "var-lib-postgresql.mount"
-NOTHING_FOUND = 2  # exit status of blkid
+NOTHING_FOUND = 2  # exit status of blkid, which is also that of a device that it cannot read
+_SECTOR_BYTES = 512  # of sysfs, whatever the device's own
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataVolume:
-    """The volume with that id (`vol-…`)."""
+    """The volume with that id (`vol-…`); `record` knows which volumes were ever formatted."""
 
     layout: Layout
     commands: Commands
     volume: str
+    record: FormatRecord
 
     def mount(self) -> None:
-        """Mount it, now and at every boot; format it only if it is blank.
+        """Mount it, now and at every boot; format it only if it is blank and never was formatted.
 
         Raises:
-            FailedError: it is not attached yet, or a program fails.
-            RefusedError: it holds something other than an ext4 file system.
+            FailedError: it is not attached yet, cannot be read everywhere, or a program fails.
+            RefusedError: it holds something other than an ext4 file system, or lost one.
         """
         device = self.device()
         uuid = self._file_system(device)
@@ -51,11 +62,20 @@ class DataVolume:
                 return f"/dev/{serial.parent.parent.name}"
         raise FailedError(f"the data volume {self.volume} is not attached to this instance")
 
+    def _size(self, device: str) -> int:
+        size = self.layout.root / "sys/block" / Path(device).name / "size"
+        try:
+            return int(size.read_text()) * _SECTOR_BYTES
+        except (OSError, ValueError) as error:
+            raise FailedError(f"{size}: {error}") from error
+
     def _file_system(self, device: str) -> str:
         found = self._probe(device)
         if not found:
-            self.commands("mkfs.ext4", "-q", "-m", "1", "-L", "postgresql", device)
+            self._format(device)
             found = self._probe(device)
+        elif found.get("TYPE") == "ext4":
+            self.record.add(self.volume)
         if found.get("TYPE") != "ext4":
             what = found.get("TYPE") or found.get("PTTYPE") or "nothing that blkid knows"
             raise RefusedError(
@@ -63,6 +83,23 @@ class DataVolume:
                 "only ext4 is mounted, and only a blank volume is formatted"
             )
         return found["UUID"]
+
+    def _format(self, device: str) -> None:
+        prove_blank(self.layout.root / device.removeprefix("/"), self._size(device))
+        # After a kill, the next run finds what this one recorded before it could format.
+        begun = files.read_json_object(self.layout.formatting) == {"volume": self.volume}
+        files.replace_file(self.layout.formatting, json.dumps({"volume": self.volume}), durable=True)
+        if not self.record.add(self.volume) and not begun:
+            self.layout.formatting.unlink()
+            raise RefusedError(
+                f"volume: {self.volume} reads blank, but {self.record.place} says that it was formatted "
+                "before: its data is lost or hidden. Restore it from a snapshot or a backup; if nothing ever "
+                "was on it, replace it"
+            )
+        if self.device() != device:
+            raise FailedError(f"{device} is no longer the volume {self.volume}")
+        self.commands("mkfs.ext4", "-q", "-m", "1", "-L", "postgresql", device)
+        self.layout.formatting.unlink()
 
     def _probe(self, device: str) -> dict[str, str]:
         answer = self.commands("blkid", "--probe", "--output", "export", device, accept=(0, NOTHING_FOUND))

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from node import server_log, server_process
 from node.apt import Apt
@@ -16,6 +17,9 @@ from node.server_user import ServerUser
 from runtime import files
 from runtime.errors import FailedError
 from runtime.instance_metadata import InstanceMetadata
+
+if TYPE_CHECKING:
+    from node.format_record import FormatRecord
 
 START_SECONDS = 60
 UMASK_DROP_IN = "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"
@@ -46,10 +50,10 @@ class Debian:
         """Install the packages with apt."""
         Apt(layout=self.layout, commands=self.commands).install(major, minor_floor)
 
-    def prepare(self, major: int, volume: str | None) -> None:
+    def prepare(self, major: int, volume: str | None, record: FormatRecord) -> None:
         """Mount the volume; give the folders to the package's user, whose id may differ between images."""
         if volume is not None:
-            DataVolume(layout=self.layout, commands=self.commands, volume=volume).mount()
+            DataVolume(layout=self.layout, commands=self.commands, volume=volume, record=record).mount()
         drop_in = self.layout.root / UMASK_DROP_IN
         files.make_directory(drop_in.parent, 0o755)
         files.replace_file(drop_in, "[Service]\nUMask=0077\n", 0o644, durable=True)

@@ -19,6 +19,7 @@ from node import cluster, generation, machine_file, server_process
 from node.certificate import leaf_not_after, leaf_sha256
 from node.desired_state import Machine, Manifest, Outcome, Pointer, Report
 from node.fetch import Store
+from node.format_record import FormatRecord
 from node.layout import Layout
 from node.machine_platform import Platform, of
 from node.report import Reporter, timestamp
@@ -144,7 +145,7 @@ class Deployment:
         self.stage(f"installing PostgreSQL {manifest.major}")
         self.platform.install(manifest.major, manifest.minor_floor)
         self.stage("preparing storage")
-        self.platform.prepare(manifest.major, self.machine.volume)
+        self.platform.prepare(manifest.major, self.machine.volume, FormatRecord(store=self.store))
         cluster.refuse_other_major(self.layout, manifest.major)
         self.stage("writing the configuration")
         user = self.platform.user

@@ -14,6 +14,8 @@ from pydantic import Field
 from documents.document import Document, ObjectVersion, Sha256
 
 SCHEMA_VERSION = 1
+FORMATTED_VOLUMES_KEY = "formatted-volumes.json"
+"""Key of the one object, apart from its report, that a machine writes: see `node.format_record`."""
 
 Outcome = Literal["applying", "applied", "refused", "failed"]
 RestartPolicy = Literal["pending", "automatic"]

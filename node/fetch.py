@@ -14,6 +14,8 @@ from node.desired_state import ObjectVersion, SecretVersion
 from runtime.errors import FailedError, RefusedError
 
 _LIMITS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
+# What S3 answers to a conditional write, at once and while another one is under way.
+_CHANGED = ("PreconditionFailed", "ConditionalRequestConflict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,42 @@ class Store:
         text: str = answer.get("SecretString", "")
         _check(f"secret {wanted.arn} version {wanted.version}", text.encode(), wanted.sha256)
         return text
+
+    def newest(self, key: str) -> tuple[bytes, str]:
+        """An object's newest version, and the entity tag by which S3 knows it.
+
+        Raises:
+            FailedError: it cannot be fetched.
+        """
+        try:
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+            return answer["Body"].read(), answer["ETag"]
+        except (BotoCoreError, ClientError) as error:
+            raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
+
+    def put_if_unchanged(self, key: str, text: str, known: str | None) -> bool:
+        """Write a JSON object, if its entity tag still is `known`; None: if there is no such object.
+
+        Returns:
+            Whether it was written.
+
+        Raises:
+            FailedError: S3 refuses for another reason, or cannot be reached.
+        """
+        condition = {"IfNoneMatch": "*"} if known is None else {"IfMatch": known}
+        try:
+            self.s3.put_object(
+                Bucket=self.bucket,
+                Key=key,
+                Body=text.encode(),
+                ContentType="application/json",
+                **condition,
+            )
+        except (BotoCoreError, ClientError) as error:
+            if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _CHANGED:
+                return False
+            raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
+        return True
 
     def put(self, key: str, text: str) -> None:
         """Write a JSON object.

@@ -59,6 +59,11 @@ class Layout:
         return self.home / "report.delivered.json"
 
     @property
+    def formatting(self) -> Path:
+        """Names the volume that this instance has begun to format."""
+        return self.home / "formatting.json"
+
+    @property
     def log_positions(self) -> Path:
         """How far each log file has been shipped."""
         return self.home / "log-positions.json"

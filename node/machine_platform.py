@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from node.layout import Layout
 from node.server_user import ServerUser
 from runtime import files
 from runtime.errors import FailedError
+
+if TYPE_CHECKING:
+    from node.format_record import FormatRecord
 
 
 class Platform(Protocol):
@@ -33,7 +36,7 @@ class Platform(Protocol):
         """Install the server's programs, at least at that minor release."""
         ...
 
-    def prepare(self, major: int, volume: str | None) -> None:
+    def prepare(self, major: int, volume: str | None, record: FormatRecord) -> None:
         """Mount the data volume, and make the folders that the server expects."""
         ...
 

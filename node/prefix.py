@@ -9,12 +9,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from node import server_log, server_process, short_path
 from node.layout import Layout
 from node.server_user import ServerUser
 from runtime.errors import FailedError, RefusedError
+
+if TYPE_CHECKING:
+    from node.format_record import FormatRecord
 
 START_SECONDS = 60
 ORPHAN_SECONDS = 15
@@ -66,8 +69,11 @@ class Prefix:
                 f"minorFloor: this machine has {found[1]}.{found[2]}, below {major}.{minor_floor}"
             )
 
-    def prepare(self, major: int, volume: str | None) -> None:  # noqa: ARG002 - the root folder is the volume
-        """Make the folders, owned by the server's user, who can then reach them from the root folder."""
+    def prepare(self, major: int, volume: str | None, record: FormatRecord) -> None:  # noqa: ARG002
+        """Make the folders, owned by the server's user, who can then reach them from the root folder.
+
+        Nothing is mounted or formatted: the root folder is the volume.
+        """
         for path in (self.layout.volume, self.layout.data(major).parent, self.layout.logs):
             self.user.make_directory(path)
         self.user.make_directory(self.layout.configuration(major).parent)

@@ -13,7 +13,14 @@ from pulumi_aws import s3, ssm
 
 from artifacts.node import NodeArtifact
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from node.desired_state import Manifest, ObjectVersion, Pointer, RestartPolicy, SecretVersion
+from node.desired_state import (
+    FORMATTED_VOLUMES_KEY,
+    Manifest,
+    ObjectVersion,
+    Pointer,
+    RestartPolicy,
+    SecretVersion,
+)
 from settings import SelfManaged
 
 FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
@@ -54,7 +61,8 @@ class DesiredStateArgs:
         identity_version: Id of its version.
         identity_sha256: SHA-256 of that version.
         writers: ARNs of the roles and users that may write the desired state.
-        machine_role: ARN of the machine's role, which alone may write the report.
+        machine_role: ARN of the machine's role, which alone may write the report, and beside `writers`
+            the record of formatted volumes.
         tags: Tags of every child.
 
     Raises:
@@ -123,6 +131,7 @@ class DesiredState(pulumi.ComponentResource):
                     "node/*": args.writers,
                     MANIFEST_KEY: args.writers,
                     REPORT_KEY: [args.machine_role],
+                    FORMATTED_VOLUMES_KEY: [args.machine_role, *args.writers],
                 },
                 tags=args.tags,
             ),

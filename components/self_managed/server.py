@@ -22,6 +22,7 @@ from components.self_managed.desired_state import REPORT_KEY, DesiredState, Desi
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_report import NodeReport, NodeReportArgs
 from components.self_managed.server_files import server_files
+from node.desired_state import FORMATTED_VOLUMES_KEY
 from postgres.identifiers import MAINTENANCE_DATABASE
 from settings import SelfManaged
 
@@ -166,6 +167,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 bucket=desired_state.bucket_arn,
                 readable=readable_keys(),
                 report_key=REPORT_KEY,
+                formatted_volumes_key=FORMATTED_VOLUMES_KEY,
                 server_identity=server_identity.secret_arn,
                 log_group=log_group.arn,
             ).apply(lambda values: iam_documents.machine(**values)),

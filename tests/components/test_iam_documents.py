@@ -25,6 +25,7 @@ def test_what_a_machine_may_do() -> None:
         bucket="arn:aws:s3:::bucket",
         readable=readable_keys(),
         report_key="report.json",
+        formatted_volumes_key="formatted-volumes.json",
         server_identity="arn:aws:secretsmanager:eu-central-1:123456789012:secret:server-AbCdEf",
         log_group="arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/prod/main/postgresql",
     )
@@ -44,6 +45,11 @@ def test_what_a_machine_may_do() -> None:
         "ReadRolesJson": ("Allow", read, "arn:aws:s3:::bucket/files/roles.json"),
         "ReadClientCaCrt": ("Allow", read, "arn:aws:s3:::bucket/files/client-ca.crt"),
         "WriteReport": ("Allow", "s3:PutObject", "arn:aws:s3:::bucket/report.json"),
+        "RecordFormattedVolumes": (
+            "Allow",
+            ["s3:GetObject", "s3:PutObject"],
+            "arn:aws:s3:::bucket/formatted-volumes.json",
+        ),
         "ReadServerIdentity": (
             "Allow",
             "secretsmanager:GetSecretValue",
@@ -169,6 +175,7 @@ def test_no_statement_allows_everything() -> None:
         ),
         iam_documents.machine(
             pointer="arn:p", bucket="arn:b", readable=readable_keys(), report_key="r",
+            formatted_volumes_key="f",
             server_identity="arn:s", log_group="arn:l",
         ),
     ]  # fmt: skip

@@ -4,41 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from node import debian
 from node.apt import PROJECT_KEY, Apt
-from node.data_volume import DataVolume
 from node.layout import Layout
-from runtime.errors import FailedError, RefusedError
-
-Answer = tuple[int, str]
-
-
-class Recorded:
-    """Commands that run nowhere; `answers` maps the beginning of a command line to its successive answers."""
-
-    def __init__(self, answers: dict[str, list[Answer]]) -> None:
-        self.answers = answers
-        self.lines: list[str] = []
-
-    def __call__(self, *command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
-        line = " ".join(command)
-        self.lines.append(line)
-        for beginning, said in self.answers.items():
-            if line.startswith(beginning):
-                status, text = said.pop(0) if len(said) > 1 else said[0]
-                if status not in accept:
-                    raise FailedError(f"{line}: exit status {status}")
-                return subprocess.CompletedProcess(command, status, text, "")
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    def ran(self, text: str) -> bool:
-        return any(text in line for line in self.lines)
+from runtime.errors import FailedError
+from tests.node.recorded_commands import Recorded
 
 
 @pytest.fixture
@@ -117,50 +91,6 @@ def test_the_shipped_key_is_the_projects() -> None:
         size = 1 << (packets[at] & 3)
         at += 1 + size + int.from_bytes(packets[at + 1 : at + 1 + size], "big")
     assert tags == [6, 13, 2]
-
-
-def volume(layout: Layout, commands: Recorded) -> DataVolume:
-    serial = layout.root / "sys/block/nvme1n1/device/serial"
-    serial.parent.mkdir(parents=True)
-    serial.write_text("vol0123456789abcdef0 \n")
-    return DataVolume(layout=layout, commands=commands, volume="vol-0123456789abcdef0")
-
-
-EXT4: Answer = (0, "DEVNAME=/dev/nvme1n1\nUUID=1234-abcd\nTYPE=ext4\n")
-
-
-def test_a_blank_volume_is_formatted_once_and_mounted_by_uuid(layout: Layout) -> None:
-    commands = Recorded({"blkid": [(2, ""), EXT4], "findmnt": [(0, "1234-abcd\n")]})
-    made = volume(layout, commands)
-    made.mount()
-    assert commands.ran("mkfs.ext4 -q -m 1 -L postgresql /dev/nvme1n1")
-    unit = (layout.root / "etc/systemd/system/var-lib-postgresql.mount").read_text()
-    assert "What=/dev/disk/by-uuid/1234-abcd\nWhere=/var/lib/postgresql\n" in unit
-    commands.lines.clear()
-    made.mount()
-    assert not commands.ran("mkfs")
-    assert not commands.ran("daemon-reload")
-    assert commands.ran("resize2fs /dev/nvme1n1")
-
-
-@pytest.mark.parametrize("found", ["TYPE=xfs\nUUID=1\n", "PTTYPE=gpt\n"])
-def test_a_volume_with_something_else_is_never_formatted(found: str, layout: Layout) -> None:
-    commands = Recorded({"blkid": [(0, found)]})
-    with pytest.raises(RefusedError, match="only ext4 is mounted"):
-        volume(layout, commands).mount()
-    assert not commands.ran("mkfs")
-
-
-def test_a_volume_that_is_not_there_fails(layout: Layout) -> None:
-    made = DataVolume(layout=layout, commands=Recorded({}), volume="vol-0fedcba9876543210")
-    with pytest.raises(FailedError, match="vol-0fedcba9876543210 is not attached"):
-        made.device()
-
-
-def test_a_root_volume_is_never_taken_for_the_data_volume(layout: Layout) -> None:
-    commands = Recorded({"blkid": [EXT4], "findmnt": [(0, "other\n")]})
-    with pytest.raises(FailedError, match="has the file system other, not 1234-abcd"):
-        volume(layout, commands).mount()
 
 
 def test_start_reload_and_stop(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:

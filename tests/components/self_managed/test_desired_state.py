@@ -113,6 +113,7 @@ def test_the_machine_writes_its_report_and_the_deployer_the_rest() -> None:
         "node/*": [OPERATOR],
         "manifest.json": [OPERATOR],
         "report.json": ["arn:aws:iam::123456789012:role/machine"],
+        "formatted-volumes.json": ["arn:aws:iam::123456789012:role/machine", OPERATOR],
     }
 
 
