@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from artifacts.sources import PROJECT, pack, program_sources
 
 HANDLER = "functions.roles.handler.handle"
+SERVER_CA_FILE = "server-ca.pem"
 # boto3 comes with Lambda's runtime.
 DISTRIBUTIONS = ("pg8000", "scramp", "asn1crypto", "python-dateutil", "six")
 
@@ -46,16 +47,25 @@ class FunctionArtifact:
 
 
 def function_artifact(
+    server_ca_pem: str,
     root: Path = PROJECT,
     distributions: Sequence[str] = DISTRIBUTIONS,
     find: Callable[[str], metadata.Distribution] = metadata.distribution,
 ) -> FunctionArtifact:
     """The artifact made of the packages `functions`, `postgres` and `runtime` below `root`, with a driver.
 
+    Args:
+        server_ca_pem: What the function trusts for its server; a file of the artifact, since only the
+            deployer writes that, and the function's environment is too small for it.
+        root: Folder of the packages.
+        distributions: Names of the distributions that are packed with them.
+        find: Finds an installed distribution.
+
     Raises:
         ArtifactError: a distribution is not installed, or not pure Python.
     """
     files = program_sources("roles function", root)
+    files[SERVER_CA_FILE] = server_ca_pem.encode()
     for name in distributions:
         files.update(_distribution_files(name, find))
     content = pack(files)

@@ -15,13 +15,15 @@ from pulumi import dynamic
 
 from components.self_managed.report_wait import SIGN_OF_LIFE_SECONDS
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FUNCTION_SECONDS = 300
 
 _CONNECT_SECONDS = 10
 # Lambda ends the function after its own timeout; the answer arrives a little later.
 _READ_SECONDS = FUNCTION_SECONDS + 30
-_WAITED_FOR = ("region", "function", "server", "logGroup", "artifactSha256", "resourceId", "event")
+_WAITED_FOR = (
+    "region", "function", "server", "logGroup", "artifactSha256", "resourceId", "configuration", "event",
+)  # fmt: skip
 
 Outcome = Literal["applied", "refused", "failed", "no-answer"]
 
@@ -37,6 +39,7 @@ class FunctionRunArgs:
         log_group: Where the function's log is, for messages.
         artifact_sha256: What the function is; another one is run again.
         resource_id: The instance; another one with the same name, as after a restore, is run again.
+        configuration: Its configuration, as JSON; another one is run again.
         event: What it is asked, as JSON.
     """
 
@@ -44,8 +47,9 @@ class FunctionRunArgs:
     function: pulumi.Input[str]
     server: str
     log_group: str
-    artifact_sha256: str
+    artifact_sha256: pulumi.Input[str]
     resource_id: pulumi.Input[str]
+    configuration: pulumi.Input[str]
     event: pulumi.Input[str]
 
 
@@ -201,6 +205,7 @@ class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="Functi
                 "logGroup": args.log_group,
                 "artifactSha256": args.artifact_sha256,
                 "resourceId": args.resource_id,
+                "configuration": args.configuration,
                 "event": args.event,
                 "outcome": None,
                 "message": None,

@@ -18,10 +18,11 @@ from components.names import stack_path
 from components.network import PrivateSubnet
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.rds.function_run import FUNCTION_SECONDS, SCHEMA_VERSION, FunctionRun, FunctionRunArgs
-from postgres.declaration import declaration_problems
+from postgres.declaration import Declaration, declaration_problems
 from settings import Rds
 
 ARTIFACT_KEY = "roles-function.zip"
+CONFIGURATION_VARIABLE = "CONFIGURATION"
 
 _MEMORY_MIB = 256
 _HTTPS = 443
@@ -48,7 +49,7 @@ class RolesFunctionArgs:
         server_ca_pem: What the function trusts for this instance.
         administrators: ARNs of the roles and users that may write what the function runs; whoever runs
             `pulumi up` must be among them.
-        artifact: What the function runs; None to make it from what is installed.
+        artifact: What the function runs; None to make it from what is installed, with `server_ca_pem` in it.
         serve_after: What must be there before the function can do its work, such as the way out.
         tags: Tags of every child.
 
@@ -119,7 +120,10 @@ class RolesFunction(pulumi.ComponentResource):
         """Make the function and run it."""
         super().__init__("passwordless-postgres:index:RolesFunction", name, {}, opts)
         self._name, self._args = name, args
-        artifact = args.artifact or function_artifact()
+        artifact = pulumi.Output.from_input(args.server_ca_pem).apply(
+            lambda server_ca_pem: args.artifact or function_artifact(server_ca_pem)
+        )
+        configuration = self._configuration()
         log_group_name = stack_path(args.stack, name)
         log_group = cloudwatch.LogGroup(
             f"{name}-log",
@@ -141,9 +145,10 @@ class RolesFunction(pulumi.ComponentResource):
             s3_bucket=bucket.id,
             s3_key=item.key,
             s3_object_version=item.version_id,
-            source_code_hash=artifact.source_code_hash,
+            source_code_hash=artifact.apply(lambda made: made.source_code_hash),
             timeout=FUNCTION_SECONDS,
             memory_size=_MEMORY_MIB,
+            environment=lambda_.FunctionEnvironmentArgs(variables={CONFIGURATION_VARIABLE: configuration}),
             vpc_config=lambda_.FunctionVpcConfigArgs(
                 subnet_ids=[subnet.id for subnet in args.subnets], security_group_ids=[group.id]
             ),
@@ -159,9 +164,10 @@ class RolesFunction(pulumi.ComponentResource):
                 function=function.name,
                 server=name,
                 log_group=log_group_name,
-                artifact_sha256=artifact.sha256,
+                artifact_sha256=artifact.apply(lambda made: made.sha256),
                 resource_id=args.resource_id,
-                event=self._event(),
+                configuration=configuration,
+                event=event_json(args.settings),
             ),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[function, policy, ingress, *egress.values(), *args.serve_after]
@@ -189,7 +195,7 @@ class RolesFunction(pulumi.ComponentResource):
         """
         return self.resources.run.applied(value)
 
-    def _program(self, artifact: FunctionArtifact) -> tuple[PrivateBucket, s3.BucketObjectv2]:
+    def _program(self, artifact: pulumi.Output[FunctionArtifact]) -> tuple[PrivateBucket, s3.BucketObjectv2]:
         bucket = PrivateBucket(
             f"{self._name}-program",
             PrivateBucketArgs(writers={ARTIFACT_KEY: self._args.administrators}, tags=self._args.tags),
@@ -199,7 +205,7 @@ class RolesFunction(pulumi.ComponentResource):
             f"{self._name}-program",
             bucket=bucket.id,
             key=ARTIFACT_KEY,
-            content_base64=base64.b64encode(artifact.content).decode(),
+            content_base64=artifact.apply(lambda made: base64.b64encode(made.content).decode()),
             content_type="application/zip",
             tags=self._args.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket], hide_diffs=["contentBase64"]),
@@ -281,22 +287,20 @@ class RolesFunction(pulumi.ComponentResource):
         )
         return group, ways_out, way_in
 
-    def _event(self) -> pulumi.Output[str]:
+    def _configuration(self) -> pulumi.Output[str]:
         args = self._args
         return pulumi.Output.all(
-            host=args.host,
-            region=args.region,
-            master_secret_arn=args.master_secret_arn,
-            server_ca_pem=args.server_ca_pem,
-        ).apply(lambda values: event_json(args.settings, **values))
+            host=args.host, region=args.region, master_secret_arn=args.master_secret_arn
+        ).apply(lambda values: configuration_json(args.settings, **values))
 
 
-def event_json(settings: Rds, *, host: str, region: str, master_secret_arn: str, server_ca_pem: str) -> str:
-    """The function's event: one instance, its administrator, and what shall exist on it.
+def configuration_json(settings: Rds, *, host: str, region: str, master_secret_arn: str) -> str:
+    """The function's configuration: one instance, its administrator, and the only declaration it applies.
 
-    Where pulumi-postgresql makes databases and roles, the function makes the administrator alone.
+    All that decides where a secret goes is here, where only the deployer writes it. `FunctionRun` is asked
+    again when it changes.
     """
-    declaration = settings.declaration.to_json() if settings.database_roles.through == "function" else "null"
+    declaration = _declaration(settings)
     return json.dumps(
         {
             "schemaVersion": SCHEMA_VERSION,
@@ -306,8 +310,24 @@ def event_json(settings: Rds, *, host: str, region: str, master_secret_arn: str,
             "major": settings.major,
             "administrator": settings.database_roles.administrator,
             "masterSecretArn": master_secret_arn,
-            "serverCaPem": server_ca_pem,
-            "declaration": json.loads(declaration),
+            "declarationSha256": None if declaration is None else declaration.sha256,
         },
         sort_keys=True,
     )
+
+
+def event_json(settings: Rds) -> str:
+    """The function's event: what shall exist on its instance."""
+    declaration = _declaration(settings)
+    return json.dumps(
+        {
+            "schemaVersion": SCHEMA_VERSION,
+            "declaration": None if declaration is None else json.loads(declaration.to_json()),
+        },
+        sort_keys=True,
+    )
+
+
+def _declaration(settings: Rds) -> Declaration | None:
+    """None where pulumi-postgresql makes databases and roles: the function makes the administrator alone."""
+    return settings.declaration if settings.database_roles.through == "function" else None

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
+from functions.roles.configuration import Configuration
 from functions.roles.credentials import SecretAccessDenied, login_token, read_master
-from functions.roles.event import Event
 from functions.roles.journal import allow_journal_step
 from functions.roles.retry import RetryPolicy
 from functions.roles.session import DatabaseSession, LoginRefused, Server
@@ -18,22 +18,22 @@ from runtime.errors import RefusedError
 
 @dataclass(frozen=True, kw_only=True)
 class Administrator:
-    """The administrator that an event names, on the server that it names.
+    """The administrator of the configured server.
 
     Attributes:
-        event: The event.
+        configuration: The function's configuration.
         progress: Counts the steps that ran.
         retry: How long to wait for permissions that AWS has not propagated yet.
     """
 
-    event: Event
+    configuration: Configuration
     progress: Progress
     retry: RetryPolicy
 
     @property
     def name(self) -> str:
         """Name of the role."""
-        return self.event.administrator
+        return self.configuration.administrator
 
     @contextmanager
     def session(self, database: str | None = None) -> Iterator[DatabaseSession]:
@@ -42,8 +42,8 @@ class Administrator:
         Raises:
             RefusedError, FailedError: as `Server.session`, or there are no credentials to sign with.
         """
-        event = self.event
-        token = login_token(host=event.host, port=event.port, user=self.name, region=event.region)
+        place = self.configuration
+        token = login_token(host=place.host, port=place.port, user=self.name, region=place.region)
         with self._server().session(self.name, token, *([database] if database else [])) as session:
             yield session
 
@@ -68,8 +68,8 @@ class Administrator:
             deviations = self._deviations(session)
         if deviations:
             raise RefusedError(
-                f"administrator {self.name} of {self.event.server} {', '.join(deviations)}, which the master "
-                "cannot change; drop the role or choose another name"
+                f"administrator {self.name} of {self.configuration.server} {', '.join(deviations)}, which "
+                "the master cannot change; drop the role or choose another name"
             )
 
     def _correct(self) -> None:
@@ -77,27 +77,28 @@ class Administrator:
             login, session = self.retry.call(
                 lambda: self._master_session(stack), (SecretAccessDenied, LoginRefused)
             )
-            for step in administrator_steps(self.name, self.event.major, "rds"):
+            for step in administrator_steps(self.name, self.configuration.major, "rds"):
                 self.progress.run(step, session, login)
             self.progress.run(allow_journal_step(self.name), session, login)
 
     def _master_session(self, stack: ExitStack) -> tuple[str, DatabaseSession]:
         # Read again for each attempt: the password may just have been rotated.
-        master = read_master(self.event.master_secret_arn, self.event.region)
+        master = read_master(self.configuration.master_secret_arn, self.configuration.region)
         if master.username == self.name:
             raise RefusedError(
-                f"administrator {self.name} is the master user of {self.event.server}: rds_iam would lock "
-                "its password out; choose another name"
+                f"administrator {self.name} is the master user of {self.configuration.server}: rds_iam would "
+                "lock its password out; choose another name"
             )
-        session = self._server().session(master.username, master.password)
+        session = self._server().session(master.username, master.password, only_scram=True)
         return master.username, stack.enter_context(session)
 
     def _deviations(self, session: DatabaseSession) -> list[str]:
-        query = administrator_deviations(self.name, self.event.major)
+        query = administrator_deviations(self.name, self.configuration.major)
         deviations = [deviation for (deviation,) in session.run(query)]
         if not session.has_row(allow_journal_step(self.name).unless or ""):
             deviations.append("may not create the schema of its journal")
         return deviations
 
     def _server(self) -> Server:
-        return Server(host=self.event.host, port=self.event.port, ca_pem=self.event.server_ca_pem)
+        place = self.configuration
+        return Server(host=place.host, port=place.port, ca_pem=place.server_ca_pem)

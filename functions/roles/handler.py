@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
+import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from functions.roles.administrator import Administrator
-from functions.roles.event import Event, EventError
+from functions.roles.configuration import Configuration, ConfigurationError
+from functions.roles.document import SCHEMA_VERSION
+from functions.roles.event import EventError, declaration_of
 from functions.roles.retry import RetryPolicy
 from functions.roles.roles import Roles
 from functions.roles.session import SqlError
 from functions.roles.steps import Progress
+from postgres.declaration import Declaration
 from runtime.errors import FailedError, RefusedError
-
-SCHEMA_VERSION = 1
 
 # Lambda gives the root logger a handler and a level above INFO.
 _log = logging.getLogger("functions.roles")
@@ -26,7 +28,7 @@ class Outcome:
     """How a run ended: a message for people, never a traceback, never a secret.
 
     Attributes:
-        outcome: `refused` until the event changes; `failed` if the same event may succeed later.
+        outcome: `refused` until event or configuration change; `failed` if the same event may succeed later.
         message: What was applied, or why not.
         steps: How many statements ran; none if everything was as declared.
     """
@@ -46,23 +48,26 @@ class Outcome:
 
 
 def handle(event: Any, context: object) -> dict[str, Any]:
-    """Bring one instance to the state that the event declares; the answer tells how it ended.
+    """Bring the configured instance to the declared state; the answer tells how it ended.
 
     Whatever AWS, the network or the server answers is an outcome; only a bug in this program raises.
     """
     del context
-    outcome = run(event)
+    try:
+        outcome = run(event, Configuration.deployed(os.environ))
+    except ConfigurationError as error:
+        outcome = Outcome(outcome="refused", message=f"configuration: {error}", steps=0)
     level = logging.INFO if outcome.outcome == "applied" else logging.ERROR
     _log.log(level, "%s after %d steps: %s", outcome.outcome, outcome.steps, outcome.message)
     return outcome.to_json()
 
 
-def run(document: Any, retry: RetryPolicy | None = None) -> Outcome:
+def run(event: Any, configuration: Configuration, retry: RetryPolicy | None = None) -> Outcome:
     """The outcome of an event; `retry` is for permissions that AWS has not propagated yet."""
     progress = Progress()
     try:
-        event = Event.from_json(document)
-        message = _apply(event, progress, retry or RetryPolicy())
+        declaration = declaration_of(event, configuration)
+        message = _apply(declaration, configuration, progress, retry or RetryPolicy())
     except EventError as error:
         return Outcome(outcome="refused", message=f"event: {error}", steps=0)
     except RefusedError as error:
@@ -72,14 +77,13 @@ def run(document: Any, retry: RetryPolicy | None = None) -> Outcome:
     return Outcome(outcome="applied", message=message, steps=len(progress.done))
 
 
-def _apply(event: Event, progress: Progress, retry: RetryPolicy) -> str:
-    administrator = Administrator(event=event, progress=progress, retry=retry)
+def _apply(
+    declared: Declaration | None, configuration: Configuration, progress: Progress, retry: RetryPolicy
+) -> str:
+    administrator = Administrator(configuration=configuration, progress=progress, retry=retry)
     administrator.ensure()
-    if event.declaration is None:
-        return f"{event.server}: administrator {event.administrator} logs in by IAM"
-    roles = Roles(administrator=administrator, major=event.major, progress=progress)
-    roles.apply(event.declaration)
-    declared = event.declaration
-    return (
-        f"{event.server}: {len(declared.databases)} databases and {len(declared.roles)} roles are as declared"
-    )
+    server = configuration.server
+    if declared is None:
+        return f"{server}: administrator {configuration.administrator} logs in by IAM"
+    Roles(administrator=administrator, major=configuration.major, progress=progress).apply(declared)
+    return f"{server}: {len(declared.databases)} databases and {len(declared.roles)} roles are as declared"

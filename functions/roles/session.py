@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 from pg8000.exceptions import DatabaseError, InterfaceError
 from pg8000.native import Connection
+from scramp import ScramException
 
 from postgres.identifiers import MAINTENANCE_DATABASE
 from postgres.protocol import SSL_REQUEST, is_transient
@@ -23,6 +25,10 @@ _ANSWER_MARGIN_SECONDS = 10
 _SSL_ACCEPTED, _SSL_REFUSED = b"S", b"N"
 _INVALID_AUTHORIZATION = "28"
 _NO_SUCH_DATABASE = "3D000"
+# AuthenticationSASL, SASLContinue, SASLFinal and Ok (PostgreSQL, "Message Formats").
+_SASL, _SCRAM = 10, (10, 11, 12, 0)
+_SCRAM_MECHANISMS = ("SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
+_METHODS = {0: "nothing", 3: "a clear-text password", 5: "an MD5 password"}
 
 
 class Unreachable(FailedError):
@@ -35,6 +41,10 @@ class TlsRefused(RefusedError):
 
 class LoginRefused(RefusedError):
     """The server does not know the user, or does not accept this password or token."""
+
+
+class NotScram(RefusedError):
+    """The server wants another proof than SCRAM-SHA-256, or gives none that it knows the password itself."""
 
 
 class NoSuchDatabase(RefusedError):
@@ -53,6 +63,36 @@ class SqlError(Exception):
     def passing(self) -> bool:
         """Whether the same statement may succeed later."""
         return is_transient(self.sqlstate)
+
+
+class _ScramConnection(Connection):
+    """A login by SCRAM-SHA-256 and nothing else, as libpq's `require_auth=scram-sha-256`.
+
+    No other request for a password is answered, and no login is taken before the server has proved that it
+    knows the password. The proof is bound to the server's certificate where the server offers that.
+    """
+
+    _seen = 0
+
+    def handle_AUTHENTICATION_REQUEST(self, data: bytes, context: Any) -> None:  # noqa: N802 - pg8000's name
+        """Answer the request that is due in SCRAM's sequence.
+
+        Raises:
+            NotScram: it is another one, or of another mechanism.
+        """
+        (method,) = struct.unpack_from("!i", data)
+        due = _SCRAM[self._seen] if self._seen < len(_SCRAM) else None
+        if method != due:
+            asked = _METHODS.get(method, f"authentication method {method}")
+            raise NotScram(f"the server asks for {asked}")
+        if method == _SASL:
+            offered = data[4:].decode("ascii", errors="replace").rstrip("\0").split("\0")
+            mechanisms = [each for each in offered if each in _SCRAM_MECHANISMS]
+            if not mechanisms:
+                raise NotScram(f"the server offers {', '.join(offered)}")
+            data = data[:4] + b"".join(each.encode() + b"\0" for each in mechanisms) + b"\0"
+        self._seen += 1
+        super().handle_AUTHENTICATION_REQUEST(data, context)
 
 
 class DatabaseSession:
@@ -95,16 +135,22 @@ class Server:
 
     @contextmanager
     def session(
-        self, user: str, password: str, database: str = MAINTENANCE_DATABASE
+        self, user: str, password: str, database: str = MAINTENANCE_DATABASE, *, only_scram: bool = False
     ) -> Iterator[DatabaseSession]:
         """A session of `user`, by a password or an IAM token.
 
+        Args:
+            user: The role.
+            password: Its password or token; RDS takes a token in clear text, inside of TLS.
+            database: The database.
+            only_scram: Whether the password is proved by SCRAM-SHA-256 and never sent.
+
         Raises:
-            Unreachable, TlsRefused, LoginRefused, NoSuchDatabase: there is none.
+            Unreachable, TlsRefused, LoginRefused, NotScram, NoSuchDatabase: there is none.
             FailedError, RefusedError: the server refuses otherwise, for example because it starts up.
             SqlError: it refuses the session's settings.
         """
-        connection = self._connect(user, password, database)
+        connection = self._connect(user, password, database, _ScramConnection if only_scram else Connection)
         try:
             session = DatabaseSession(connection)
             session.run(f"SET lock_timeout = '{LOCK_SECONDS}s'")
@@ -115,12 +161,12 @@ class Server:
             with suppress(InterfaceError, OSError):
                 connection.close()
 
-    def _connect(self, user: str, password: str, database: str) -> Connection:
+    def _connect(self, user: str, password: str, database: str, kind: type[Connection]) -> Connection:
         where = f"{self.host}:{self.port}"
         secured = self._secure_socket()
         secured.settimeout(STATEMENT_SECONDS + _ANSWER_MARGIN_SECONDS)
         try:
-            return Connection(
+            return kind(
                 user,
                 sock=secured,
                 ssl_context=False,  # it is TLS already
@@ -128,6 +174,11 @@ class Server:
                 password=password,
                 application_name="passwordless-postgres",
             )
+        except (NotScram, ScramException) as error:
+            raise NotScram(
+                f"no login to {where} as {user}: {error}; the password is proved by SCRAM-SHA-256 alone, to "
+                "a server that knows it"
+            ) from None
         except DatabaseError as error:
             raise _login_error(error, f"{where} as {user}, database {database}") from None
         except (InterfaceError, OSError) as error:
@@ -164,7 +215,7 @@ def _tls_context(ca_pem: str) -> ssl.SSLContext:
     try:
         context.load_verify_locations(cadata=ca_pem)
     except ssl.SSLError as error:
-        raise TlsRefused(f"serverCaPem holds no certificates: {error}") from error
+        raise TlsRefused(f"server-ca.pem holds no certificates: {error}") from error
     return context
 
 

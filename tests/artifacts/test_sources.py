@@ -37,7 +37,7 @@ def make(package: str, folder: Path) -> None:
     if package == "node":
         unpacked(node_artifact().content, folder)
     elif package == "functions":
-        unpacked(function_artifact().content, folder)
+        unpacked(function_artifact("authorities").content, folder)
     else:
         self_contained.write(folder)
 

@@ -21,12 +21,13 @@ PROPS: dict[str, Any] = {
     "logGroup": "/log",
     "artifactSha256": "8" * 64,
     "resourceId": "db-1",
-    "event": '{"schemaVersion": 1}',
+    "configuration": '{"host": "db"}',
+    "event": '{"schemaVersion": 2}',
 }
 
 
 def answer(**said: Any) -> dict[str, Any]:
-    document = {"schemaVersion": 1, "outcome": "applied", "message": "as declared", "steps": 3, **said}
+    document = {"schemaVersion": 2, "outcome": "applied", "message": "as declared", "steps": 3, **said}
     return {"FunctionError": None, "Payload": json.dumps(document).encode()}
 
 
@@ -70,7 +71,7 @@ TIMED_OUT = b'{"errorMessage": "Task timed out after 300.00 seconds", "errorType
             "failed",
             "main: its roles function failed: as declared (its log is in /log)",
         ),
-        (answer(schemaVersion=2), "failed", "main: its roles function answers something else"),
+        (answer(schemaVersion=1), "failed", "main: its roles function answers something else"),
         (answer(outcome="other"), "failed", "main: its roles function answers something else"),
         ({"Payload": b"null"}, "failed", "main: its roles function answers something else: None"),
         ({"Payload": b"<html>"}, "failed", "main: its roles function answers something else: None"),
@@ -130,7 +131,7 @@ def test_a_run_asks_lambda_once_and_waits_longer_than_the_function_may_take(
     made = provider.create(PROPS)
     assert made.id == "main-roles-function-1/main"
     assert made.outs == {**PROPS, "outcome": "applied", "message": "as declared"}
-    assert fake.asked == [{"FunctionName": "main-roles-function-1", "Payload": b'{"schemaVersion": 1}'}]
+    assert fake.asked == [{"FunctionName": "main-roles-function-1", "Payload": b'{"schemaVersion": 2}'}]
     assert fake.options["region_name"] == "eu-central-1"
     assert fake.options["config"].read_timeout > 300
     assert fake.options["config"].retries["total_max_attempts"] == 1

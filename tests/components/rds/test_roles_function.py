@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import base64
 import functools
 import json
+import zipfile
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from artifacts.roles_function import function_artifact
-from functions.roles.event import Event
+from functions.roles.configuration import SERVER_CA_FILE, VARIABLE, Configuration
+from functions.roles.event import declaration_of
 from tests.components.examples import DECLARATION, FUNCTION, OPERATOR, PROVIDER, roles_function
 from tests.recording_monitor import ABSENT, Recording, plain, record
 
@@ -23,6 +28,41 @@ def usual() -> Recording:
     return record(roles_function)
 
 
+def configured(recording: Recording) -> tuple[Configuration, Any]:
+    """Configuration and event as the function gets them."""
+    variables = plain(recording.one(FUNCTION_TYPE).inputs)["environment"]["variables"]
+    assert list(variables) == [VARIABLE]
+    run = plain(recording.one(RUN).inputs)
+    assert run["configuration"] == variables[VARIABLE], "another configuration is run again"
+    return Configuration.from_json(variables[VARIABLE], "PEM"), json.loads(run["event"])
+
+
+def test_where_secrets_go_is_configuration_and_no_part_of_the_event() -> None:
+    configuration, event = configured(usual())
+    assert event.keys() == {"schemaVersion", "declaration"}
+    assert configuration == Configuration(
+        host="main.abc.eu-central-1.rds.amazonaws.com",
+        port=5432,
+        region="eu-central-1",
+        major=17,
+        administrator="pgpl_admin",
+        master_secret_arn="arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf",
+        server_ca_pem="PEM",
+        declaration_sha256=DECLARATION.sha256,
+    )
+
+
+def test_what_it_trusts_is_in_its_artifact(tmp_path: Path) -> None:
+    made = plain(
+        record(lambda: roles_function(artifact=None)).one("aws:s3/bucketObjectv2:BucketObjectv2").inputs
+    )
+    with zipfile.ZipFile(BytesIO(base64.b64decode(made["contentBase64"]))) as archive:
+        archive.extractall(tmp_path)
+    assert (tmp_path / SERVER_CA_FILE).read_text() == "authorities of RDS"
+    variables = plain(usual().one(FUNCTION_TYPE).inputs)["environment"]["variables"]
+    assert Configuration.deployed(variables, tmp_path).server_ca_pem == "authorities of RDS"
+
+
 def test_the_function() -> None:
     recording = usual()
     made = recording.has_properties(
@@ -35,7 +75,6 @@ def test_the_function() -> None:
         s3Key="roles-function.zip",
         s3ObjectVersion="version-main-roles-program",
         sourceCodeHash=FUNCTION.source_code_hash,
-        environment=ABSENT,
         loggingConfig={"logFormat": "JSON", "logGroup": "/passwordless-postgres/test/main-roles"},
         vpcConfig={
             "subnetIds": ["subnet-eu-central-1a", "subnet-eu-central-1b"],
@@ -111,22 +150,20 @@ def test_it_is_asked_what_it_understands() -> None:
         artifactSha256="8" * 64,
         resourceId="db-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     )
-    event = Event.from_json(json.loads(plain(run.inputs)["event"]))
-    assert event.declaration is not None
-    assert event.declaration.to_json() == DECLARATION.to_json()
-    assert (event.server, event.administrator) == (
-        "main.abc.eu-central-1.rds.amazonaws.com:5432",
-        "pgpl_admin",
-    )
-    alone = record(lambda: roles_function(database_roles=PROVIDER)).one(RUN)
-    assert Event.from_json(json.loads(plain(alone.inputs)["event"])).declaration is None
+    configuration, event = configured(usual())
+    declaration = declaration_of(event, configuration)
+    assert declaration is not None
+    assert declaration.to_json() == DECLARATION.to_json()
+    configuration, event = configured(record(lambda: roles_function(database_roles=PROVIDER)))
+    assert configuration.declaration_sha256 is None
+    assert declaration_of(event, configuration) is None
     needed = {usual().one(token).urn for token in (FUNCTION_TYPE, INGRESS)}
     assert needed <= set(run.request.dependencies)
 
 
 def test_without_an_artifact_it_runs_what_is_installed() -> None:
     recording = record(lambda: roles_function(artifact=None))
-    recording.has_properties(RUN, artifactSha256=function_artifact().sha256)
+    recording.has_properties(RUN, artifactSha256=function_artifact("authorities of RDS").sha256)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
 
 import boto3
 import pytest
@@ -12,26 +11,26 @@ import pytest
 from components.iam_documents import roles_function
 from emulator.endpoint.credentials import AccessKey
 from emulator.rds.model import Instance
+from functions.roles.configuration import Configuration
 from functions.roles.handler import Outcome, run
 from functions.roles.retry import RetryPolicy
 from tests.emulator.rds.conftest import MASTER, PASSWORD, REGION, Cloud, connect_arn
 from tests.functions.roles.conftest import ADMINISTRATOR, DECLARATION
 
 
-def invoked(cloud: Cloud, instance: Instance, secret_arn: str, **changes: Any) -> Outcome:
-    event = {
-        "schemaVersion": 1,
-        "host": "localhost",
-        "port": instance.port,
-        "region": REGION,
-        "major": instance.major,
-        "administrator": ADMINISTRATOR,
-        "masterSecretArn": secret_arn,
-        "serverCaPem": cloud.databases.bundle.read_text(),
-        "declaration": json.loads(DECLARATION.to_json()),
-        **changes,
-    }
-    return run(event, RetryPolicy(seconds=0))
+def invoked(cloud: Cloud, instance: Instance, secret_arn: str) -> Outcome:
+    configuration = Configuration(
+        host="localhost",
+        port=instance.port,
+        region=REGION,
+        major=instance.major,
+        administrator=ADMINISTRATOR,
+        master_secret_arn=secret_arn,
+        server_ca_pem=cloud.databases.bundle.read_text(),
+        declaration_sha256=DECLARATION.sha256,
+    )
+    event = {"schemaVersion": 2, "declaration": json.loads(DECLARATION.to_json())}
+    return run(event, configuration, RetryPolicy(seconds=0))
 
 
 def become(monkeypatch: pytest.MonkeyPatch, cloud: Cloud, key: AccessKey) -> None:

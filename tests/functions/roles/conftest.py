@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from moto import mock_aws
 
 from emulator.postgresql_server.server_user import server_user
+from functions.roles.configuration import Configuration
 from functions.roles.handler import Outcome, run
 from functions.roles.retry import RetryPolicy
 from postgres.declaration import Database, Declaration, Grant, Role
@@ -252,32 +253,35 @@ class Clock:
 
 @dataclass(frozen=True, kw_only=True)
 class Invocation:
-    """The function's event for a server, and its invocation."""
+    """The function's configuration for a server, with `changes`, its event, and its invocation."""
 
     server: RdsLikeServer
     secret_arn: str
     declaration: Declaration | None = DECLARATION
     changes: dict[str, Any] = field(default_factory=dict)
 
+    def configuration(self) -> Configuration:
+        usual = Configuration(
+            host="localhost",
+            port=self.server.port,
+            region=REGION,
+            major=self.server.major,
+            administrator=ADMINISTRATOR,
+            master_secret_arn=self.secret_arn,
+            server_ca_pem=self.server.ca_pem,
+            declaration_sha256=self.declaration.sha256 if self.declaration else None,
+        )
+        return replace(usual, **self.changes)
+
     def event(self) -> dict[str, Any]:
-        return {
-            "schemaVersion": 1,
-            "host": "localhost",
-            "port": self.server.port,
-            "region": REGION,
-            "major": self.server.major,
-            "administrator": ADMINISTRATOR,
-            "masterSecretArn": self.secret_arn,
-            "serverCaPem": self.server.ca_pem,
-            "declaration": json.loads(self.declaration.to_json()) if self.declaration else None,
-            **self.changes,
-        }
+        declaration = json.loads(self.declaration.to_json()) if self.declaration else None
+        return {"schemaVersion": 2, "declaration": declaration}
 
     def __call__(
         self, declaration: Declaration | None = DECLARATION, *, clock: Clock | None = None, **changes: Any
     ) -> Outcome:
         changed = replace(self, declaration=declaration, changes=changes)
-        return run(changed.event(), (clock or Clock()).retry())
+        return run(changed.event(), changed.configuration(), (clock or Clock()).retry())
 
 
 @pytest.fixture

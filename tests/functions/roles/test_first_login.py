@@ -146,7 +146,7 @@ def test_only_a_missing_permission_is_waited_for(
 
 def test_a_secret_that_is_missing_or_something_else_is_told(invoke: Invocation) -> None:
     missing = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:none-AbCdEf"
-    outcome = invoke(None, masterSecretArn=missing)
+    outcome = invoke(None, master_secret_arn=missing)
     assert outcome.outcome == "failed"
     assert f"the master's secret {missing} cannot be read" in outcome.message
     client = functions.roles.credentials.boto3.client("secretsmanager", region_name="eu-central-1")
@@ -168,14 +168,14 @@ def test_a_wrong_password_is_refused_by_the_server_s_words(invoke: Invocation, s
 def test_a_server_of_another_authority_or_name_is_refused(
     invoke: Invocation, server: RdsLikeServer, tmp_path: Any
 ) -> None:
-    outcome = invoke(None, serverCaPem=certificate(tmp_path))
+    outcome = invoke(None, server_ca_pem=certificate(tmp_path))
     assert outcome.outcome == "refused"
     assert "certificate verify failed" in outcome.message
     outcome = invoke(None, host="127.0.0.1")
     assert outcome.outcome == "refused"
     assert "IP address mismatch" in outcome.message
-    outcome = invoke(None, serverCaPem="no certificate")
-    assert "serverCaPem holds no certificates" in outcome.message
+    outcome = invoke(None, server_ca_pem="no certificate")
+    assert "server-ca.pem holds no certificates" in outcome.message
     assert server.sql(ATTRIBUTES) == []
 
 
@@ -183,7 +183,7 @@ def test_nothing_secret_is_said(
     invoke: Invocation, server: RdsLikeServer, caplog: pytest.LogCaptureFixture, tmp_path: Any
 ) -> None:
     with caplog.at_level(logging.DEBUG, logger="functions.roles"):
-        outcomes = [invoke(), invoke(None, serverCaPem=certificate(tmp_path))]
+        outcomes = [invoke(), invoke(None, server_ca_pem=certificate(tmp_path))]
         server.sql(f"ALTER ROLE {MASTER} PASSWORD 'another'; ALTER ROLE {ADMINISTRATOR} NOLOGIN")
         outcomes.append(invoke())
     assert [each.outcome for each in outcomes] == ["applied", "refused", "refused"]
