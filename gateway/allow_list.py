@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote, urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
@@ -27,16 +28,25 @@ class AllowList:
         """Index the entries."""
         self._roles = {Name(kind=each.kind, value=each.value): each.role for each in identities}
 
-    def find(self, certificate: x509.Certificate) -> tuple[Name, str]:
+    def find(self, chain: Sequence[x509.Certificate]) -> tuple[Name, str]:
         """The name that is listed, and its role.
 
+        Args:
+            chain: the client's certificate, and the authorities above it.
+
         Raises:
-            Refused: no name is listed, or the certificate's names are listed with different roles.
+            Refused: no name is listed, a listed common name does not count, or the certificate's names are
+                listed with different roles.
         """
-        names = names_of(certificate)
-        listed = [(name, self._roles[name]) for name in names if name in self._roles]
+        names = alternative_names(chain[0])
+        common = common_name(chain[0])
+        why = common and _why_it_does_not_count(common, names, chain[1:])
+        counting = [*names, common] if common and not why else names
+        listed = [(name, self._roles[name]) for name in counting if name in self._roles]
         if not listed:
-            shown = ", ".join(f"{name.kind} {name.value!r}"[:200] for name in names[:5])
+            if common in self._roles:
+                raise Refused(RefusalCode.UNMAPPED, f"its common name {common.value!r} is listed, but {why}")
+            shown = ", ".join(f"{name.kind} {name.value!r}"[:200] for name in counting[:5])
             raise Refused(
                 RefusalCode.UNMAPPED, f"none of the certificate's names is listed: {shown or 'none'}"
             )
@@ -49,21 +59,63 @@ class AllowList:
         return listed[0]
 
 
-def names_of(certificate: x509.Certificate) -> list[Name]:
-    """All names by which a certificate's owner can be listed: URIs, DNS names, then the common name.
-
-    A subject with several common names is ambiguous, so none of them counts.
-    """
-    names: list[Name] = []
+def alternative_names(certificate: x509.Certificate) -> list[Name]:
+    """The alternative names by which a certificate's owner can be listed: URIs, then DNS names."""
     try:
         alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
-        pass
-    else:
-        uris = alternative.get_values_for_type(x509.UniformResourceIdentifier)
-        names += [Name(kind="uri", value=value) for value in uris]
-        names += [Name(kind="dns", value=value) for value in alternative.get_values_for_type(x509.DNSName)]
-    common = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
-    if len(common) == 1:
-        names.append(Name(kind="commonName", value=str(common[0].value)))
-    return names
+        return []
+    uris = alternative.get_values_for_type(x509.UniformResourceIdentifier)
+    dns = alternative.get_values_for_type(x509.DNSName)
+    return [Name(kind="uri", value=value) for value in uris] + [
+        Name(kind="dns", value=value) for value in dns
+    ]
+
+
+def common_name(certificate: x509.Certificate) -> Name | None:
+    """The one common name of a certificate; a subject with several is ambiguous, so none of them counts."""
+    found = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return Name(kind="commonName", value=str(found[0].value)) if len(found) == 1 else None
+
+
+def _why_it_does_not_count(
+    common: Name, names: Sequence[Name], authorities: Sequence[x509.Certificate]
+) -> str | None:
+    """Why a common name does not say whose certificate it is; None if it does.
+
+    Beside alternative names a common name is often free text that nobody checked (RFC 6125, 6.4.4), so it
+    counts only where each of them repeats it. And it is bound by the constraints of the authorities as if
+    it were a DNS name, which constraints of names do not see to (RFC 5280, 4.2.1.10).
+    """
+    for name in names:
+        if not _repeats(name, common.value):
+            return f"the certificate is for {name.kind} {name.value!r}; list that name"
+    for authority in authorities:
+        if not _permits(authority, common.value):
+            return f"{authority.subject.rfc4514_string()!r} is constrained to names that do not include it"
+    return None
+
+
+def _repeats(name: Name, common: str) -> bool:
+    """Whether an alternative name says the same: the DNS name itself, or the URI `…/role/<common name>`."""
+    if name.kind == "dns":
+        return name.value == common
+    return urlsplit(name.value).path == f"/role/{quote(common, safe='')}"
+
+
+def _permits(authority: x509.Certificate, common: str) -> bool:
+    try:
+        constraints = authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return True
+    permitted, excluded = constraints.permitted_subtrees or [], constraints.excluded_subtrees or []
+    if permitted and not any(_is_within(common, each) for each in permitted):
+        return False
+    return not any(_is_within(common, each) for each in excluded)
+
+
+def _is_within(common: str, subtree: x509.GeneralName) -> bool:
+    if not isinstance(subtree, x509.DNSName):
+        return False
+    domain = subtree.value.removeprefix(".").lower()
+    return not domain or f".{common.lower()}".endswith(f".{domain}")

@@ -28,7 +28,9 @@ class AllowedIdentity(Document):
     """One entry of the allow-list: a name in certificates, and the database role that it maps to.
 
     `kind` says which name of the certificate must equal `value`, as a whole and case-sensitively: a URI or
-    a DNS name among its subject alternative names, or its only common name.
+    a DNS name among its subject alternative names, or its only common name. A common name counts where
+    the certificate has no alternative names of these kinds but such as repeat it, and where the name
+    constraints of its authorities would permit it as a DNS name.
     """
 
     kind: IdentityKind

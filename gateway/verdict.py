@@ -120,7 +120,7 @@ class Admission:
         check_certificate(certificate)
         chain = self._authority.chain(certificate, max(now, begins))
         list_ends = self._revocation.check(chain, now)
-        name, role = self._allow_list.find(certificate)
+        name, role = self._allow_list.find(chain)
         until = [each.not_valid_after_utc for each in chain] + ([list_ends] if list_ends else [])
         return _Kept(
             caller=Caller(

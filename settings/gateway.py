@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field
 
@@ -151,7 +151,7 @@ class GatewayClient(Section):
     dns: ClientDnsName | None = None
     """A DNS name among its certificate's alternative names, whole."""
     common_name: CommonName | None = None
-    """The one common name of its certificate, whole; where an authority gives out nothing better."""
+    """The one common name of its certificate, whole; where its alternative names only repeat it."""
     role: RoleName = Field(examples=["app_user"])
     """Database role that it acts as, one of `rds.roles`."""
     secret_readers: Annotated[tuple[PrincipalArn, ...], unique] = ()
@@ -254,6 +254,8 @@ def gateway_problems(
         yield from _external_authority_problems(gateway)
     yield from generation_problems((*_GATEWAY, "headerSuffixes"), gateway.header_suffixes)
     yield from _client_problems(gateway, rds)
+    if gateway.client_authority.source == "generated":
+        yield from _issued_name_problems(gateway)
     yield from _machine_problems(gateway)
 
 
@@ -396,6 +398,39 @@ def _client_problems(gateway: Gateway, rds: Rds | None) -> Iterator[Problem]:
                 client.role,
                 ((*path, "role"), ("rds", "roles")),
             )
+
+
+def _issued_name_problems(gateway: Gateway) -> Iterator[Problem]:
+    """Clients that are known by a name that another client's certificate carries as well.
+
+    The certificate of a client by uri or dns has the client's own name as common name; the one of a client
+    by commonName has a URI that ends in `/role/` and that name.
+    """
+    for name, client in gateway.clients.items():
+        carried = client.common_name or name
+        for twin, other in gateway.clients.items():
+            path = (*_GATEWAY, "clients", twin)
+            reads = (path, (*_GATEWAY, "clients", name))
+            if client.common_name is None and other.common_name == carried:
+                yield Problem(
+                    (*path, "commonName"),
+                    f"is also the common name in the certificate of {name}, since a client by uri or dns has "
+                    "its own name there; name that client otherwise, or know this one by uri or dns",
+                    other.common_name,
+                    reads,
+                )
+            if client.common_name and other.uri and urlsplit(other.uri).path == _role_path(carried):
+                yield Problem(
+                    (*path, "uri"),
+                    f"may also be the URI in the certificate of {name}, which ends in {_role_path(carried)}; "
+                    "choose another path",
+                    other.uri,
+                    reads,
+                )
+
+
+def _role_path(common_name: str) -> str:
+    return f"/role/{quote(common_name, safe='')}"
 
 
 def _machine_problems(gateway: Gateway) -> Iterator[Problem]:

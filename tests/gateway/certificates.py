@@ -55,9 +55,16 @@ class Authority:
         certificate = _authority(name(common_name), None, key.public_key(), now, own_key=key)
         return cls(certificate=certificate, key=key)
 
-    def intermediate(self, common_name: str = "Intermediate", *, now: datetime = NOW) -> Authority:
+    def intermediate(
+        self,
+        common_name: str = "Intermediate",
+        *,
+        now: datetime = NOW,
+        extensions: Sequence[x509.ExtensionType] = (),
+    ) -> Authority:
         key = ec.generate_private_key(ec.SECP256R1())
-        return Authority(certificate=_authority(name(common_name), self, key.public_key(), now), key=key)
+        certificate = _authority(name(common_name), self, key.public_key(), now, extensions=extensions)
+        return Authority(certificate=certificate, key=key)
 
     def client(
         self,
@@ -160,7 +167,13 @@ def _signed(
 
 
 def _authority(
-    subject: x509.Name, issuer: Authority | None, public_key: Any, now: datetime, *, own_key: Any = None
+    subject: x509.Name,
+    issuer: Authority | None,
+    public_key: Any,
+    now: datetime,
+    *,
+    own_key: Any = None,
+    extensions: Sequence[x509.ExtensionType] = (),
 ) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
@@ -176,6 +189,8 @@ def _authority(
     )
     if issuer:
         builder = builder.add_extension(_signer(issuer), critical=False)
+    for each in extensions:
+        builder = builder.add_extension(each, critical=True)
     key = issuer.key if issuer else own_key
     return builder.sign(key, _algorithm(key, None))
 

@@ -456,6 +456,67 @@ def test_a_name_that_only_resembles_a_listed_one_is_refused(authority, changes):
     assert admitted(admission, forwarded(authority.client(subject=name("Reporting")))).role == "by_name"
 
 
+LEDGER = AllowedIdentity(kind="commonName", value="ledger", role=ROLE)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        {"uris": ["spiffe://example.test/billing"]},
+        {"uris": ["spiffe://example.test/ledger"]},
+        {"uris": ["spiffe://example.test/role/ledger", "spiffe://example.test/billing"]},
+        {"uris": ["spiffe://example.test/role/ledger/x"]},
+        {"dns": ["billing.example.test"]},
+        {"dns": ["ledger", "billing"]},
+    ],
+    ids=str,
+)
+def test_the_common_name_of_a_certificate_for_another_name_does_not_count(authority, names):
+    admission = Admission(document(authority, identities=[LEDGER]))
+    certificate = authority.client(subject=name("ledger"), **names)
+    found = verdict(admission, forwarded(certificate))
+    assert isinstance(found, Refusal)
+    assert found.code is RefusalCode.UNMAPPED
+    assert "list that name" in found.detail
+    repeated = authority.client(
+        subject=name("ledger"), uris=["spiffe://example.test/role/ledger"], dns=["ledger"]
+    )
+    admitted(admission, forwarded(repeated))
+
+
+def constrained(root: Authority, *names: x509.GeneralName, excluded: bool = False) -> Authority:
+    subtrees = list(names)
+    constraints = x509.NameConstraints(
+        permitted_subtrees=None if excluded else subtrees, excluded_subtrees=subtrees if excluded else None
+    )
+    return root.intermediate("Constrained", extensions=[constraints])
+
+
+@pytest.mark.parametrize(
+    ("subtree", "excluded", "common", "counts"),
+    [
+        (x509.DNSName("team-a.example.test"), False, "ledger", False),
+        (x509.DNSName("team-a.example.test"), False, "ledger.team-b.example.test", False),
+        (x509.DNSName("team-a.example.test"), False, "ledger-team-a.example.test", False),
+        (x509.DNSName("team-a.example.test"), False, "ledger.Team-A.example.test", True),
+        (x509.DNSName(".team-a.example.test"), False, "ledger.team-a.example.test", True),
+        (x509.RFC822Name("example.test"), False, "ledger", False),
+        (x509.DNSName("team-b.example.test"), True, "ledger.team-b.example.test", False),
+        (x509.DNSName("team-b.example.test"), True, "ledger", True),
+    ],
+)
+def test_constraints_of_names_bind_common_names(authority, subtree, excluded, common, counts):
+    intermediate = constrained(authority, subtree, excluded=excluded)
+    listed = AllowedIdentity(kind="commonName", value=common, role=ROLE)
+    admission = Admission(document(authority, intermediate, identities=[listed]))
+    found = verdict(admission, forwarded(intermediate.client(subject=name(common))))
+    assert isinstance(found, Caller) is counts, found
+    if isinstance(found, Refusal):
+        assert found.code is RefusalCode.UNMAPPED
+        assert "is constrained to names that do not include it" in found.detail
+    admitted(admission, forwarded(authority.client(subject=name(common))))
+
+
 def test_two_common_names_say_nothing(authority):
     admission = Admission(
         document(authority, identities=[AllowedIdentity(kind="commonName", value="Reporting", role=ROLE)])
