@@ -8,10 +8,7 @@ from engine.errors import expected_errors
 from engine.installation import ensure
 from engine.progress import Progress
 
-app = typer.Typer(name="engine", add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
 def engine() -> None:
     """Install the Pulumi engine unless it is there, and print the folder of its commands."""
     with expected_errors():
@@ -19,4 +16,4 @@ def engine() -> None:
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(engine)

@@ -20,15 +20,12 @@ from engine.project import CHECKOUT, PROJECT
 from runtime.files import replace_file
 
 FOLDER = "pulumi"
+HOME = "home"
 LOG = "engine.log"
 POLL_SECONDS = 0.1
 STOPPING_SECONDS = 60
 # The user's own AWS and Pulumi settings must not reach a program that runs on loopback.
 EXCLUDED_PREFIXES = ("AWS_", "PULUMI_")
-
-
-class EngineCommandError(CommandError):
-    """A short command of the engine failed; the text contains its output."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +88,6 @@ class EngineSession:
         return self.root / FOLDER
 
     @property
-    def _home(self) -> Path:
-        return self.folder / "home"
-
-    @property
     def checkpoint(self) -> Checkpoint:
         """The stack's state."""
         return checkpoint(self.root, self.stack)
@@ -109,7 +102,7 @@ class EngineSession:
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
             "PATH": self.engine.search_path(os.environ.get("PATH", os.defpath)),
-            "PULUMI_HOME": str(self._home),
+            "PULUMI_HOME": str(self.folder / HOME),
             "PULUMI_BACKEND_URL": f"file://{self.checkpoint.backend}?metadata=skip",
             "PULUMI_CONFIG_PASSPHRASE_FILE": str(self.passphrase_file),
             "PULUMI_SKIP_UPDATE_CHECK": "1",
@@ -129,9 +122,9 @@ class EngineSession:
 
     def prepare(self) -> None:
         """Create the folders and the passphrase unless they exist."""
-        for folder in (self.folder, self.checkpoint.backend, self._home):
+        for folder in (self.folder, self.checkpoint.backend, self.folder / HOME):
             folder.mkdir(mode=0o700, exist_ok=True)
-        prevent_debug_log(self._home)
+        prevent_debug_log(self.folder / HOME)
         if not self.passphrase_file.exists():
             replace_file(self.passphrase_file, secrets.token_urlsafe(32) + "\n")
 
@@ -139,7 +132,7 @@ class EngineSession:
         """Create the stack unless it exists; returns the salt that its stack file must contain.
 
         Raises:
-            EngineCommandError: the engine cannot create it, or its state is damaged.
+            CommandError: the engine cannot create it, or its state is damaged.
         """
         if not self.checkpoint.file.exists():
             # `stack init` rewrites the stack file that it finds: give it a project without one.
@@ -150,7 +143,7 @@ class EngineSession:
             self.command("stack", "init", self.stack, folder=folder)
         salt = self.checkpoint.salt()
         if salt is None:
-            raise EngineCommandError(
+            raise CommandError(
                 f"The engine's state {self.checkpoint.file} has no salt for its passphrase. "
                 "Start over with `make clean`."
             )
@@ -160,7 +153,7 @@ class EngineSession:
         """Run a short command of the engine, and return its output.
 
         Raises:
-            EngineCommandError: it fails.
+            CommandError: it fails.
         """
         answer = subprocess.run(
             [self.engine.command, *arguments, "--non-interactive", "--color", "never"],
@@ -172,7 +165,7 @@ class EngineSession:
             stdin=subprocess.DEVNULL,
         )
         if answer.returncode != 0:
-            raise EngineCommandError(
+            raise CommandError(
                 f"`pulumi {' '.join(arguments[:2])}` ended with status {answer.returncode}: "
                 f"{plain(answer.stderr) or plain(answer.stdout)}"
             )

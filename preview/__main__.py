@@ -17,10 +17,7 @@ from preview.preview import POLICY_PACK, preview, stack_file_of
 from preview.report import as_document, show
 from preview.sarif import sarif
 
-app = typer.Typer(name="preview", add_completion=False, pretty_exceptions_enable=False)
 
-
-@app.command()
 def preview_command(
     *,
     stack: Annotated[str, typer.Option("--stack", help="Name of the stack.", metavar="NAME")],
@@ -64,4 +61,4 @@ def preview_command(
 
 
 if __name__ == "__main__":
-    app()
+    typer.run(preview_command)

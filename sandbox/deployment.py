@@ -13,7 +13,7 @@ from engine.errors import CommandError
 from engine.events import RunState
 from engine.installation import Engine
 from engine.progress import Progress, Step
-from engine.session import LOG, EngineCommandError, EngineSession
+from engine.session import LOG, EngineSession
 from runtime.files import replace_file
 from sandbox.stack_file import StackFile
 from sandbox.state import State
@@ -76,7 +76,9 @@ class Deployment:
                 run = self._run(copy, step)
                 step.result = run.summary()
             return Deployed(unchanged=run.unchanged, summary=run.summary(), connections=self._connections())
-        except EngineCommandError as error:
+        except DeploymentError:
+            raise
+        except CommandError as error:
             raise DeploymentError(str(error)) from error
 
     def _recover(self, step: Step) -> None:
