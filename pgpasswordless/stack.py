@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pgpasswordless.aws import Aws, reason
 from pgpasswordless.connections import Connections, Database, RoleConnection
 from pgpasswordless.directories import FOLDER, context_file
 from pgpasswordless.errors import StackError, UnknownNameError
+from pgpasswordless.own_files import ForeignFileError, read_own_file
 
 CONTEXTS_VARIABLE = "PGPASSWORDLESS_CONTEXTS"
 PULUMI_TIMEOUT_SECONDS = 120
@@ -125,7 +127,8 @@ def load(
     2. `parameter`, the SSM parameter in which the stack publishes its document
        (`/passwordless-postgres/<stack>/connections`), when given;
     3. the stack context `$PGPASSWORDLESS_CONTEXTS/<stack>.json` or
-       `./.pgpasswordless/<stack>.json`, when there is one;
+       `./.pgpasswordless/<stack>.json`, when there is one; it and the document that it names are read
+       only if nobody but this user and root can have written them;
     4. `pulumi stack output connections --json --stack <stack>`.
 
     Args:
@@ -134,7 +137,7 @@ def load(
         parameter: name of an SSM parameter, read with boto3's default credentials.
 
     Raises:
-        StackError: there is no document, or it is not valid.
+        StackError: there is no document, it is not valid, or others can have written the stack context.
     """
     if connections is not None and parameter is not None:
         raise StackError("a connections file and an SSM parameter are both given; give one of them")
@@ -153,7 +156,7 @@ def load(
     elif context is not None and context_path is not None:
         path = context_path.parent / context.connections
         where = f"connections document {path}, named by the stack context {context_path}"
-        document = _parse(_read(path, where), where)
+        document = _parse(_read(path, where, read_own_file), where)
     else:
         where = f"output connections of Pulumi stack {stack}"
         document = _parse(_stack_output(stack), where)
@@ -184,15 +187,22 @@ def _find_context(stack: str) -> tuple[Context | None, Path | None]:
         path = context_file(stack, folder)
         if path.is_file():
             try:
-                return Context.model_validate_json(_read(path, f"stack context {path}")), path
+                text = _read(path, f"stack context {path}", read_own_file)
+                return Context.model_validate_json(text), path
             except ValidationError as error:
                 raise StackError(_problems(f"stack context {path}", error)) from None
     return None, None
 
 
-def _read(path: Path, where: str) -> str:
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _read(path: Path, where: str, read: Callable[[Path], str] = _text) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read(path)
+    except ForeignFileError as error:
+        raise StackError(f"the {where} is not read: {error}") from None
     except (OSError, UnicodeDecodeError) as error:
         detail = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise StackError(f"cannot read the {where}: {detail}; deploy the stack or correct the path") from None

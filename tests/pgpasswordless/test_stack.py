@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,61 @@ def test_a_context_whose_document_is_gone(tmp_path: Path) -> None:
     with pytest.raises(
         StackError, match=r"c\.json, named by the stack context .*sandbox\.json: No such file"
     ):
+        load("sandbox")
+
+
+@pytest.mark.parametrize("name", ["sandbox.json", "c.json", "."])
+@pytest.mark.parametrize("mode", [0o666, 0o620, 0o777])
+def test_what_others_can_write_is_not_read(name: str, mode: int, tmp_path: Path) -> None:
+    folder = tmp_path / ".pgpasswordless"
+    context(folder)
+    (folder / "c.json").write_text(DOCUMENT)
+    for path in (folder, folder / "sandbox.json", folder / "c.json"):
+        path.chmod(0o700)
+    assert load("sandbox").name == "sandbox"
+    (folder / name).chmod(mode if name != "." else mode | 0o100)
+    with pytest.raises(StackError, match=r"is not read: .* others can write it.* `chmod go-w "):
+        load("sandbox")
+
+
+@pytest.mark.parametrize("name", ["sandbox.json", "c.json", "."])
+def test_what_somebody_else_owns_is_not_read(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ".pgpasswordless"
+    context(folder)
+    (folder / "c.json").write_text(DOCUMENT)
+    if os.geteuid() == 0:
+        os.chown(folder / name, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(StackError, match=r"is not read: .* belongs to the user with the number"):
+        load("sandbox")
+
+
+@pytest.mark.parametrize("linked", [".pgpasswordless", ".pgpasswordless/sandbox.json"])
+def test_a_link_that_somebody_else_made_to_a_context_of_one_s_own_is_not_followed(
+    linked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context(tmp_path / "own")
+    (tmp_path / "own" / "c.json").write_text(DOCUMENT)
+    link = tmp_path / linked
+    link.parent.mkdir(exist_ok=True)
+    (link.parent / "c.json").write_text(DOCUMENT)
+    link.symlink_to(tmp_path / "own" / ("" if linked == ".pgpasswordless" else "sandbox.json"))
+    assert load("sandbox").name == "sandbox"
+    if os.geteuid() == 0:
+        os.chown(link, 12345, -1, follow_symlinks=False)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    with pytest.raises(StackError, match="belongs to the user with the number"):
+        load("sandbox")
+
+
+def test_a_document_that_is_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    context(tmp_path / ".pgpasswordless")
+    os.mkfifo(tmp_path / ".pgpasswordless" / "c.json", 0o600)
+    with pytest.raises(StackError, match=r"c\.json, named by the stack context .* is not valid"):
         load("sandbox")
 
 
