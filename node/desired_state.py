@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from documents.document import Document, ObjectVersion, Sha256
+from documents.shown_text import ShownText
 
 SCHEMA_VERSION = 1
 FORMATTED_VOLUMES_KEY = "formatted-volumes.json"
@@ -75,18 +76,19 @@ class Report(Document):
     `message` is for people: the stage while `applying`, the reason when `refused` (the desired
     state is wrong; retried only when it changes) or `failed` (something else is; retried on
     every run). `applied_serial` is the serial that the server serves now, None before the first.
+    Whoever reads a report shows it to people, so no text in it holds control characters.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     serial: int = Field(ge=1)
     manifest_sha256: Sha256
-    instance: str
+    instance: ShownText
     outcome: Outcome
-    message: str
+    message: ShownText
     applied_serial: int | None = None
     node_sha256: Sha256 | None = None
-    server_version: str | None = None
+    server_version: ShownText | None = None
     certificate_sha256: Sha256 | None = None
-    certificate_not_after: str | None = None
-    pending_restart: tuple[str, ...] = ()
-    time: str
+    certificate_not_after: ShownText | None = None
+    pending_restart: tuple[ShownText, ...] = ()
+    time: ShownText

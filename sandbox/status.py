@@ -16,6 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from engine import processes
 from engine.processes import Identity
 from engine.session import checkpoint
+from node.desired_state import Report
 from sandbox import resident
 from sandbox.deployment import STACK
 from sandbox.serve import Addresses
@@ -96,7 +97,8 @@ def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None)
 def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict[str, Any] | None:
     with contextlib.suppress(BotoCoreError, ClientError, KeyError, ValueError):
         client = _client("s3", state, addresses)
-        return json.loads(client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])["Body"].read())
+        body = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])["Body"].read()
+        return json.loads(Report.model_validate_json(body).to_json())
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import json
 import sys
 import time
@@ -14,6 +15,7 @@ import pulumi
 from pulumi import dynamic
 
 from components.self_managed.report_wait import SIGN_OF_LIFE_SECONDS
+from documents.shown_text import shown
 
 SCHEMA_VERSION = 2
 FUNCTION_SECONDS = 300
@@ -92,9 +94,10 @@ def run_function(
         while not concurrent.futures.wait([answer], timeout=sign_of_life_seconds).done:
             say(f"{server}: its roles function is at work ({clock() - start:.0f} s)")
         try:
-            return verdict(server, log_group, answer.result())
+            found = verdict(server, log_group, answer.result())
         except NoAnswer as error:
-            return Verdict(outcome="no-answer", message=f"{server}: its roles function did not run: {error}")
+            found = Verdict(outcome="no-answer", message=f"{server}: its roles function did not run: {error}")
+    return dataclasses.replace(found, message=shown(found.message))
 
 
 def verdict(server: str, log_group: str, answer: Mapping[str, Any]) -> Verdict:

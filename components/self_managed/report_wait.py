@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from documents.shown_text import shown
 from node.desired_state import Report
 
 Outcome = Literal["applied", "refused", "failed", "superseded", "no-report", "unreadable"]
@@ -67,14 +68,15 @@ def wait_for_report(
         say: Shows one line of progress.
     """
     start = clock()
-    shown: tuple[str, float] = ("", start)
+    told: tuple[str, float] = ("", start)
     failed_since: float | None = None
     while True:
         report, unreadable = None, None
         try:
             report = fetch()
         except UnreadableError as error:
-            unreadable = str(error)
+            # It may name keys that the machine chose.
+            unreadable = shown(str(error))
         verdict = final_verdict(expected, report)
         if verdict is not None:
             return verdict
@@ -89,9 +91,9 @@ def wait_for_report(
         if waited_enough or failed_enough:
             return verdict_at_the_end(expected, ours, unreadable, now - start)
         line = progress(expected, ours, unreadable)
-        if line != shown[0] or now - shown[1] >= SIGN_OF_LIFE_SECONDS:
-            say(line if line != shown[0] else f"{line} ({now - start:.0f} s)")
-            shown = (line, now)
+        if line != told[0] or now - told[1] >= SIGN_OF_LIFE_SECONDS:
+            say(line if line != told[0] else f"{line} ({now - start:.0f} s)")
+            told = (line, now)
         sleep(min(POLL_SECONDS, max(0.0, start + deadline_seconds - now)))
 
 

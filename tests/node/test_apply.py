@@ -150,7 +150,7 @@ def test_all_problems_are_reported_together(serving: Any) -> None:
 def test_a_hole_in_validation_is_found_by_the_scratch_server(
     serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.validation._hba_problems", lambda text, major: [])
+    monkeypatch.setattr("node.validation._login_problems", lambda hba, ident, major: [])
     monkeypatch.setattr("node.validation._settings_problems", lambda text, major: [])
     serving.desired.extra_hba = "hostssl app app_user 127.0.0.1/32 cert clientcert=verify-ca"
     serving.publish()
@@ -169,7 +169,7 @@ def test_an_open_configuration_is_taken_back_after_the_switch(
     serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = serving.layout.current_generation()
-    monkeypatch.setattr("node.validation._hba_problems", lambda text, major: [])
+    monkeypatch.setattr("node.validation._login_problems", lambda hba, ident, major: [])
     serving.desired.extra_hba = "host app app_user 127.0.0.1/32 trust\nhost app app_user ::1/128 trust"
     serving.publish()
     assert serving.apply() == REFUSED

@@ -89,6 +89,19 @@ def test_what_an_answer_means(said: dict[str, Any], outcome: str, message: str) 
     assert message in found.message
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        answer(outcome="refused", message="no\x1b[2J\nmain: as declared"),
+        answer(outcome="applied", message="as declared\u202e"),
+        {"FunctionError": "Unhandled", "Payload": json.dumps({"errorMessage": "\x9b2J\r\n"}).encode()},
+    ],
+)
+def test_a_function_s_words_stay_on_their_line(said: dict[str, Any]) -> None:
+    found = run_function("main", "/log", invoke=lambda: said, clock=lambda: 0.0, say=lambda line: None)
+    assert found.message.isprintable()
+
+
 def test_whoever_waits_sees_that_it_goes_on() -> None:
     lines: list[str] = []
     shown = threading.Event()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -86,6 +87,43 @@ def test_refused_is_told_at_once_in_the_machine_s_words() -> None:
         "main refused desired state 7: pg_hba.conf line 3: trust (it goes on serving desired state 6)"
     )
     assert wait.now == 1000
+
+
+HOSTILE = "no\x1b[2Jway\nmain: applied\u202e"
+
+
+@pytest.mark.parametrize("outcome", ["applying", "applied", "refused", "failed"])
+def test_a_machine_s_words_stay_on_their_line(outcome: str) -> None:
+    read = Report.model_validate_json(
+        json.dumps(
+            {
+                "serial": 7,
+                "manifestSha256": "a" * 64,
+                "instance": "i-1",
+                "outcome": outcome,
+                "message": HOSTILE,
+                "serverVersion": HOSTILE,
+                "pendingRestart": [HOSTILE],
+                "time": HOSTILE,
+            }
+        )
+    )
+    wait = Wait(lambda _t: read, deadline=20)
+    verdict = wait.run()
+    outputs = node_report.report_outputs(verdict)
+    told = [verdict.message, *wait.said, outputs["serverVersion"], *outputs["pendingRestart"]]
+    assert "no\\x1b[2Jway; main: applied\\u202e" in verdict.message
+    assert all(line.isprintable() for line in told)
+
+
+def test_nor_do_keys_of_what_is_no_report() -> None:
+    def unreadable(_t: float) -> Report:
+        raise UnreadableError(f"ValidationError: 1 error\n{HOSTILE}\n  Extra inputs")
+
+    wait = Wait(unreadable, deadline=20)
+    verdict = wait.run()
+    assert verdict.outcome == "unreadable"
+    assert all(line.isprintable() for line in [verdict.message, *wait.said])
 
 
 def test_failed_is_given_time_to_heal() -> None:
