@@ -20,7 +20,7 @@ from components.database_roles import DatabaseRoles, DatabaseRolesArgs
 from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
 from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.network import Network, NetworkArgs
-from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs, Issuer
+from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
 from components.rds import authorities
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
@@ -184,7 +184,6 @@ class _Stack:
 
     def deploy_gateway(self, settings: Gateway, database: RdsPostgres) -> None:
         artifact = deployed_gateway_artifact(settings)
-        trust, issuer = self._client_authority(settings)
         gateway = MutualTlsGateway(
             GATEWAY,
             MutualTlsGatewayArgs(
@@ -197,8 +196,7 @@ class _Stack:
                 server_ca_pem=(
                     None if settings.ca_bundle is None else _pem("gateway.caBundle", settings.ca_bundle)
                 ),
-                trust=trust,
-                issuer=issuer,
+                authority=self._client_authority(settings),
                 artifact=artifact,
                 launcher=launcher_source("gateway"),
                 tags=self.tags,
@@ -207,20 +205,19 @@ class _Stack:
         self.connections_of[GATEWAY] = gateway.connection
         self.exports["gatewayUrl"] = gateway.url
 
-    def _client_authority(self, settings: Gateway) -> tuple[ClientTrust, Issuer | None]:
-        """Whose clients the gateway accepts, and the issuer where the authority is this stack's."""
+    def _client_authority(self, settings: Gateway) -> ClientAuthority | ClientTrust:
+        """Whose clients the gateway accepts: an authority of this stack, or what is trusted of another."""
         authority = settings.client_authority
         if authority.source == "external":
             assert authority.bundle is not None  # noqa: S101 - settings.load refuses an external one without
-            trust = ClientTrust(
+            return ClientTrust(
                 bundle_pem=_pem("gateway.clientAuthority.bundle", authority.bundle),
                 revocation_lists={
                     Path(file).stem: _pem("gateway.clientAuthority.revocationLists", file)
                     for file in authority.revocation_lists
                 },
             )
-            return trust, None
-        own = ClientAuthority(
+        return ClientAuthority(
             f"{GATEWAY}-authority",
             ClientAuthorityArgs(
                 trust_domain=f"{self.name}-{GATEWAY}",
@@ -229,7 +226,6 @@ class _Stack:
                 revoked=settings.revoked,
             ),
         )
-        return own.trust, own.resources.authority.issuer
 
     def connections(self) -> pulumi.Input[dict[str, Any]]:
         """The connections document; published where there is any database."""

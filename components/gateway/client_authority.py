@@ -9,7 +9,7 @@ from typing import final
 import pulumi
 
 import settings
-from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
+from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs, Issuer
 from components.pki.revocation_list import RevocationList, RevocationListArgs
 
 
@@ -47,7 +47,10 @@ class ClientAuthorityArgs:
 @final
 @dataclass(frozen=True, kw_only=True)
 class ClientAuthorityResources:
-    """Children of `ClientAuthority`; `revocation_lists` by the names of the generations."""
+    """Children of `ClientAuthority`; `revocation_lists` by the names of the generations.
+
+    There are lists once somebody trusts it.
+    """
 
     authority: CertificateAuthority
     revocation_lists: dict[str, RevocationList]
@@ -60,18 +63,19 @@ class ClientAuthority(pulumi.ComponentResource):
     generation's clients can be revoked for as long as it is trusted.
 
     Attributes:
-        trust: What a gateway trusts.
+        issuer: What signs the clients.
         resources: The children.
     """
 
-    trust: ClientTrust
+    issuer: Issuer
     resources: ClientAuthorityResources
 
     def __init__(
         self, name: str, args: ClientAuthorityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Make authority and lists."""
+        """Make the authority; `trusting` makes the lists, which name clients that it signed."""
         super().__init__("passwordless-postgres:index:ClientAuthority", name, {}, opts)
+        self._name, self._args = name, args
         authority = CertificateAuthority(
             name,
             CertificateAuthorityArgs(
@@ -83,23 +87,34 @@ class ClientAuthority(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        lists = {
-            generation: RevocationList(
-                f"{name}-{generation}-revoked",
+        self.issuer = authority.issuer
+        self.resources = ClientAuthorityResources(authority=authority, revocation_lists={})
+        self.register_outputs({"bundlePem": authority.bundle_pem})
+
+    def trusting(self, issued: Mapping[str, pulumi.Input[str]]) -> ClientTrust:
+        """What a gateway trusts, with the revocation lists.
+
+        Args:
+            issued: PEM certificate of each client, by a text that identifies the client. A client that goes
+                away is revoked.
+        """
+        args, authority = self._args, self.resources.authority
+        for generation, key in authority.resources.keys.items():
+            self.resources.revocation_lists[generation] = RevocationList(
+                f"{self._name}-{generation}-revoked",
                 RevocationListArgs(
                     private_key_pem=key.private_key_pem,
                     certificate_pem=authority.resources.certificates[generation].cert_pem,
                     serials=args.revoked,
+                    issued=issued,
                     validity_days=args.settings.crl_validity_days,
                     renew_before_days=args.settings.crl_renew_before_days,
                 ),
                 opts=pulumi.ResourceOptions(parent=self),
             )
-            for generation, key in authority.resources.keys.items()
-        }
-        self.resources = ClientAuthorityResources(authority=authority, revocation_lists=lists)
-        self.trust = ClientTrust(
+        return ClientTrust(
             bundle_pem=authority.bundle_pem,
-            revocation_lists={generation: each.pem for generation, each in lists.items()},
+            revocation_lists={
+                generation: each.pem for generation, each in self.resources.revocation_lists.items()
+            },
         )
-        self.register_outputs({"bundlePem": authority.bundle_pem})

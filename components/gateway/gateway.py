@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -13,7 +13,7 @@ from artifacts.gateway import GatewayArtifact
 from components.account import Account
 from components.connections import GatewayClientEntry, gateway_entry
 from components.gateway.alarms import GatewayAlarms, GatewayAlarmsArgs
-from components.gateway.client_authority import ClientTrust
+from components.gateway.client_authority import ClientAuthority, ClientTrust
 from components.gateway.document import publish_gateway_document
 from components.gateway.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
 from components.gateway.listener import MutualTlsListener, MutualTlsListenerArgs
@@ -23,7 +23,7 @@ from components.gateway.server_certificate import ServerCertificate, ServerCerti
 from components.gateway.trust_store import TrustStore, TrustStoreArgs
 from components.names import slug, stack_path
 from components.network import Network
-from components.pki.certificates import AlternativeName, Issuer
+from components.pki.certificates import AlternativeName
 from components.pki.identity import Identity, IdentityArgs
 from components.published_document import PublishedDocument
 from components.rds.instance import RdsPostgres
@@ -48,8 +48,7 @@ class MutualTlsGatewayArgs:
             clients' secrets; whoever runs `pulumi up` must be among them.
         settings: The section `gateway`.
         server_ca_pem: What clients trust for it; None where its authority is a public one.
-        trust: The client authority's certificates and revocation lists.
-        issuer: Signs the clients, where the authority is our own; None where clients have certificates.
+        authority: Signs the clients; or what is trusted of an authority whose clients have certificates.
         artifact: The program of its machines.
         launcher: Text of the program that fetches it.
         tags: Tags of every child.
@@ -62,8 +61,7 @@ class MutualTlsGatewayArgs:
     administrators: Sequence[str]
     settings: Gateway
     server_ca_pem: str | None = None
-    trust: ClientTrust
-    issuer: Issuer | None = None
+    authority: ClientAuthority | ClientTrust
     artifact: GatewayArtifact
     launcher: str = field(repr=False)
     tags: dict[str, str] = field(default_factory=dict)
@@ -117,11 +115,13 @@ class MutualTlsGateway(pulumi.ComponentResource):
             HeaderSuffixesArgs(generations=args.settings.header_suffixes),
             opts=pulumi.ResourceOptions(parent=self),
         )
+        clients = self._clients()
+        trust = self._trust(clients)
         trust_store = TrustStore(
             f"{name}-clients",
             TrustStoreArgs(
-                bundle_pem=args.trust.bundle_pem,
-                revocation_lists=args.trust.revocation_lists,
+                bundle_pem=trust.bundle_pem,
+                revocation_lists=trust.revocation_lists,
                 writers=args.administrators,
                 tags=args.tags,
             ),
@@ -143,7 +143,6 @@ class MutualTlsGateway(pulumi.ComponentResource):
         document = self._document(suffixes, trust_store)
         listener = self._listener(suffixes, trust_store, certificate, security_groups, document)
         record = self._record(listener)
-        clients = self._clients()
         machines = self._machines(security_groups, listener, document)
         alarms = GatewayAlarms(
             f"{name}-alarms",
@@ -183,6 +182,17 @@ class MutualTlsGateway(pulumi.ComponentResource):
             },
         )
         self.register_outputs({"url": self.url, "connection": self.connection})
+
+    def _trust(self, clients: Mapping[str, Identity]) -> ClientTrust:
+        """What is trusted; a client's certificate is revoked once its name or its identity changes."""
+        args = self._args
+        if isinstance(args.authority, ClientTrust):
+            return args.authority
+        issued: dict[str, pulumi.Input[str]] = {}
+        for name, client in args.settings.clients.items():
+            kind, value = client.identity
+            issued[f"{name}, {kind} {value}"] = clients[name].resources.certificate.certificate_pem
+        return args.authority.trusting(issued)
 
     def _certificate(self) -> ServerCertificate | None:
         args = self._args
@@ -261,13 +271,13 @@ class MutualTlsGateway(pulumi.ComponentResource):
 
     def _clients(self) -> dict[str, Identity]:
         args = self._args
-        if args.issuer is None:
+        if isinstance(args.authority, ClientTrust):
             return {}
         return {
             name: Identity(
                 f"{self._name}-client-{slug(name)}",
                 IdentityArgs(
-                    issuer=args.issuer,
+                    issuer=args.authority.issuer,
                     purpose="client",
                     common_name=client.common_name or name,
                     alternative_name=_alternative_name(client),

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import dynamic
 
-_ASKED = ("certificatePem", "serials", "validityDays", "renewBeforeDays")
+_ASKED = ("certificatePem", "serials", "issued", "validityDays", "renewBeforeDays")
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
@@ -23,6 +23,8 @@ class RevocationListArgs:
             nowhere else in the state.
         certificate_pem: Certificate of the authority.
         serials: Serial numbers of revoked certificates, in hexadecimal.
+        issued: PEM certificate of each client by a text that identifies the client. Whoever goes away is
+            revoked: every certificate that it ever had here is listed until its end.
         validity_days: How long the list is good for.
         renew_before_days: How long before its end `pulumi up` signs a new one.
 
@@ -33,6 +35,7 @@ class RevocationListArgs:
     private_key_pem: pulumi.Input[str] = field(repr=False)
     certificate_pem: pulumi.Input[str]
     serials: Sequence[str] = ()
+    issued: Mapping[str, pulumi.Input[str]] = field(default_factory=dict)
     validity_days: int
     renew_before_days: int
 
@@ -150,6 +153,46 @@ def sign(
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Clients:
+    """Certificates that were issued, as end of validity by serial number.
+
+    Attributes:
+        present: Those of each client that there is, by the text that identifies it.
+        removed: Those of clients that have gone away.
+    """
+
+    present: Mapping[str, Mapping[str, str]]
+    removed: Mapping[str, str]
+
+    def followed_by(self, issued: Mapping[str, str], now: datetime) -> Clients:
+        """What is known once clients have the PEM certificates `issued`; nothing that has ended.
+
+        Raises:
+            SigningError: A certificate cannot be read.
+        """
+        from cryptography import x509
+
+        present = {client: dict(ends) for client, ends in self.present.items()}
+        for client, pem in issued.items():
+            try:
+                certificate = x509.load_pem_x509_certificate(pem.encode())
+            except ValueError:
+                raise SigningError(f"the certificate of {client!r} cannot be read") from None
+            ends = certificate.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ")
+            present.setdefault(client, {})[f"{certificate.serial_number:x}"] = ends
+        gone = [present.pop(client) for client in sorted(present.keys() - issued.keys())]
+        removed = {serial: end for ends in (self.removed, *gone) for serial, end in ends.items()}
+        return Clients(
+            present={client: _not_ended(ends, now) for client, ends in present.items()},
+            removed=_not_ended(removed, now),
+        )
+
+
+def _not_ended(ends: Mapping[str, str], now: datetime) -> dict[str, str]:
+    return {serial: end for serial, end in ends.items() if datetime.fromisoformat(end) > now - _CLOCK_SKEW}
+
+
 def _has_key_identifier(certificate: Any) -> bool:
     from cryptography import x509
 
@@ -163,6 +206,9 @@ def is_due(next_update: str, renew_before_days: int, now: datetime) -> bool:
 
 class RevocationListProvider(dynamic.ResourceProvider):
     """Signs a list when the request changes or in its renewal window, and never otherwise.
+
+    It remembers the certificates of clients, so that those of a client that is taken out of the stack file
+    are revoked.
 
     It returns a `problem` instead of raising, because the SDK prints a traceback around what a dynamic
     provider raises; `RevocationList.pem` turns it into an error of the program. The key is an input
@@ -188,33 +234,41 @@ class RevocationListProvider(dynamic.ResourceProvider):
 
     def _signed(self, props: dict[str, Any], old: dict[str, Any]) -> dict[str, Any]:
         now = datetime.now(UTC)
-        known = old.get("revokedSince") or {}
-        since = {
-            serial: known.get(serial) or now.strftime("%Y-%m-%dT%H:%M:%SZ") for serial in props["serials"]
-        }
+        # A list of an earlier program knows of no clients.
+        clients = Clients(present=old.get("clients") or {}, removed=old.get("removed") or {})
+        since = old.get("revokedSince") or {}
         previous = int(old.get("number") or 0)
         asked = {key: props[key] for key in _ASKED}
         try:
+            clients = clients.followed_by(props["issued"], now)
+            serials = sorted({*props["serials"], *clients.removed})
+            since = {serial: since.get(serial) or now.strftime("%Y-%m-%dT%H:%M:%SZ") for serial in serials}
             signed = sign(
                 private_key_pem=props["privateKeyPem"],
                 certificate_pem=props["certificatePem"],
-                serials=props["serials"],
+                serials=serials,
                 validity_days=int(props["validityDays"]),
                 previous_number=previous,
                 revoked_since=since,
                 now=now,
             )
         except SigningError as error:
-            return {**asked, "pem": "", "number": previous, "nextUpdate": "", "revokedSince": since,
-                    "problem": str(error)}  # fmt: skip
+            return {**asked, **_kept(clients), "pem": "", "number": previous, "nextUpdate": "",
+                    "revokedSince": since, "problem": str(error)}  # fmt: skip
         return {
             **asked,
+            **_kept(clients),
             "pem": signed.pem,
             "number": signed.number,
             "nextUpdate": signed.next_update,
             "revokedSince": since,
             "problem": "",
         }
+
+
+def _kept(clients: Clients) -> dict[str, Any]:
+    """The outputs from which the next list knows who has gone away."""
+    return {"clients": clients.present, "removed": clients.removed}
 
 
 class RevocationList(dynamic.Resource, module="passwordless-postgres", name="RevocationList"):
@@ -237,12 +291,15 @@ class RevocationList(dynamic.Resource, module="passwordless-postgres", name="Rev
                 "privateKeyPem": args.private_key_pem,
                 "certificatePem": args.certificate_pem,
                 "serials": list(args.serials),
+                "issued": dict(args.issued),
                 "validityDays": args.validity_days,
                 "renewBeforeDays": args.renew_before_days,
                 "pem": None,
                 "number": None,
                 "nextUpdate": None,
                 "revokedSince": None,
+                "clients": None,
+                "removed": None,
                 "problem": None,
             },
             pulumi.ResourceOptions.merge(

@@ -455,7 +455,6 @@ def gateway_alarms(opts: Options = None) -> GatewayAlarms:
 
 def gateway(opts: Options = None, **changes: Any) -> MutualTlsGateway:
     """A gateway with an authority of its own and one client of each kind."""
-    own = changes.pop("client_authority", None) or client_authority()
     place = changes.get("network") or network()
     arguments: dict[str, Any] = {
         "stack": "test",
@@ -464,8 +463,7 @@ def gateway(opts: Options = None, **changes: Any) -> MutualTlsGateway:
         "database": rds_postgres(network=place),
         "administrators": [OPERATOR],
         "settings": changed(GATEWAY_SETTINGS, changes),
-        "trust": own.trust,
-        "issuer": own.resources.authority.issuer,
+        "authority": changes.get("authority") or client_authority(),
         "artifact": GATEWAY,
         "launcher": LAUNCHER,
         "tags": TAGS,
@@ -477,8 +475,7 @@ def external_gateway(opts: Options = None) -> MutualTlsGateway:
     """A gateway that faces the internet, with somebody else's authority and a certificate that is there."""
     return gateway(
         opts,
-        trust=ClientTrust(bundle_pem=CERTIFICATE_PEM, revocation_lists={"roots": REVOCATION_PEM}),
-        issuer=None,
+        authority=ClientTrust(bundle_pem=CERTIFICATE_PEM, revocation_lists={"roots": REVOCATION_PEM}),
         hosted_zone_id=None,
         certificate_arn=CERTIFICATE_ARN,
         server_ca_pem=CERTIFICATE_PEM,

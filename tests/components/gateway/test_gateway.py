@@ -203,6 +203,20 @@ def test_clients_of_our_own_authority_get_a_secret_each() -> None:
     assert MARKER in plain(leaf.inputs)["caPrivateKeyPem"]
 
 
+def test_the_lists_know_every_clients_certificate_by_name_and_identity() -> None:
+    recording = recorded()
+    lists = recording.of_type("pulumi-python:dynamic/passwordless-postgres:RevocationList")
+    assert len(lists) == 2
+    for each in lists:
+        assert set(plain(each.inputs)["issued"]) == {
+            "billing, uri spiffe://test/billing",
+            "reports, dns reports.example.org",
+            "old_one, commonName legacy",
+        }
+    leaf = "leaf gateway-client-billing-certificate\n"
+    assert plain(lists[0].inputs)["issued"]["billing, uri spiffe://test/billing"] == leaf
+
+
 def test_clients_of_an_external_authority_get_nothing_from_us() -> None:
     recording = record(examples.external_gateway, marker=MARKER)
     names = [each.name for each in recording.registrations]
@@ -316,7 +330,7 @@ def test_generations_of_header_suffixes_that_cannot_be_are_refused(states: list[
 
 def test_an_authority_that_is_somebody_elses_may_have_no_list_yet() -> None:
     trust = ClientTrust(bundle_pem=examples.CERTIFICATE_PEM, revocation_lists={})
-    recording = recorded(trust=trust, issuer=None)
+    recording = recorded(authority=trust)
     assert not recording.of_type("aws:lb/trustStoreRevocation:TrustStoreRevocation")
     assert published(recording).revocation_lists == ()
 

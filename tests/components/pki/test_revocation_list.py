@@ -155,6 +155,7 @@ ASKED = {
     "privateKeyPem": KEY_PEM,
     "certificatePem": CERTIFICATE,
     "serials": ["a0b"],
+    "issued": {},
     "validityDays": 30,
     "renewBeforeDays": 14,
 }
@@ -190,6 +191,91 @@ def test_a_revoked_certificate_stays_revoked_since_when_it_was() -> None:
     assert found.get_revoked_certificate_by_serial_number(0xC) is not None
 
 
+def leaf(serial: int, *, ends: timedelta = timedelta(days=90)) -> str:
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name.from_rfc4514_string("CN=billing"))
+        .issuer_name(x509.Name.from_rfc4514_string("CN=test gateway client CA 1"))
+        .public_key(KEY.public_key())
+        .serial_number(serial)
+        .not_valid_before(now - timedelta(days=400))
+        .not_valid_after(now + ends)
+    )
+    return builder.sign(KEY, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def revoked(outs: Any) -> set[int]:
+    return {each.serial_number for each in x509.load_pem_x509_crl(outs["pem"].encode())}
+
+
+def following(*steps: dict[str, str]) -> Any:
+    """Outputs of the last of several lists, each with other clients than the one before."""
+    provider = RevocationListProvider()
+    outs = provider.create({**ASKED, "serials": [], "issued": steps[0]}).outs
+    for issued in steps[1:]:
+        asked = {**ASKED, "serials": [], "issued": issued}
+        # The state of the engine is JSON.
+        olds = json.loads(json.dumps(outs))
+        assert provider.diff("id", olds, asked).changes
+        outs = provider.update("id", olds, asked).outs
+    return outs
+
+
+BILLING, LEDGER = {"billing, uri a": leaf(0x1)}, {"ledger, dns b": leaf(0x2)}
+
+
+@pytest.mark.parametrize(
+    ("steps", "serials"),
+    [
+        ([BILLING | LEDGER, LEDGER], {1}),
+        ([BILLING | LEDGER, LEDGER, LEDGER | {"x, uri x": leaf(9)}], {1}),
+        ([BILLING | LEDGER, {}], {1, 2}),
+        ([BILLING, {"billing, uri other": leaf(0x3)}], {1}),
+        ([BILLING, {"other, uri a": leaf(0x3)}], {1}),
+        ([BILLING, {"billing, uri a": leaf(0x3)}], set()),
+        ([BILLING, {"billing, uri a": leaf(0x3)}, LEDGER], {1, 3}),
+        ([BILLING, LEDGER, BILLING | LEDGER, {"billing, uri a": leaf(0x4)} | LEDGER], {1}),
+        ([{"billing, uri a": leaf(0x5, ends=timedelta(days=-1))}, LEDGER], set()),
+    ],
+    ids=[
+        "removed",
+        "and later",
+        "all removed",
+        "another identity",
+        "another name",
+        "renewed",
+        "renewed and removed",
+        "there again",
+        "ended",
+    ],
+)
+def test_a_client_that_goes_away_is_revoked_with_all_its_certificates(
+    steps: list[dict[str, str]], serials: set[int]
+) -> None:
+    assert revoked(following(*steps)) == serials
+
+
+def test_who_has_gone_is_not_forgotten_where_a_list_cannot_be_signed() -> None:
+    provider = RevocationListProvider()
+    known = provider.create({**ASKED, "serials": [], "issued": BILLING}).outs
+    assert known is not None
+    for wrong in ({"privateKeyPem": "no key"}, {"issued": {"ledger, dns b": "no certificate"}}):
+        failed = provider.update("id", known, {**ASKED, "serials": [], "issued": {}, **wrong}).outs
+        assert failed is not None
+        assert failed["problem"]
+        assert revoked(provider.update("id", failed, {**ASKED, "serials": [], "issued": {}}).outs) == {1}
+
+
+def test_a_list_from_before_clients_were_known_is_signed_again() -> None:
+    provider = RevocationListProvider()
+    olds = provider.create(ASKED).outs
+    assert olds is not None
+    earlier = {key: value for key, value in olds.items() if key not in ("issued", "clients", "removed")}
+    assert provider.diff("id", earlier, ASKED).changes
+    assert revoked(provider.update("id", earlier, {**ASKED, "issued": BILLING}).outs) == {0xA0B}
+
+
 def test_no_output_of_the_provider_holds_the_key() -> None:
     outs = RevocationListProvider().create(ASKED).outs
     assert KEY_PEM.splitlines()[1] not in json.dumps(outs)
@@ -207,10 +293,11 @@ def test_a_list_that_cannot_be_signed_is_an_error_of_the_program_and_tried_again
 
 
 def test_the_key_is_a_secret_input_and_each_generation_has_its_list() -> None:
-    recording = record(examples.client_authority, marker=MARKER)
+    recording = record(lambda: examples.client_authority().trusting({"a": "x"}), marker=MARKER)
     lists = recording.of_type("pulumi-python:dynamic/passwordless-postgres:RevocationList")
     assert [each.name for each in lists] == ["gateway-authority-1-revoked", "gateway-authority-2-revoked"]
     for each in lists:
         assert is_secret(each.inputs["privateKeyPem"])
         assert MARKER in plain(each.inputs["privateKeyPem"])
         assert plain(each.inputs)["serials"] == ["a0b"]
+        assert plain(each.inputs)["issued"] == {"a": "x"}
