@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from itertools import takewhile
+from typing import Any
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
@@ -138,6 +139,19 @@ def _everywhere(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
             yield each, "it matches every address; expected the clients' networks"
 
 
+def _everywhere_together(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
+    named = [each for each in _remote(file) if "/" in (each.rule.address or "")]
+    for version in (4, 6):
+        of_version: list[tuple[ParsedRule, Any]] = [
+            (each, network)
+            for each in named
+            if (network := ipaddress.ip_interface(each.rule.address or "").network).version == version
+        ]
+        parts = [network for _, network in of_version if network.prefixlen]
+        if any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(parts)):
+            yield of_version[-1][0], "together with other rules it matches every address; expected networks"
+
+
 def _rejects_all(rule: HbaRule) -> bool:
     named = "all" in rule.databases and "all" in rule.users
     return not _allows(rule) and named and rule.address in _EVERYWHERE
@@ -228,6 +242,7 @@ RULES = (
         "pg_hba.conf names client networks and ends with reject",
         Severity.MEDIUM,
         _in_files(_everywhere),
+        _in_files(_everywhere_together),
         _is_closed,
         why="Without a final reject, a rule that is appended later can let in any client.",
         fix="name the client networks, and end with `host all all all reject`",
