@@ -17,7 +17,12 @@ from artifacts.sources import PROJECT, launcher_source
 from components.account import Account, available_zones, deploying_account
 from components.connections import connections_document, publish_connections
 from components.database_roles import DatabaseRoles, DatabaseRolesArgs
-from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
+from components.gateway.client_authority import (
+    ClientAuthority,
+    ClientAuthorityArgs,
+    ClientTrust,
+    external_trust,
+)
 from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.network import Network, NetworkArgs
 from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
@@ -63,6 +68,8 @@ def deploy(name: str, settings: Settings) -> dict[str, pulumi.Input[Any]]:
         What it exports, by name.
     """
     stack = _Stack(name=name, settings=settings)
+    # A file that is wrong is found before anything is registered.
+    stack.external_trust  # noqa: B018 - read for its errors
     if settings.self_managed is not None:
         stack.deploy_self_managed(settings.self_managed)
     if settings.rds is not None:
@@ -109,6 +116,26 @@ class _Stack:
                 tags=self.tags,
             ),
         )
+
+    @cached_property
+    def external_trust(self) -> ClientTrust | None:
+        """What the gateway trusts of somebody else's authority; None where the authority is this stack's.
+
+        Raises:
+            pulumi.RunError: The gateway would refuse it; the text says why and what to do.
+        """
+        gateway, key = self.settings.gateway, "gateway.clientAuthority"
+        if gateway is None or gateway.client_authority.bundle is None:
+            return None
+        bundle = _pem(f"{key}.bundle", gateway.client_authority.bundle)
+        lists = {
+            Path(file).stem: _pem(f"{key}.revocationLists", file)
+            for file in gateway.client_authority.revocation_lists
+        }
+        try:
+            return external_trust(bundle, lists)
+        except ValueError as error:
+            raise pulumi.RunError(f"passwordless-postgres:{key}: {error}") from None
 
     def deploy_self_managed(self, settings: SelfManaged) -> None:
         certificates = self.settings.certificates
@@ -208,15 +235,8 @@ class _Stack:
     def _client_authority(self, settings: Gateway) -> ClientAuthority | ClientTrust:
         """Whose clients the gateway accepts: an authority of this stack, or what is trusted of another."""
         authority = settings.client_authority
-        if authority.source == "external":
-            assert authority.bundle is not None  # noqa: S101 - settings.load refuses an external one without
-            return ClientTrust(
-                bundle_pem=_pem("gateway.clientAuthority.bundle", authority.bundle),
-                revocation_lists={
-                    Path(file).stem: _pem("gateway.clientAuthority.revocationLists", file)
-                    for file in authority.revocation_lists
-                },
-            )
+        if self.external_trust is not None:
+            return self.external_trust
         return ClientAuthority(
             f"{GATEWAY}-authority",
             ClientAuthorityArgs(

@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     structured_log.begin()
     try:
-        source, ports, application = _what_to_run(options)
-        uvloop.run(serve(source, ports, load_application(application)))
+        source, ports, application, name = _what_to_run(options)
+        uvloop.run(serve(source, ports, load_application(application), name=name))
     except GatewayError as error:
         _log.error("%s", error)
         return 1
@@ -69,14 +69,15 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, str]:
+def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, str, str | None]:
+    """Where the document comes from, where to listen, which application, and what alarms call the gateway."""
     if options.document:
         ports = Ports(
             address=options.address or "127.0.0.1",
             port=LOCAL_PORT if options.port is None else options.port,
             metrics_port=LOCAL_METRICS_PORT if options.metrics_port is None else options.metrics_port,
         )
-        return DocumentFile(options.document), ports, options.application or APPLICATION
+        return DocumentFile(options.document), ports, options.application or APPLICATION, None
     machine = _machine(options.machine)
     ports = Ports(
         address=options.address or "0.0.0.0",
@@ -84,7 +85,7 @@ def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, st
         metrics_port=machine.metrics_port if options.metrics_port is None else options.metrics_port,
     )
     published = PublishedDocument(parameter=machine.pointer, region=machine.region)
-    return published, ports, options.application or machine.application
+    return published, ports, options.application or machine.application, machine.pointer
 
 
 def _machine(path: Path) -> Machine:

@@ -16,7 +16,7 @@ from starlette.routing import Route
 
 from gateway.caller import caller
 from gateway.database import connection
-from gateway.errors import DatabaseUnavailableError
+from gateway.database_error import DatabaseUnavailableError
 
 # pg_stat_ssl describes the connection between gateway and server.
 WHOAMI = """

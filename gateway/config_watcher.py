@@ -11,10 +11,6 @@ import logging
 from collections.abc import Awaitable, Callable
 from random import uniform
 
-from pydantic import ValidationError
-
-from gateway.certificate_policy import UNREADABLE
-from gateway.document import GatewayDocument
 from gateway.document_source import DocumentSource, FoundDocument
 from gateway.errors import DocumentError
 from gateway.metrics import Metrics
@@ -51,6 +47,11 @@ class ConfigWatcher:
         self._seen: str | None = None
         self._in_effect: str | None = None
 
+    @property
+    def document_is_refused(self) -> bool:
+        """Whether the newest document is invalid."""
+        return self._seen != self._in_effect
+
     async def refresh(self) -> bool:
         """Look for a new document once and put it into effect.
 
@@ -62,7 +63,7 @@ class ConfigWatcher:
         """
         found = await asyncio.to_thread(self._source.fetch, self._seen)
         if found is None:
-            self._metrics.document_is_current(self._seen == self._in_effect)
+            self._metrics.document_is_current(not self.document_is_refused)
             return False
         # An invalid document is read, and reported, only once.
         self._seen = found.version
@@ -82,7 +83,7 @@ class ConfigWatcher:
     async def follow(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; less often after errors."""
         delay = self._source.interval_seconds
-        while not await _is_set_within(stop, delay * uniform(0.9, 1.1)):  # noqa: S311  nothing to guess
+        while not await is_set_within(stop, delay * uniform(0.9, 1.1)):  # noqa: S311  nothing to guess
             try:
                 await self.refresh()
             except DocumentError as error:
@@ -101,7 +102,7 @@ class ConfigWatcher:
             except DocumentError as error:
                 self._metrics.document_refused()
                 _log.error("there is no document yet: %s", error)
-            if self.admission is None and not await _is_set_within(stop, delay):
+            if self.admission is None and not await is_set_within(stop, delay):
                 delay = min(delay * 2, MAX_BACK_OFF_SECONDS)
 
 
@@ -112,24 +113,13 @@ def read_document(found: FoundDocument) -> Admission:
         DocumentError: it is invalid; the message repeats none of its values.
     """
     try:
-        return Admission(GatewayDocument.model_validate_json(found.text))
-    except ValidationError as error:
-        # `str(error)` would repeat values, and one may be a header suffix.
-        problems = "; ".join(
-            f"{'.'.join(str(part) for part in each['loc']) or 'the document'}: {each['msg']}"
-            for each in error.errors(include_input=False, include_url=False, include_context=False)
-        )
-        raise DocumentError(f"document {found.version} is invalid: {problems}") from None
+        return Admission.of(found.text)
     except DocumentError as error:
         raise DocumentError(f"document {found.version} is invalid: {error}") from None
-    except UNREADABLE as error:
-        raise DocumentError(
-            f"document {found.version} is invalid: a certificate or a revocation list in it is malformed:"
-            f" {error}"
-        ) from None
 
 
-async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, for so long at most; whether it is set."""
     try:
         async with asyncio.timeout(seconds):
             return await event.wait()

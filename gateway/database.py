@@ -25,7 +25,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from gateway.caller import Caller, caller
-from gateway.errors import DatabaseUnavailableError
+from gateway.database_error import DatabaseUnavailableError
 from gateway.metrics import Metrics
 from pgpasswordless.connections import Database, RoleConnection
 from pgpasswordless.errors import TokenError, one_line

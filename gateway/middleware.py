@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.caller import SCOPE_KEY
 from gateway.config_watcher import ConfigWatcher
 from gateway.database import STATE_KEY, RolePools
-from gateway.errors import DatabaseUnavailableError
+from gateway.database_error import DatabaseUnavailableError
 from gateway.metrics import Metrics
 from gateway.refusals import Refusal
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 
 from cryptography import x509
@@ -16,10 +16,18 @@ from gateway.errors import DocumentError
 from gateway.refusals import RefusalCode, Refused
 
 _AGAIN = "publish a list that the authority signed, whole and not partitioned"
+_WITHOUT_CRITICAL = (
+    "publish a whole list without them: with openssl ca -gencrl no issuingDistributionPoint in the"
+    " crl_extensions; for ACM PCA aws acm-pca update-certificate-authority with OmitExtension=true in the"
+    " CrlDistributionPointExtensionConfiguration, and no partitions"
+)
+
+_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _List:
+    issuer: str
     this_update: datetime
     next_update: datetime
     revoked: dict[int, str] = field(repr=False)
@@ -49,6 +57,12 @@ class RevocationLists:
                     raise DocumentError(
                         f"{where} is by {found.issuer.rfc4514_string()!r}, and no authority of"
                         f" clientAuthorities signed it; {_AGAIN}"
+                    )
+                if not _may_sign_lists(issuer):
+                    raise DocumentError(
+                        f"{where} is by {found.issuer.rfc4514_string()!r}, whose keyUsage lacks cRLSign;"
+                        " issue that authority again with the same subject and key and"
+                        " keyUsage=critical,keyCertSign,cRLSign"
                     )
                 self._by_issuer.setdefault(_key(issuer), []).append(_read(found, where))
             except (ValueError, UnsupportedAlgorithm) as error:
@@ -93,10 +107,29 @@ class RevocationLists:
 
     def stale(self, now: datetime) -> bool:
         """Whether an authority's newest list has expired, so that all its clients are refused."""
-        return any(
-            max(lists, key=lambda each: each.this_update).next_update <= now
-            for lists in self._by_issuer.values()
+        return bool(self.problems(now))
+
+    def problems(self, now: datetime) -> list[str]:
+        """The authorities whose newest list has expired, so that all their clients are refused."""
+        return [
+            f"revocationLists: the newest list of {each.issuer!r} ended at {each.next_update.isoformat()}, so"
+            " that every client of this authority would be refused; have it publish a new one"
+            for each in self._newest()
+            if each.next_update <= now
+        ]
+
+    def life_left(self, now: datetime) -> float | None:
+        """How much of its life the list has left that ends first, from 1 down to 0; None without lists."""
+        return min(
+            (
+                max((each.next_update - now) / max(each.next_update - each.this_update, _SECOND), 0.0)
+                for each in self._newest()
+            ),
+            default=None,
         )
+
+    def _newest(self) -> list[_List]:
+        return [max(lists, key=lambda each: each.this_update) for lists in self._by_issuer.values()]
 
 
 def _key(certificate: x509.Certificate) -> bytes:
@@ -108,7 +141,7 @@ def _signer(
     found: x509.CertificateRevocationList, authorities: Sequence[x509.Certificate]
 ) -> x509.Certificate | None:
     for authority in authorities:
-        if authority.subject != found.issuer or not _may_sign_lists(authority):
+        if authority.subject != found.issuer:
             continue
         key = authority.public_key()
         try:
@@ -120,10 +153,11 @@ def _signer(
 
 
 def _may_sign_lists(authority: x509.Certificate) -> bool:
+    # A keyUsage that is absent restricts nothing (RFC 5280, 4.2.1.3).
     try:
         return authority.extensions.get_extension_for_class(x509.KeyUsage).value.crl_sign
     except x509.ExtensionNotFound:
-        return False
+        return True
 
 
 def _read(found: x509.CertificateRevocationList, where: str) -> _List:
@@ -133,9 +167,10 @@ def _read(found: x509.CertificateRevocationList, where: str) -> _List:
     if critical:
         raise DocumentError(
             f"{where} has critical extensions ({', '.join(critical)}), as partial and indirect lists have;"
-            f" {_AGAIN}"
+            f" {_WITHOUT_CRITICAL}"
         )
     return _List(
+        issuer=found.issuer.rfc4514_string(),
         this_update=found.last_update_utc,
         next_update=found.next_update_utc,
         revoked={entry.serial_number: _reason(entry) for entry in found},

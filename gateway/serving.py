@@ -7,9 +7,11 @@ import importlib
 import logging
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast, final
 
 import uvicorn
@@ -17,13 +19,14 @@ from prometheus_client import start_http_server
 from starlette.types import ASGIApp
 
 from gateway.access_log import AccessLog
-from gateway.config_watcher import ConfigWatcher
+from gateway.config_watcher import ConfigWatcher, is_set_within
 from gateway.database import RolePools
 from gateway.document_source import DocumentSource
 from gateway.errors import ApplicationError
 from gateway.health import HealthMiddleware
 from gateway.metrics import Metrics
 from gateway.middleware import CertificateMiddleware, UnavailableMiddleware
+from gateway.published_metrics import INTERVAL_SECONDS, metrics_line
 from gateway.target_certificate import target_context
 
 METRICS_ADDRESS = "127.0.0.1"
@@ -94,11 +97,19 @@ def guarded(
     return AccessLog(HealthMiddleware(answering, watcher=watcher, pools=pools), write=write, metrics=metrics)
 
 
-async def serve(source: DocumentSource, ports: Ports, application: ASGIApp) -> None:
+async def serve(
+    source: DocumentSource, ports: Ports, application: ASGIApp, *, name: str | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
 
     Nothing listens before the first document is in effect, so that no load balancer sends requests that
     could only be refused.
+
+    Args:
+        source: where the document comes from.
+        ports: where to listen.
+        application: what callers reach.
+        name: what alarms call the gateway; None where there are no alarms.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -118,6 +129,8 @@ async def serve(source: DocumentSource, ports: Ports, application: ASGIApp) -> N
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(watcher.follow(stop))
             tasks.create_task(_end(server, stop))
+            if name is not None:
+                tasks.create_task(_publish(name, watcher, stop))
             await server.serve()
             stop.set()
     finally:
@@ -130,6 +143,16 @@ async def serve(source: DocumentSource, ports: Ports, application: ASGIApp) -> N
 async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
     await stop.wait()
     server.should_exit = True
+
+
+async def _publish(name: str, watcher: ConfigWatcher, stop: asyncio.Event) -> None:
+    while True:
+        now = time.time()
+        left = watcher.admission and watcher.admission.list_life_left(datetime.fromtimestamp(now, UTC))
+        refused = watcher.document_is_refused
+        _written(metrics_line(name, list_life_left=left, document_is_refused=refused, now=now) + "\n")
+        if await is_set_within(stop, INTERVAL_SECONDS):
+            return
 
 
 class _Server(uvicorn.Server):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
+from pydantic import ValidationError
 
 from gateway.allow_list import AllowList
 from gateway.caller import Caller, serial_text
-from gateway.certificate_policy import check_certificate
+from gateway.certificate_policy import UNREADABLE, check_certificate
 from gateway.chain import ClientAuthority
 from gateway.document import GatewayDocument
 from gateway.errors import DocumentError
@@ -58,6 +59,33 @@ class Admission:
         self._revocation = RevocationLists(document.revocation_lists, self._authority.certificates)
         self._allow_list = AllowList(document.identities)
         self._kept: OrderedDict[ForwardedHeaders, _Kept] = OrderedDict()
+
+    @classmethod
+    def of(cls, text: str | bytes) -> Admission:
+        """By a document as JSON.
+
+        Raises:
+            DocumentError: it is invalid; the message repeats none of its values.
+        """
+        try:
+            return cls(GatewayDocument.model_validate_json(text))
+        except ValidationError as error:
+            # `str(error)` would repeat values, and one may be a header suffix.
+            problems = "; ".join(
+                f"{'.'.join(str(part) for part in each['loc']) or 'the document'}: {each['msg']}"
+                for each in error.errors(include_input=False, include_url=False, include_context=False)
+            )
+            raise DocumentError(problems) from None
+        except UNREADABLE as error:
+            raise DocumentError(f"a certificate or a revocation list in it is malformed: {error}") from None
+
+    def problems(self, now: datetime) -> list[str]:
+        """Why clients whom the document lists would be refused, each with what mends it."""
+        return [*self._authority.problems(now), *self._revocation.problems(now)]
+
+    def list_life_left(self, now: datetime) -> float | None:
+        """How much of its life the revocation list has left that ends first, from 1 down to 0."""
+        return self._revocation.life_left(now)
 
     def verdict(self, headers: Iterable[tuple[bytes, bytes]], now: float) -> Caller | Refusal:
         """Decide on one request.
@@ -134,3 +162,18 @@ class Admission:
             since=(begins - CLOCK_SKEW).timestamp(),
             until=min(until).timestamp(),
         )
+
+
+def trust_problems(bundle: str, lists: Iterable[str], now: datetime) -> list[str]:
+    """Why a document with these authorities and revocation lists would be refused, or their clients.
+
+    Each problem says what mends it.
+    """
+    try:
+        authority = ClientAuthority(bundle)
+        revocation = RevocationLists(lists, authority.certificates)
+        return [*authority.problems(now), *revocation.problems(now)]
+    except DocumentError as error:
+        return [str(error)]
+    except UNREADABLE as error:
+        return [f"a certificate or a revocation list is malformed: {error}"]

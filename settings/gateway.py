@@ -133,9 +133,9 @@ class ClientAuthority(Section):
     """Generations of a generated authority; exactly one is `issuing`."""
     validity_days: StrictInt = Field(default=1826, ge=30, le=3653)
     """How long a generation's certificate is valid, in days; those of clients: `certificates`."""
-    crl_validity_days: StrictInt = Field(default=30, ge=2, le=365)
+    crl_validity_days: StrictInt = Field(default=397, ge=2, le=397)
     """How long a signed revocation list is good for, in days; after that the gateway refuses everybody."""
-    crl_renew_before_days: StrictInt = Field(default=14, ge=1, le=364)
+    crl_renew_before_days: StrictInt = Field(default=180, ge=1, le=396)
     """How many days before its end `pulumi up` signs the next revocation list."""
     bundle: BundlePath | None = None
     """PEM file of an external authority's certificates, intermediates too, from the project's folder."""
@@ -316,6 +316,14 @@ def _generated_authority_problems(
             (renew, crl),
         )
     leaf_days = certificates.leaf_validity_days
+    if authority.crl_validity_days < leaf_days:
+        yield Problem(
+            crl,
+            f"is shorter than certificates.leafValidityDays ({leaf_days}), so that the list ends before the "
+            "certificates do, and then nobody is let in; lengthen it",
+            authority.crl_validity_days,
+            (crl, ("certificates", "leafValidityDays")),
+        )
     if leaf_days >= authority.validity_days:
         path = (*_AUTHORITY, "validityDays")
         yield Problem(

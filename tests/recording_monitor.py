@@ -21,6 +21,8 @@ from pulumi.runtime import mocks as pulumi_mocks
 from pulumi.runtime import settings
 from pulumi.runtime.stack import run_in_stack
 
+from tests.signed_certificates import authority_pem, revocation_list_pem
+
 SECRET_KEY = "4dabf18193072939515e22adb298388d"
 SECRET_SIGNATURE = "1b47061264138c4ac30d75fd1eb44270"
 ACCOUNT_ID = "123456789012"
@@ -179,6 +181,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
         name = plain(args.inputs.get("name")) or f"{args.name}-physical"
         arn = f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:{REGION}:{ACCOUNT_ID}:{args.name}"
         short = args.name.replace("-", "")
+        revocation_list = "pulumi-python:dynamic/passwordless-postgres:RevocationList"
         by_type: dict[str, dict[str, Any]] = {
             "tls:index/privateKey:PrivateKey": {
                 "privateKeyPem": f"{self._marker} sec1 {args.name}",
@@ -187,7 +190,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                 "publicKeyPem": f"public {args.name}",
             },
             "tls:index/certRequest:CertRequest": {"certRequestPem": f"request {args.name}"},
-            "tls:index/selfSignedCert:SelfSignedCert": {"certPem": pem("CERTIFICATE", args.name)},
+            "tls:index/selfSignedCert:SelfSignedCert": {"certPem": authority_pem(args.name)},
             "tls:index/locallySignedCert:LocallySignedCert": {
                 "certPem": f"leaf {args.name}\n",
                 "validityEndTime": "2027-02-01T12:00:00+02:00",
@@ -238,8 +241,12 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                 ],
             },
             "aws:route53/record:Record": {"fqdn": plain(args.inputs.get("name"))},
-            "pulumi-python:dynamic/passwordless-postgres:RevocationList": {
-                "pem": pem("X509 CRL", args.name), "number": 1, "nextUpdate": "2027-02-01T12:00:00Z",
+            revocation_list: {
+                "pem": (
+                    revocation_list_pem(plain(args.inputs["certificatePem"]))
+                    if args.typ == revocation_list else ""
+                ),
+                "number": 1, "nextUpdate": "2027-02-01T12:00:00Z",
                 "revokedSince": {}, "problem": "",
             },
             "pulumi-python:dynamic/passwordless-postgres:KeptImage": {

@@ -17,7 +17,8 @@ import yaml
 from components import stack as assembly
 from pgpasswordless.connections import Connections
 from tests.components.examples import GATEWAY
-from tests.recording_monitor import Recording, is_taggable, pem, plain, record, tags_of, texts_outside_secrets
+from tests.recording_monitor import Recording, is_taggable, plain, record, tags_of, texts_outside_secrets
+from tests.signed_certificates import authority_pem
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = "passwordless-postgres"
@@ -252,7 +253,14 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
         ("LogGroup", "gateway-machines-log"),
         *(
             ("MetricAlarm", f"gateway-alarms-{what}")
-            for what in ("gateway-errors", "load-balancer-errors", "refused-clients", "unhealthy")
+            for what in (
+                "gateway-errors",
+                "load-balancer-errors",
+                "refused-clients",
+                "refused-document",
+                "revocation-list",
+                "unhealthy",
+            )
         ),
         ("Parameter", "gateway-document-pointer"),
         ("Policy", "gateway-machines-load"),
@@ -297,6 +305,15 @@ def test_wrong_settings_end_the_program_before_anything_is_registered() -> None:
     assert "port" in str(refused.value)
 
 
+def test_what_the_gateway_would_refuse_ends_the_program_before_anything_is_registered(tmp_path: Path) -> None:
+    sections = sections_of("prod")
+    other = tmp_path / "clients.pem"
+    other.write_text(authority_pem("other"))
+    sections[f"{PROJECT}:gateway"]["clientAuthority"]["bundle"] = str(other)
+    with pytest.raises(pulumi.RunError, match=r"gateway\.clientAuthority: .*clientAuthorities signed it"):
+        run(sections, "prod")
+
+
 def test_an_encrypted_section_is_refused_unread() -> None:
     key = f"{PROJECT}:selfManaged"
     with pytest.raises(pulumi.RunError, match="selfManaged: is encrypted"):
@@ -316,7 +333,7 @@ def test_through_the_provider() -> None:
         username="pgpl_admin",
         database="postgres",
         sslmode="verify-full",
-        sslrootcert=pem("CERTIFICATE", "server-authority-1-certificate"),
+        sslrootcert=authority_pem("server-authority-1-certificate"),
         superuser="false",
     )
     certificate = json.loads(plain(provider.inputs)["clientcert"])

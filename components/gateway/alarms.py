@@ -10,6 +10,8 @@ from typing import final
 import pulumi
 from pulumi_aws import cloudwatch
 
+from gateway.published_metrics import DOCUMENT_REFUSED, GATEWAY, LIST_LIFE_LEFT, NAMESPACE
+
 _PERIOD_SECONDS = 60
 
 
@@ -21,6 +23,16 @@ class _Watched:
     threshold: int
     periods: int
     of_targets: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Published:
+    metric: str
+    meaning: str
+    statistic: str
+    comparison: str
+    threshold: int
+    periods: int
 
 
 WATCHED: Mapping[str, _Watched] = MappingProxyType(
@@ -59,6 +71,29 @@ WATCHED: Mapping[str, _Watched] = MappingProxyType(
 )
 """Metrics of AWS/ApplicationELB by the name of their alarm; thresholds are counts per minute."""
 
+PUBLISHED: Mapping[str, _Published] = MappingProxyType(
+    {
+        "revocation-list": _Published(
+            metric=LIST_LIFE_LEFT,
+            meaning="Less than a quarter of a revocation list's life is left; at its end nobody is let in: "
+            "put a new one into the stack, and run pulumi up",
+            statistic="Minimum",
+            comparison="LessThanThreshold",
+            threshold=25,
+            periods=5,
+        ),
+        "refused-document": _Published(
+            metric=DOCUMENT_REFUSED,
+            meaning="A machine refuses the newest document and goes on with an older one; its log says why",
+            statistic="Maximum",
+            comparison="GreaterThanThreshold",
+            threshold=0,
+            periods=5,
+        ),
+    }
+)
+"""Metrics that the gateway itself publishes, by the name of their alarm."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayAlarmsArgs:
@@ -67,12 +102,14 @@ class GatewayAlarmsArgs:
     Attributes:
         load_balancer: What metrics call the load balancer, its `arn_suffix`.
         target_group: What metrics call the target group, its `arn_suffix`.
+        gateway: What the gateway's own metrics call it, the name of its document's pointer.
         topics: ARNs of the SNS topics that learn of alarms.
         tags: Tags of every child.
     """
 
     load_balancer: pulumi.Input[str]
     target_group: pulumi.Input[str]
+    gateway: str
     topics: Sequence[str] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -80,15 +117,15 @@ class GatewayAlarmsArgs:
 @final
 @dataclass(frozen=True, kw_only=True)
 class GatewayAlarmsResources:
-    """Children of `GatewayAlarms`, by the names in `WATCHED`."""
+    """Children of `GatewayAlarms`, by the names in `WATCHED` and `PUBLISHED`."""
 
     alarms: dict[str, cloudwatch.MetricAlarm]
 
 
 class GatewayAlarms(pulumi.ComponentResource):
-    """`passwordless-postgres:index:GatewayAlarms`: machines, errors and refused clients of one gateway.
+    """`passwordless-postgres:index:GatewayAlarms`: machines, errors, refused clients and lists of a gateway.
 
-    Makes a `cloudwatch.MetricAlarm` per entry of `WATCHED`.
+    Makes a `cloudwatch.MetricAlarm` per entry of `WATCHED` and `PUBLISHED`.
 
     Attributes:
         resources: The children.
@@ -121,6 +158,26 @@ class GatewayAlarms(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
             for what, watched in WATCHED.items()
+        }
+        alarms |= {
+            what: cloudwatch.MetricAlarm(
+                f"{name}-{what}",
+                alarm_description=f"{name}: {published.meaning}",
+                namespace=NAMESPACE,
+                metric_name=published.metric,
+                dimensions={GATEWAY: args.gateway},
+                statistic=published.statistic,
+                period=_PERIOD_SECONDS,
+                evaluation_periods=published.periods,
+                threshold=published.threshold,
+                comparison_operator=published.comparison,
+                # Without machines nothing is published; what was wrong before still is.
+                treat_missing_data="ignore",
+                alarm_actions=list(args.topics),
+                tags=args.tags,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+            for what, published in PUBLISHED.items()
         }
         self.resources = GatewayAlarmsResources(alarms=alarms)
         self.register_outputs({"alarms": [alarm.name for alarm in alarms.values()]})

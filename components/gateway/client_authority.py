@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import final
 
 import pulumi
 
 import settings
 from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs, Issuer
+from components.pki.pem_bundle import certificate_bundle, revocation_list
 from components.pki.revocation_list import RevocationList, RevocationListArgs
 
 
@@ -24,6 +26,27 @@ class ClientTrust:
 
     bundle_pem: pulumi.Input[str]
     revocation_lists: Mapping[str, pulumi.Input[str]]
+
+
+def external_trust(bundle: str, revocation_lists: Mapping[str, str]) -> ClientTrust:
+    """What a gateway trusts of somebody else's authority, which its own code has found good.
+
+    Args:
+        bundle: Text of the PEM file with the authority's certificates.
+        revocation_lists: Text of each PEM file with a revocation list, by a name that stays.
+
+    Raises:
+        ValueError: The gateway would refuse them, or clients of an authority among them.
+    """
+    from gateway.verdict import trust_problems
+
+    trust = ClientTrust(
+        bundle_pem=certificate_bundle(bundle),
+        revocation_lists={name: revocation_list(text) for name, text in revocation_lists.items()},
+    )
+    if problems := trust_problems(trust.bundle_pem, trust.revocation_lists.values(), datetime.now(UTC)):
+        raise ValueError("; ".join(problems))
+    return trust
 
 
 @dataclass(frozen=True, kw_only=True)

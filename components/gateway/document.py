@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pulumi
@@ -73,10 +74,17 @@ def document_json(
     header_suffixes: Sequence[str],
     clients: Collection[GatewayClient],
 ) -> str:
-    """The document as the gateway reads it, checked against the model."""
+    """The document, which the gateway's own code has read and found good.
+
+    Raises:
+        pulumi.RunError: The gateway would refuse the document, or clients of an authority in it.
+    """
+    from gateway.errors import DocumentError
+    from gateway.verdict import Admission
+
     entry = Database.model_validate(database)
     used = {client.role for client in clients}
-    return GatewayDocument(
+    text = GatewayDocument(
         database=entry.model_copy(
             update={"roles": {name: role for name, role in entry.roles.items() if name in used}}
         ),
@@ -89,3 +97,10 @@ def document_json(
             for kind, value in client.identities
         ),
     ).to_json()
+    try:
+        problems = Admission.of(text).problems(datetime.now(UTC))
+    except DocumentError as error:
+        problems = [str(error)]
+    if problems:
+        raise pulumi.RunError("the gateway would refuse its document: " + "; ".join(problems))
+    return text

@@ -149,6 +149,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
             GatewayAlarmsArgs(
                 load_balancer=listener.arn_suffix,
                 target_group=listener.target_group_arn_suffix,
+                gateway=pointer_name(args.stack, name),
                 topics=args.settings.alarm_topics,
                 tags=args.tags,
             ),

@@ -203,6 +203,20 @@ def test_a_revoked_certificate_loses_its_access_and_nobody_else_notices(gateway:
     assert gateway.whoami("billing")["role"] == "app_user"
 
 
+def test_a_client_that_is_taken_out_of_the_stack_file_is_revoked(gateway: RunningGateway) -> None:
+    operator = "arn:aws:iam::123456789012:user/operator"
+    ledger = {"uri": "spiffe://example.org/ledger", "role": "app_user", "secretReaders": [operator]}
+    gateway.sandbox.edit(lambda section: section["clients"].update(ledger=ledger), section="gateway")
+    gateway.sandbox.deployed()
+    files = gateway.files("ledger")
+    # 403 until the machine has followed the document.
+    assert gateway.call(files).status in (200, 403)
+    gateway.sandbox.edit(lambda section: section["clients"].pop("ledger"), section="gateway")
+    gateway.sandbox.deployed()
+    refused_in_handshake(gateway, files, "Failed:ClientCertCrlHit")
+    assert gateway.whoami("billing")["role"] == "app_user"
+
+
 def test_a_second_generation_of_the_client_authority_loses_no_request(gateway: RunningGateway) -> None:
     def generations(first: str, second: str) -> None:
         gateway.sandbox.edit(

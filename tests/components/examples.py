@@ -47,6 +47,7 @@ from components.self_managed.desired_state import FILES, DesiredState, DesiredSt
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
 from settings import Generation
+from tests.signed_certificates import authority_pem, revocation_list_pem
 
 OPERATOR = "arn:aws:iam::123456789012:user/operator"
 APPLICATION = "arn:aws:iam::123456789012:role/app"
@@ -60,8 +61,8 @@ SUBNETS = tuple(
     PrivateSubnet(id=pulumi.Output.from_input(f"subnet-{zone}"), zone=pulumi.Output.from_input(zone))
     for zone in ("eu-central-1a", "eu-central-1b")
 )
-CERTIFICATE_PEM = "-----BEGIN CERTIFICATE-----\nY2VydGlmaWNhdGU=\n-----END CERTIFICATE-----\n"
-REVOCATION_PEM = "-----BEGIN X509 CRL-----\nbGlzdA==\n-----END X509 CRL-----\n"
+CERTIFICATE_PEM = authority_pem("clients")
+REVOCATION_PEM = revocation_list_pem(CERTIFICATE_PEM)
 SUFFIX = "0123456789abcdef01234567"
 CERTIFICATE_ARN = "arn:aws:acm:eu-central-1:123456789012:certificate/01234567-89ab-cdef-0123-456789abcdef"
 GRANTS: list[dict[str, Any]] = [
@@ -447,6 +448,7 @@ def gateway_alarms(opts: Options = None) -> GatewayAlarms:
     args = GatewayAlarmsArgs(
         load_balancer="app/a/1",
         target_group="targetgroup/a/1",
+        gateway="/passwordless-postgres/test/gateway/document",
         topics=["arn:aws:sns:eu-central-1:123456789012:gateways"],
         tags=TAGS,
     )

@@ -76,6 +76,7 @@ class Authority:
         usages: Sequence[x509.ObjectIdentifier] | None = (CLIENT,),
         key_usage: x509.KeyUsage | None = None,
         is_authority: bool = False,
+        names_its_issuers_key: bool = True,
         begins: datetime = NOW - timedelta(days=1),
         ends: datetime = NOW + timedelta(days=89),
         algorithm: Any = None,
@@ -90,9 +91,10 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(begins)
             .not_valid_after(ends)
-            .add_extension(_signer(self), critical=False)
             .add_extension(x509.BasicConstraints(ca=is_authority, path_length=None), critical=True)
         )
+        if names_its_issuers_key:
+            builder = builder.add_extension(_signer(self), critical=False)
         if usages is not None:
             builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if key_usage is not None:
@@ -110,6 +112,7 @@ class Authority:
         begins: datetime = NOW - timedelta(hours=1),
         ends: datetime = NOW + timedelta(days=7),
         issuer: x509.Name | None = None,
+        extensions: Sequence[x509.ExtensionType] = (),
     ) -> str:
         builder = (
             x509.CertificateRevocationListBuilder()
@@ -118,6 +121,8 @@ class Authority:
             .next_update(ends)
             .add_extension(_signer(self), critical=False)
         )
+        for extension in extensions:
+            builder = builder.add_extension(extension, critical=True)
         for each in revoked:
             builder = builder.add_revoked_certificate(
                 x509.RevokedCertificateBuilder()

@@ -17,9 +17,10 @@ from gateway.application import application as shipped
 from gateway.caller import caller
 from gateway.config_watcher import ConfigWatcher
 from gateway.database import RolePools
+from gateway.database_error import DatabaseUnavailableError
 from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.document_source import FoundDocument
-from gateway.errors import DatabaseUnavailableError, DocumentError
+from gateway.errors import DocumentError
 from gateway.metrics import Metrics
 from gateway.middleware import answer_json
 from gateway.serving import guarded

@@ -11,7 +11,7 @@ import pytest
 
 from gateway import database as database_module
 from gateway.database import RolePools, application_name, connection
-from gateway.errors import DatabaseUnavailableError
+from gateway.database_error import DatabaseUnavailableError
 from gateway.metrics import Metrics
 from pgpasswordless.connections import Database
 from pgpasswordless.tokens import TokenSource

@@ -181,7 +181,9 @@ def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(runn
 
 
 def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_path):
-    text = document(issuer, database=running.described(["reports"])).to_json().encode()
+    lists = (issuer.revocation_list(begins=NOW - timedelta(days=1), ends=NOW + timedelta(days=3)),)
+    described = running.described(["reports"])
+    text = document(issuer, database=described, revocation_lists=lists).to_json().encode()
     aws = running.cloud.aws
     objects = aws.client("s3")
     objects.create_bucket(Bucket="documents", CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -205,6 +207,9 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
         status, told = process.get("/whoami", forwarded(client(issuer)))
         assert (status, told["database"]["currentUser"]) == (200, "reports")
         assert process.end() == 0
+    published = next(each for each in process.events() if each["event"] == "metrics")
+    assert (published["Gateway"], published["DocumentRefused"]) == ("/gateway/document", 0)
+    assert 74 < published["RevocationListLifeLeft"] <= 75
 
 
 SLOW = """

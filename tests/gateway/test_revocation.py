@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
 from gateway.caller import Caller
 from gateway.errors import DocumentError
+from gateway.published_metrics import metrics_line
 from gateway.refusals import Refusal
 from gateway.verdict import Admission
 from tests.gateway.certificates import NOW, Authority
@@ -41,6 +43,52 @@ def test_nobody_is_known_to_be_good_once_the_list_is_old(authority):
     assert not admission.is_stale((ends - SECOND).timestamp())
     assert outcome(admission, client, ends) == "stale-revocation-list"
     assert admission.is_stale(ends.timestamp())
+
+
+@pytest.mark.parametrize(
+    ("days", "left"),
+    [([(-1, 3)], 0.75), ([(-1, 3), (-9, 1)], 0.75), ([(-4, 1)], 0.2), ([(-5, 0)], 0), ([(-9, -1)], 0)],
+)
+def test_how_much_is_left_of_the_life_of_an_authoritys_newest_list(authority, days, left):
+    lists = [
+        authority.revocation_list(begins=NOW + begins * DAY, ends=NOW + ends * DAY) for begins, ends in days
+    ]
+    assert Admission(document(authority, revocation_lists=lists)).list_life_left(NOW) == left
+
+
+def test_the_list_that_ends_first_decides(authority):
+    other = Authority.root("Other")
+    assert Admission(document(authority)).list_life_left(NOW) is None
+    lists = [
+        authority.revocation_list(begins=NOW - DAY, ends=NOW + DAY),
+        other.revocation_list(begins=NOW - 3 * DAY, ends=NOW + DAY),
+    ]
+    assert Admission(document(authority, other, revocation_lists=lists)).list_life_left(NOW) == 0.25
+
+
+def test_what_alarms_learn_is_in_the_embedded_metric_format():
+    line = metrics_line("/gateway/document", list_life_left=0.5, document_is_refused=True, now=1.5)
+    assert json.loads(line) == {
+        "event": "metrics",
+        "_aws": {
+            "Timestamp": 1500,
+            "CloudWatchMetrics": [
+                {
+                    "Namespace": "PasswordlessPostgres",
+                    "Dimensions": [["Gateway"]],
+                    "Metrics": [
+                        {"Name": "DocumentRefused", "Unit": "Count"},
+                        {"Name": "RevocationListLifeLeft", "Unit": "Percent"},
+                    ],
+                }
+            ],
+        },
+        "Gateway": "/gateway/document",
+        "DocumentRefused": 1,
+        "RevocationListLifeLeft": 50.0,
+    }
+    line = metrics_line("/gateway/document", list_life_left=None, document_is_refused=False, now=1.5)
+    assert "RevocationListLifeLeft" not in line
 
 
 def test_without_any_list_nothing_is_revoked(authority):

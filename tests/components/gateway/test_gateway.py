@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pulumi
 import pytest
+from cryptography import x509
 
 from components.gateway.client_authority import ClientTrust
 from components.gateway.document import document_json
@@ -19,7 +21,10 @@ from gateway.document import GatewayDocument
 from gateway.header_names import header_names
 from settings import GatewayClient, Generation
 from tests.components import examples
+from tests.gateway.certificates import Authority
+from tests.gateway.certificates import pem as certificate_pem
 from tests.recording_monitor import ABSENT, Recording, is_secret, pem, plain, record, texts_outside_secrets
+from tests.signed_certificates import authority_pem, revocation_list_pem
 
 MARKER = "PRIVATE-KEY-MARKER"
 LISTENER = "aws:lb/listener:Listener"
@@ -142,6 +147,65 @@ def test_a_document_that_contradicts_itself_is_not_made() -> None:
             header_suffixes=[examples.SUFFIX],
             clients=[GatewayClient(uri="spiffe://test/x", role="nobody")],
         )
+
+
+def made(**changes: Any) -> GatewayDocument:
+    """The document with one client, an authority and its list, and some of them changed."""
+    arguments: dict[str, Any] = {
+        "database": published(usual()).database.model_dump(mode="json", by_alias=True),
+        "client_authorities": examples.CERTIFICATE_PEM,
+        "revocation_lists": [examples.REVOCATION_PEM],
+        "header_suffixes": [examples.SUFFIX],
+        "clients": [GatewayClient(uri="spiffe://test/x", role="app_user")],
+    }
+    return GatewayDocument.model_validate_json(document_json(**{**arguments, **changes}))
+
+
+STRANGER = authority_pem("stranger")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"revocation_lists": [revocation_list_pem(STRANGER)]},
+            "no authority of clientAuthorities signed it",
+        ),
+        ({"revocation_lists": [revocation_list_pem(authority_pem("ended"))]}, "signed it"),
+        ({"revocation_lists": [pem("X509 CRL", "x")]}, "cannot be read as a PEM revocation list"),
+        ({"client_authorities": pem("CERTIFICATE", "x")}, "cannot be read as PEM certificates"),
+    ],
+)
+def test_a_document_that_the_gateway_would_refuse_is_not_made(changes: dict[str, Any], said: str) -> None:
+    assert made().revocation_lists
+    with pytest.raises(pulumi.RunError, match="the gateway would refuse its document") as refused:
+        made(**changes)
+    assert said in str(refused.value)
+    assert examples.SUFFIX not in str(refused.value)
+
+
+def test_a_list_that_has_ended_or_is_partial_is_not_published() -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    authority = Authority.root("lists", now=now)
+    trusted = {"client_authorities": certificate_pem(authority.certificate)}
+    for arguments, said in (
+        ({"begins": now - timedelta(days=9), "ends": now - timedelta(days=1)}, "ended at"),
+        ({"begins": now, "ends": now + timedelta(days=9), "extensions": [PARTIAL]}, "OmitExtension=true"),
+    ):
+        with pytest.raises(pulumi.RunError, match=said):
+            made(**trusted, revocation_lists=[authority.revocation_list(**arguments)])
+    made(**trusted, revocation_lists=[authority.revocation_list(begins=now, ends=now + timedelta(days=9))])
+
+
+PARTIAL = x509.IssuingDistributionPoint(
+    full_name=[x509.UniformResourceIdentifier("http://example.org/1.crl")],
+    relative_name=None,
+    only_contains_user_certs=False,
+    only_contains_ca_certs=False,
+    only_some_reasons=None,
+    indirect_crl=False,
+    only_contains_attribute_certs=False,
+)
 
 
 def test_new_authorities_and_new_lists_are_changes_by_their_versions() -> None:
@@ -348,14 +412,22 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
         if each.name.startswith("gateway-")
     }
     assert set(alarms) == {
+        "DocumentRefused",
+        "RevocationListLifeLeft",
         "ClientTLSNegotiationErrorCount",
         "HTTPCode_ELB_5XX_Count",
         "HTTPCode_Target_5XX_Count",
         "UnHealthyHostCount",
     }
-    for each in alarms.values():
-        assert each["dimensions"]["LoadBalancer"] == "app/gatewaylb/1"
+    for name, each in alarms.items():
+        if each["namespace"] == "AWS/ApplicationELB":
+            assert each["dimensions"]["LoadBalancer"] == "app/gatewaylb/1"
+        else:
+            assert each["dimensions"] == {"Gateway": "/passwordless-postgres/test/gateway/document"}
+            assert each["treatMissingData"] == "ignore", name
         assert each["alarmActions"] == ["arn:aws:sns:eu-central-1:123456789012:gateways"]
+    ending = alarms["RevocationListLifeLeft"]
+    assert (ending["comparisonOperator"], ending["threshold"]) == ("LessThanThreshold", 25)
     assert alarms["UnHealthyHostCount"]["dimensions"]["TargetGroup"] == "targetgroup/gatewaylbgateway/1"
 
 

@@ -15,7 +15,8 @@ from components.pki.certificates import (
 )
 from settings.certificates import FIRST_GENERATION
 from tests.components.examples import CERTIFICATES, authority, changed, leaf
-from tests.recording_monitor import ABSENT, is_secret, pem, record
+from tests.recording_monitor import ABSENT, is_secret, record
+from tests.signed_certificates import authority_pem
 
 KEY = "tls:index/privateKey:PrivateKey"
 SELF_SIGNED = "tls:index/selfSignedCert:SelfSignedCert"
@@ -56,9 +57,9 @@ def test_all_generations_are_trusted_and_one_issues() -> None:
 
     exports = record(program).exports
     assert exports["bundle"].value == "".join(
-        pem("CERTIFICATE", f"client-authority-{name}-certificate") for name in ("1", "2", "3")
+        authority_pem(f"client-authority-{name}-certificate") for name in ("1", "2", "3")
     )
-    assert exports["issuer"].value == pem("CERTIFICATE", "client-authority-2-certificate")
+    assert exports["issuer"].value == authority_pem("client-authority-2-certificate")
     assert not exports["bundle"].secret
     assert exports["key"].secret
     assert "client-authority-2-key" in exports["key"].value
@@ -95,7 +96,7 @@ def test_a_leaf_has_one_use_and_an_alternative_name(
         setSubjectKeyId=True,
         validityPeriodHours=90 * 24,
         earlyRenewalHours=30 * 24,
-        caCertPem=pem("CERTIFICATE", f"{purpose}-authority-2-certificate"),
+        caCertPem=authority_pem(f"{purpose}-authority-2-certificate"),
     )
     assert is_secret(signed.inputs["caPrivateKeyPem"])
     assert recording.exports["key"].secret

@@ -1,0 +1,46 @@
+"""What alarms learn of a gateway: metrics as lines of its log, in CloudWatch's embedded metric format.
+
+CloudWatch Logs makes metrics of such lines by itself:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+"""
+
+from __future__ import annotations
+
+import json
+
+NAMESPACE = "PasswordlessPostgres"
+GATEWAY = "Gateway"
+"""The one dimension: the name of the SSM parameter that names the gateway's document."""
+LIST_LIFE_LEFT = "RevocationListLifeLeft"
+"""How much of its life the revocation list has left that ends first, in percent."""
+DOCUMENT_REFUSED = "DocumentRefused"
+"""1 while the newest document is invalid, so that an older one stays in effect; else 0."""
+INTERVAL_SECONDS = 60.0
+
+
+def metrics_line(gateway: str, *, list_life_left: float | None, document_is_refused: bool, now: float) -> str:
+    """One line of the log.
+
+    Args:
+        gateway: name of the SSM parameter that names the gateway's document.
+        list_life_left: from 1 down to 0; None without a list.
+        document_is_refused: whether the newest document is invalid.
+        now: seconds since 1970.
+    """
+    values = {DOCUMENT_REFUSED: (int(document_is_refused), "Count")}
+    if list_life_left is not None:
+        values[LIST_LIFE_LEFT] = (round(list_life_left * 100, 3), "Percent")
+    metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
+    return json.dumps(
+        {
+            "event": "metrics",
+            "_aws": {
+                "Timestamp": int(now * 1000),
+                "CloudWatchMetrics": [
+                    {"Namespace": NAMESPACE, "Dimensions": [[GATEWAY]], "Metrics": metrics}
+                ],
+            },
+            GATEWAY: gateway,
+            **{name: value for name, (value, _) in values.items()},
+        }
+    )
