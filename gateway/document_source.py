@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from documents.document import ObjectPointer
 from gateway.errors import DocumentError
-from pgpasswordless.aws import LOOPBACK, reason
+from pgpasswordless.aws import LOOPBACK, account_of, reason
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -106,11 +106,11 @@ class PublishedDocument:
     def fetch(self, known: str | None) -> FoundDocument | None:
         """As `DocumentSource.fetch`."""
         with self._lock:
-            pointer = self._pointer()
+            pointer, owner = self._pointer()
             version = f"{pointer.version} (SHA-256 {pointer.sha256})"
             if version == known:
                 return None
-            text = self._object(pointer)
+            text = self._object(pointer, owner)
         found = hashlib.sha256(text).hexdigest()
         if found != pointer.sha256:
             raise DocumentError(
@@ -119,27 +119,31 @@ class PublishedDocument:
             )
         return FoundDocument(text=text, version=version)
 
-    def _pointer(self) -> ObjectPointer:
+    def _pointer(self) -> tuple[ObjectPointer, str]:
+        """The pointer, and the account of its parameter, which is the bucket's as well."""
         try:
-            answer = self._parameters.get_parameter(Name=self._parameter)
-            value = answer["Parameter"].get("Value", "")
+            parameter = self._parameters.get_parameter(Name=self._parameter)["Parameter"]
         except _UNREACHABLE as error:
             raise DocumentError(
                 f"the parameter {self._parameter!r} in {self._region} cannot be read: {_reason(error)}"
             ) from None
         try:
-            return ObjectPointer.model_validate_json(value)
+            pointer = ObjectPointer.model_validate_json(parameter.get("Value", ""))
         except ValidationError:
             raise DocumentError(
                 f"the parameter {self._parameter!r} in {self._region} is not a pointer: it needs bucket, key,"
                 " version and sha256 as JSON; deploy the stack again"
             ) from None
+        return pointer, account_of(parameter)
 
-    def _object(self, pointer: ObjectPointer) -> bytes:
+    def _object(self, pointer: ObjectPointer, owner: str) -> bytes:
         where = _where(pointer)
         try:
             answer = self._objects.get_object(
-                Bucket=pointer.bucket, Key=pointer.key, VersionId=pointer.version
+                Bucket=pointer.bucket,
+                Key=pointer.key,
+                VersionId=pointer.version,
+                ExpectedBucketOwner=owner,
             )
             if answer["ContentLength"] > MAX_BYTES:
                 raise DocumentError(

@@ -12,6 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from node.desired_state import ObjectVersion, SecretVersion
 from runtime.errors import FailedError, RefusedError
+from runtime.instance_metadata import InstanceMetadata
 
 _LIMITS = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard", "max_attempts": 4})
 # What S3 answers to a conditional write, at once and while another one is under way.
@@ -20,18 +21,31 @@ _CHANGED = ("PreconditionFailed", "ConditionalRequestConflict")
 
 @dataclass(frozen=True, kw_only=True)
 class Store:
-    """The desired-state bucket and Secrets Manager of one region."""
+    """The desired-state bucket and Secrets Manager of one region.
+
+    Attributes:
+        bucket: the bucket's name.
+        owner: account that the bucket must belong to; names of deleted buckets are anybody's.
+        s3: client of S3.
+        secrets: client of Secrets Manager.
+    """
 
     bucket: str
+    owner: str
     s3: Any
     secrets: Any
 
     @classmethod
     def of(cls, bucket: str, region: str) -> Store:
-        """The store, with the credentials of this machine's role."""
+        """The store in this machine's account, with the credentials of its role.
+
+        Raises:
+            FailedError: the metadata service does not tell the account.
+        """
         session = boto3.Session(region_name=region)
         return cls(
             bucket=bucket,
+            owner=InstanceMetadata().account_id(),
             s3=session.client("s3", config=_LIMITS),
             secrets=session.client("secretsmanager", config=_LIMITS),
         )
@@ -44,7 +58,12 @@ class Store:
             FailedError: it cannot be fetched.
         """
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=wanted.key, VersionId=wanted.version)
+            answer = self.s3.get_object(
+                Bucket=self.bucket,
+                Key=wanted.key,
+                VersionId=wanted.version,
+                ExpectedBucketOwner=self.owner,
+            )
             data: bytes = answer["Body"].read()
         except (BotoCoreError, ClientError) as error:
             raise FailedError(f"s3://{self.bucket}/{wanted.key}: {error}") from error
@@ -73,7 +92,7 @@ class Store:
             FailedError: it cannot be fetched.
         """
         try:
-            answer = self.s3.get_object(Bucket=self.bucket, Key=key)
+            answer = self.s3.get_object(Bucket=self.bucket, Key=key, ExpectedBucketOwner=self.owner)
             return answer["Body"].read(), answer["ETag"]
         except (BotoCoreError, ClientError) as error:
             raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
@@ -94,6 +113,7 @@ class Store:
                 Key=key,
                 Body=text.encode(),
                 ContentType="application/json",
+                ExpectedBucketOwner=self.owner,
                 **condition,
             )
         except (BotoCoreError, ClientError) as error:
@@ -110,7 +130,11 @@ class Store:
         """
         try:
             self.s3.put_object(
-                Bucket=self.bucket, Key=key, Body=text.encode(), ContentType="application/json"
+                Bucket=self.bucket,
+                Key=key,
+                Body=text.encode(),
+                ContentType="application/json",
+                ExpectedBucketOwner=self.owner,
             )
         except (BotoCoreError, ClientError) as error:
             raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error

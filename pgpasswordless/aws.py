@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import ParameterTypeDef
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -83,6 +84,11 @@ class Aws:
     def objects(self) -> S3Client:
         """S3."""
         return self._session.client("s3", **self._options(None))
+
+
+def account_of(parameter: ParameterTypeDef) -> str:
+    """The account that an SSM parameter belongs to; AWS says it, and nobody can write it."""
+    return parameter.get("ARN", "").split(":")[4]
 
 
 def reason(error: BotoCoreError | ClientError) -> str:

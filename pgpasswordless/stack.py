@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from documents.document import ObjectPointer
-from pgpasswordless.aws import Aws, reason
+from pgpasswordless.aws import Aws, account_of, reason
 from pgpasswordless.connections import Connections, Database, RoleConnection
 from pgpasswordless.directories import FOLDER, context_file
 from pgpasswordless.errors import StackError, UnknownNameError
@@ -226,19 +226,25 @@ def _problems(where: str, error: ValidationError) -> str:
 
 def _published(aws: Aws, parameter: str) -> str:
     try:
-        value = aws.parameters().get_parameter(Name=parameter)["Parameter"].get("Value", "")
-        pointer = ObjectPointer.model_validate_json(value)
-        answer = aws.objects().get_object(Bucket=pointer.bucket, Key=pointer.key, VersionId=pointer.version)
+        found = aws.parameters().get_parameter(Name=parameter)["Parameter"]
+        pointer = ObjectPointer.model_validate_json(found.get("Value", ""))
+        answer = aws.objects().get_object(
+            Bucket=pointer.bucket,
+            Key=pointer.key,
+            VersionId=pointer.version,
+            ExpectedBucketOwner=account_of(found),
+        )
         body = answer["Body"].read()
     except ValidationError as error:
         raise StackError(_problems(f"SSM parameter {parameter}", error)) from None
     except (BotoCoreError, ClientError) as error:
         raise StackError(f"cannot read the document of SSM parameter {parameter}: {reason(error)}") from None
-    found = hashlib.sha256(body).hexdigest()
-    if found != pointer.sha256:
+    sha256 = hashlib.sha256(body).hexdigest()
+    if sha256 != pointer.sha256:
         raise StackError(
-            f"s3://{pointer.bucket}/{pointer.key} has the SHA-256 {found}, and SSM parameter {parameter} says"
-            f" {pointer.sha256}: the object is not the one that the stack published; deploy the stack again"
+            f"s3://{pointer.bucket}/{pointer.key} has the SHA-256 {sha256}, and SSM parameter {parameter}"
+            f" says {pointer.sha256}: the object is not the one that the stack published; deploy the stack"
+            " again"
         )
     return body.decode("utf-8", errors="replace")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ class InstanceMetadata:
     """One session with the service that $AWS_EC2_METADATA_SERVICE_ENDPOINT names, by default AWS's own."""
 
     def __init__(self) -> None:
-        """Choose the endpoint; the first `get` asks for the session's token."""
+        """Choose the endpoint; the first value asks for the session's token."""
         endpoint = os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT") or DEFAULT_ENDPOINT
         self._endpoint = endpoint.rstrip("/")
         self._token: str | None = None
@@ -27,10 +28,7 @@ class InstanceMetadata:
         Raises:
             FailedError: the service does not answer or has no such value.
         """
-        if self._token is None:
-            lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
-            self._token = self._request("PUT", "/latest/api/token", lifetime)
-        return self._request("GET", f"/latest/meta-data/{path}", {"X-aws-ec2-metadata-token": self._token})
+        return self._value(f"/latest/meta-data/{path}")
 
     def instance_id(self) -> str:
         """The id of this instance, `i-…`.
@@ -39,6 +37,25 @@ class InstanceMetadata:
             FailedError: the service does not answer.
         """
         return self.get("instance-id").strip()
+
+    def account_id(self) -> str:
+        """The AWS account that this instance belongs to, from its identity document.
+
+        Raises:
+            FailedError: the service does not answer, or says something else.
+        """
+        path = "/latest/dynamic/instance-identity/document"
+        text = self._value(path)
+        try:
+            return str(json.loads(text)["accountId"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise FailedError(f"{path} of the metadata service names no account: {text!r}") from error
+
+    def _value(self, path: str) -> str:
+        if self._token is None:
+            lifetime = {"X-aws-ec2-metadata-token-ttl-seconds": str(TOKEN_SECONDS)}
+            self._token = self._request("PUT", "/latest/api/token", lifetime)
+        return self._request("GET", path, {"X-aws-ec2-metadata-token": self._token})
 
     def _request(self, method: str, path: str, headers: dict[str, str]) -> str:
         parts = urlsplit(self._endpoint)

@@ -23,6 +23,7 @@ class NodeReportArgs:
 
     Attributes:
         region: Region of the bucket.
+        account_id: Account of the bucket; not waited for again when only this changes.
         bucket: Name of the desired-state bucket.
         key: Key of the report in it.
         server: Name of the server, for messages.
@@ -33,6 +34,7 @@ class NodeReportArgs:
     """
 
     region: pulumi.Input[str]
+    account_id: pulumi.Input[str]
     bucket: pulumi.Input[str]
     key: str
     server: str
@@ -73,7 +75,9 @@ class NodeReportProvider(dynamic.ResourceProvider):
 
         def fetch() -> Report | None:
             try:
-                answer = s3.get_object(Bucket=props["bucket"], Key=props["key"])
+                answer = s3.get_object(
+                    Bucket=props["bucket"], Key=props["key"], ExpectedBucketOwner=props["accountId"]
+                )
                 return Report.model_validate_json(answer["Body"].read())
             except ClientError as error:
                 if error.response.get("Error", {}).get("Code") in _ABSENT:
@@ -123,6 +127,7 @@ class NodeReport(dynamic.Resource, module="passwordless-postgres", name="NodeRep
             name,
             {
                 "region": args.region,
+                "accountId": args.account_id,
                 "bucket": args.bucket,
                 "key": args.key,
                 "server": args.server,

@@ -215,6 +215,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             f"{name}-report",
             NodeReportArgs(
                 region=args.account.region,
+                account_id=args.account.account_id,
                 bucket=desired_state.bucket_id,
                 key=REPORT_KEY,
                 server=name,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from emulator.endpoint.bucket_owner import check_bucket_owner
 from emulator.endpoint.credentials import Credentials, ExpiredToken, Identity, UnknownKey
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
 from emulator.endpoint.journal import Journal
@@ -113,6 +114,7 @@ class FrontDoor:
             verify(request, scope, secret)
             operation = name_operation(service, request)
             self._authoriser.authorise(identity, operation, scope.region)
+            check_bucket_owner(operation)
             check_quotas(operation, request.body)
             response = self._carry_out(request, scope, identity, operation, request_id)
         except (Refusal, *_KINDS) as error:

@@ -11,6 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
+import gateway.document_source
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from gateway.document_source import PublishedDocument
 from gateway.errors import DocumentError
@@ -132,4 +133,11 @@ def test_a_source_without_a_network_says_so(stack, monkeypatch):
     with pytest.raises(
         DocumentError, match="'/gateway/document' in eu-central-1 cannot be read: Could not connect"
     ):
+        stack.source().fetch(None)
+
+
+def test_a_bucket_of_another_account_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    stack.publish(b"{}")
+    monkeypatch.setattr(gateway.document_source, "account_of", lambda _: "210987654321")
+    with pytest.raises(DocumentError, match=r"of s3://.* cannot be fetched: AccessDenied: Access Denied"):
         stack.source().fetch(None)

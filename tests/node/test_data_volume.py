@@ -27,7 +27,7 @@ from node.format_record import FormatRecord
 from node.layout import Layout
 from runtime.errors import FailedError, RefusedError
 from tests.node.recorded_commands import Answer, Recorded
-from tests.runtime.instance import REGION
+from tests.runtime.instance import ACCOUNT, REGION
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 VOLUME = "vol-0123456789abcdef0"
@@ -233,7 +233,7 @@ def record(clients: dict[str, Any]) -> FormatRecord:
     bucket = f"record-{uuid.uuid4().hex}"
     clients["s3"].create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
     clients["s3"].put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-    return FormatRecord(store=Store(bucket=bucket, s3=clients["s3"], secrets=None))
+    return FormatRecord(store=Store(bucket=bucket, owner=ACCOUNT, s3=clients["s3"], secrets=None))
 
 
 def volume(layout: Layout, commands: Recorded, record: FormatRecord, *parts: tuple[int, bytes]) -> DataVolume:
@@ -317,7 +317,9 @@ def test_nothing_is_formatted_without_the_record(
     layout: Layout, clients: dict[str, Any], record: FormatRecord
 ) -> None:
     commands = Recorded({"blkid": [NOTHING]})
-    nowhere = FormatRecord(store=Store(bucket="no-such-bucket-of-ours", s3=clients["s3"], secrets=None))
+    nowhere = FormatRecord(
+        store=Store(bucket="no-such-bucket-of-ours", owner=ACCOUNT, s3=clients["s3"], secrets=None)
+    )
     made = volume(layout, commands, nowhere)
     with pytest.raises(FailedError, match="NoSuchBucket"):
         made.mount()

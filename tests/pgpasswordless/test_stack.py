@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import botocore.client
 import pytest
 from moto import mock_aws
 
@@ -201,6 +202,23 @@ def test_a_published_document_that_was_changed(publish: Callable[[str, str], Non
     publish(DOCUMENT, "0" * 64)
     with pytest.raises(StackError, match="the object is not the one that the stack published"):
         load(parameter="/c")
+
+
+def test_the_document_s_bucket_belongs_to_the_parameter_s_account(
+    publish: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(DOCUMENT, hashlib.sha256(DOCUMENT.encode()).hexdigest())
+    expected: list[str] = []
+    send = botocore.client.BaseClient._make_api_call
+
+    def spied(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        if operation == "GetObject":
+            expected.append(arguments["ExpectedBucketOwner"])
+        return send(self, operation, arguments)
+
+    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", spied)
+    assert load(parameter="/c").name == "prod"
+    assert expected == [boto3.client("ssm").get_parameter(Name="/c")["Parameter"]["ARN"].split(":")[4]]
 
 
 def test_nothing_is_published(publish: Callable[[str, str], None]) -> None:

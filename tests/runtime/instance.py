@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 
 REGION = "eu-central-1"
 INSTANCE = "i-0123456789abcdef0"
+ACCOUNT = "123456789012"
 
 
 class _Metadata(BaseHTTPRequestHandler):
@@ -21,6 +22,7 @@ class _Metadata(BaseHTTPRequestHandler):
     values: ClassVar[dict[str, str]] = {
         "instance-id": INSTANCE,
         "local-ipv4": "127.0.0.1",
+        "/latest/dynamic/instance-identity/document": json.dumps({"accountId": ACCOUNT, "region": REGION}),
         "iam/security-credentials/": "machine",
         "iam/security-credentials/machine": json.dumps(
             {

@@ -7,13 +7,23 @@ import pytest
 from runtime.errors import FailedError
 from runtime.instance_metadata import InstanceMetadata
 from runtime.signed_requests import Credentials
-from tests.runtime.instance import INSTANCE
+from tests.runtime.instance import ACCOUNT, INSTANCE, _Metadata
 
 
 def test_values_are_read_in_one_session(environment: None) -> None:
     metadata = InstanceMetadata()
     assert metadata.instance_id() == INSTANCE
     assert metadata.get("local-ipv4") == "127.0.0.1"
+    assert metadata.account_id() == ACCOUNT
+
+
+@pytest.mark.parametrize("document", ["", "[]", "{}", "null"])
+def test_an_identity_document_without_an_account_is_told(
+    document: str, environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(_Metadata.values, "/latest/dynamic/instance-identity/document", document)
+    with pytest.raises(FailedError, match="names no account"):
+        InstanceMetadata().account_id()
 
 
 def test_a_value_that_is_not_there_is_named(environment: None) -> None:

@@ -175,6 +175,7 @@ def test_a_long_wait_gives_signs_of_life() -> None:
 
 PROPS: dict[str, Any] = {
     "region": "eu-central-1",
+    "accountId": "123456789012",
     "bucket": "b",
     "key": "report.json",
     "server": "main",

@@ -7,6 +7,8 @@ import json
 import pytest
 from botocore.exceptions import ClientError
 
+from emulator.endpoint.credentials import ACCOUNT
+
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return error.value.response.get("Error", {}).get("Code", "")
@@ -219,3 +221,27 @@ def test_role_policies_have_a_size(aws):
     document = json.dumps({"Statement": [allow("s3:GetObject", ["arn:aws:s3:::state/" + "x" * 50] * 200)]})
     with pytest.raises(ClientError, match="10240"):
         aws.endpoint.client("iam").put_role_policy(RoleName="r", PolicyName="p", PolicyDocument=document)
+
+
+def test_a_bucket_of_another_account_than_expected_is_refused(aws):
+    client = aws.endpoint.client("s3")
+    client.create_bucket(Bucket="ours", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    client.put_object(Bucket="ours", Key="k", Body=b"text", ExpectedBucketOwner=ACCOUNT)
+    assert client.get_object(Bucket="ours", Key="k", ExpectedBucketOwner=ACCOUNT)["Body"].read() == b"text"
+    for expected, status, answer in (
+        ("210987654321", 403, "AccessDenied"),
+        ("12345678901", 400, "InvalidBucketOwnerAWSAccountID"),
+        ("me", 400, "InvalidBucketOwnerAWSAccountID"),
+    ):
+        for call in (client.get_object, client.put_object, client.delete_object):
+            with pytest.raises(ClientError) as refused:
+                call(Bucket="ours", Key="k", ExpectedBucketOwner=expected)
+            assert code(refused) == answer
+            assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+        with pytest.raises(ClientError):
+            client.head_bucket(Bucket="ours", ExpectedBucketOwner=expected)
+    with pytest.raises(ClientError) as refused:
+        client.copy_object(
+            Bucket="ours", Key="copy", CopySource="ours/k", ExpectedSourceBucketOwner="210987654321"
+        )
+    assert code(refused) == "AccessDenied"
