@@ -12,7 +12,7 @@ from pydantic import Field
 from postgres import declaration, rds_parameters
 from postgres.protocol import MinimumProtocol
 from postgres.versions import DEFAULT_MAJOR
-from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
+from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, SecurityGroupId, TopicArn
 from settings.certificates import BundlePath, Certificates, no_administrator_problems
 from settings.databases import (
     Database,
@@ -225,6 +225,9 @@ class Rds(Section):
     """PEM file of authorities to trust, from the project's folder; absent: Amazon's of the region."""
     allowed_clients: AllowedClients = AllowedClients()
     """What may reach the port."""
+    secrets_manager_endpoint: SecurityGroupId | None = None
+    """Security group of the VPC's interface endpoint for Secrets Manager: besides the server, the roles
+    function then reaches nothing else; absent: port 443 of any address."""
     databases: Mapping[DeclaredDatabaseName, Database] = {}
     """Databases by name. One that is taken out stays in PostgreSQL."""
     database_roles: RdsDatabaseRoles = RdsDatabaseRoles()

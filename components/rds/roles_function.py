@@ -26,7 +26,7 @@ CONFIGURATION_VARIABLE = "CONFIGURATION"
 
 _MEMORY_MIB = 256
 _HTTPS = 443
-# Secrets Manager's addresses are AWS's and change, so the network cannot be narrowed.
+# Secrets Manager's addresses are AWS's and change, and there is no prefix list of them.
 _ANYWHERE = "0.0.0.0/0"
 
 
@@ -268,11 +268,15 @@ class RolesFunction(pulumi.ComponentResource):
                 **to,
             )
 
+        endpoint = args.settings.secrets_manager_endpoint
+        to_aws: dict[str, pulumi.Input[str]] = (
+            {"cidr_ipv4": _ANYWHERE} if endpoint is None else {"referenced_security_group_id": endpoint}
+        )
         ways_out = {
             "server": egress(
                 "server", args.settings.port, referenced_security_group_id=args.server_security_group
             ),
-            "aws": egress("aws", _HTTPS, cidr_ipv4=_ANYWHERE),
+            "aws": egress("aws", _HTTPS, **to_aws),
         }
         way_in = vpc.SecurityGroupIngressRule(
             f"{self._name}-from-function",

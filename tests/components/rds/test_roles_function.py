@@ -141,6 +141,20 @@ def test_it_reaches_the_server_and_aws_and_nobody_reaches_it() -> None:
     assert len(recording.of_type(EGRESS)) == 2
 
 
+def test_with_an_endpoint_for_secrets_manager_it_reaches_that_and_the_server_alone() -> None:
+    recording = record(lambda: roles_function(secrets_manager_endpoint="sg-0123456789abcdef0"))
+    recording.has_properties(
+        EGRESS,
+        "main-roles-to-aws",
+        referencedSecurityGroupId="sg-0123456789abcdef0",
+        fromPort=443,
+        toPort=443,
+        cidrIpv4=ABSENT,
+    )
+    groups = {plain(rule.inputs)["referencedSecurityGroupId"] for rule in recording.of_type(EGRESS)}
+    assert groups == {"sg-server", "sg-0123456789abcdef0"}
+
+
 def test_it_is_asked_what_it_understands() -> None:
     run = usual().has_properties(
         RUN,
