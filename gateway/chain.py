@@ -115,6 +115,15 @@ class ClientAuthority:
             )
         ]
 
+    def life_left(self, now: datetime) -> float:
+        """How much of its life the certificate has left that ends first, from 1 down to 0."""
+        return min(
+            max(
+                (each.not_valid_after_utc - now) / (each.not_valid_after_utc - each.not_valid_before_utc), 0.0
+            )
+            for each in self.certificates
+        )
+
     def _why_untrusted(self, leaf: x509.Certificate, error: Exception) -> str:
         if leaf.issuer not in self._names:
             return (

@@ -13,23 +13,34 @@ GATEWAY = "Gateway"
 """The one dimension: the name of the SSM parameter that names the gateway's document."""
 LIST_LIFE_LEFT = "RevocationListLifeLeft"
 """How much of its life the revocation list has left that ends first, in percent."""
+AUTHORITY_LIFE_LEFT = "ClientAuthorityLifeLeft"
+"""How much of its life the client authority's certificate has left that ends first, in percent."""
 DOCUMENT_REFUSED = "DocumentRefused"
 """1 while the newest document is invalid, so that an older one stays in effect; else 0."""
 INTERVAL_SECONDS = 60.0
 
 
-def metrics_line(gateway: str, *, list_life_left: float | None, document_is_refused: bool, now: float) -> str:
+def metrics_line(
+    gateway: str,
+    *,
+    list_life_left: float | None,
+    authority_life_left: float | None,
+    document_is_refused: bool,
+    now: float,
+) -> str:
     """One line of the log.
 
     Args:
         gateway: name of the SSM parameter that names the gateway's document.
         list_life_left: from 1 down to 0; None without a list.
+        authority_life_left: from 1 down to 0; None without a document.
         document_is_refused: whether the newest document is invalid.
         now: seconds since 1970.
     """
-    values = {DOCUMENT_REFUSED: (int(document_is_refused), "Count")}
-    if list_life_left is not None:
-        values[LIST_LIFE_LEFT] = (round(list_life_left * 100, 3), "Percent")
+    values: dict[str, tuple[float, str]] = {DOCUMENT_REFUSED: (int(document_is_refused), "Count")}
+    for name, left in ((LIST_LIFE_LEFT, list_life_left), (AUTHORITY_LIFE_LEFT, authority_life_left)):
+        if left is not None:
+            values[name] = (round(left * 100, 3), "Percent")
     metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
     return json.dumps(
         {

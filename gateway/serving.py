@@ -7,7 +7,6 @@ import importlib
 import logging
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -147,10 +146,15 @@ async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
 
 async def _publish(name: str, watcher: ConfigWatcher, stop: asyncio.Event) -> None:
     while True:
-        now = time.time()
-        left = watcher.admission and watcher.admission.list_life_left(datetime.fromtimestamp(now, UTC))
-        refused = watcher.document_is_refused
-        _written(metrics_line(name, list_life_left=left, document_is_refused=refused, now=now) + "\n")
+        now, admission = datetime.now(UTC), watcher.admission
+        line = metrics_line(
+            name,
+            list_life_left=admission and admission.list_life_left(now),
+            authority_life_left=admission and admission.authority_life_left(now),
+            document_is_refused=watcher.document_is_refused,
+            now=now.timestamp(),
+        )
+        _written(line + "\n")
         if await is_set_within(stop, INTERVAL_SECONDS):
             return
 

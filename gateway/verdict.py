@@ -87,6 +87,10 @@ class Admission:
         """How much of its life the revocation list has left that ends first, from 1 down to 0."""
         return self._revocation.life_left(now)
 
+    def authority_life_left(self, now: datetime) -> float:
+        """How much of its life the authority's certificate has left that ends first, from 1 down to 0."""
+        return self._authority.life_left(now)
+
     def verdict(self, headers: Iterable[tuple[bytes, bytes]], now: float) -> Caller | Refusal:
         """Decide on one request.
 

@@ -254,6 +254,7 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
         *(
             ("MetricAlarm", f"gateway-alarms-{what}")
             for what in (
+                "client-authority",
                 "gateway-errors",
                 "load-balancer-errors",
                 "refused-clients",

@@ -10,7 +10,13 @@ from typing import final
 import pulumi
 from pulumi_aws import cloudwatch
 
-from gateway.published_metrics import DOCUMENT_REFUSED, GATEWAY, LIST_LIFE_LEFT, NAMESPACE
+from gateway.published_metrics import (
+    AUTHORITY_LIFE_LEFT,
+    DOCUMENT_REFUSED,
+    GATEWAY,
+    LIST_LIFE_LEFT,
+    NAMESPACE,
+)
 
 _PERIOD_SECONDS = 60
 
@@ -80,6 +86,15 @@ PUBLISHED: Mapping[str, _Published] = MappingProxyType(
             statistic="Minimum",
             comparison="LessThanThreshold",
             threshold=25,
+            periods=5,
+        ),
+        "client-authority": _Published(
+            metric=AUTHORITY_LIFE_LEFT,
+            meaning="Less than a tenth of the life of a client authority's certificate is left; at its end "
+            "nobody whom it signed is let in: begin a new generation, or remove the one that nobody uses",
+            statistic="Minimum",
+            comparison="LessThanThreshold",
+            threshold=10,
             periods=5,
         ),
         "refused-document": _Published(

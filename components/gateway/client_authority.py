@@ -40,13 +40,11 @@ def external_trust(bundle: str, revocation_lists: Mapping[str, str]) -> ClientTr
     """
     from gateway.verdict import trust_problems
 
-    trust = ClientTrust(
-        bundle_pem=certificate_bundle(bundle),
-        revocation_lists={name: revocation_list(text) for name, text in revocation_lists.items()},
-    )
-    if problems := trust_problems(trust.bundle_pem, trust.revocation_lists.values(), datetime.now(UTC)):
+    pem = certificate_bundle(bundle)
+    lists = {name: revocation_list(text) for name, text in revocation_lists.items()}
+    if problems := trust_problems(pem, lists.values(), datetime.now(UTC)):
         raise ValueError("; ".join(problems))
-    return trust
+    return ClientTrust(bundle_pem=pem, revocation_lists=lists)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -66,8 +66,17 @@ def test_the_list_that_ends_first_decides(authority):
     assert Admission(document(authority, other, revocation_lists=lists)).list_life_left(NOW) == 0.25
 
 
+def test_how_much_is_left_of_the_life_of_the_authority_that_ends_first():
+    first, second = Authority.root("First"), Authority.root("Second", now=NOW - 182.5 * DAY)
+    assert Admission(document(first, second)).authority_life_left(NOW) == 0.25
+    assert Admission(document(first)).authority_life_left(NOW) == 0.5
+    assert Admission(document(first)).authority_life_left(NOW + 400 * DAY) == 0
+
+
 def test_what_alarms_learn_is_in_the_embedded_metric_format():
-    line = metrics_line("/gateway/document", list_life_left=0.5, document_is_refused=True, now=1.5)
+    line = metrics_line(
+        "/gateway/document", list_life_left=0.5, authority_life_left=0.75, document_is_refused=True, now=1.5
+    )
     assert json.loads(line) == {
         "event": "metrics",
         "_aws": {
@@ -79,6 +88,7 @@ def test_what_alarms_learn_is_in_the_embedded_metric_format():
                     "Metrics": [
                         {"Name": "DocumentRefused", "Unit": "Count"},
                         {"Name": "RevocationListLifeLeft", "Unit": "Percent"},
+                        {"Name": "ClientAuthorityLifeLeft", "Unit": "Percent"},
                     ],
                 }
             ],
@@ -86,9 +96,12 @@ def test_what_alarms_learn_is_in_the_embedded_metric_format():
         "Gateway": "/gateway/document",
         "DocumentRefused": 1,
         "RevocationListLifeLeft": 50.0,
+        "ClientAuthorityLifeLeft": 75.0,
     }
-    line = metrics_line("/gateway/document", list_life_left=None, document_is_refused=False, now=1.5)
-    assert "RevocationListLifeLeft" not in line
+    line = metrics_line(
+        "/gateway/document", list_life_left=None, authority_life_left=None, document_is_refused=False, now=1
+    )
+    assert "LifeLeft" not in line
 
 
 def test_without_any_list_nothing_is_revoked(authority):

@@ -188,12 +188,11 @@ def test_a_list_that_has_ended_or_is_partial_is_not_published() -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     authority = Authority.root("lists", now=now)
     trusted = {"client_authorities": certificate_pem(authority.certificate)}
-    for arguments, said in (
-        ({"begins": now - timedelta(days=9), "ends": now - timedelta(days=1)}, "ended at"),
-        ({"begins": now, "ends": now + timedelta(days=9), "extensions": [PARTIAL]}, "OmitExtension=true"),
-    ):
+    ended = authority.revocation_list(begins=now - timedelta(days=9), ends=now - timedelta(days=1))
+    partial = authority.revocation_list(begins=now, ends=now + timedelta(days=9), extensions=[PARTIAL])
+    for each, said in ((ended, "ended at"), (partial, "OmitExtension=true")):
         with pytest.raises(pulumi.RunError, match=said):
-            made(**trusted, revocation_lists=[authority.revocation_list(**arguments)])
+            made(**trusted, revocation_lists=[each])
     made(**trusted, revocation_lists=[authority.revocation_list(begins=now, ends=now + timedelta(days=9))])
 
 
@@ -412,6 +411,7 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
         if each.name.startswith("gateway-")
     }
     assert set(alarms) == {
+        "ClientAuthorityLifeLeft",
         "DocumentRefused",
         "RevocationListLifeLeft",
         "ClientTLSNegotiationErrorCount",
