@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -38,6 +38,7 @@ _UNDERSTOOD = frozenset(
         x509.SubjectKeyIdentifier,
     )
 )
+_SECOND = timedelta(seconds=1)
 _PURPOSES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
 
@@ -117,12 +118,8 @@ class ClientAuthority:
 
     def life_left(self, now: datetime) -> float:
         """How much of its life the certificate has left that ends first, from 1 down to 0."""
-        return min(
-            max(
-                (each.not_valid_after_utc - now) / (each.not_valid_after_utc - each.not_valid_before_utc), 0.0
-            )
-            for each in self.certificates
-        )
+        spans = [(each.not_valid_before_utc, each.not_valid_after_utc) for each in self.certificates]
+        return min(max((ends - now) / max(ends - begins, _SECOND), 0.0) for begins, ends in spans)
 
     def _why_untrusted(self, leaf: x509.Certificate, error: Exception) -> str:
         if leaf.issuer not in self._names:

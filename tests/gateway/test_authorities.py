@@ -53,6 +53,7 @@ class Shape:
     issuers_key_identifier: bool = True
     permitted: Sequence[x509.GeneralName] = ()
     more: Sequence[tuple[x509.ExtensionType, bool]] = ()
+    begins: timedelta = -2 * YEAR
     ends: timedelta = YEAR
 
     def made(self, common_name: str = "Clients", *, below: Authority | None = None) -> Authority:
@@ -79,7 +80,7 @@ class Shape:
             .issuer_name(below.certificate.subject if below else name(common_name))
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(NOW - 2 * YEAR)
+            .not_valid_before(NOW + self.begins)
             .not_valid_after(NOW + self.ends)
         )
         for extension, critical in extensions:

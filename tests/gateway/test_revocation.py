@@ -14,6 +14,7 @@ from gateway.refusals import Refusal
 from gateway.verdict import Admission
 from tests.gateway.certificates import NOW, Authority
 from tests.gateway.forwarding import URI, document, forwarded
+from tests.gateway.test_authorities import Shape
 
 DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
@@ -71,6 +72,14 @@ def test_how_much_is_left_of_the_life_of_the_authority_that_ends_first():
     assert Admission(document(first, second)).authority_life_left(NOW) == 0.25
     assert Admission(document(first)).authority_life_left(NOW) == 0.5
     assert Admission(document(first)).authority_life_left(NOW + 400 * DAY) == 0
+
+
+def test_a_list_and_an_authority_that_end_as_they_begin_have_nothing_left():
+    momentary = Shape(begins=timedelta(0), ends=timedelta(0)).made()
+    lists = (momentary.revocation_list(begins=NOW, ends=NOW + SECOND),)
+    admission = Admission(document(momentary, revocation_lists=lists))
+    assert admission.authority_life_left(NOW) == 0
+    assert admission.list_life_left(NOW + SECOND) == 0
 
 
 def test_what_alarms_learn_is_in_the_embedded_metric_format():
