@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-import botocore.client
 import pytest
 from moto import mock_aws
 
+from pgpasswordless.aws import Aws
 from pgpasswordless.errors import StackError, UnknownNameError
 from pgpasswordless.stack import load
 
@@ -209,16 +209,19 @@ def test_the_document_s_bucket_belongs_to_the_parameter_s_account(
 ) -> None:
     publish(DOCUMENT, hashlib.sha256(DOCUMENT.encode()).hexdigest())
     expected: list[str] = []
-    send = botocore.client.BaseClient._make_api_call
+    objects = Aws.objects
 
-    def spied(self: Any, operation: str, arguments: dict[str, Any]) -> Any:
-        if operation == "GetObject":
-            expected.append(arguments["ExpectedBucketOwner"])
-        return send(self, operation, arguments)
+    def watched(self: Aws) -> Any:
+        client = objects(self)
+        client.meta.events.register(
+            "before-parameter-build.s3.GetObject",
+            lambda params, **_: expected.append(params["ExpectedBucketOwner"]),
+        )
+        return client
 
-    monkeypatch.setattr(botocore.client.BaseClient, "_make_api_call", spied)
+    monkeypatch.setattr(Aws, "objects", watched)
     assert load(parameter="/c").name == "prod"
-    assert expected == [boto3.client("ssm").get_parameter(Name="/c")["Parameter"]["ARN"].split(":")[4]]
+    assert expected == ["123456789012"]
 
 
 def test_nothing_is_published(publish: Callable[[str, str], None]) -> None:
