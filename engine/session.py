@@ -111,6 +111,8 @@ class EngineSession:
             # Enables --event-log; the Automation API uses both.
             "PULUMI_DEBUG_COMMANDS": "1",
             "PULUMI_DEBUG_PROVIDERS": ",".join(f"{name}:{port}" for name, port in self.providers.items()),
+            # The language host lists all packages to find plugins, which takes half a second and finds none.
+            "PIP_PATH": os.devnull,
             # Without bytecode the program takes seconds more to start; it must not appear in the checkout.
             "PYTHONPYCACHEPREFIX": own.get("PYTHONPYCACHEPREFIX") or str(CHECKOUT / ".venv" / "pycache"),
         }
