@@ -88,16 +88,23 @@ def validated(
             problems.append(f"{name} is not UTF-8")
     if problems:
         raise RefusedError(*problems)
-    problems += _settings_problems(texts["postgresql.conf"], manifest.major)
-    problems += _login_problems(texts["pg_hba.conf"], texts["pg_ident.conf"], manifest.major)
-    declaration, found = _declaration(texts["roles.json"], manifest.major)
-    problems += found
+    problems += text_problems(texts, manifest.major)
     parsed, found = _identity(identity, now)
     problems += found
     problems += certificate.authorities_problems(contents["client-ca.crt"], now)
-    if problems or declaration is None or parsed is None:
+    if problems or parsed is None:
         raise RefusedError(*problems)
+    declaration = Declaration.from_json(texts["roles.json"])
     return DesiredState(manifest=manifest, declaration=declaration, identity=parsed, contents=dict(contents))
+
+
+def text_problems(texts: Mapping[str, str], major: int) -> list[str]:
+    """Why a machine would refuse the files of `FILES` that are made of settings alone."""
+    return [
+        *_settings_problems(texts["postgresql.conf"], major),
+        *_login_problems(texts["pg_hba.conf"], texts["pg_ident.conf"], major),
+        *_declaration_problems(texts["roles.json"], major),
+    ]
 
 
 def _settings_problems(text: str, major: int) -> list[str]:
@@ -126,13 +133,12 @@ def _login_problems(hba: str, ident: str, major: int) -> list[str]:
     return errors + map_problems(mappings, rules)
 
 
-def _declaration(text: str, major: int) -> tuple[Declaration | None, list[str]]:
+def _declaration_problems(text: str, major: int) -> list[str]:
     try:
-        declaration = Declaration.from_json(text)
+        problems = declaration_problems(Declaration.from_json(text), major)
     except DeclarationError as error:
-        return None, [f"roles.json: {error}"]
-    problems = declaration_problems(declaration, major)
-    return declaration, [f"roles.json: {problem}" for problem in problems]
+        problems = [str(error)]
+    return [f"roles.json: {problem}" for problem in problems]
 
 
 def _identity(secret: str, now: datetime.datetime) -> tuple[IdentityDocument | None, list[str]]:

@@ -19,8 +19,11 @@ def server_files(settings: SelfManaged) -> dict[str, str]:
     administrator may log in from its networks.
 
     Raises:
-        ValueError: A role could not be let in; every problem is named.
+        ValueError: A role could not be let in, or the machine would refuse a file; every problem is named.
     """
+    # It reads certificates too, with a library that takes long to import.
+    from node.validation import text_problems
+
     major, declaration = settings.major, settings.declaration
     node_declares = settings.database_roles.through == "node"
     remote = () if node_declares else settings.database_roles.administrator_networks
@@ -28,7 +31,7 @@ def server_files(settings: SelfManaged) -> dict[str, str]:
         raise ValueError("declaration: " + "; ".join(problems))
     rules = hba_rules(declaration, remote)
     carried_out = declaration if node_declares else replace(declaration, databases=(), roles=())
-    return {
+    texts = {
         "postgresql.conf": render_postgresql_conf(
             server_settings(major, settings.port, settings.minimum_protocol, settings.server_settings)
         ),
@@ -37,3 +40,6 @@ def server_files(settings: SelfManaged) -> dict[str, str]:
         "pg_ident.conf": render_ident([], major),
         "roles.json": carried_out.to_json(),
     }
+    if problems := text_problems(texts, major):
+        raise ValueError("; ".join(problems))
+    return texts

@@ -9,8 +9,18 @@ import pulumi
 import pytest
 
 from artifacts.node import NodeArtifact
+from components.self_managed.server_files import server_files
 from postgres.declaration import Declaration
-from tests.components.examples import APPLICATION, DECLARATION, PROVIDER, authority, machine, self_managed
+from tests.components.examples import (
+    APPLICATION,
+    DECLARATION,
+    PROVIDER,
+    SELF_MANAGED,
+    authority,
+    changed,
+    machine,
+    self_managed,
+)
 from tests.recording_monitor import ABSENT, Recording, plain, record, texts_outside_secrets
 
 INSTANCE = "aws:ec2/instance:Instance"
@@ -200,6 +210,28 @@ def test_the_files_are_those_of_the_postgres_package() -> None:
     assert any(line[0] == "hostssl" and "app_user" in line[2] and line[3] == "10.30.0.0/24" for line in lines)
     assert not any("pgpl_admin" in line[2] for line in lines if line[0] != "local")
     assert texts["client-ca.crt"].count("BEGIN CERTIFICATE") == 3
+
+
+@pytest.mark.parametrize(
+    ("networks", "said"),
+    [
+        # Each passes alone; only the file shows what they are together.
+        ((["0.0.0.0/2"], ["64.0.0.0/2"]), "its lines together let clients in from half of the internet"),
+        ((["2000::/5", "10.30.0.0/24"], ["2800::/5"]), "half of the internet"),
+        ((["0.0.0.0/3", "32.0.0.0/3"], ["64.0.0.0/2", "10.30.0.0/24"]), "half of the internet"),
+    ],
+)
+def test_files_that_the_machine_would_refuse_are_not_made(
+    networks: tuple[list[str], list[str]], said: str
+) -> None:
+    roles = {
+        name: {"database": "app", "networks": given}
+        for name, given in zip(("app_user", "reporting"), networks, strict=True)
+    }
+    settings = changed(SELF_MANAGED, {"roles": roles})
+    with pytest.raises(ValueError, match=said):
+        server_files(settings)
+    assert server_files(SELF_MANAGED)
 
 
 def test_pulumi_postgresql_gets_in_where_it_is_the_executor() -> None:
