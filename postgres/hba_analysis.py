@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -199,8 +200,13 @@ def _superuser_findings(parsed: Sequence[ParsedRule], major: int) -> list[Findin
 
 def _unreachable_findings(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:
     findings: list[Finding] = []
+    # Only a rule for all users, or for the same one, can decide before another: each pair would be too many.
+    by_user: dict[str, list[tuple[int, ParsedRule]]] = {}
     for index, entry in enumerate(parsed):
-        earlier = next((other for other in parsed[:index] if _covers(other.rule, entry.rule)), None)
+        candidates = heapq.merge(by_user.get(entry.rule.users[0], []), by_user.get("all", []), key=_position)
+        earlier = next((other for _, other in candidates if _covers(other.rule, entry.rule)), None)
+        for user in set(entry.rule.users):
+            by_user.setdefault(user, []).append((index, entry))
         if earlier is None:
             continue
         same = (earlier.rule.method, earlier.rule.options) == (entry.rule.method, entry.rule.options)
@@ -209,6 +215,10 @@ def _unreachable_findings(parsed: Sequence[ParsedRule], major: int) -> list[Find
         )
         findings.append(_finding(entry, major, "warning" if same else "error", "unreachable", text))
     return findings
+
+
+def _position(numbered: tuple[int, ParsedRule]) -> int:
+    return numbered[0]
 
 
 def _whole_file_findings(parsed: Sequence[ParsedRule]) -> list[Finding]:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from postgres import hba_analysis
 from postgres.access import hba_rules
 from postgres.declaration import Database, Declaration, Role
 from postgres.hba_analysis import analyse_hba
@@ -233,6 +234,38 @@ def test_a_rule_behind_another_decision_is_an_error():
     (finding,) = analyse_hba(parse_hba(text, 17), 17)
     assert (finding.severity, finding.code) == ("error", "unreachable")
     assert "host all all all reject" in finding.message
+
+
+def test_a_file_of_many_roles_is_not_compared_line_by_line(monkeypatch):
+    lines = "\n".join(
+        f"hostssl app role_{role} 10.{number}.0.0/24 cert" for role in range(600) for number in range(5)
+    )
+    rules = parse_hba(GOOD.replace("# nobody with GSS", f"{lines}\n# nobody with GSS"), 17)
+    compared = 0
+
+    def counted(wide, narrow):
+        nonlocal compared
+        compared += 1
+        return covers(wide, narrow)
+
+    covers = hba_analysis._covers
+    monkeypatch.setattr(hba_analysis, "_covers", counted)
+    assert [finding for finding in analyse_hba(rules, 17) if finding.severity == "error"] == []
+    assert compared < 20 * len(rules)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later"),
+    [
+        ("hostssl app a,b 10.0.0.0/8 cert", "hostssl app b 10.1.0.0/16 reject"),
+        ("hostssl app a,b 10.0.0.0/8 cert", "hostssl app b,a 10.1.0.0/16 reject"),
+        ("hostssl all all 10.0.0.0/8 reject", "hostssl app b 10.1.0.0/16 cert"),
+        ("hostssl app all,b 10.0.0.0/8 reject", "hostssl app all 10.1.0.0/16 cert"),
+    ],
+)
+def test_a_rule_is_shadowed_by_one_for_more_users(earlier, later):
+    text = GOOD.replace("# nobody with GSS", f"{earlier}\n{later}\n# nobody with GSS")
+    assert "unreachable" in {finding.code for finding in analyse_hba(parse_hba(text, 17), 17)}
 
 
 def test_a_file_without_the_machine_s_line_is_an_error():
