@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,28 @@ def test_the_administrator_is_an_iam_user_and_the_master_is_not(by_function: Rds
         superusers = connection.execute("SELECT rolname FROM pg_roles WHERE rolsuper").fetchall()
     assert [row[0] for row in members] == ["app_readonly", "app_user", "pgpl_admin", "reporting"]
     assert superusers == [("rdsadmin",)]
+
+
+def test_who_may_invoke_the_function_chooses_neither_server_nor_declaration(by_function: RdsServer) -> None:
+    (described,) = by_function.sandbox.state.glob("functions/*/function.json")
+    function = json.loads(described.read_text())["name"]
+    calls = by_function.client("lambda")
+
+    def answer(**event: Any) -> dict[str, Any]:
+        payload = json.dumps({"schemaVersion": 2, "declaration": None, **event}).encode()
+        return json.loads(calls.invoke(FunctionName=function, Payload=payload)["Payload"].read())
+
+    with socket.create_server(("127.0.0.1", 0)) as attackers:
+        attackers.setblocking(False)
+        elsewhere = answer(host="localhost", port=attackers.getsockname()[1], serverCaPem="the attacker's")
+        with pytest.raises(BlockingIOError):
+            attackers.accept()
+    assert elsewhere["outcome"] == "refused"
+    for key in ("host", "port", "serverCaPem"):
+        assert f"{key}: unknown" in elsewhere["message"]
+    another = answer()
+    assert another["outcome"] == "refused"
+    assert "the function's configuration allows" in another["message"]
 
 
 def test_no_role_of_the_declaration_has_a_password(by_function: RdsServer) -> None:

@@ -164,6 +164,14 @@ def test_it_is_run_again_until_it_is_content() -> None:
         assert provider.diff("id", content, {**PROPS, key: "other"}).changes, key
 
 
+def test_a_run_from_before_there_was_a_configuration_is_run_again_in_place() -> None:
+    before = {**PROPS, "outcome": "applied", "message": "as declared"}
+    del before["configuration"]
+    found = FunctionRunProvider().diff("id", before, PROPS)
+    assert found.changes
+    assert not found.replaces
+
+
 def test_a_bad_outcome_ends_the_program_with_the_function_s_words() -> None:
     assert applied_value("host", "applied", "as declared") == "host"
 
