@@ -1,4 +1,4 @@
-"""Which worker runs which files, and when: `make test` has two."""
+"""Which worker runs which files, and when: `make test` has several."""
 
 from __future__ import annotations
 

@@ -61,16 +61,17 @@ AN_OLD_SECURITY_POLICY_OF_THE_LISTENER = Change(
     after='ssl_policy="ELBSecurityPolicy-2016-08",',
     rule="PGTLS-P099",
 )
-A_WAY_IN_BY_PASSWORD = Change(
-    file="components/self_managed/server_files.py",
-    before='"pg_hba.conf": render_hba(rules, major),',
-    after='"pg_hba.conf": "host all all 0.0.0.0/0 md5\\n" + render_hba(rules, major),',
-    rule="PGTLS-N04",
+# A weaker pg_hba.conf is refused before policies see it: tests/components/self_managed/test_server.py.
+METADATA_FOR_WHOEVER_ASKS = Change(
+    file="components/self_managed/machine.py",
+    before='http_tokens="required",',
+    after='http_tokens="optional",',
+    rule="PGTLS-P033",
 )
 # Production, which has no self-managed server, passes unchanged in tests/preview/test_preview.py.
 CHANGES = {
     "prod": (RDS_WITHOUT_FORCE_SSL, AN_OLD_SECURITY_POLICY_OF_THE_LISTENER),
-    "dev": (A_WAY_IN_BY_PASSWORD,),
+    "dev": (METADATA_FOR_WHOEVER_ASKS,),
 }
 
 

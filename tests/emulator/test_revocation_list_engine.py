@@ -33,8 +33,9 @@ made = ClientAuthority(
         revoked={revoked!r},
     ),
 )
-pulumi.export("list", made.trust.revocation_lists["1"])
-pulumi.export("authority", made.trust.bundle_pem)
+trust = made.trusting({{}})
+pulumi.export("list", trust.revocation_lists["1"])
+pulumi.export("authority", trust.bundle_pem)
 pulumi.export("key", made.resources.authority.issuer.private_key_pem)
 """
 
