@@ -288,7 +288,10 @@ class SelfManagedPostgres(pulumi.ComponentResource):
     def _desired_state(
         self, name: str, args: SelfManagedPostgresArgs, role: iam.Role, identity: Identity
     ) -> DesiredState:
-        texts = server_files(args.settings)
+        try:
+            texts = server_files(args.settings)
+        except ValueError as error:
+            raise pulumi.RunError(f"passwordless-postgres:selfManaged: {error}") from None
         return DesiredState(
             f"{name}-state",
             DesiredStateArgs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from cryptography import x509
 from emulator.core.provider import Provider
 from emulator.core.servicer import ProviderServer
 from emulator.tls.provider import TlsProvider
+from tests.gateway.certificates import Authority, pem
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +35,7 @@ made = ClientAuthority(
         revoked={revoked!r},
     ),
 )
-trust = made.trusting({{}})
+trust = made.trusting({issued!r})
 pulumi.export("list", trust.revocation_lists["1"])
 pulumi.export("authority", trust.bundle_pem)
 pulumi.export("key", made.resources.authority.issuer.private_key_pem)
@@ -48,14 +50,16 @@ def test_a_list_changes_with_what_is_revoked_and_with_nothing_else(
     # The engine runs dynamic providers in a process of their own.
     usual = stack.environment()
     monkeypatch.setattr(stack, "environment", lambda: {**usual, "PYTHONPATH": str(ROOT)})
-    stack.program(PROGRAM.format(root=str(ROOT), revoked=[]))
+    client = Authority.root().client(ends=datetime.now(UTC) + timedelta(days=9))
+    issued = {"billing, uri spiffe://test/billing": pem(client)}
+    stack.program(PROGRAM.format(root=str(ROOT), revoked=[], issued=issued))
     up = stack.up()
     assert up.status == 0, up.output
     first = stack.outputs()
     assert len(x509.load_pem_x509_crl(first["list"].encode())) == 0
     assert stack.up("--expect-no-changes").status == 0
 
-    stack.program(PROGRAM.format(root=str(ROOT), revoked=["0A:0B"]))
+    stack.program(PROGRAM.format(root=str(ROOT), revoked=["0A:0B"], issued=issued))
     revoked = stack.up()
     assert revoked.changes.get("updated") == 1, revoked.output
     second = stack.outputs()
@@ -64,6 +68,13 @@ def test_a_list_changes_with_what_is_revoked_and_with_nothing_else(
     authority = x509.load_pem_x509_certificate(second["authority"].encode())
     assert made.is_signature_valid(authority.public_key())  # pyright: ignore[reportArgumentType]
     assert second["authority"] == first["authority"]
+
+    stack.program(PROGRAM.format(root=str(ROOT), revoked=["0A:0B"], issued={}))
+    removed = stack.up()
+    assert removed.changes.get("updated") == 1, removed.output
+    made = x509.load_pem_x509_crl(stack.outputs()["list"].encode())
+    assert {each.serial_number for each in made} == {0xA0B, client.serial_number}
+    assert stack.up("--expect-no-changes").status == 0
 
     written = [path.read_text() for path in (stack.folder / "backend").rglob("*.json*") if path.is_file()]
     secret_line = second["key"].splitlines()[1]
