@@ -25,7 +25,6 @@ class Provider:
         types: Handlers; each serves its `token`.
         functions: Invokes by token, such as `aws:index/getRegion:getRegion`; they return the
             result or raise `Refused`.
-        distribution: Name of the Python distribution whose version is announced; default `pulumi-<package>`.
 
     Raises:
         ValueError: Two handlers have the same token.
@@ -39,10 +38,9 @@ class Provider:
         package: str,
         types: Iterable[ResourceType] = (),
         functions: Mapping[str, Function] | None = None,
-        distribution: str | None = None,
     ) -> None:
         self.package = package
-        self.version = importlib.metadata.version(distribution or f"pulumi-{package}")
+        self.version = importlib.metadata.version(f"pulumi-{package}")
         self.functions: dict[str, Function] = dict(functions or {})
         self.types: dict[str, ResourceType] = {}
         for handler in types:

@@ -41,11 +41,11 @@ class Request:
     old_inputs: Properties = field(default_factory=dict, repr=False)
     outputs: Properties = field(default_factory=dict, repr=False)
 
-    def autoname(self, maximum: int = 63) -> dict[str, Any]:
+    def autoname(self) -> dict[str, Any]:
         """`inputs` with a `name`, in `check`: the given, the old one, or one from the engine's seed."""
         name = self.inputs.get("name")
         if name is None:
             name = self.old_inputs.get("name") or automatic_name(
-                self.name, self.random_seed, autonaming=self.autonaming, maximum=maximum
+                self.name, self.random_seed, autonaming=self.autonaming, maximum=63
             )
         return {**self.inputs, "name": name}

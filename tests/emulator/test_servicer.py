@@ -25,7 +25,7 @@ class Thing(ResourceType):
 
     def check(self, request: Request) -> tuple[Mapping[str, Any], Sequence[Failure]]:
         failures = [Failure("size", "must be positive, got -1")] if request.inputs.get("size") == -1 else []
-        return request.autoname(maximum=20), failures
+        return request.autoname(), failures
 
     def create(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         if request.inputs["name"] == "refused":
@@ -44,12 +44,12 @@ class Thing(ResourceType):
 @pytest.fixture
 def server(serve: Callable[[Provider], ProviderServer]) -> ProviderServer:
     functions = {"demo:index/where:where": lambda request: {"region": request.configuration["region"]}}
-    return serve(Provider("demo", [Thing()], functions, distribution="pulumi"))
+    return serve(Provider("tls", [Thing()], functions))
 
 
 def test_the_version_is_the_installed_sdk(server: ProviderServer, connect: Callable[..., Any]) -> None:
     client = connect(server)
-    assert client.version() == importlib.metadata.version("pulumi")
+    assert client.version() == importlib.metadata.version("pulumi-tls")
     assert client.handshake.accept_secrets
 
 
@@ -94,11 +94,11 @@ def test_the_engine_may_propose_enforce_and_disable_names(
         TOKEN, {}, autonaming=options(proposed_name="short", mode=options.Mode.PROPOSE)
     )
     assert proposed["name"] == "short"
-    long = "a-name-that-is-too-long-for-it"
+    long = "a" * 64
     cut, _ = client.check(TOKEN, {}, autonaming=options(proposed_name=long, mode=options.Mode.PROPOSE))
     assert cut["name"] != long
-    assert len(cut["name"]) <= 20
-    with pytest.raises(grpc.RpcError, match="at most 20 are allowed"):
+    assert len(cut["name"]) <= 63
+    with pytest.raises(grpc.RpcError, match="at most 63 are allowed"):
         client.check(TOKEN, {}, autonaming=options(proposed_name=long, mode=options.Mode.ENFORCE))
     with pytest.raises(grpc.RpcError, match="automatic naming is disabled"):
         client.check(TOKEN, {}, autonaming=options(mode=options.Mode.DISABLE))
@@ -147,7 +147,7 @@ def test_arguments_of_an_instance_arrive_with_their_types(
             seen.append(configuration)
             return configuration
 
-    server = serve(Typed("demo", distribution="pulumi"))
+    server = serve(Typed("tls"))
     connect(
         server,
         {"port": "5432", "on": "true", "cert": Secret('{"key": "k"}'), "host": "h", "accessKey": "123"},
@@ -205,7 +205,7 @@ def test_reads_updates_and_deletes_have_defaults(server: ProviderServer, connect
 
 def test_two_handlers_of_one_type_are_refused() -> None:
     with pytest.raises(ValueError, match="two stand-ins for the type demo:index/thing:Thing"):
-        Provider("demo", [Thing(), Thing()], distribution="pulumi")
+        Provider("tls", [Thing(), Thing()])
 
 
 def test_it_listens_on_loopback_only(server: ProviderServer) -> None:
@@ -215,4 +215,4 @@ def test_it_listens_on_loopback_only(server: ProviderServer) -> None:
 
 def test_a_taken_port_is_an_error(server: ProviderServer) -> None:
     with pytest.raises(OSError, match=f"cannot listen on 127.0.0.1:{server.port}"):
-        ProviderServer(Provider("demo", distribution="pulumi"), server.port)
+        ProviderServer(Provider("tls"), server.port)

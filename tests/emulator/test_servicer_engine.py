@@ -49,7 +49,7 @@ class Thing(ResourceType):
 
 def start(serve: Callable[[Provider], ProviderServer], stack: Any) -> Thing:
     thing = Thing()
-    stack.providers["demo"] = serve(Provider("demo", [thing], distribution="pulumi")).port
+    stack.providers["demo"] = serve(Provider("tls", [thing])).port
     return thing
 
 
