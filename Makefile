@@ -11,8 +11,7 @@ SANDBOX := $(PYTHON) -m sandbox
 SANDBOX_STATE := $(if $(STATE),--state "$(STATE)")
 PYTEST ?=
 RUN_TESTS := $(PYTHON) -m pytest -p no:cacheprovider
-# A worker waits for processes that it has started for a part of its time: three keep two cores at work.
-WORKERS := -n 3 --dist loadfile --no-loadscope-reorder
+WHOLE_FILES := --dist loadfile --no-loadscope-reorder
 # What is edited most, and tested without the engine and without a server.
 FAST_TESTS := tests/postgres tests/settings tests/components tests/policy tests/pgpasswordless \
 	$(addprefix tests/gateway/test_,verdict.py kept_verdicts.py revocation.py)
@@ -76,15 +75,16 @@ lint: environment
 	@.venv/bin/lint-imports --no-cache
 	@$(PYTHON) -m pyright
 
+# Workers wait for the processes that they start: three of them keep two cores at work.
 test: environment
 	@set -eu; \
 	engine=$$($(PYTHON) -m engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
-		$(RUN_TESTS) $(WORKERS) -m 'not long' $(PYTEST)
+		$(RUN_TESTS) -n 3 $(WHOLE_FILES) -m 'not long' $(PYTEST)
 
 test-fast: environment
-	@$(RUN_TESTS) $(WORKERS) -m 'not (long or engine or server)' $(FAST_TESTS) $(PYTEST)
+	@$(RUN_TESTS) -n 2 $(WHOLE_FILES) -m 'not (long or engine or server)' $(FAST_TESTS) $(PYTEST)
 
 test-long: environment
 	@set -eu; \
