@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from gateway.document import AllowedIdentity, IdentityKind
 from gateway.refusals import RefusalCode, Refused
+from postgres.identifiers import role_uri_path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +101,7 @@ def _repeats(name: Name, common: str) -> bool:
     """Whether an alternative name says the same: the DNS name itself, or the URI `…/role/<common name>`."""
     if name.kind == "dns":
         return name.value == common
-    return urlsplit(name.value).path == f"/role/{quote(common, safe='')}"
+    return urlsplit(name.value).path == role_uri_path(common)
 
 
 def _permits(authority: x509.Certificate, common: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -14,6 +14,8 @@ from cryptography.x509.verification import Criticality, ExtensionPolicy, Policy,
 from gateway.certificate_policy import weak_key
 from gateway.errors import DocumentError
 from gateway.refusals import RefusalCode, Refused
+from gateway.validity import life_left
+from pgpasswordless.errors import one_line
 
 MAX_CHAIN_DEPTH = 4
 """Authorities above a client's certificate, the root among them (ALB guide, quotas)."""
@@ -38,7 +40,6 @@ _UNDERSTOOD = frozenset(
         x509.SubjectKeyIdentifier,
     )
 )
-_SECOND = timedelta(seconds=1)
 _PURPOSES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE)
 
 
@@ -118,8 +119,9 @@ class ClientAuthority:
 
     def life_left(self, now: datetime) -> float:
         """How much of its life the certificate has left that ends first, from 1 down to 0."""
-        spans = [(each.not_valid_before_utc, each.not_valid_after_utc) for each in self.certificates]
-        return min(max((ends - now) / max(ends - begins, _SECOND), 0.0) for begins, ends in spans)
+        return min(
+            life_left(each.not_valid_before_utc, each.not_valid_after_utc, now) for each in self.certificates
+        )
 
     def _why_untrusted(self, leaf: x509.Certificate, error: Exception) -> str:
         if leaf.issuer not in self._names:
@@ -128,7 +130,7 @@ class ClientAuthority:
                 " load balancer hands on the client's certificate alone, so every authority above it must be"
                 " there: add this one"
             )
-        return _NO_CHAIN.format(depth=MAX_CHAIN_DEPTH, why=" ".join(str(error).split())[:300])
+        return _NO_CHAIN.format(depth=MAX_CHAIN_DEPTH, why=one_line(error)[:300])
 
     def _position_problems(self, certificate: x509.Certificate, now: datetime) -> list[str]:
         """What is wrong with an intermediate's place below the anchors."""
@@ -144,7 +146,7 @@ class ClientAuthority:
         try:
             self._verified(certificate, now, ExtensionPolicy.permit_all())
         except (verification.VerificationError, ValueError) as error:
-            why = " ".join(str(error).split())[:300]
+            why = one_line(error)[:300]
             return [f"cannot be verified by the authorities above it: {why}; have {issuer!r} issue it again"]
         return []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
@@ -14,6 +14,7 @@ from cryptography.x509.oid import CRLEntryExtensionOID
 
 from gateway.errors import DocumentError
 from gateway.refusals import RefusalCode, Refused
+from gateway.validity import life_left
 
 _AGAIN = "publish a list that the authority signed, whole and not partitioned"
 _WITHOUT_CRITICAL = (
@@ -21,8 +22,6 @@ _WITHOUT_CRITICAL = (
     " crl_extensions; for ACM PCA aws acm-pca update-certificate-authority with OmitExtension=true in the"
     " CrlDistributionPointExtensionConfiguration, and no partitions"
 )
-
-_SECOND = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,10 +120,7 @@ class RevocationLists:
     def life_left(self, now: datetime) -> float | None:
         """How much of its life the list has left that ends first, from 1 down to 0; None without lists."""
         return min(
-            (
-                max((each.next_update - now) / max(each.next_update - each.this_update, _SECOND), 0.0)
-                for each in self._newest()
-            ),
+            (life_left(each.this_update, each.next_update, now) for each in self._newest()),
             default=None,
         )
 

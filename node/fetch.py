@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +59,7 @@ class Store:
             RefusedError: its digest is not the one in the manifest.
             FailedError: it cannot be fetched.
         """
-        try:
+        with self._failures(wanted.key):
             answer = self.s3.get_object(
                 Bucket=self.bucket,
                 Key=wanted.key,
@@ -65,8 +67,6 @@ class Store:
                 ExpectedBucketOwner=self.owner,
             )
             data: bytes = answer["Body"].read()
-        except (BotoCoreError, ClientError) as error:
-            raise FailedError(f"s3://{self.bucket}/{wanted.key}: {error}") from error
         _check(f"s3://{self.bucket}/{wanted.key} version {wanted.version}", data, wanted.sha256)
         return data
 
@@ -91,11 +91,9 @@ class Store:
         Raises:
             FailedError: it cannot be fetched.
         """
-        try:
+        with self._failures(key):
             answer = self.s3.get_object(Bucket=self.bucket, Key=key, ExpectedBucketOwner=self.owner)
             return answer["Body"].read(), answer["ETag"]
-        except (BotoCoreError, ClientError) as error:
-            raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
 
     def put_if_unchanged(self, key: str, text: str, known: str | None) -> bool:
         """Write a JSON object, if its entity tag still is `known`; None: if there is no such object.
@@ -107,19 +105,13 @@ class Store:
             FailedError: S3 refuses for another reason, or cannot be reached.
         """
         condition = {"IfNoneMatch": "*"} if known is None else {"IfMatch": known}
-        try:
-            self.s3.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=text.encode(),
-                ContentType="application/json",
-                ExpectedBucketOwner=self.owner,
-                **condition,
-            )
-        except (BotoCoreError, ClientError) as error:
-            if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in _CHANGED:
-                return False
-            raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
+        with self._failures(key):
+            try:
+                self._put(key, text, **condition)
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in _CHANGED:
+                    return False
+                raise
         return True
 
     def put(self, key: str, text: str) -> None:
@@ -128,14 +120,24 @@ class Store:
         Raises:
             FailedError: it cannot be written.
         """
+        with self._failures(key):
+            self._put(key, text)
+
+    def _put(self, key: str, text: str, **condition: str) -> None:
+        self.s3.put_object(
+            Bucket=self.bucket,
+            Key=key,
+            Body=text.encode(),
+            ContentType="application/json",
+            ExpectedBucketOwner=self.owner,
+            **condition,
+        )
+
+    @contextmanager
+    def _failures(self, key: str) -> Iterator[None]:
+        """Name the object in what S3 answers."""
         try:
-            self.s3.put_object(
-                Bucket=self.bucket,
-                Key=key,
-                Body=text.encode(),
-                ContentType="application/json",
-                ExpectedBucketOwner=self.owner,
-            )
+            yield
         except (BotoCoreError, ClientError) as error:
             raise FailedError(f"s3://{self.bucket}/{key}: {error}") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import quote
 
 SUPERUSER = "postgres"
 """The superuser that initdb creates."""
@@ -16,6 +17,11 @@ MAX_IDENTIFIER_BYTES = 63
 _HBA_KEYWORDS = frozenset({"all", "sameuser", "samerole", "samegroup", "replication"})
 _ROLE_KEYWORDS = frozenset({"public", "none", "user", "current_user", "current_role", "session_user"})
 _RESERVED_DATABASES = frozenset({"postgres", "template0", "template1", "rdsadmin"})
+
+
+def role_uri_path(name: str) -> str:
+    """Path of the URI by which our certificates name a role beside its common name."""
+    return f"/role/{quote(name, safe='')}"
 
 
 def quote_identifier(name: str) -> str:

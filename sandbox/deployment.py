@@ -58,28 +58,23 @@ class Deployment:
         """Deploy a stack file.
 
         Raises:
-            DeploymentError: the engine, the program or a machine refused it.
+            CommandError: the engine, the program or a machine refused it.
         """
-        try:
-            with progress.step("deployment") as step:
-                self._recover(step)
-                copy = self._session.folder / "Pulumi.sandbox.yaml"
-                replace_file(
-                    copy,
-                    stack_file.completed(
-                        ports,
-                        self._state.rds_ca_bundle,
-                        self._state.public_ca_bundle,
-                        self._session.make_stack(),
-                    ),
-                )
-                run = self._run(copy, step)
-                step.result = run.summary()
-            return Deployed(unchanged=run.unchanged, summary=run.summary(), connections=self._connections())
-        except DeploymentError:
-            raise
-        except CommandError as error:
-            raise DeploymentError(str(error)) from error
+        with progress.step("deployment") as step:
+            self._recover(step)
+            copy = self._session.folder / "Pulumi.sandbox.yaml"
+            replace_file(
+                copy,
+                stack_file.completed(
+                    ports,
+                    self._state.rds_ca_bundle,
+                    self._state.public_ca_bundle,
+                    self._session.make_stack(),
+                ),
+            )
+            run = self._run(copy, step)
+            step.result = run.summary()
+        return Deployed(unchanged=run.unchanged, summary=run.summary(), connections=self._connections())
 
     def _recover(self, step: Step) -> None:
         """Clean up after a killed engine: its processes, its lock, a damaged state, pending operations."""

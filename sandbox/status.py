@@ -98,7 +98,7 @@ def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict
     with contextlib.suppress(BotoCoreError, ClientError, KeyError, ValueError):
         client = _client("s3", state, addresses)
         body = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])["Body"].read()
-        return json.loads(Report.model_validate_json(body).to_json())
+        return Report.model_validate_json(body).model_dump(mode="json", by_alias=True)
     return None
 
 

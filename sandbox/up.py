@@ -10,10 +10,11 @@ from pathlib import Path
 
 from emulator.postgresql_server import binaries as postgresql_binaries
 from engine import installation as engine
+from engine.errors import CommandError
 from engine.progress import Progress
 from runtime.files import replace_file
 from sandbox import resident, stack_file
-from sandbox.deployment import STACK, Deployment, DeploymentError
+from sandbox.deployment import STACK, Deployment
 from sandbox.state import State
 
 PORTS = (stack_file.SELF_MANAGED_PORT, stack_file.RDS_PORT, stack_file.GATEWAY_PORT)
@@ -37,7 +38,7 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     deployment = Deployment(state, found, addresses.providers, aws)
     try:
         deployed = deployment.up(wanted, ports, progress)
-    except DeploymentError as error:
+    except CommandError as error:
         _record(state, outcome="failed", summary=str(error))
         raise
     from sandbox import endpoints, stack_context

@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from postgres.identifiers import role_uri_path
 from settings.aws import LogRetentionDays, PrincipalArn, TopicArn
 from settings.certificates import (
     FIRST_GENERATION,
@@ -427,18 +428,14 @@ def _issued_name_problems(gateway: Gateway) -> Iterator[Problem]:
                     other.common_name,
                     reads,
                 )
-            if client.common_name and other.uri and urlsplit(other.uri).path == _role_path(carried):
+            if client.common_name and other.uri and urlsplit(other.uri).path == role_uri_path(carried):
                 yield Problem(
                     (*path, "uri"),
-                    f"may also be the URI in the certificate of {name}, which ends in {_role_path(carried)}; "
-                    "choose another path",
+                    f"may also be the URI in the certificate of {name}, which ends in "
+                    f"{role_uri_path(carried)}; choose another path",
                     other.uri,
                     reads,
                 )
-
-
-def _role_path(common_name: str) -> str:
-    return f"/role/{quote(common_name, safe='')}"
 
 
 def _machine_problems(gateway: Gateway) -> Iterator[Problem]:

@@ -153,46 +153,58 @@ class GatewayAlarms(pulumi.ComponentResource):
     ) -> None:
         """Make the alarms."""
         super().__init__("passwordless-postgres:index:GatewayAlarms", name, {}, opts)
+        self._name, self._args = name, args
         alarms = {
-            what: cloudwatch.MetricAlarm(
-                f"{name}-{what}",
-                alarm_description=f"{name}: {watched.meaning}",
+            what: self._alarm(
+                what,
+                watched,
                 namespace="AWS/ApplicationELB",
-                metric_name=watched.metric,
                 dimensions={"LoadBalancer": args.load_balancer}
                 | ({"TargetGroup": args.target_group} if watched.of_targets else {}),
-                statistic=watched.statistic,
-                period=_PERIOD_SECONDS,
-                evaluation_periods=watched.periods,
-                threshold=watched.threshold,
                 comparison_operator="GreaterThanThreshold",
                 # Elastic Load Balancing sends counts only when they are not zero.
                 treat_missing_data="notBreaching",
-                alarm_actions=list(args.topics),
-                tags=args.tags,
-                opts=pulumi.ResourceOptions(parent=self),
             )
             for what, watched in WATCHED.items()
         }
         alarms |= {
-            what: cloudwatch.MetricAlarm(
-                f"{name}-{what}",
-                alarm_description=f"{name}: {published.meaning}",
+            what: self._alarm(
+                what,
+                published,
                 namespace=NAMESPACE,
-                metric_name=published.metric,
                 dimensions={GATEWAY: args.gateway},
-                statistic=published.statistic,
-                period=_PERIOD_SECONDS,
-                evaluation_periods=published.periods,
-                threshold=published.threshold,
                 comparison_operator=published.comparison,
                 # Without machines nothing is published; what was wrong before still is.
                 treat_missing_data="ignore",
-                alarm_actions=list(args.topics),
-                tags=args.tags,
-                opts=pulumi.ResourceOptions(parent=self),
             )
             for what, published in PUBLISHED.items()
         }
         self.resources = GatewayAlarmsResources(alarms=alarms)
         self.register_outputs({"alarms": [alarm.name for alarm in alarms.values()]})
+
+    def _alarm(
+        self,
+        what: str,
+        watched: _Watched | _Published,
+        *,
+        namespace: str,
+        dimensions: Mapping[str, pulumi.Input[str]],
+        comparison_operator: str,
+        treat_missing_data: str,
+    ) -> cloudwatch.MetricAlarm:
+        return cloudwatch.MetricAlarm(
+            f"{self._name}-{what}",
+            alarm_description=f"{self._name}: {watched.meaning}",
+            namespace=namespace,
+            metric_name=watched.metric,
+            dimensions=dimensions,
+            statistic=watched.statistic,
+            period=_PERIOD_SECONDS,
+            evaluation_periods=watched.periods,
+            threshold=watched.threshold,
+            comparison_operator=comparison_operator,
+            treat_missing_data=treat_missing_data,
+            alarm_actions=list(self._args.topics),
+            tags=self._args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )

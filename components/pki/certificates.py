@@ -22,6 +22,7 @@ from urllib.parse import quote
 import pulumi
 import pulumi_tls as tls
 
+from postgres.identifiers import role_uri_path
 from settings import Certificates, Generation
 
 Purpose = Literal["server", "client"]
@@ -226,7 +227,7 @@ class LeafCertificateArgs:
     @property
     def uri(self) -> str:
         """Alternative name of a client: PostgreSQL takes the CN, everything else wants a SAN."""
-        return f"spiffe://{quote(self.issuer.trust_domain, safe='')}/role/{quote(self.common_name, safe='')}"
+        return f"spiffe://{quote(self.issuer.trust_domain, safe='')}{role_uri_path(self.common_name)}"
 
     @property
     def san(self) -> AlternativeName:
