@@ -27,6 +27,10 @@ WRITE_OBJECT = (
     "s3:DeleteObject",
     "s3:DeleteObjectVersion",
     "s3:PutObject",
+    "s3:PutObjectAcl",
+    "s3:PutObjectVersionAcl",
+    "s3:ReplicateDelete",
+    "s3:ReplicateObject",
 )
 
 Statement = dict[str, Any]
