@@ -259,6 +259,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
             "pulumi-python:dynamic/passwordless-postgres:FunctionRun": {
                 "outcome": "applied", "message": "applied", "steps": 12,
             },
+            "pulumi-python:dynamic/passwordless-postgres:Serial": {"serial": 1_796_058_502.0},
         }  # fmt: skip
         return {"arn": arn, "name": name, **by_type.get(args.typ, {})}
 

@@ -15,6 +15,7 @@ from pulumi import dynamic
         ("components.kept_image", "KeptImageProvider"),
         ("components.node_report", "NodeReportProvider"),
         ("components.revocation_list", "RevocationListProvider"),
+        ("components.serial", "SerialProvider"),
     ],
 )
 def test_a_provider_is_found_where_a_state_remembers_it(module: str, name: str) -> None:
