@@ -20,7 +20,7 @@ from artifacts.sources import PROJECT, pack, program_sources
 # botocore describes 400 services; an application of the user's own may want any of them.
 _SERVICES = "botocore/data/"
 _KEPT = 4  # artifacts per platform, so that changes of the source do not fill the cache
-_OUR_SERVICES = ("logs", "rds", "s3", "secretsmanager", "sso", "sso-oidc", "ssm", "sts")
+_OUR_SERVICES = ("logs", "rds", "s3", "secretsmanager", "sso", "sso-oidc", "sts")
 
 
 class ApplicationSourceError(Exception):

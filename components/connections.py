@@ -10,7 +10,6 @@ from typing import Any
 
 import pulumi
 
-from components.names import stack_path
 from components.published_document import PublishedDocument, PublishedDocumentArgs
 from pgpasswordless.connections import (
     Authentication,
@@ -200,7 +199,6 @@ def publish_connections(
     name: str,
     document: pulumi.Output[dict[str, Any]],
     *,
-    stack: str,
     writers: Sequence[str],
     tags: dict[str, str],
     opts: pulumi.ResourceOptions | None = None,
@@ -212,8 +210,6 @@ def publish_connections(
             document_type="ConnectionsDocument",
             key=CONNECTIONS_KEY,
             text=document.apply(json.dumps),
-            pointer_name=stack_path(stack, "connections"),
-            description="Names the stack's connections document",
             writers=writers,
             tags=tags,
         ),

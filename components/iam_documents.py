@@ -239,7 +239,6 @@ def connect(resource: str) -> str:
 
 def gateway_machine(
     *,
-    pointer: str,
     document_object: str,
     artifact_object: str,
     connects: Mapping[str, str],
@@ -248,21 +247,11 @@ def gateway_machine(
     """What a gateway's own machines may do.
 
     Args:
-        pointer: ARN of the SSM parameter that names the gateway's document.
-        document_object: ARN of that document's object.
+        document_object: ARN of the object with the gateway's document.
         artifact_object: ARN of the program's object.
         connects: The database roles that its clients act as, by `connect_arn`.
         log_group: ARN of the log group for the gateway's log.
     """
-    reads: list[Statement] = [
-        {
-            "Sid": sid,
-            "Effect": "Allow",
-            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "Resource": resource,
-        }
-        for sid, resource in (("ReadDocument", document_object), ("ReadArtifact", artifact_object))
-    ]
     logins: list[Statement] = [
         {
             "Sid": f"Connect{number}",
@@ -274,8 +263,19 @@ def gateway_machine(
     ]
     return document(
         [
-            {"Sid": "ReadPointer", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": pointer},
-            *reads,
+            {
+                "Sid": "ReadDocument",
+                "Effect": "Allow",
+                # Only the current version: an older one may hold a suffix that is still in use.
+                "Action": "s3:GetObject",
+                "Resource": document_object,
+            },
+            {
+                "Sid": "ReadArtifact",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "Resource": artifact_object,
+            },
             *logins,
             {
                 "Sid": "WriteLog",

@@ -76,7 +76,8 @@ def deploy(name: str, settings: Settings) -> dict[str, pulumi.Input[Any]]:
         database = stack.deploy_rds(settings.rds)
         if settings.gateway is not None:
             stack.deploy_gateway(settings.gateway, database)
-    return {**stack.exports, "connections": stack.connections()}
+    connections = stack.connections()
+    return {**stack.exports, "connections": connections}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,9 +256,8 @@ class _Stack:
         document = pulumi.Output.all(
             stack=self.name, databases=databases, gateway=self.connections_of.get(GATEWAY)
         ).apply(lambda values: connections_document(**values))
-        publish_connections(
-            "connections", document, stack=self.name, writers=self.administrators, tags=self.tags
-        )
+        published = publish_connections("connections", document, writers=self.administrators, tags=self.tags)
+        self.exports["connectionsAddress"] = published.address
         return document
 
 

@@ -1,4 +1,4 @@
-"""What all published documents have in common, and how one names an object in S3."""
+"""What all published documents have in common, and how objects in S3 are named."""
 
 from __future__ import annotations
 
@@ -37,8 +37,15 @@ class ObjectVersion(Document):
     sha256: Sha256
 
 
+class ObjectAddress(Document):
+    """One object in S3, whichever is its current version."""
+
+    bucket: str = Field(min_length=1)
+    key: str = Field(min_length=1)
+
+
 class ObjectPointer(Document):
-    """One version of one object in S3. As the value of an SSM parameter it names the current document."""
+    """One version of one object in S3."""
 
     bucket: str = Field(min_length=1)
     key: str = Field(min_length=1)

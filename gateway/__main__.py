@@ -84,8 +84,8 @@ def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, st
         port=machine.port if options.port is None else options.port,
         metrics_port=machine.metrics_port if options.metrics_port is None else options.metrics_port,
     )
-    published = PublishedDocument(parameter=machine.pointer, region=machine.region)
-    return published, ports, options.application or machine.application, machine.pointer
+    published = PublishedDocument(machine.document, account=machine.account, region=machine.region)
+    return published, ports, options.application or machine.application, machine.gateway
 
 
 def _machine(path: Path) -> Machine:

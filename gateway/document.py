@@ -1,8 +1,8 @@
 """The gateway's configuration, one versioned document: whom it trusts, as which role, and its database.
 
-The stack puts it into a private bucket and names it in an SSM parameter (`ObjectPointer`). Running
-instances re-read it, so that a new authority, a revoked certificate or a changed allow-list
-replaces no instance. It holds the header suffixes, which are secret.
+The stack puts it into a private bucket, where only the deployer writes. Running instances re-read it, so
+that a new authority, a revoked certificate or a changed allow-list replaces no instance. It holds the
+header suffixes, which are secret.
 """
 
 from __future__ import annotations

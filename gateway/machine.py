@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from documents.document import Document, ObjectPointer
+from documents.document import Document, ObjectAddress, ObjectPointer
 
 MACHINE_FILE = "/etc/passwordless-postgres-gateway/machine.json"
 APPLICATION = "gateway.application:application"
@@ -25,7 +25,9 @@ class Machine(Document):
 
     Attributes:
         region: AWS region of everything named here.
-        pointer: name of the SSM parameter that names the gateway's document.
+        account: AWS account of everything named here, which its buckets must belong to.
+        gateway: what metrics call the gateway.
+        document: the gateway's document.
         artifact: what to run: the gateway with its dependencies, as a zip file.
         application: `module:attribute` of the ASGI application in the artifact.
         port: HTTPS port to which the load balancer's target group sends requests.
@@ -34,7 +36,9 @@ class Machine(Document):
 
     schema_version: Literal[1] = 1
     region: str = Field(min_length=1)
-    pointer: str = Field(pattern=r"^/")
+    account: str = Field(pattern=r"^[0-9]{12}$")
+    gateway: str = Field(pattern=r"^/")
+    document: ObjectAddress
     artifact: ObjectPointer
     application: Application = APPLICATION
     port: int = Field(ge=1, le=65535)

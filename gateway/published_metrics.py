@@ -10,7 +10,7 @@ import json
 
 NAMESPACE = "PasswordlessPostgres"
 GATEWAY = "Gateway"
-"""The one dimension: the name of the SSM parameter that names the gateway's document."""
+"""The one dimension: the gateway's name in its instances' file."""
 LIST_LIFE_LEFT = "RevocationListLifeLeft"
 """How much of its life the revocation list has left that ends first, in percent."""
 AUTHORITY_LIFE_LEFT = "ClientAuthorityLifeLeft"
@@ -31,7 +31,7 @@ def metrics_line(
     """One line of the log.
 
     Args:
-        gateway: name of the SSM parameter that names the gateway's document.
+        gateway: its name in the instance's file.
         list_life_left: from 1 down to 0; None without a list.
         authority_life_left: from 1 down to 0; None without a document.
         document_is_refused: whether the newest document is invalid.

@@ -30,14 +30,22 @@ app = typer.Typer(
 
 StackOption = Annotated[str | None, typer.Option("--stack", "-s", help="Name of the stack.", metavar="NAME")]
 ConnectionsOption = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        "--connections", help="Connections document to read instead of the stack's.", metavar="FILE"
+        "--connections",
+        help="Connections document to read instead of the stack's: a file, or the stack's output "
+        "connectionsAddress, s3://BUCKET/KEY.",
+        metavar="DOCUMENT",
+    ),
+]
+AccountOption = Annotated[
+    str | None,
+    typer.Option(
+        "--account", help="AWS account of that bucket, if it is not the caller's own.", metavar="NUMBER"
     ),
 ]
 ParameterOption = Annotated[
-    str | None,
-    typer.Option("--parameter", help="SSM parameter in which the stack publishes it.", metavar="NAME"),
+    str | None, typer.Option("--parameter", help="No longer read; the error says what is.", hidden=True)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -64,6 +72,7 @@ def show_command(
         ),
     ] = None,
     connections: ConnectionsOption = None,
+    account: AccountOption = None,
     parameter: ParameterOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -72,13 +81,13 @@ def show_command(
         if client is not None:
             if database or role or driver:
                 raise StackError("--client is for the gateway, without --database, --role and --driver")
-            found = show_client(_load(stack, connections, parameter), client, directory)
+            found = show_client(_load(stack, connections, account, parameter), client, directory)
             typer.echo(found.model_dump_json(by_alias=True, indent=2) if as_json else client_as_text(found))
             return
         if not database or not role:
             raise StackError("give --database and --role, or --client of the gateway")
         shown = show(
-            _load(stack, connections, parameter),
+            _load(stack, connections, account, parameter),
             database=database,
             role=role,
             driver=driver,
@@ -96,6 +105,7 @@ def token_command(
     role: Annotated[str | None, typer.Option("--role", "-r", help="Database role.", metavar="NAME")] = None,
     stack: StackOption = None,
     connections: ConnectionsOption = None,
+    account: AccountOption = None,
     parameter: ParameterOption = None,
     host: Annotated[
         str | None, typer.Option("--host", help="Endpoint, without a stack.", metavar="NAME")
@@ -109,13 +119,13 @@ def token_command(
         if host is not None:
             if not user:
                 raise StackError("--host needs --user: a token is for one database role")
-            if stack or connections or parameter or database or role:
+            if stack or connections or account or parameter or database or role:
                 raise StackError("--host is for a login without a stack; give one or the other")
             source = TokenSource(host=host, port=port, user=user, region=region)
         else:
             if not database or not role:
                 raise StackError("give --database and --role of a stack, or --host and --user")
-            source = token_source(_load(stack, connections, parameter), database, role)
+            source = token_source(_load(stack, connections, account, parameter), database, role)
         typer.echo(source())
 
 
@@ -137,6 +147,7 @@ def verify_command(
         float, typer.Option("--rule-deadline", min=0, help="Seconds to wait for the server's log.")
     ] = RULE_DEADLINE_SECONDS,
     connections: ConnectionsOption = None,
+    account: AccountOption = None,
     parameter: ParameterOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -146,7 +157,7 @@ def verify_command(
     """
     with _expected_errors():
         verification = verify(
-            _load(stack, connections, parameter),
+            _load(stack, connections, account, parameter),
             databases=database or (),
             require_rule=require_rule,
             rule_deadline_seconds=rule_deadline,
@@ -159,8 +170,8 @@ def verify_command(
         raise typer.Exit(1)
 
 
-def _load(stack: str | None, connections: Path | None, parameter: str | None) -> Stack:
-    return load(stack, connections=connections, parameter=parameter)
+def _load(stack: str | None, connections: str | None, account: str | None, parameter: str | None) -> Stack:
+    return load(stack, connections=connections, account=account, parameter=parameter)
 
 
 def _console() -> Console:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_rds import RDSClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
-    from mypy_boto3_ssm import SSMClient
-    from mypy_boto3_ssm.type_defs import ParameterTypeDef
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -77,18 +75,13 @@ class Aws:
         """RDS in `region`."""
         return self._session.client("rds", **self._options(f"arn:aws:rds:{region}::"))
 
-    def parameters(self) -> SSMClient:
-        """Systems Manager parameters."""
-        return self._session.client("ssm", **self._options(None))
+    def account(self) -> str:
+        """The account of the stack's credentials."""
+        return self._session.client("sts", **self._options(None)).get_caller_identity()["Account"]
 
     def objects(self) -> S3Client:
         """S3."""
         return self._session.client("s3", **self._options(None))
-
-
-def account_of(parameter: ParameterTypeDef) -> str:
-    """The account that an SSM parameter belongs to; AWS says it, and nobody can write it."""
-    return parameter.get("ARN", "").split(":")[4]
 
 
 def reason(error: BotoCoreError | ClientError) -> str:

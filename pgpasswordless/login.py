@@ -160,7 +160,7 @@ def token_command(role: DatabaseRole, source: TokenSource) -> str:
         variables["PYTHONPATH"] = str(package)
     if stack.contexts is not None:
         variables[CONTEXTS_VARIABLE] = str(stack.contexts.absolute())
-    if stack.contexts is None and not {"--connections", "--parameter"} & set(stack.reference):
+    if stack.contexts is None and "--connections" not in stack.reference:
         address = {
             "--host": source.host,
             "--port": str(source.port),

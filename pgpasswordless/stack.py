@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -15,8 +14,8 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from documents.document import ObjectPointer
-from pgpasswordless.aws import Aws, account_of, reason
+from documents.document import ObjectAddress
+from pgpasswordless.aws import Aws, reason
 from pgpasswordless.connections import Connections, Database, RoleConnection
 from pgpasswordless.directories import FOLDER, context_file
 from pgpasswordless.errors import StackError, UnknownNameError
@@ -24,6 +23,7 @@ from pgpasswordless.own_files import ForeignFileError, read_own_file
 
 CONTEXTS_VARIABLE = "PGPASSWORDLESS_CONTEXTS"
 PULUMI_TIMEOUT_SECONDS = 120
+_S3 = "s3://"
 
 
 class Context(BaseModel):
@@ -117,42 +117,53 @@ class DatabaseRole:
 
 
 def load(
-    stack: str | None = None, *, connections: Path | str | None = None, parameter: str | None = None
+    stack: str | None = None,
+    *,
+    connections: Path | str | None = None,
+    account: str | None = None,
+    parameter: str | None = None,
 ) -> Stack:
     """Load a stack's connections document.
 
     It is read from exactly one place:
 
-    1. `connections`, a file, when given;
-    2. `parameter`, the SSM parameter in which the stack publishes its document
-       (`/passwordless-postgres/<stack>/connections`), when given;
-    3. the stack context `$PGPASSWORDLESS_CONTEXTS/<stack>.json` or
+    1. `connections`, when given: a file, or the address `s3://BUCKET/KEY` at which the stack publishes its
+       document (its output `connectionsAddress`);
+    2. the stack context `$PGPASSWORDLESS_CONTEXTS/<stack>.json` or
        `./.pgpasswordless/<stack>.json`, when there is one; it and the document that it names are read
        only if nobody but this user and root can have written them;
-    4. `pulumi stack output connections --json --stack <stack>`.
+    3. `pulumi stack output connections --json --stack <stack>`.
 
     Args:
-        stack: name of the stack; with `connections` or `parameter`, None takes the document's own.
-        connections: path of a connections document.
-        parameter: name of an SSM parameter, read with boto3's default credentials.
+        stack: name of the stack; with `connections`, None takes the document's own.
+        connections: path or address of a connections document. An address is read with boto3's default
+            credentials, or those of the stack context.
+        account: AWS account that the bucket of an address must belong to; by default the caller's own, which
+            AWS STS is asked for. An application without a way to STS, or in another account, names it.
+        parameter: no longer read: who can write an SSM parameter would choose the database.
 
     Raises:
         StackError: there is no document, it is not valid, or others can have written the stack context.
     """
-    if connections is not None and parameter is not None:
-        raise StackError("a connections file and an SSM parameter are both given; give one of them")
+    if parameter is not None:
+        raise StackError(
+            f"SSM parameter {parameter} is not read: whoever may write a parameter would choose the database"
+            " and whom to trust. Give the document's address instead, the stack's output connectionsAddress:"
+            " --connections s3://BUCKET/connections.json, in Python load(connections=…)"
+        )
     context, context_path = _find_context(stack) if stack is not None else (None, None)
     aws = Aws(context.environment if context else {})
-    if connections is not None:
+    address = _address(connections)
+    if account is not None and address is None:
+        raise StackError("an AWS account is given, but no address s3://BUCKET/KEY as connections document")
+    if address is not None:
+        where = f"connections document {connections}"
+        document = _parse(_published(aws, address, account, where), where)
+    elif connections is not None:
         where = f"connections file {connections}"
         document = _parse(_read(Path(connections), where), where)
-    elif parameter is not None:
-        where = f"SSM parameter {parameter}"
-        document = _parse(_published(aws, parameter), where)
     elif stack is None:
-        raise StackError(
-            "neither a stack, a connections file nor an SSM parameter is given; give one of them"
-        )
+        raise StackError("neither a stack nor a connections document is given; give one of them")
     elif context is not None and context_path is not None:
         path = context_path.parent / context.connections
         where = f"connections document {path}, named by the stack context {context_path}"
@@ -165,18 +176,30 @@ def load(
         connections=document,
         aws=aws,
         psql=context.psql if context else None,
-        reference=_reference(stack, connections, parameter),
+        reference=_reference(stack, connections, account),
         contexts=context_path.parent if context_path else None,
     )
 
 
-def _reference(stack: str | None, connections: Path | str | None, parameter: str | None) -> tuple[str, ...]:
-    options = {
-        "--stack": stack,
-        "--connections": str(Path(connections).absolute()) if connections is not None else None,
-        "--parameter": parameter,
-    }
-    return tuple(part for name, value in options.items() if value is not None for part in (name, value))
+def _address(connections: Path | str | None) -> ObjectAddress | None:
+    """Bucket and key of `s3://BUCKET/KEY`; None for a path.
+
+    Raises:
+        StackError: it is an address that names no object.
+    """
+    if not isinstance(connections, str) or not connections.startswith(_S3):
+        return None
+    bucket, _, key = connections.removeprefix(_S3).partition("/")
+    if not bucket or not key:
+        raise StackError(f"{connections!r} is not the address of an object; it is s3://BUCKET/KEY")
+    return ObjectAddress(bucket=bucket, key=key)
+
+
+def _reference(stack: str | None, connections: Path | str | None, account: str | None) -> tuple[str, ...]:
+    if connections is not None and _address(connections) is None:
+        connections = Path(connections).absolute()
+    options = {"--stack": stack, "--connections": connections, "--account": account}
+    return tuple(part for name, value in options.items() if value is not None for part in (name, str(value)))
 
 
 def _find_context(stack: str) -> tuple[Context | None, Path | None]:
@@ -224,29 +247,19 @@ def _problems(where: str, error: ValidationError) -> str:
     return "\n".join([f"{where} is not valid:", *problems])
 
 
-def _published(aws: Aws, parameter: str) -> str:
+def _published(aws: Aws, address: ObjectAddress, account: str | None, where: str) -> str:
     try:
-        found = aws.parameters().get_parameter(Name=parameter)["Parameter"]
-        pointer = ObjectPointer.model_validate_json(found.get("Value", ""))
         answer = aws.objects().get_object(
-            Bucket=pointer.bucket,
-            Key=pointer.key,
-            VersionId=pointer.version,
-            ExpectedBucketOwner=account_of(found),
+            Bucket=address.bucket,
+            Key=address.key,
+            # The name of a bucket that was deleted is anybody's.
+            ExpectedBucketOwner=account or aws.account(),
         )
-        body = answer["Body"].read()
-    except ValidationError as error:
-        raise StackError(_problems(f"SSM parameter {parameter}", error)) from None
+        return answer["Body"].read().decode("utf-8", errors="replace")
     except (BotoCoreError, ClientError) as error:
-        raise StackError(f"cannot read the document of SSM parameter {parameter}: {reason(error)}") from None
-    sha256 = hashlib.sha256(body).hexdigest()
-    if sha256 != pointer.sha256:
         raise StackError(
-            f"s3://{pointer.bucket}/{pointer.key} has the SHA-256 {sha256}, and SSM parameter {parameter}"
-            f" says {pointer.sha256}: the object is not the one that the stack published; deploy the stack"
-            " again"
-        )
-    return body.decode("utf-8", errors="replace")
+            f"cannot read the {where}, in a bucket of {account or 'the own account'}: {reason(error)}"
+        ) from None
 
 
 def _stack_output(stack: str) -> str:

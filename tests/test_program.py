@@ -74,7 +74,8 @@ def test_exports(stack: str, programs: dict[str, Recording]) -> None:
     server, rds = sections.get(f"{PROJECT}:selfManaged"), sections.get(f"{PROJECT}:rds")
     expected = {"self-managed": server, "rds": rds}
     assert set(document.databases) == {name for name, section in expected.items() if section}
-    names = {"connections"}
+    names = {"connections", "connectionsAddress"}
+    assert exports["connectionsAddress"].value == "s3://connections-id/connections.json"
     if server:
         names |= {"host", "port", "pendingRestart"}
         assert document.databases["self-managed"].host == exports["host"].value
@@ -263,7 +264,6 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
                 "unhealthy",
             )
         ),
-        ("Parameter", "gateway-document-pointer"),
         ("Policy", "gateway-machines-load"),
         ("PrivateKey", "gateway-authority-1-key"),
         ("PrivateKey", "gateway-headers-1"),

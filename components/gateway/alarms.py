@@ -117,7 +117,7 @@ class GatewayAlarmsArgs:
     Attributes:
         load_balancer: What metrics call the load balancer, its `arn_suffix`.
         target_group: What metrics call the target group, its `arn_suffix`.
-        gateway: What the gateway's own metrics call it, the name of its document's pointer.
+        gateway: What the gateway's own metrics call it.
         topics: ARNs of the SNS topics that learn of alarms.
         tags: Tags of every child.
     """

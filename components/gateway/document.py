@@ -19,7 +19,6 @@ DOCUMENT_KEY = "gateway.json"
 def publish_gateway_document(
     name: str,
     *,
-    pointer_name: str,
     database: pulumi.Input[Mapping[str, Any]],
     client_authorities: pulumi.Input[str],
     revocation_lists: pulumi.Input[Sequence[str]],
@@ -33,7 +32,6 @@ def publish_gateway_document(
 
     Args:
         name: Name of the component.
-        pointer_name: Name of the SSM parameter that names the document.
         database: The database's entry in the connections document; of its roles only those of clients stay.
         client_authorities: PEM of the client authority's certificates.
         revocation_lists: PEM of each revocation list.
@@ -57,8 +55,6 @@ def publish_gateway_document(
             document_type="PublishedGatewayDocument",
             key=DOCUMENT_KEY,
             text=text,
-            pointer_name=pointer_name,
-            description="Names the gateway's current document",
             writers=writers,
             tags=tags,
         ),

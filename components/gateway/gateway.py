@@ -149,7 +149,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
             GatewayAlarmsArgs(
                 load_balancer=listener.arn_suffix,
                 target_group=listener.target_group_arn_suffix,
-                gateway=pointer_name(args.stack, name),
+                gateway=stack_path(args.stack, name),
                 topics=args.settings.alarm_topics,
                 tags=args.tags,
             ),
@@ -211,7 +211,6 @@ class MutualTlsGateway(pulumi.ComponentResource):
         args = self._args
         return publish_gateway_document(
             f"{self._name}-document",
-            pointer_name=pointer_name(args.stack, self._name),
             database=args.database.connection,
             client_authorities=trust_store.bundle_pem,
             revocation_lists=trust_store.revocation_lists,
@@ -312,8 +311,8 @@ class MutualTlsGateway(pulumi.ComponentResource):
                 artifact=args.artifact,
                 launcher=args.launcher,
                 settings=args.settings,
-                pointer_name=pointer_name(args.stack, self._name),
-                pointer_arn=document.pointer_arn,
+                gateway=stack_path(args.stack, self._name),
+                document_bucket=document.bucket_id,
                 document_arn=document.object_arn,
                 connects={
                     role: args.database.connect_arn(role)
@@ -334,11 +333,6 @@ class MutualTlsGateway(pulumi.ComponentResource):
 def _alternative_name(client: GatewayClient) -> AlternativeName | None:
     kind, value = client.identity
     return None if kind == "commonName" else AlternativeName(kind=kind, value=value)
-
-
-def pointer_name(stack: str, name: str) -> str:
-    """Name of the SSM parameter that names a gateway's document."""
-    return stack_path(stack, name, "document")
 
 
 def gateway_url(domain_name: str, port: int) -> str:

@@ -12,11 +12,12 @@ from pulumi_aws import autoscaling, cloudwatch, ec2, iam, s3
 from artifacts.gateway import GatewayArtifact
 from components import iam_documents
 from components.account import Account
+from components.gateway.document import DOCUMENT_KEY
 from components.gateway.user_data import user_data_base64
 from components.network import PrivateSubnet
 from components.pinned_image import PinnedImage, image_of
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
-from documents.document import ObjectPointer
+from documents.document import ObjectAddress, ObjectPointer
 from gateway.machine import Machine
 from settings import Gateway
 
@@ -40,8 +41,8 @@ class GatewayMachinesArgs:
         artifact: What they run.
         launcher: Text of the program that fetches it; part of user-data.
         settings: The section `gateway`: application, instance type, image, how many machines there are.
-        pointer_name: Name of the SSM parameter that names the gateway's document.
-        pointer_arn: ARN of that parameter.
+        gateway: What their metrics call the gateway.
+        document_bucket: Bucket of the gateway's document.
         document_arn: ARN of the document's object.
         connects: `rds-db:connect` resource of each database role that they log in as.
         port: Where they serve HTTPS.
@@ -62,8 +63,8 @@ class GatewayMachinesArgs:
     artifact: GatewayArtifact
     launcher: str = field(repr=False)
     settings: Gateway
-    pointer_name: str
-    pointer_arn: pulumi.Input[str]
+    gateway: str
+    document_bucket: pulumi.Input[str]
     document_arn: pulumi.Input[str]
     connects: Mapping[str, pulumi.Input[str]]
     port: int
@@ -192,7 +193,6 @@ class GatewayMachines(pulumi.ComponentResource):
             self._name,
             role=role.id,
             policy=pulumi.Output.all(
-                pointer=args.pointer_arn,
                 document_object=args.document_arn,
                 artifact_object=pulumi.Output.concat(bucket.arn, "/", ARTIFACT_KEY),
                 connects=dict(args.connects),
@@ -254,19 +254,25 @@ class GatewayMachines(pulumi.ComponentResource):
                 for kind in ("instance", "network-interface", "volume")
             ],
             user_data=pulumi.Output.all(
-                region=args.account.region, bucket=bucket.id, version=artifact.version_id
+                region=args.account.region,
+                account=args.account.account_id,
+                document_bucket=args.document_bucket,
+                bucket=bucket.id,
+                version=artifact.version_id,
             ).apply(lambda values: self._user_data(**values)),
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _user_data(self, region: str, bucket: str, version: str) -> str:
+    def _user_data(self, region: str, account: str, document_bucket: str, bucket: str, version: str) -> str:
         args = self._args
         return user_data_base64(
             args.launcher,
             Machine(
                 region=region,
-                pointer=args.pointer_name,
+                account=account,
+                gateway=args.gateway,
+                document=ObjectAddress(bucket=document_bucket, key=DOCUMENT_KEY),
                 artifact=ObjectPointer(
                     bucket=bucket, key=ARTIFACT_KEY, version=version, sha256=args.artifact.sha256
                 ),

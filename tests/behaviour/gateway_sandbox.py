@@ -19,7 +19,7 @@ from typing import Any
 import psutil
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
-from documents.document import ObjectPointer
+from components.gateway.document import DOCUMENT_KEY
 from emulator.elb.data_plane.forwarded_headers import verify_headers
 from gateway.document import GatewayDocument
 from gateway.header_names import header_names
@@ -33,7 +33,6 @@ from tests.emulator.elb.log_fields import fields
 
 # Between two calls of a client: without a pause the load takes the processor from what it watches.
 PAUSE_SECONDS = 0.05
-POINTER = "/passwordless-postgres/sandbox/gateway/document"
 
 
 @dataclass(kw_only=True)
@@ -137,11 +136,13 @@ class RunningGateway:
 
     def _fetch_document(self) -> GatewayDocument:
         environment = self.sandbox.aws_environment()
-        value = client("ssm", environment).get_parameter(Name=POINTER)["Parameter"]["Value"]
-        pointer = ObjectPointer.model_validate_json(value)
-        body = client("s3", environment).get_object(
-            Bucket=pointer.bucket, Key=pointer.key, VersionId=pointer.version
-        )["Body"]
+        objects = client("s3", environment)
+        (bucket,) = (
+            each["Name"]
+            for each in objects.list_buckets()["Buckets"]
+            if each["Name"].startswith("gateway-document-")
+        )
+        body = objects.get_object(Bucket=bucket, Key=DOCUMENT_KEY)["Body"]
         return GatewayDocument.model_validate_json(body.read())
 
     def renamed_headers(self, certificate: Any) -> list[tuple[str, str]]:

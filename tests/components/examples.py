@@ -334,7 +334,7 @@ def roles_function(opts: Options = None, **changes: Any) -> RolesFunction:
 def published_connections(opts: Options = None) -> PublishedDocument:
     """A connections document without databases."""
     text = pulumi.Output.from_input(connections_document("test", {}))
-    return publish_connections("connections", text, stack="test", writers=[OPERATOR], tags=TAGS, opts=opts)
+    return publish_connections("connections", text, writers=[OPERATOR], tags=TAGS, opts=opts)
 
 
 def client_authority(opts: Options = None, **changes: Any) -> ClientAuthority:
@@ -407,7 +407,6 @@ def mutual_tls_listener(opts: Options = None, **changes: Any) -> MutualTlsListen
 def published_gateway_document(opts: Options = None, **changes: Any) -> PublishedDocument:
     """A document with the clients of the settings."""
     arguments: dict[str, Any] = {
-        "pointer_name": "/passwordless-postgres/test/gateway/document",
         "database": rds_postgres().connection,
         "client_authorities": CERTIFICATE_PEM,
         "revocation_lists": [REVOCATION_PEM],
@@ -430,9 +429,9 @@ def gateway_machines(opts: Options = None, **changes: Any) -> GatewayMachines:
         artifact=GATEWAY,
         launcher=LAUNCHER,
         settings=changed(GATEWAY_SETTINGS, changes),
-        pointer_name="/passwordless-postgres/test/gateway/document",
-        pointer_arn="arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/test/gateway/document",
-        document_arn="arn:aws:s3:::bucket/gateway.json",
+        gateway="/passwordless-postgres/test/gateway",
+        document_bucket="gateway-document-id",
+        document_arn="arn:aws:s3:::gateway-document-id/gateway.json",
         connects={role: f"{dbuser}/{role}" for role in ("app_user", "reporting")},
         port=8443,
         metrics_port=9464,
@@ -448,7 +447,7 @@ def gateway_alarms(opts: Options = None) -> GatewayAlarms:
     args = GatewayAlarmsArgs(
         load_balancer="app/a/1",
         target_group="targetgroup/a/1",
-        gateway="/passwordless-postgres/test/gateway/document",
+        gateway="/passwordless-postgres/test/gateway",
         topics=["arn:aws:sns:eu-central-1:123456789012:gateways"],
         tags=TAGS,
     )

@@ -18,7 +18,6 @@ from tests.components.examples import OPERATOR, published_connections
 from tests.recording_monitor import record
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
-PARAMETER = "aws:ssm/parameter:Parameter"
 
 
 def database() -> pulumi.Output[dict]:
@@ -41,11 +40,12 @@ def database() -> pulumi.Output[dict]:
     )
 
 
-def test_the_document_is_that_of_the_model_and_ssm_names_its_object() -> None:
+def test_the_document_is_that_of_the_model_and_only_its_address_leads_to_it() -> None:
     def program() -> None:
         document = database().apply(lambda entry: connections_document("test", {"self-managed": entry}))
-        publish_connections("connections", document, stack="test", writers=[OPERATOR], tags={})
+        published = publish_connections("connections", document, writers=[OPERATOR], tags={})
         pulumi.export("document", document)
+        pulumi.export("address", published.address)
 
     recording = record(program)
     text = recording.has_properties(OBJECT, key="connections.json").inputs["content"]
@@ -55,13 +55,8 @@ def test_the_document_is_that_of_the_model_and_ssm_names_its_object() -> None:
     assert entry.server_ca.sha256 == hashlib.sha256(b"authority\n").hexdigest()
     assert entry.roles["app_user"].secret_arn == "arn:secret"
     assert entry.authentication == "certificate"
-    pointer = recording.has_properties(PARAMETER, name="/passwordless-postgres/test/connections").inputs
-    assert json.loads(pointer["insecureValue"]) == {
-        "bucket": "connections-id",
-        "key": "connections.json",
-        "version": "version-connections-document",
-        "sha256": hashlib.sha256(text.encode()).hexdigest(),
-    }
+    assert recording.exports["address"].value == "s3://connections-id/connections.json"
+    assert not recording.of_type("aws:ssm/parameter:Parameter")
 
 
 def test_an_empty_document() -> None:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
 
-import gateway.document_source
+from documents.document import ObjectAddress
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from gateway.document_source import PublishedDocument
 from gateway.errors import DocumentError
 
 REGION = "eu-central-1"
+ACCOUNT = "123456789012"
 BUCKET = "gateway-documents"
-KEY = "document.json"
-PARAMETER = "/gateway/document"
+KEY = "gateway.json"
 
 
 class Stack:
@@ -28,33 +26,20 @@ class Stack:
     def __init__(self, aws: AwsEndpoint) -> None:
         self.aws = aws
         self.objects = aws.client("s3")
-        self.parameters = aws.client("ssm")
-
-    def put(self, text: bytes) -> str:
-        return self.objects.put_object(Bucket=BUCKET, Key=KEY, Body=text)["VersionId"]
-
-    def point(self, **pointer: Any) -> None:
-        self.parameters.put_parameter(
-            Name=PARAMETER,
-            Value=json.dumps({"bucket": BUCKET, "key": KEY, **pointer}),
-            Type="String",
-            Overwrite=True,
-        )
 
     def publish(self, text: bytes) -> str:
-        version = self.put(text)
-        self.point(version=version, sha256=hashlib.sha256(text).hexdigest())
-        return version
+        return self.objects.put_object(Bucket=BUCKET, Key=KEY, Body=text)["VersionId"]
 
-    def source(self, parameter: str = PARAMETER) -> PublishedDocument:
-        key = self.aws.operator
+    def source(self, key: str = KEY, account: str = ACCOUNT) -> PublishedDocument:
+        own = self.aws.operator
         return PublishedDocument(
-            parameter=parameter,
+            ObjectAddress(bucket=BUCKET, key=key),
+            account=account,
             region=REGION,
             session=lambda: boto3.Session(
-                aws_access_key_id=key.access_key_id,
-                aws_secret_access_key=key.secret_access_key,
-                aws_session_token=key.session_token,
+                aws_access_key_id=own.access_key_id,
+                aws_secret_access_key=own.secret_access_key,
+                aws_session_token=own.session_token,
             ),
         )
 
@@ -80,64 +65,57 @@ def stack(aws: AwsEndpoint, monkeypatch: pytest.MonkeyPatch) -> Stack:
     return found
 
 
-def test_the_version_that_the_parameter_names_is_fetched_and_no_other(stack):
-    version = stack.publish(b"first")
-    stack.put(b"second, which nobody points to")
-    found = stack.source().fetch(None)
-    assert found is not None
-    assert found.text == b"first"
-    assert version in found.version
-
-
-def test_what_is_known_is_not_fetched_again_until_the_parameter_changes(stack):
+def test_what_is_known_is_not_fetched_again_until_it_changes(stack: Stack) -> None:
     stack.publish(b"first")
     source = stack.source()
-    known = source.fetch(None).version
-    assert source.fetch(known) is None
+    first = source.fetch(None)
+    assert first is not None
+    assert first.text == b"first"
+    assert source.fetch(first.version) is None
     stack.publish(b"second")
-    assert source.fetch(known).text == b"second"
+    second = source.fetch(first.version)
+    assert second is not None
+    assert second.text == b"second"
 
 
-def test_a_document_that_is_not_what_the_stack_published_is_refused(stack):
-    version = stack.put(b"changed")
-    stack.point(version=version, sha256=hashlib.sha256(b"published").hexdigest())
-    with pytest.raises(DocumentError, match="it is not what the stack published"):
-        stack.source().fetch(None)
-    stack.point(version=version, sha256=hashlib.sha256(b"changed").hexdigest())
-    assert stack.source().fetch(None).text == b"changed"
+def test_who_may_write_parameters_changes_nothing(stack: Stack) -> None:
+    older = stack.publish(b"older")
+    stack.publish(b"current")
+    for name in ("/passwordless-postgres/prod/gateway/document", f"/{BUCKET}"):
+        value = json.dumps({"bucket": BUCKET, "key": KEY, "version": older})
+        stack.aws.client("ssm").put_parameter(Name=name, Value=value, Type="String", Overwrite=True)
+    found = stack.source().fetch(None)
+    assert found is not None
+    assert found.text == b"current"
 
 
-def test_a_version_that_is_gone_is_said_to_be(stack):
-    stack.point(version="0" * 32, sha256="0" * 64)
-    with pytest.raises(DocumentError, match=r"s3://gateway-documents/document.json cannot be fetched: "):
-        stack.source().fetch(None)
+def test_an_object_that_was_deleted_and_made_again_is_followed(stack: Stack) -> None:
+    stack.publish(b"first")
+    source = stack.source()
+    first = source.fetch(None)
+    assert first is not None
+    stack.objects.delete_object(Bucket=BUCKET, Key=KEY)
+    with pytest.raises(DocumentError, match=r"s3://gateway-documents/gateway.json cannot be fetched: NoSuch"):
+        source.fetch(first.version)
+    stack.publish(b"made again")
+    again = source.fetch(first.version)
+    assert again is not None
+    assert again.text == b"made again"
 
 
-def test_a_parameter_that_is_not_there_is_named(stack):
-    with pytest.raises(DocumentError, match="'/elsewhere' in eu-central-1 cannot be read: ParameterNotFound"):
-        stack.source("/elsewhere").fetch(None)
+def test_an_object_that_is_not_there_is_named(stack: Stack) -> None:
+    with pytest.raises(DocumentError, match=r"s3://gateway-documents/elsewhere cannot be fetched: NoSuchKey"):
+        stack.source("elsewhere").fetch(None)
 
 
-@pytest.mark.parametrize(
-    "value", ["nothing", "{}", '{"bucket": "b", "key": "k", "version": "v", "sha256": "x"}']
-)
-def test_a_parameter_that_is_no_pointer_is_named(stack, value):
-    stack.parameters.put_parameter(Name=PARAMETER, Value=value, Type="String", Overwrite=True)
-    with pytest.raises(DocumentError, match="is not a pointer"):
-        stack.source().fetch(None)
-
-
-def test_a_source_without_a_network_says_so(stack, monkeypatch):
+def test_a_source_without_a_network_says_so(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     stack.publish(b"first")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1")
-    with pytest.raises(
-        DocumentError, match="'/gateway/document' in eu-central-1 cannot be read: Could not connect"
-    ):
+    with pytest.raises(DocumentError, match=r"gateway\.json cannot be fetched: Could not connect"):
         stack.source().fetch(None)
 
 
-def test_a_bucket_of_another_account_is_refused(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_of_another_account_is_refused(stack: Stack) -> None:
     stack.publish(b"{}")
-    monkeypatch.setattr(gateway.document_source, "account_of", lambda _: "210987654321")
-    with pytest.raises(DocumentError, match=r"of s3://.* cannot be fetched: AccessDenied: Access Denied"):
-        stack.source().fetch(None)
+    with pytest.raises(DocumentError, match=r"s3://.* cannot be fetched: AccessDenied: Access Denied"):
+        stack.source(account="210987654321").fetch(None)

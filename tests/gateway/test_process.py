@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import json
 import os
@@ -21,7 +20,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from documents.document import ObjectPointer
+from documents.document import ObjectAddress, ObjectPointer
 from gateway import structured_log
 from gateway.__main__ import main
 from gateway.document import AllowedIdentity, GatewayDocument
@@ -188,13 +187,12 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
     objects = aws.client("s3")
     objects.create_bucket(Bucket="documents", CreateBucketConfiguration={"LocationConstraint": REGION})
     objects.put_bucket_versioning(Bucket="documents", VersioningConfiguration={"Status": "Enabled"})
-    version = objects.put_object(Bucket="documents", Key="document.json", Body=text)["VersionId"]
-    sha256 = hashlib.sha256(text).hexdigest()
-    pointer = ObjectPointer(bucket="documents", key="document.json", version=version, sha256=sha256)
-    aws.client("ssm").put_parameter(Name="/gateway/document", Value=pointer.to_json(), Type="String")
+    objects.put_object(Bucket="documents", Key="document.json", Body=text)
     machine = Machine(
         region=REGION,
-        pointer="/gateway/document",
+        account="123456789012",
+        gateway="/gateway",
+        document=ObjectAddress(bucket="documents", key="document.json"),
         artifact=ObjectPointer(bucket="artifacts", key="gateway.zip", version="1", sha256="0" * 64),
         port=8443,
         metrics_port=9443,
@@ -208,7 +206,7 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
         assert (status, told["database"]["currentUser"]) == (200, "reports")
         assert process.end() == 0
     published = next(each for each in process.events() if each["event"] == "metrics")
-    assert (published["Gateway"], published["DocumentRefused"]) == ("/gateway/document", 0)
+    assert (published["Gateway"], published["DocumentRefused"]) == ("/gateway", 0)
     assert 74 < published["RevocationListLifeLeft"] <= 75
 
 

@@ -142,7 +142,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 def test_help_names_every_option(command: str) -> None:
     result = CliRunner().invoke(app, [command, "--help"], env={"COLUMNS": "120", "NO_COLOR": "1"})
     assert result.exit_code == 0
-    for option in ("--stack", "--database", "--connections", "--parameter", "--json"):
+    for option in ("--stack", "--database", "--connections", "--account", "--json"):
         assert option in result.stdout
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,50 +164,47 @@ def test_no_context_and_no_pulumi() -> None:
         load("prod")
 
 
-@pytest.mark.parametrize("arguments", [{}, {"connections": "c.json", "parameter": "/p"}])
-def test_exactly_one_place_is_named(arguments: dict[str, str]) -> None:
-    with pytest.raises(StackError, match="give one of them"):
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({}, "neither a stack nor a connections document is given"),
+        ({"connections": "c.json", "account": "123456789012"}, "no address s3://BUCKET/KEY"),
+        ({"stack": "prod", "account": "123456789012"}, "no address s3://BUCKET/KEY"),
+        ({"connections": "s3://documents"}, "not the address of an object"),
+        ({"connections": "s3:///connections.json"}, "not the address of an object"),
+    ],
+)
+def test_one_place_is_named_and_it_can_be_read(arguments: dict[str, str], said: str) -> None:
+    with pytest.raises(StackError, match=said):
         load(**arguments)  # type: ignore[arg-type]
 
 
+ADDRESS = "s3://documents/connections.json"
+OWN_ACCOUNT = "123456789012"
+
+
 @pytest.fixture
-def publish(monkeypatch: pytest.MonkeyPatch) -> Any:
+def published(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An S3 client; the document is published, and a parameter of its former name leads to another one."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIATEST")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a-secret-access-key")
     with mock_aws():
-
-        def published(body: str, sha256: str) -> None:
-            s3 = boto3.client("s3")
-            s3.create_bucket(
-                Bucket="documents", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"}
-            )
-            s3.put_bucket_versioning(Bucket="documents", VersioningConfiguration={"Status": "Enabled"})
-            version = s3.put_object(Bucket="documents", Key="connections.json", Body=body.encode())[
-                "VersionId"
-            ]
-            s3.put_object(Bucket="documents", Key="connections.json", Body=b"a newer one")
-            pointer = {"bucket": "documents", "key": "connections.json", "version": version, "sha256": sha256}
-            boto3.client("ssm").put_parameter(Name="/c", Value=json.dumps(pointer), Type="String")
-
-        yield published
+        s3 = boto3.client("s3")
+        for bucket in ("documents", "attacker"):
+            s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        s3.put_object(Bucket="documents", Key="connections.json", Body=DOCUMENT.encode())
+        body = DOCUMENT.replace("prod", "attacker").encode()
+        version = s3.put_object(Bucket="attacker", Key="connections.json", Body=body)["VersionId"]
+        sha256 = hashlib.sha256(body).hexdigest()
+        pointer = {"bucket": "attacker", "key": "connections.json", "version": version, "sha256": sha256}
+        boto3.client("ssm").put_parameter(Name="/c", Value=json.dumps(pointer), Type="String")
+        yield s3
 
 
-def test_the_published_document(publish: Callable[[str, str], None]) -> None:
-    publish(DOCUMENT, hashlib.sha256(DOCUMENT.encode()).hexdigest())
-    assert load(parameter="/c").name == "prod"
-
-
-def test_a_published_document_that_was_changed(publish: Callable[[str, str], None]) -> None:
-    publish(DOCUMENT, "0" * 64)
-    with pytest.raises(StackError, match="the object is not the one that the stack published"):
-        load(parameter="/c")
-
-
-def test_the_document_s_bucket_belongs_to_the_parameter_s_account(
-    publish: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(DOCUMENT, hashlib.sha256(DOCUMENT.encode()).hexdigest())
+def expected_owners(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Whom buckets are expected to belong to, in every read from now on."""
     expected: list[str] = []
     objects = Aws.objects
 
@@ -220,13 +217,46 @@ def test_the_document_s_bucket_belongs_to_the_parameter_s_account(
         return client
 
     monkeypatch.setattr(Aws, "objects", watched)
-    assert load(parameter="/c").name == "prod"
-    assert expected == ["123456789012"]
+    return expected
 
 
-def test_nothing_is_published(publish: Callable[[str, str], None]) -> None:
-    with pytest.raises(StackError, match="cannot read the document of SSM parameter /c: ParameterNotFound"):
+def test_the_published_document_is_the_current_one_in_a_bucket_of_the_own_account(
+    published: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = expected_owners(monkeypatch)
+    stack = load(connections=ADDRESS)
+    assert (stack.name, stack.reference) == ("prod", ("--connections", ADDRESS))
+    published.put_object(
+        Bucket="documents", Key="connections.json", Body=DOCUMENT.replace("prod", "next").encode()
+    )
+    assert load(connections=ADDRESS).name == "next"
+    assert expected == [OWN_ACCOUNT, OWN_ACCOUNT]
+
+
+def test_a_document_of_another_account_is_read_where_that_account_is_named(
+    published: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = expected_owners(monkeypatch)
+    stack = load(connections=ADDRESS, account="210987654321")
+    assert expected == ["210987654321"]
+    assert stack.reference == ("--connections", ADDRESS, "--account", "210987654321")
+
+
+def test_whoever_may_write_a_parameter_chooses_nothing(published: Any) -> None:
+    with pytest.raises(StackError, match=r"/c is not read: .* load\(connections=…\)"):
         load(parameter="/c")
+
+
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("s3://nowhere/connections.json", "own account: NoSuchBucket"),
+        ("s3://documents/another.json", "own account: NoSuchKey"),
+    ],
+)
+def test_what_is_not_published_is_named(published: Any, address: str, said: str) -> None:
+    with pytest.raises(StackError, match=f"cannot read the connections document {address}, .*{said}"):
+        load(connections=address)
 
 
 def test_unknown_names_are_answered_with_the_known_ones(tmp_path: Path) -> None:

@@ -72,4 +72,5 @@ def test_what_only_pulumi_knows_is_named_by_its_address(stack: Callable[..., Sta
 
 
 def test_a_published_document_is_asked_for_again(stack: Callable[..., Stack]) -> None:
-    assert words(stack(reference=("--parameter", "/p/prod")))[4:6] == ["--parameter", "/p/prod"]
+    published = ("--connections", "s3://documents/connections.json", "--account", "123456789012")
+    assert words(stack(reference=published))[4:8] == list(published)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +15,6 @@ from components.gateway.client_authority import ClientTrust
 from components.gateway.document import document_json
 from components.gateway.gateway import gateway_url
 from components.gateway.header_suffixes import header_suffix
-from documents.document import ObjectPointer
 from gateway.document import GatewayDocument
 from gateway.header_names import header_names
 from settings import GatewayClient, Generation
@@ -99,7 +97,7 @@ def test_gateways_accept_the_next_suffix_before_the_listener_uses_it() -> None:
     assert document.header_suffixes == (first, second)
     assert plain(recording.one(LISTENER).inputs[HEADER.format("Leaf")]) == header_names(first).leaf
     needed = recording.one(LISTENER).request.dependencies
-    assert [urn for urn in needed if urn.endswith("::gateway-document-pointer")]
+    assert [urn for urn in needed if urn.endswith("::gateway-document-document")]
 
 
 def published(recording: Recording) -> GatewayDocument:
@@ -123,17 +121,17 @@ def test_the_document_holds_the_allow_list_and_only_the_roles_in_it() -> None:
     assert set(published(recorded(clients={"billing": one})).database.roles) == {"app_user"}
 
 
-def test_the_pointer_names_version_and_digest_of_the_document() -> None:
+def test_nothing_but_the_document_s_own_writers_decides_what_machines_read() -> None:
     recording = recorded()
     item = recording.one("aws:s3/bucketObjectv2:BucketObjectv2", "gateway-document-document")
-    parameter = recording.one("aws:ssm/parameter:Parameter", "gateway-document-pointer")
-    pointer = ObjectPointer.model_validate_json(parameter.inputs["insecureValue"])
-    content = plain(item.inputs["content"])
-    assert pointer.key == item.inputs["key"] == "gateway.json"
-    assert pointer.bucket == "gateway-document-id"
-    assert pointer.version == "version-gateway-document-document"
-    assert pointer.sha256 == hashlib.sha256(content.encode()).hexdigest()
-    assert parameter.inputs["name"] == "/passwordless-postgres/test/gateway/document"
+    assert (item.inputs["bucket"], item.inputs["key"]) == ("gateway-document-id", "gateway.json")
+    assert not recording.of_type("aws:ssm/parameter:Parameter")
+    policy = json.loads(
+        plain(recording.one("aws:s3/bucketPolicy:BucketPolicy", "gateway-document-policy").inputs)["policy"]
+    )
+    (guard,) = (each for each in policy["Statement"] if "s3:PutObject" in each["Action"])
+    assert (guard["Effect"], guard["Resource"]) == ("Deny", "arn:aws:s3:::gateway-document-id/gateway.json")
+    assert guard["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [examples.OPERATOR]}}
 
 
 def test_a_document_that_contradicts_itself_is_not_made() -> None:
@@ -423,7 +421,7 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
         if each["namespace"] == "AWS/ApplicationELB":
             assert each["dimensions"]["LoadBalancer"] == "app/gatewaylb/1"
         else:
-            assert each["dimensions"] == {"Gateway": "/passwordless-postgres/test/gateway/document"}
+            assert each["dimensions"] == {"Gateway": "/passwordless-postgres/test/gateway"}
             assert each["treatMissingData"] == "ignore", name
         assert each["alarmActions"] == ["arn:aws:sns:eu-central-1:123456789012:gateways"]
     ending = alarms["RevocationListLifeLeft"]
@@ -441,9 +439,6 @@ def test_machines_may_log_in_as_the_roles_of_the_clients_and_nothing_else() -> N
     connects = [each for each in policy["Statement"] if each["Action"] == "rds-db:connect"]
     assert [each["Resource"] for each in connects] == [f"{RESOURCE}/app_user"]
     assert {each["Sid"]: each["Resource"] for each in policy["Statement"]} == {
-        "ReadPointer": (
-            "arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/test/gateway/document"
-        ),
         "ReadDocument": "arn:aws:s3:::gateway-document-id/gateway.json",
         "ReadArtifact": "arn:aws:s3:::gateway-machines-program-id/gateway.zip",
         "Connect1": f"{RESOURCE}/app_user",

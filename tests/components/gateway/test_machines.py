@@ -41,7 +41,9 @@ def test_machines_are_told_what_to_run_and_where_the_document_is() -> None:
     assert Machine.model_validate_json(files[MACHINE_FILE]) == Machine.model_validate(
         {
             "region": "eu-central-1",
-            "pointer": "/passwordless-postgres/test/gateway/document",
+            "account": "123456789012",
+            "gateway": "/passwordless-postgres/test/gateway",
+            "document": {"bucket": "gateway-document-id", "key": "gateway.json"},
             "artifact": {
                 "bucket": "gateway-machines-program-id",
                 "key": "gateway.zip",
