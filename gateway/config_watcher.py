@@ -1,7 +1,7 @@
 """Keeps the gateway's document current: polls its source and puts each valid new version into effect.
 
-A document that cannot be read never replaces one that could: the old one stays in effect, and the error
-goes to the log and the metrics.
+A document that cannot be read never replaces one that could, and neither does an older one: the one in
+effect stays, and the error goes to the log and the metrics.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from random import uniform
 
 from gateway.document_source import DocumentSource, FoundDocument
@@ -20,6 +21,22 @@ from pgpasswordless.connections import Database
 MAX_BACK_OFF_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DocumentInEffect:
+    """Which document decides on requests."""
+
+    serial: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefusedDocument:
+    """Why the newest document does not decide; the reason repeats none of its values."""
+
+    sha256: str
+    reason: str
 
 
 class ConfigWatcher:
@@ -41,16 +58,14 @@ class ConfigWatcher:
         """
         self.admission: Admission | None = None
         """Decides on requests; None before the first document."""
+        self.in_effect: DocumentInEffect | None = None
+        """Which document that is."""
+        self.refused: RefusedDocument | None = None
+        """The newest document, where it is refused."""
         self._source = source
         self._adopt = adopt
         self._metrics = metrics
         self._seen: str | None = None
-        self._in_effect: str | None = None
-
-    @property
-    def document_is_refused(self) -> bool:
-        """Whether the newest document is invalid."""
-        return self._seen != self._in_effect
 
     async def refresh(self) -> bool:
         """Look for a new document once and put it into effect.
@@ -59,26 +74,51 @@ class ConfigWatcher:
             Whether there was a new one.
 
         Raises:
-            DocumentError: it cannot be fetched or is invalid; the previous one stays in effect.
+            DocumentError: it cannot be fetched, is invalid or is older; the previous one stays in effect.
         """
         found = await asyncio.to_thread(self._source.fetch, self._seen)
-        if found is None:
-            self._metrics.document_is_current(not self.document_is_refused)
-            return False
-        # An invalid document is read, and reported, only once.
-        self._seen = found.version
-        admission = await asyncio.to_thread(read_document, found)
+        if found is not None:
+            # A document that is refused is read, and reported, only once.
+            self._seen = found.version
+            if self.in_effect is None or found.sha256 != self.in_effect.sha256:
+                await self._take(found)
+                return True
+            self.refused = None
+        self._metrics.document_is_current(self.refused is None)
+        return False
+
+    async def _take(self, found: FoundDocument) -> None:
+        try:
+            admission = await asyncio.to_thread(read_document, found)
+            self._check_order(admission.document.serial)
+        except DocumentError as error:
+            self.refused = RefusedDocument(sha256=found.sha256, reason=str(error))
+            raise
         try:
             await self._adopt(admission.document.database)
         except OSError as error:
             # The document is valid, so the next poll tries it again.
-            self._seen = self._in_effect
+            self._seen = None
             raise DocumentError(f"the authorities of the database cannot be written: {error}") from None
         self.admission = admission
-        self._in_effect = found.version
+        self.in_effect = DocumentInEffect(serial=admission.document.serial, sha256=found.sha256)
+        self.refused = None
         self._metrics.document_adopted()
-        _log.info("document %s is in effect", found.version)
-        return True
+        _log.info("document %d (SHA-256 %s) is in effect", self.in_effect.serial, found.sha256)
+
+    def _check_order(self, serial: int) -> None:
+        """Only a higher serial than the one in effect is a newer document.
+
+        It is kept in memory alone: what lies on a disk could have been written by somebody else.
+        """
+        if self.in_effect is None or serial > self.in_effect.serial:
+            return
+        what = (
+            f"document {serial} is older than {self.in_effect.serial}, which is in effect"
+            if serial < self.in_effect.serial
+            else f"the document has the serial {serial} of the one in effect, and another content"
+        )
+        raise DocumentError(f"{what}; 'pulumi up --refresh' publishes the stack's document again")
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; less often after errors."""
@@ -115,7 +155,7 @@ def read_document(found: FoundDocument) -> Admission:
     try:
         return Admission.of(found.text)
     except DocumentError as error:
-        raise DocumentError(f"document {found.version} is invalid: {error}") from None
+        raise DocumentError(f"the document (SHA-256 {found.sha256}) is invalid: {error}") from None
 
 
 async def is_set_within(event: asyncio.Event, seconds: float) -> bool:

@@ -51,6 +51,7 @@ class GatewayDocument(Document):
     """The part of a gateway's configuration that changes while it runs.
 
     Attributes:
+        serial: orders documents: an instance refuses one with a lower serial than the one in effect.
         database: where roles log in by IAM, and as which ones.
         client_authorities: PEM certificates of the client authority: roots and intermediates, no blank line.
         revocation_lists: PEM of each certificate revocation list; may be empty when nothing is ever revoked.
@@ -59,6 +60,7 @@ class GatewayDocument(Document):
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    serial: int = Field(ge=1)
     database: Database
     client_authorities: str = Field(min_length=1)
     revocation_lists: tuple[str, ...] = ()

@@ -38,11 +38,16 @@ class FoundDocument:
 
     Attributes:
         text: JSON.
-        version: tells this version from every other one; for the log.
+        version: tells this version from every other one; for `DocumentSource.fetch`.
     """
 
     text: bytes = field(repr=False)
     version: str
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the text, which is long and random enough in its secrets for this to reveal none."""
+        return hashlib.sha256(self.text).hexdigest()
 
 
 class DocumentSource(Protocol):

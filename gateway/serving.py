@@ -151,7 +151,7 @@ async def _publish(name: str, watcher: ConfigWatcher, stop: asyncio.Event) -> No
             name,
             list_life_left=admission and admission.list_life_left(now),
             authority_life_left=admission and admission.authority_life_left(now),
-            document_is_refused=watcher.document_is_refused,
+            document_is_refused=watcher.refused is not None,
             now=now.timestamp(),
         )
         _written(line + "\n")

@@ -284,6 +284,7 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
             for network in ("127-0-0-0-8-4a7ea15", "1-128-9bdb9b5")
         ),
         ("SelfSignedCert", "gateway-authority-1-certificate"),
+        ("Serial", "gateway-document-serial"),
         ("TargetGroup", "gateway-lb-gateway"),
         ("TrustStore", "gateway-clients"),
         ("TrustStoreRevocation", "gateway-clients-revoked-1"),

@@ -55,6 +55,7 @@ def publish_gateway_document(
             document_type="PublishedGatewayDocument",
             key=DOCUMENT_KEY,
             text=text,
+            numbered=with_serial,
             writers=writers,
             tags=tags,
         ),
@@ -70,7 +71,7 @@ def document_json(
     header_suffixes: Sequence[str],
     clients: Collection[GatewayClient],
 ) -> str:
-    """The document, which the gateway's own code has read and found good.
+    """The document, which the gateway's own code has read and found good; its serial is the first one.
 
     Raises:
         pulumi.RunError: The gateway would refuse the document, or clients of an authority in it.
@@ -81,6 +82,7 @@ def document_json(
     entry = Database.model_validate(database)
     used = {client.role for client in clients}
     text = GatewayDocument(
+        serial=1,
         database=entry.model_copy(
             update={"roles": {name: role for name, role in entry.roles.items() if name in used}}
         ),
@@ -100,3 +102,8 @@ def document_json(
     if problems:
         raise pulumi.RunError("the gateway would refuse its document: " + "; ".join(problems))
     return text
+
+
+def with_serial(text: str, serial: int) -> str:
+    """The document with another serial."""
+    return GatewayDocument.model_validate_json(text).model_copy(update={"serial": serial}).to_json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -20,6 +21,9 @@ URI = "spiffe://example.test/reports"
 ROLE = "reports"
 
 Headers = list[tuple[bytes, bytes]]
+
+# Each document is newer than the one before.
+SERIALS = itertools.count(1)
 
 
 def values(certificate: x509.Certificate) -> dict[str, str]:
@@ -75,6 +79,7 @@ def document(
 ) -> GatewayDocument:
     bundle = "".join(each if isinstance(each, str) else pem(each.certificate) for each in authorities)
     parameters: dict[str, Any] = {
+        "serial": next(SERIALS),
         "database": database(*{identity.role for identity in identities}),
         "client_authorities": bundle,
         "header_suffixes": (SUFFIX,),

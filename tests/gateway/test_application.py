@@ -242,7 +242,7 @@ def test_a_new_document_counts_from_the_next_request_on_for_remembered_callers_t
     ("bad", "words"),
     [
         ("", "Invalid JSON"),
-        ("{}", "database: Field required"),
+        ("{}", "serial: Field required"),
         ('{"headerSuffixes": ["0123456789abcdef01234567", 1]}', "headerSuffixes.1"),
     ],
     ids=["empty", "no fields", "wrong types"],
@@ -269,6 +269,58 @@ def test_a_document_whose_certificates_are_bad_never_replaces_a_good_one(issuer)
         assert (await request(gateway.application, "/", forwarded(client(issuer)))).status == 200
 
     with_gateway(document(issuer), use)
+
+
+@pytest.mark.parametrize(
+    ("serial", "words"),
+    [
+        (9, "document 9 is older than 10, which is in effect"),
+        (1, "document 1 is older than 10"),
+        (10, "has the serial 10 of the one in effect, and another content"),
+    ],
+    ids=["older", "oldest", "equal"],
+)
+def test_a_document_that_is_not_newer_admits_nobody(issuer: Authority, serial: int, words: str) -> None:
+    """Restored by somebody who may write the object: the revoked client stays out."""
+    certificate, other = client(issuer), client(issuer)
+    revoking = issuer.revocation_list(
+        certificate, begins=NOW - timedelta(hours=1), ends=NOW + timedelta(days=1)
+    )
+    current = document(issuer, serial=10, revocation_lists=(revoking,))
+
+    async def use(gateway: Gateway) -> None:
+        gateway.source.publish(document(issuer, serial=serial))
+        with pytest.raises(DocumentError, match=words):
+            await gateway.watcher.refresh()
+        assert gateway.watcher.refused is not None
+        assert (await request(gateway.application, "/", forwarded(certificate))).status == 401
+        assert (await request(gateway.application, "/", forwarded(other))).status == 200
+        # It is read and reported once, and forgotten when the stack's document is there again.
+        assert not await gateway.watcher.refresh()
+        assert gateway.watcher.refused is not None
+        gateway.source.publish(current)
+        assert not await gateway.watcher.refresh()
+        assert gateway.watcher.refused is None
+        gateway.source.publish(document(issuer, serial=11))
+        assert await gateway.watcher.refresh()
+        assert (await request(gateway.application, "/", forwarded(certificate))).status == 200
+
+    with_gateway(current, use)
+
+
+def test_an_older_document_is_counted_as_refused(issuer: Authority) -> None:
+    async def use(gateway: Gateway) -> None:
+        stop = asyncio.Event()
+        gateway.source.publish(document(issuer, serial=9))
+        following = asyncio.create_task(gateway.watcher.follow(stop))
+        async with asyncio.timeout(30):
+            while not gateway.count('documents_total{outcome="refused"}'):
+                await asyncio.sleep(0)
+        assert gateway.count("document_is_current") == 0
+        stop.set()
+        await following
+
+    with_gateway(document(issuer, serial=10), use)
 
 
 def test_it_follows_its_source_until_it_is_stopped_and_through_errors(issuer):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,6 +133,19 @@ def test_nothing_but_the_document_s_own_writers_decides_what_machines_read() -> 
     (guard,) = (each for each in policy["Statement"] if "s3:PutObject" in each["Action"])
     assert (guard["Effect"], guard["Resource"]) == ("Deny", "arn:aws:s3:::gateway-document-id/gateway.json")
     assert guard["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [examples.OPERATOR]}}
+
+
+def test_the_document_carries_the_serial_of_its_content() -> None:
+    recording = recorded()
+    document = published(recording)
+    assert document.serial == 1_796_058_502
+    content = document.model_copy(update={"serial": 1}).to_json()
+    asked = recording.one("pulumi-python:dynamic/passwordless-postgres:Serial", "gateway-document-serial")
+    # Not secret, and the same whatever serial the document has.
+    assert asked.inputs["contentSha256"] == hashlib.sha256(content.encode()).hexdigest()
+    reverted = recorded(clients={"x": GatewayClient(uri="spiffe://test/x", role="app_user")})
+    again = reverted.one("pulumi-python:dynamic/passwordless-postgres:Serial", "gateway-document-serial")
+    assert again.inputs["contentSha256"] != asked.inputs["contentSha256"]
 
 
 def test_a_document_that_contradicts_itself_is_not_made() -> None:
