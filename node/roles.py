@@ -1,21 +1,24 @@
-"""Applies the role declaration: the steps of `postgres.roles`, each as the executor that it names."""
+"""Reconciles the catalogues with the role declaration, through psql on the local socket."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.layout import Layout
-from node.sql import Sql, SqlError
+from node.sql import Sql
 from postgres.declaration import Declaration
-from postgres.identifiers import SUPERUSER
+from postgres.identifiers import MAINTENANCE_DATABASE, SUPERUSER
 from postgres.journal import DamagedJournalError, apply_with_journal, journal_from_json, journal_to_json
+from postgres.reconciliation import Failure, Reconciliation, reconcile
 from postgres.roles import statements
-from postgres.steps import Step
+from postgres.steps import Executor, Step
 from runtime import files
 from runtime.errors import FailedError, RefusedError
+
+STEPS_PER_SESSION = 100
+"""Each session has a time limit, whatever the number of roles."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +33,30 @@ class Roles:
     sql: Sql
     major: int
 
-    def apply(self, desired: Declaration) -> None:
-        """Make the catalogues agree with the declaration, and undo what only earlier declarations named.
+    def apply(self, desired: Declaration) -> Reconciliation:
+        """As `reconcile`, where a failure is an error.
 
         Raises:
-            RefusedError: the server refuses a step; with its purpose and the server's message.
-            FailedError: a step may succeed later.
+            RefusedError: the server refuses steps; all other steps are done. Each with its purpose and the
+                server's message.
+            FailedError: the same, and all of them may succeed later.
+        """
+        found = self.reconcile(desired)
+        texts = [f"roles.json: {failure}" for failure in found.failures]
+        if any(not failure.passing for failure in found.failures):
+            raise RefusedError(*texts)
+        if texts:
+            raise FailedError("; ".join(texts))
+        return found
+
+    def reconcile(self, desired: Declaration) -> Reconciliation:
+        """Make the catalogues agree with the declaration, and undo what only earlier declarations named.
+
+        Where nothing differs, it runs one query per database and changes nothing.
+
+        Raises:
+            RefusedError: no steps lead from an earlier declaration to this one.
+            FailedError: the server cannot be reached, or the journal is damaged.
         """
         path = self.layout.journal
 
@@ -45,39 +66,52 @@ class Roles:
             except ValueError as error:
                 raise RefusedError(f"roles.json: {error}") from error
 
-        apply_with_journal(
+        return apply_with_journal(
             desired,
             read_journal(path),
             plan=plan,
             write=lambda journal: files.replace_file(path, journal_to_json(journal), durable=True),
-            run=lambda steps: self._run(steps, desired.administrator),
+            run=lambda steps: reconcile(
+                steps,
+                desired,
+                self.major,
+                "server",
+                _Server(sql=self.sql, administrator=desired.administrator),
+            ),
         )
 
-    def _run(self, steps: Sequence[Step], administrator: str) -> None:
-        def where(step: Step) -> tuple[str, str, bool]:
-            return step.database, step.as_role, step.database_may_be_missing
 
-        for (database, executor, may_be_missing), group in itertools.groupby(steps, key=where):
-            if may_be_missing and not self._exists(database):
-                continue
-            role = SUPERUSER if executor == "superuser" else administrator
-            self._run_group(list(group), database, role)
+@dataclass(frozen=True, kw_only=True)
+class _Server:
+    """The server as `reconcile` reaches it."""
 
-    def _run_group(self, steps: list[Step], database: str, role: str) -> None:
+    sql: Sql
+    administrator: str
+
+    def query(self, sql: str, database: str) -> list[list[str]] | None:
+        if database != MAINTENANCE_DATABASE and not self._exists(database):
+            return None
+        return self.sql.run(f"{sql};", database=database)
+
+    def run(self, steps: Sequence[Step], database: str, executor: Executor) -> list[Failure]:
+        role = SUPERUSER if executor == "superuser" else self.administrator
+        failures: list[Failure] = []
+        for start in range(0, len(steps), STEPS_PER_SESSION):
+            failures += self._session(steps[start : start + STEPS_PER_SESSION], database, role)
+        return failures
+
+    def _session(self, steps: Sequence[Step], database: str, role: str) -> list[Failure]:
         script = ""
-        first_lines: list[int] = []
+        step_of_line: list[Step] = []
         for step in steps:
-            first_lines.append(script.count("\n") + 1)
-            script += "".join(_psql(step))
-        try:
-            self.sql.run(script, database=database, role=role)
-        except SqlError as error:
-            begun = [step for step, line in zip(steps, first_lines, strict=True) if line <= error.line]
-            purpose = (begun or steps)[-1].purpose
-            text = f"roles.json: {purpose} (database {database}, as {role}): {error}"
-            if error.passing:
-                raise FailedError(text) from error
-            raise RefusedError(text) from error
+            text = "".join(_psql(step))
+            script += text
+            step_of_line += [step] * text.count("\n")
+        failed: dict[Step, Failure] = {}
+        for error in self.sql.run_each(script, database=database, role=role):
+            step = step_of_line[error.line - 1]
+            failed.setdefault(step, Failure(step=step, sqlstate=error.sqlstate, message=str(error)))
+        return list(failed.values())
 
     def _exists(self, database: str) -> bool:
         return [database] in self.sql.run("SELECT datname FROM pg_database;")
@@ -99,8 +133,10 @@ def read_journal(path: Path) -> list[Declaration]:
 
 def _psql(step: Step) -> Iterator[str]:
     sql = f"{step.sql.rstrip().rstrip(';')};\n"
-    if step.unless is None:
+    if step.check is None:
         yield sql
         return
-    yield f"SELECT NOT EXISTS ({step.unless.rstrip().rstrip(';')}) AS wanted \\gset\n"
+    # Without a value `\if` is false, so a check that fails runs nothing.
+    yield "\\unset wanted\n"
+    yield f"SELECT NOT EXISTS ({step.check.query}) AS wanted \\gset\n"
     yield f"\\if :wanted\n{sql}\\endif\n"

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import re
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from node.server_user import ServerUser
 from postgres.identifiers import SUPERUSER
 from postgres.protocol import is_transient
+from postgres.reconciliation import LOCK_SECONDS
 from runtime.errors import FailedError
 
 SCRIPT_ERROR = 3  # psql's exit status when ON_ERROR_STOP ended a script
@@ -52,6 +56,23 @@ class Sql:
             SqlError: a statement is refused; those before it stay done.
             FailedError: the server cannot be reached.
         """
+        answer = self._psql(script, database, role, timeout, stop=True)
+        if answer.returncode == SCRIPT_ERROR:
+            errors = list(_script_errors(answer.stderr))
+            raise errors[0] if errors else SqlError("XX000", answer.stderr.strip(), 0)
+        return list(csv.reader(io.StringIO(answer.stdout)))
+
+    def run_each(self, script: str, *, database: str, role: str, timeout: float = 60) -> list[SqlError]:
+        """Run statements, each in its own transaction, whatever becomes of the others; what was refused.
+
+        Raises:
+            FailedError: the server cannot be reached.
+        """
+        return list(_script_errors(self._psql(script, database, role, timeout, stop=False).stderr))
+
+    def _psql(
+        self, script: str, database: str, role: str, timeout: float, *, stop: bool
+    ) -> subprocess.CompletedProcess[str]:
         answer = self.user.run(
             [
                 self.binaries / "psql",
@@ -60,7 +81,7 @@ class Sql:
                 "--csv",
                 "--tuples-only",
                 "--no-password",
-                "--set=ON_ERROR_STOP=1",
+                f"--set=ON_ERROR_STOP={int(stop)}",
                 "--set=VERBOSITY=verbose",
                 "--set=SHOW_CONTEXT=never",
                 f"--host={self.socket_directory}",
@@ -72,11 +93,9 @@ class Sql:
             stdin=f"SET client_min_messages = warning;\n{script}",
             timeout=timeout,
         )
-        if answer.returncode == SCRIPT_ERROR:
-            raise _script_error(answer.stderr)
-        if answer.returncode != 0:
+        if answer.returncode not in (0, SCRIPT_ERROR):
             raise FailedError(f"the server's local socket: {answer.stderr.strip()}")
-        return list(csv.reader(io.StringIO(answer.stdout)))
+        return answer
 
     def value(self, query: str) -> str:
         """The first column of the query's first row.
@@ -90,16 +109,19 @@ class Sql:
 def _connection_string(database: str) -> str:
     # psql reads a bare name with `=` in it as a connection string.
     escaped = database.replace("\\", "\\\\").replace("'", "\\'")
-    return f"dbname='{escaped}' application_name=passwordless-postgres connect_timeout=10"
+    # A user of the database may have made objects with the names of the catalogues' own.
+    options = f"-c search_path=pg_catalog -c lock_timeout={LOCK_SECONDS}s"
+    named = "application_name=passwordless-postgres connect_timeout=10"
+    return f"dbname='{escaped}' {named} options='{options}'"
 
 
-def _script_error(output: str) -> SqlError:
+def _script_errors(output: str) -> Iterator[SqlError]:
     lines = output.splitlines()
     for number, line in enumerate(lines):
         found = _ERROR.match(line)
         if found:
-            details = [text for text in lines[number + 1 :] if text.startswith(("DETAIL:", "HINT:"))]
+            following = itertools.takewhile(lambda text: not _ERROR.match(text), lines[number + 1 :])
+            details = [text for text in following if text.startswith(("DETAIL:", "HINT:"))]
             message = " ".join([found["text"], *details])
-            # `run` adds a line before the script.
-            return SqlError(found["sqlstate"], message, int(found["line"] or 1) - 1)
-    return SqlError("XX000", output.strip(), 0)
+            # `_psql` adds a line before the script.
+            yield SqlError(found["sqlstate"], message, int(found["line"] or 1) - 1)

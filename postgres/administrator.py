@@ -6,13 +6,16 @@ from collections.abc import Iterator
 
 from postgres.declaration import Platform
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
-from postgres.steps import Executor, Step, is_member, role_exists
+from postgres.steps import Check, Executor, Step, is_member, role_exists
 
 RDS_IAM = "rds_iam"
 """The role of RDS whose members log in by IAM tokens only."""
 
+FIRST_MAJOR_WITH_SELF_GRANT = 16
+"""Since this major a role that creates another is its member only with the options that it was given."""
+
 _SELF_GRANT = "set, inherit"
-_FIRST_MAJOR_WITH_SELF_GRANT = 16
+_SELF_GRANT_SETTING = f"createrole_self_grant={_SELF_GRANT}"
 
 
 def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[Step]:
@@ -24,33 +27,61 @@ def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[S
     quoted = quote_identifier(name)
     executor: Executor = "superuser" if platform == "server" else "master"
 
-    def step(sql: str, purpose: str, unless: str | None = None) -> Step:
-        return Step(database=MAINTENANCE_DATABASE, as_role=executor, sql=sql, purpose=purpose, unless=unless)
+    def step(sql: str, purpose: str, check: Check | None = None) -> Step:
+        return Step(database=MAINTENANCE_DATABASE, as_role=executor, sql=sql, purpose=purpose, check=check)
 
     yield step(f"CREATE ROLE {quoted} NOLOGIN", f"create administrator {name}", role_exists(name))
     if platform == "server":
         attributes = "NOSUPERUSER CREATEDB CREATEROLE INHERIT NOREPLICATION NOBYPASSRLS"
     else:
-        attributes = "CREATEDB CREATEROLE INHERIT VALID UNTIL 'infinity'"
+        attributes = "CREATEDB CREATEROLE INHERIT"
     yield step(
-        f"ALTER ROLE {quoted} WITH LOGIN {attributes} CONNECTION LIMIT -1 PASSWORD NULL",
+        f"ALTER ROLE {quoted} WITH LOGIN {attributes} CONNECTION LIMIT -1 "
+        "PASSWORD NULL VALID UNTIL 'infinity'",
         f"attributes of administrator {name}",
+        _has_attributes(name) if platform == "server" else None,
     )
-    if major >= _FIRST_MAJOR_WITH_SELF_GRANT:
+    if major >= FIRST_MAJOR_WITH_SELF_GRANT:
         yield step(
             f"ALTER ROLE {quoted} SET createrole_self_grant = {quote_literal(_SELF_GRANT)}",
             f"administrator {name} acts for the roles it creates",
+            Check(
+                condition="EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = v.role "
+                f"AND {quote_literal(_SELF_GRANT_SETTING)} = ANY (r.rolconfig))",
+                values=(("role", name),),
+            ),
         )
     if platform == "rds":
         yield step(
             f"GRANT {RDS_IAM} TO {quoted} WITH ADMIN OPTION",
             f"administrator {name} logs in by IAM and lets its roles do so",
-            is_member(name, RDS_IAM, with_admin_option=True),
+            is_member(name, RDS_IAM, "m.admin_option"),
         )
+    else:
+        yield step(
+            f"GRANT CONNECT ON DATABASE {MAINTENANCE_DATABASE} TO {quoted}",
+            f"administrator {name} connects to database {MAINTENANCE_DATABASE}",
+            Check(
+                condition="EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = v.role AND "
+                f"pg_catalog.has_database_privilege(r.oid, '{MAINTENANCE_DATABASE}', 'CONNECT'))",
+                values=(("role", name),),
+            ),
+        )
+
+
+def _has_attributes(name: str) -> Check:
+    return Check(
+        condition="EXISTS (SELECT FROM pg_catalog.pg_authid r WHERE r.rolname = v.role AND r.rolcanlogin "
+        "AND r.rolcreatedb AND r.rolcreaterole AND r.rolinherit "
+        "AND NOT (r.rolsuper OR r.rolreplication OR r.rolbypassrls) "
+        "AND r.rolconnlimit = -1 AND r.rolpassword IS NULL AND r.rolvaliduntil = 'infinity')",
+        values=(("role", name),),
+    )
 
 
 def administrator_deviations(name: str, major: int) -> str:
     """A query with one row of text for each wrong attribute of the administrator on RDS."""
+    iam = is_member(name, RDS_IAM, "m.admin_option").query
     wrong = {
         "is a superuser": "rolsuper",
         "may not create databases": "NOT rolcreatedb",
@@ -60,10 +91,10 @@ def administrator_deviations(name: str, major: int) -> str:
         "bypasses row-level security": "rolbypassrls",
         "has a connection limit": "rolconnlimit <> -1",
         "expires": "rolvaliduntil <> 'infinity'",
-        f"may not grant {RDS_IAM}": f"NOT EXISTS ({is_member(name, RDS_IAM, with_admin_option=True)})",
+        f"may not grant {RDS_IAM}": f"NOT EXISTS ({iam})",
     }
-    if major >= _FIRST_MAJOR_WITH_SELF_GRANT:
-        setting = quote_literal(f"createrole_self_grant={_SELF_GRANT}")
+    if major >= FIRST_MAJOR_WITH_SELF_GRANT:
+        setting = quote_literal(_SELF_GRANT_SETTING)
         wrong["does not act for the roles it creates"] = f"NOT coalesce({setting} = ANY (rolconfig), false)"
     listed = ", ".join(f"({quote_literal(text)}, {condition})" for text, condition in wrong.items())
     return (

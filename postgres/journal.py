@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from postgres.declaration import Declaration, DeclarationError
+from postgres.reconciliation import Reconciliation
 from postgres.steps import Step
 
 
@@ -41,9 +42,11 @@ def apply_with_journal(
     *,
     plan: Callable[[Declaration | None], Sequence[Step]],
     write: Callable[[Sequence[Declaration]], None],
-    run: Callable[[Sequence[Step]], None],
-) -> None:
+    run: Callable[[Sequence[Step]], Reconciliation],
+) -> Reconciliation:
     """Apply `desired` over every declaration in the journal; afterwards the journal holds `desired` alone.
+
+    A step that fails leaves the earlier declarations in the journal.
 
     Args:
         desired: the declaration to apply.
@@ -51,12 +54,14 @@ def apply_with_journal(
         plan: returns the steps from an earlier declaration to `desired`; the earlier one is None on a new
             server. If it raises, nothing has been written or run.
         write: replaces the journal.
-        run: runs steps.
+        run: runs steps, all of them once.
     """
     earlier: list[Declaration | None] = [declaration for declaration in journal if declaration != desired]
     plans = [plan(previous) for previous in earlier or [None]]
     if desired not in journal:
         write([*journal, desired])
-    for steps in plans:
-        run(steps)
-    write([desired])
+    # What several plans have in common runs once; what one of them removes, no other one makes.
+    found = run(list(dict.fromkeys(step for steps in plans for step in steps)))
+    if journal != [desired] and not found.failures and not found.in_recovery:
+        write([desired])
+    return found

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from functions.roles.configuration import Configuration
 from functions.roles.credentials import SecretAccessDenied, login_token, read_master
-from functions.roles.journal import allow_journal_step
+from functions.roles.journal import allow_journal_step, journal_check
 from functions.roles.retry import RetryPolicy
 from functions.roles.session import DatabaseSession, LoginRefused, Server
-from functions.roles.steps import Progress
+from functions.roles.steps import Progress, run_step
 from postgres.administrator import administrator_deviations, administrator_steps
 from runtime.errors import RefusedError
 
@@ -47,6 +47,24 @@ class Administrator:
         with self._server().session(self.name, token, *([database] if database else [])) as session:
             yield session
 
+    @contextmanager
+    def master_session(self, database: str | None = None) -> Iterator[DatabaseSession]:
+        """A session of the master, for what the administrator may not do.
+
+        Raises:
+            RefusedError, FailedError: as `Server.session`, or the secret cannot be read.
+        """
+        # Read again for each attempt: the password may just have been rotated.
+        master = read_master(self.configuration.master_secret_arn, self.configuration.region)
+        if master.username == self.name:
+            raise RefusedError(
+                f"administrator {self.name} is the master user of {self.configuration.server}: rds_iam would "
+                "lock its password out; choose another name"
+            )
+        server, place = self._server(), [database] if database else []
+        with server.session(master.username, master.password, *place, only_scram=True) as session:
+            yield session
+
     def ensure(self) -> None:
         """Check that the administrator can log in and is as it must be; otherwise have the master correct it.
 
@@ -74,28 +92,17 @@ class Administrator:
 
     def _correct(self) -> None:
         with ExitStack() as stack:
-            login, session = self.retry.call(
-                lambda: self._master_session(stack), (SecretAccessDenied, LoginRefused)
+            session = self.retry.call(
+                lambda: stack.enter_context(self.master_session()), (SecretAccessDenied, LoginRefused)
             )
             for step in administrator_steps(self.name, self.configuration.major, "rds"):
-                self.progress.run(step, session, login)
-            self.progress.run(allow_journal_step(self.name), session, login)
-
-    def _master_session(self, stack: ExitStack) -> tuple[str, DatabaseSession]:
-        # Read again for each attempt: the password may just have been rotated.
-        master = read_master(self.configuration.master_secret_arn, self.configuration.region)
-        if master.username == self.name:
-            raise RefusedError(
-                f"administrator {self.name} is the master user of {self.configuration.server}: rds_iam would "
-                "lock its password out; choose another name"
-            )
-        session = self._server().session(master.username, master.password, only_scram=True)
-        return master.username, stack.enter_context(session)
+                run_step(step, session, self.progress)
+            run_step(allow_journal_step(self.name), session, self.progress)
 
     def _deviations(self, session: DatabaseSession) -> list[str]:
         query = administrator_deviations(self.name, self.configuration.major)
         deviations = [deviation for (deviation,) in session.run(query)]
-        if not session.has_row(allow_journal_step(self.name).unless or ""):
+        if not session.has_row(journal_check(self.name).query):
             deviations.append("may not create the schema of its journal")
         return deviations
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
+import time
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,13 +14,18 @@ from functions.roles.configuration import Configuration, ConfigurationError
 from functions.roles.document import SCHEMA_VERSION
 from functions.roles.event import EventError, declaration_of
 from functions.roles.retry import RetryPolicy
-from functions.roles.roles import Roles
+from functions.roles.roles import Reconciled, Roles
 from functions.roles.session import SqlError
 from functions.roles.steps import Progress
 from postgres.declaration import Declaration
+from postgres.reconciliation import Reconciliation
 from runtime.errors import FailedError, RefusedError
 
 # Lambda gives the root logger a handler and a level above INFO.
+METRIC_NAMESPACE = "passwordless-postgres"
+METRIC_DIMENSION = "RolesFunction"
+DRIFT_METRIC, FOREIGN_METRIC, FAILED_METRIC = "CatalogueDrift", "ForeignGrants", "FailedRuns"
+
 _log = logging.getLogger("functions.roles")
 _log.setLevel(logging.INFO)
 
@@ -31,11 +38,15 @@ class Outcome:
         outcome: `refused` until event or configuration change; `failed` if the same event may succeed later.
         message: What was applied, or why not.
         steps: How many statements ran; none if everything was as declared.
+        drift: What somebody had changed since it was applied, and was put back.
+        foreign: What others made of declared names, and roles with powers that are not declared.
     """
 
     outcome: Literal["applied", "refused", "failed"]
     message: str
     steps: int
+    drift: tuple[str, ...] = ()
+    foreign: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The answer to whoever invoked the function."""
@@ -44,7 +55,31 @@ class Outcome:
             "outcome": self.outcome,
             "message": self.message,
             "steps": self.steps,
+            "drift": list(self.drift),
+            "foreign": list(self.foreign),
         }
+
+    def metrics(self, now: float) -> dict[str, Any]:
+        """The outcome in CloudWatch's embedded metric format: a line of the log that becomes metrics.
+
+        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
+
+        Args:
+            now: Seconds since 1970.
+        """
+        values = {
+            DRIFT_METRIC: len(self.drift),
+            FOREIGN_METRIC: len(self.foreign),
+            FAILED_METRIC: int(self.outcome != "applied"),
+        }
+        directive = {
+            "Namespace": METRIC_NAMESPACE,
+            "Dimensions": [[METRIC_DIMENSION]],
+            "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
+        }
+        function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+        metadata = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]}
+        return {"_aws": metadata, METRIC_DIMENSION: function, **values}
 
 
 def handle(event: Any, context: object) -> dict[str, Any]:
@@ -57,6 +92,11 @@ def handle(event: Any, context: object) -> dict[str, Any]:
         outcome = run(event, Configuration.deployed(os.environ))
     except ConfigurationError as error:
         outcome = Outcome(outcome="refused", message=f"configuration: {error}", steps=0)
+    for text in outcome.drift:
+        _log.warning("put back: %s", text)
+    for text in outcome.foreign:
+        _log.warning("not declared, and left alone: %s", text)
+    print(json.dumps(outcome.metrics(time.time())))
     level = logging.INFO if outcome.outcome == "applied" else logging.ERROR
     _log.log(level, "%s after %d steps: %s", outcome.outcome, outcome.steps, outcome.message)
     return outcome.to_json()
@@ -67,23 +107,45 @@ def run(event: Any, configuration: Configuration, retry: RetryPolicy | None = No
     progress = Progress()
     try:
         declaration = declaration_of(event, configuration)
-        message = _apply(declaration, configuration, progress, retry or RetryPolicy())
+        reconciled = _reconcile(declaration, configuration, progress, retry or RetryPolicy())
     except EventError as error:
         return Outcome(outcome="refused", message=f"event: {error}", steps=0)
     except RefusedError as error:
         return Outcome(outcome="refused", message=str(error), steps=len(progress.done))
     except (FailedError, SqlError) as error:
         return Outcome(outcome="failed", message=str(error), steps=len(progress.done))
-    return Outcome(outcome="applied", message=message, steps=len(progress.done))
+    return _outcome(declaration, configuration, progress, reconciled)
 
 
-def _apply(
+def _reconcile(
     declared: Declaration | None, configuration: Configuration, progress: Progress, retry: RetryPolicy
-) -> str:
+) -> Reconciled:
     administrator = Administrator(configuration=configuration, progress=progress, retry=retry)
     administrator.ensure()
-    server = configuration.server
     if declared is None:
-        return f"{server}: administrator {configuration.administrator} logs in by IAM"
-    Roles(administrator=administrator, major=configuration.major, progress=progress).apply(declared)
-    return f"{server}: {len(declared.databases)} databases and {len(declared.roles)} roles are as declared"
+        return Reconciled(found=Reconciliation(), drifted=False)
+    return Roles(administrator=administrator, major=configuration.major, progress=progress).apply(declared)
+
+
+def _outcome(
+    declared: Declaration | None, configuration: Configuration, progress: Progress, reconciled: Reconciled
+) -> Outcome:
+    server, found = configuration.server, reconciled.found
+    outcome: Literal["applied", "refused", "failed"] = "applied"
+    if declared is None:
+        message = f"{server}: administrator {configuration.administrator} logs in by IAM"
+    elif found.failures:
+        outcome = "failed" if all(failure.passing for failure in found.failures) else "refused"
+        message = "; ".join(map(str, found.failures))
+    elif found.in_recovery:
+        message = f"{server} is a standby, and is left alone"
+    else:
+        databases, roles = len(declared.databases), len(declared.roles)
+        message = f"{server}: {databases} databases and {roles} roles are as declared"
+    return Outcome(
+        outcome=outcome,
+        message=message,
+        steps=len(progress.done),
+        drift=found.put_back if reconciled.drifted else (),
+        foreign=found.foreign,
+    )

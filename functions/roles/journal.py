@@ -9,7 +9,7 @@ from functions.roles.steps import run_step
 from postgres.declaration import Declaration
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
 from postgres.journal import DamagedJournalError, journal_from_json, journal_to_json
-from postgres.steps import Executor, Step, row
+from postgres.steps import Check, Executor, Step, row
 from runtime.errors import FailedError, RefusedError
 
 SCHEMA = "pgpasswordless"
@@ -19,19 +19,24 @@ _TABLE = f"{SCHEMA}.declarations"
 _ROW = "traces"
 
 
+def journal_check(administrator: str) -> Check:
+    """That the administrator may create the journal's schema."""
+    privileged = f"pg_catalog.has_database_privilege(r.oid, {quote_literal(MAINTENANCE_DATABASE)}, 'CREATE')"
+    return Check(
+        condition=f"EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = v.role AND {privileged})",
+        values=(("role", administrator),),
+    )
+
+
 def allow_journal_step(administrator: str) -> Step:
     """The step that allows the administrator to create the journal's schema.
 
     The master runs it, since the maintenance database belongs to the master.
     """
-    privileged = (
-        f"pg_catalog.has_database_privilege({quote_literal(administrator)}, "
-        f"{quote_literal(MAINTENANCE_DATABASE)}, 'CREATE')"
-    )
     return _step(
         f"GRANT CREATE ON DATABASE {MAINTENANCE_DATABASE} TO {quote_identifier(administrator)}",
         f"administrator {administrator} may create the schema of its journal",
-        unless=f"SELECT 1 WHERE {privileged}",
+        check=journal_check(administrator),
         as_role="master",
     )
 
@@ -55,13 +60,13 @@ class Journal:
         self._run(
             f"CREATE SCHEMA {SCHEMA}",
             "create the schema of the journal",
-            unless=row("pg_namespace", "nspname", SCHEMA),
+            check=row("pg_namespace", "nspname", SCHEMA),
         )
         self._refuse_another_owner()
         self._run(
             f"CREATE TABLE {_TABLE} (name text PRIMARY KEY, document text NOT NULL)",
             "create the table of the journal",
-            unless=f"SELECT 1 WHERE pg_catalog.to_regclass({quote_literal(_TABLE)}) IS NOT NULL",
+            check=Check(condition=f"pg_catalog.to_regclass({quote_literal(_TABLE)}) IS NOT NULL"),
         )
 
     def read(self) -> list[Declaration]:
@@ -102,9 +107,9 @@ class Journal:
                 f"schema {SCHEMA} of database {MAINTENANCE_DATABASE}; keep the name"
             )
 
-    def _run(self, sql: str, purpose: str, unless: str | None = None) -> None:
-        run_step(_step(sql, purpose, unless), self._session, self._administrator)
+    def _run(self, sql: str, purpose: str, check: Check | None = None) -> None:
+        run_step(_step(sql, purpose, check), self._session)
 
 
-def _step(sql: str, purpose: str, unless: str | None, as_role: Executor = "administrator") -> Step:
-    return Step(database=MAINTENANCE_DATABASE, as_role=as_role, sql=sql, purpose=purpose, unless=unless)
+def _step(sql: str, purpose: str, check: Check | None, as_role: Executor = "administrator") -> Step:
+    return Step(database=MAINTENANCE_DATABASE, as_role=as_role, sql=sql, purpose=purpose, check=check)

@@ -153,6 +153,8 @@ class Server:
         connection = self._connect(user, password, database, _ScramConnection if only_scram else Connection)
         try:
             session = DatabaseSession(connection)
+            # A user of the database may have made objects with the names of the catalogues' own.
+            session.run("SET search_path = pg_catalog")
             session.run(f"SET lock_timeout = '{LOCK_SECONDS}s'")
             session.run(f"SET statement_timeout = '{STATEMENT_SECONDS}s'")
             yield session

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -155,19 +156,33 @@ def test_another_administrator_is_refused():
 
 
 @pytest.mark.parametrize("major", [15, 17])
-def test_only_administrator_and_extensions_need_the_superuser(major):
+def test_the_superuser_only_does_what_the_administrator_cannot(major):
     declaration = replace(
         GOOD, databases=(Database(name="app", extensions=("citext", "pg_stat_statements")),)
     )
-    by_superuser = [step.sql for step in statements(declaration, None, major) if step.as_role == "superuser"]
-    assert all('"pgpl_admin"' in sql or "pg_stat_statements" in sql for sql in by_superuser)
-    assert any("createrole_self_grant" in sql for sql in by_superuser) == (major >= 16)
+    purposes = [step.purpose for step in statements(declaration, None, major) if step.as_role == "superuser"]
+    assert [purpose for purpose in purposes if "administrator" not in purpose] == [
+        "create extension pg_stat_statements in database app",
+        "attributes of role app_user",
+    ]
+    assert ("administrator administers role app_user" in purposes) == (major >= 16)
 
 
 def test_nothing_is_dropped():
     for step in statements(Declaration(administrator="pgpl_admin"), GOOD, 17):
         assert "DROP" not in step.sql
         assert "CASCADE" not in step.sql
+
+
+def test_sessions_are_opened_per_database_and_not_per_role():
+    def sessions(count: int) -> int:
+        roles = tuple(replace(ROLE, name=f"role_{number}") for number in range(count))
+        steps = statements(replace(GOOD, roles=roles), replace(GOOD, roles=()), 17)
+        places = sorted({step.database for step in steps})
+        by_place = [[step.as_role for step in steps if step.database == place] for place in places]
+        return sum(len(list(itertools.groupby(executors))) for executors in by_place)
+
+    assert sessions(600) == sessions(2) <= 10
 
 
 def test_trusted_extensions_are_those_of_the_server(cluster):

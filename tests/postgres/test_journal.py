@@ -6,6 +6,7 @@ import pytest
 
 from postgres.declaration import Database, Declaration
 from postgres.journal import DamagedJournalError, apply_with_journal, journal_from_json, journal_to_json
+from postgres.reconciliation import Reconciliation
 
 FIRST, SECOND, THIRD = (
     Declaration(administrator="pgpl_admin", databases=(Database(name=name),)) for name in ("a", "b", "c")
@@ -17,12 +18,14 @@ class Executor:
 
     def __init__(self, *journal, survives=9):
         self.journal, self.survives, self.led_from = list(journal), survives, []
+        self.failures: Any = ()
 
     def apply(self, desired):
         def run(steps):
             if len(self.led_from) == self.survives:
                 raise KeyboardInterrupt
             self.led_from.extend(steps)
+            return Reconciliation(failures=self.failures)
 
         plan: Any = lambda previous: [previous]  # noqa: E731 - stands for steps
         apply_with_journal(desired, self.journal, plan=plan, write=self.write, run=run)
@@ -44,7 +47,10 @@ def test_an_interrupted_apply_is_known_to_the_next():
     with pytest.raises(KeyboardInterrupt):
         executor.apply(SECOND)
     assert executor.journal == [FIRST, SECOND]
-    executor.survives = 9
+    executor.survives, executor.failures = 9, ("a role that could not be changed",)
+    executor.apply(SECOND)
+    assert executor.journal == [FIRST, SECOND]
+    executor.failures, executor.led_from = (), []
     executor.apply(THIRD)
     assert (executor.led_from, executor.journal) == ([FIRST, SECOND], [THIRD])
 
@@ -56,7 +62,9 @@ def test_what_cannot_be_planned_is_not_recorded():
         raise ValueError(previous)
 
     with pytest.raises(ValueError, match="'a'"):
-        apply_with_journal(SECOND, executor.journal, plan=plan, write=executor.write, run=print)
+        apply_with_journal(
+            SECOND, executor.journal, plan=plan, write=executor.write, run=lambda _: Reconciliation()
+        )
     assert executor.journal == [FIRST]
 
 

@@ -1,0 +1,293 @@
+"""Privileges of declared roles as steps that grant or revoke them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from postgres.declaration import PRIVILEGES, Declaration, GrantTarget
+from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
+from postgres.steps import Check, Step
+
+Privilege = tuple[str, str, str | None, GrantTarget, str]
+"""Database, role, schema, target, privilege."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """Privileges of one role on one object or kind of objects."""
+
+    database: str
+    role: str
+    schema: str | None
+    target: GrantTarget
+    privileges: tuple[str, ...]
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(privilege.upper() for privilege in self.privileges)
+
+    def check(self, condition: str) -> Check:
+        values = (
+            ("role", self.role),
+            ("place", self.database if self.target == "database" else self.schema or ""),
+            ("privileges", tuple(privilege.upper() for privilege in self.privileges)),
+        )
+        return Check(condition=condition, values=values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Objects:
+    """Where the catalogues keep objects of one kind, and how GRANT names one.
+
+    Attributes:
+        keyword: What GRANT calls the kind.
+        catalogue: Catalogue in which the objects are.
+        prefix: How the names of its columns begin.
+        condition: Which of its rows `c` GRANT … ON ALL includes (aclchk.c, objectsInSchemaToOids).
+        name_type: Type whose text names an object for GRANT.
+        letters: How acldefault and pg_default_acl call the kind.
+    """
+
+    keyword: str
+    catalogue: str
+    prefix: str
+    condition: str
+    name_type: str
+    letters: tuple[str, str]
+
+
+_OBJECTS: Mapping[str, _Objects] = MappingProxyType(
+    {
+        "tables": _Objects(
+            keyword="TABLE",
+            catalogue="pg_class",
+            prefix="rel",
+            condition="c.relkind IN ('r', 'v', 'm', 'f', 'p')",
+            name_type="pg_catalog.regclass",
+            letters=("r", "r"),
+        ),
+        "sequences": _Objects(
+            keyword="SEQUENCE",
+            catalogue="pg_class",
+            prefix="rel",
+            condition="c.relkind = 'S'",
+            name_type="pg_catalog.regclass",
+            letters=("s", "S"),
+        ),
+        "functions": _Objects(
+            keyword="FUNCTION",
+            catalogue="pg_proc",
+            prefix="pro",
+            condition="c.prokind <> 'p'",
+            name_type="pg_catalog.regprocedure",
+            letters=("f", "f"),
+        ),
+    }
+)
+
+
+def declared_privileges(declaration: Declaration) -> set[Privilege]:
+    """Every privilege that the declaration gives to its roles."""
+    privileges: set[Privilege] = set()
+    for role in declaration.roles:
+        for database in role.databases:
+            privileges.add((database, role.name, None, "database", "connect"))
+        for grant in role.grants:
+            for privilege in grant.privileges:
+                privileges.add((grant.database, role.name, grant.schema, grant.on, privilege))
+    return privileges
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Place:
+    """What one GRANT names.
+
+    Attributes:
+        on: The object, or the kind of objects, as GRANT names it.
+        where: The same for messages.
+        database: Database to be in.
+        entries: A query for what the catalogues say of it: `name`, `acl` and `owner` of each object. It
+            reads the column `place` of `v`.
+        several: Whether these are the objects of a schema, each of which takes a GRANT of its own.
+        by_default: Whether it is about objects that the administrator creates later.
+    """
+
+    on: str
+    where: str
+    database: str
+    entries: str
+    several: bool = False
+    by_default: bool = False
+
+
+def grants(privileges: Iterable[Privilege], administrator: str) -> Iterator[Step]:
+    """The steps that grant the privileges, now and by default on what the administrator creates later."""
+    for held in _grouped(privileges):
+        for place in _places(held, administrator):
+            holds_all = f"NOT EXISTS (SELECT FROM {_PRIVILEGES} WHERE NOT {_GRANTED})"
+            if place.several:
+                lacking = f"{_ENTRIES.format(entries=place.entries)} WHERE NOT ({holds_all})"
+                condition = f"{_HAS_ROLE} AND NOT EXISTS (SELECT FROM {lacking})"
+            else:
+                lacking = ""
+                condition = f"EXISTS (SELECT FROM {_ENTRIES.format(entries=place.entries)} WHERE {holds_all})"
+            check = held.check(condition)
+            yield Step(
+                database=place.database,
+                as_role="administrator",
+                sql=_statement("GRANT", held, place, administrator, lacking),
+                purpose=f"grant {held.listed.lower()} on {place.where} to {held.role}",
+                check=check,
+                routine=place.several,
+            )
+
+
+def revokes(privileges: Iterable[Privilege], administrator: str, databases: Iterable[str]) -> Iterator[Step]:
+    """The steps that revoke the privileges, where the role and the place still exist.
+
+    A grant that was refused, on somebody else's schema for example, cannot be revoked either: its step
+    counts as done, and must not block a declaration without it.
+
+    Args:
+        privileges: What is revoked.
+        administrator: The role that granted it.
+        databases: The declared databases; any other may be missing.
+    """
+    declared = frozenset(databases)
+    for held in _grouped(privileges):
+        for place in _places(held, administrator):
+            holding = (
+                f"{_ENTRIES.format(entries=place.entries)} WHERE {acts_for(administrator, 'o.owner')} "
+                f"AND o.owner <> r.oid AND EXISTS (SELECT FROM {_PRIVILEGES} WHERE {_GRANTED})"
+            )
+            check = held.check(f"NOT EXISTS (SELECT FROM {holding})")
+            yield Step(
+                database=place.database,
+                as_role="administrator",
+                sql=_statement("REVOKE", held, place, administrator, holding),
+                purpose=f"revoke {held.listed.lower()} on {place.where} from {held.role}",
+                check=check,
+                database_may_be_missing=held.database not in declared,
+            )
+
+
+def oid_of(role: str) -> str:
+    """An SQL expression: the OID of a role, NULL if there is none."""
+    return f"(SELECT a.oid FROM pg_catalog.pg_roles a WHERE a.rolname = {quote_literal(role)})"  # noqa: S608 - quoted
+
+
+def acts_for(administrator: str, owner: str) -> str:
+    """An SQL condition: whether the administrator may do what the role with the OID `owner` may."""
+    return f"pg_catalog.pg_has_role({oid_of(administrator)}, {owner}, 'USAGE')"
+
+
+_HAS_ROLE = "EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = v.role)"
+_ENTRIES = "({entries}) o JOIN pg_catalog.pg_roles r ON r.rolname = v.role"
+_PRIVILEGES = "pg_catalog.unnest(v.privileges) AS p(privilege)"
+# GRANT by whoever acts for the owner is recorded as the owner's.
+_GRANTED = "o.acl OPERATOR(pg_catalog.@>) pg_catalog.makeaclitem(r.oid, o.owner, p.privilege, false)"
+
+
+def _places(held: _Held, administrator: str) -> Iterator[_Place]:
+    if held.target == "database" or held.schema is None:
+        yield _Place(
+            on=f"DATABASE {quote_identifier(held.database)}",
+            where=f"database {held.database}",
+            database=MAINTENANCE_DATABASE,
+            entries="SELECT coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)) AS acl, "
+            "d.datdba AS owner FROM pg_catalog.pg_database d WHERE d.datname = v.place",
+        )
+        return
+    where = f"schema {held.schema} of {held.database}"
+    if held.target == "schema":
+        yield _Place(
+            on=f"SCHEMA {quote_identifier(held.schema)}",
+            where=where,
+            database=held.database,
+            entries="SELECT coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)) AS acl, "
+            "n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.nspname = v.place",
+        )
+        return
+    kind = held.target
+    objects = _OBJECTS[kind]
+    letter, default_letter = objects.letters
+    owner = f"c.{objects.prefix}owner"
+    yield _Place(
+        on=objects.keyword,
+        where=f"{kind} in {where}",
+        database=held.database,
+        entries=f"SELECT c.oid::{objects.name_type}::text AS name, {owner} AS owner, "  # noqa: S608 - constants
+        f"coalesce(c.{objects.prefix}acl, pg_catalog.acldefault('{letter}', {owner})) AS acl "
+        f"FROM pg_catalog.{objects.catalogue} c "
+        f"JOIN pg_catalog.pg_namespace n ON n.oid = c.{objects.prefix}namespace "
+        f"WHERE n.nspname = v.place AND {objects.condition} AND {acts_for(administrator, owner)}",
+        several=True,
+    )
+    yield _Place(
+        on=kind.upper(),
+        where=f"later {kind} of the administrator in {where}",
+        database=held.database,
+        entries="SELECT d.defaclacl AS acl, d.defaclrole AS owner FROM pg_catalog.pg_default_acl d "  # noqa: S608 - quoted
+        "JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace "
+        f"WHERE n.nspname = v.place AND d.defaclobjtype = '{default_letter}' "
+        f"AND d.defaclrole = {oid_of(administrator)}",
+        by_default=True,
+    )
+
+
+def _statement(verb: str, held: _Held, place: _Place, administrator: str, objects: str) -> str:
+    """GRANT … TO or REVOKE … FROM; where the place has several objects, on those in the query `objects`."""
+    before = f"{verb} {held.listed} ON {place.on}"
+    after = f" {'TO' if verb == 'GRANT' else 'FROM'} {quote_identifier(held.role)}"
+    if place.by_default:
+        owner, schema = quote_identifier(administrator), quote_identifier(held.schema or "")
+        return f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} {before}{after}"
+    if place.several:
+        record = held.check("").record
+        return _on_each(f"SELECT o.name FROM {record} CROSS JOIN LATERAL {objects}", f"{before} ", after)  # noqa: S608 - quoted
+    return before + after
+
+
+def _on_each(objects: str, before: str, after: str) -> str:
+    """A statement that runs `before`, an object, `after` for each name that the query `objects` returns.
+
+    GRANT … ON ALL would fail as a whole where one object belongs to a role that the administrator
+    cannot act for, such as objects of extensions that only a superuser can create.
+    """
+    body = f"""
+DECLARE
+  object text;
+BEGIN
+  FOR object IN
+    {objects} ORDER BY 1
+  LOOP
+    EXECUTE {quote_literal(before)} || object || {quote_literal(after)};
+  END LOOP;
+END
+"""
+    return f"DO {quote_literal(body)}"
+
+
+def _grouped(privileges: Iterable[Privilege]) -> list[_Held]:
+    """Privileges by role and object, those of one session together, in an order that content alone decides.
+
+    One privilege does not depend on another.
+    """
+    groups: dict[tuple[str, str, str, GrantTarget], list[str]] = {}
+    for database, role, schema, target, privilege in privileges:
+        groups.setdefault((database, role, schema or "", target), []).append(privilege)
+    targets = list(PRIVILEGES)
+    return [
+        _Held(
+            database=database,
+            role=role,
+            schema=schema or None,
+            target=target,
+            privileges=tuple(sorted(names, key=PRIVILEGES[target].index)),
+        )
+        for (database, role, schema, target), names in sorted(
+            groups.items(), key=lambda item: (*item[0][:3], targets.index(item[0][3]))
+        )
+    ]
