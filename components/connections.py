@@ -16,6 +16,7 @@ from pgpasswordless.connections import (
     CertificateBundle,
     Connections,
     Database,
+    DeployedDocument,
     Gateway,
     GatewayClient,
     RoleConnection,
@@ -152,11 +153,16 @@ class GatewayClientEntry:
 
 
 def gateway_entry(
-    *, url: pulumi.Input[str], server_ca_pem: str | None, clients: Mapping[str, GatewayClientEntry]
+    *,
+    url: pulumi.Input[str],
+    document: Mapping[str, pulumi.Input[Any]],
+    server_ca_pem: str | None,
+    clients: Mapping[str, GatewayClientEntry],
 ) -> pulumi.Output[dict[str, Any]]:
-    """The gateway, for the connections document."""
+    """The gateway, for the connections document; `document` is what it has to serve: serial and sha256."""
     return pulumi.Output.all(
         url=url,
+        document=dict(document),
         server_ca_pem=server_ca_pem,
         clients={
             name: {
@@ -171,11 +177,16 @@ def gateway_entry(
 
 
 def checked_gateway(
-    *, url: str, server_ca_pem: str | None, clients: Mapping[str, Mapping[str, Any]]
+    *,
+    url: str,
+    document: Mapping[str, Any],
+    server_ca_pem: str | None,
+    clients: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
     """The gateway of the document, checked against the model."""
     entry = Gateway(
         url=url,
+        document=DeployedDocument(**document),
         server_ca=None if server_ca_pem is None else _certificate_bundle(server_ca_pem),
         clients={name: GatewayClient(**client) for name, client in clients.items()},
     )

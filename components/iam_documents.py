@@ -241,6 +241,7 @@ def gateway_machine(
     *,
     document_object: str,
     artifact_object: str,
+    reports: str,
     connects: Mapping[str, str],
     log_group: str,
 ) -> str:
@@ -249,6 +250,7 @@ def gateway_machine(
     Args:
         document_object: ARN of the object with the gateway's document.
         artifact_object: ARN of the program's object.
+        reports: ARN of the objects in which they report, as far as their own ARN.
         connects: The database roles that its clients act as, by `connect_arn`.
         log_group: ARN of the log group for the gateway's log.
     """
@@ -275,6 +277,13 @@ def gateway_machine(
                 "Effect": "Allow",
                 "Action": ["s3:GetObject", "s3:GetObjectVersion"],
                 "Resource": artifact_object,
+            },
+            {
+                "Sid": "WriteOwnReport",
+                "Effect": "Allow",
+                "Action": "s3:PutObject",
+                # IAM puts in the ARN of the instance whose credentials they are.
+                "Resource": f"{reports}${{ec2:SourceInstanceARN}}",
             },
             *logins,
             {

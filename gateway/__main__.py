@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+import boto3
 import uvloop
 from pydantic import ValidationError
 
@@ -15,6 +19,8 @@ from gateway import structured_log
 from gateway.document_source import DocumentFile, DocumentSource, PublishedDocument
 from gateway.errors import GatewayError
 from gateway.machine import APPLICATION, MACHINE_FILE, Machine
+from gateway.published_report import PublishedReport
+from gateway.report import Report
 from gateway.serving import Ports, load_application, serve
 
 LOCAL_PORT = 8443
@@ -32,8 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     structured_log.begin()
     try:
-        source, ports, application, name = _what_to_run(options)
-        uvloop.run(serve(source, ports, load_application(application), name=name))
+        run = _what_to_run(options)
+        application = load_application(run.application)
+        uvloop.run(serve(run.source, run.ports, application, name=run.name, report=run.report))
     except GatewayError as error:
         _log.error("%s", error)
         return 1
@@ -69,23 +76,46 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _what_to_run(options: argparse.Namespace) -> tuple[DocumentSource, Ports, str, str | None]:
-    """Where the document comes from, where to listen, which application, and what alarms call the gateway."""
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """Where the document comes from, where to listen, which application, and as what it is observed."""
+
+    source: DocumentSource
+    ports: Ports
+    application: str
+    name: str | None = None
+    report: Callable[[Report], None] | None = None
+
+
+def _what_to_run(options: argparse.Namespace) -> _Run:
     if options.document:
         ports = Ports(
             address=options.address or "127.0.0.1",
             port=LOCAL_PORT if options.port is None else options.port,
             metrics_port=LOCAL_METRICS_PORT if options.metrics_port is None else options.metrics_port,
         )
-        return DocumentFile(options.document), ports, options.application or APPLICATION, None
+        return _Run(
+            source=DocumentFile(options.document), ports=ports, application=options.application or APPLICATION
+        )
     machine = _machine(options.machine)
     ports = Ports(
         address=options.address or "0.0.0.0",
         port=machine.port if options.port is None else options.port,
         metrics_port=machine.metrics_port if options.metrics_port is None else options.metrics_port,
     )
-    published = PublishedDocument(machine.document, account=machine.account, region=machine.region)
-    return published, ports, options.application or machine.application, machine.gateway
+    # One session for both: it reads the service's description once.
+    aws: dict[str, Any] = {
+        "account": machine.account,
+        "region": machine.region,
+        "session": cache(boto3.Session),
+    }
+    return _Run(
+        source=PublishedDocument(machine.document, **aws),
+        ports=ports,
+        application=options.application or machine.application,
+        name=machine.gateway,
+        report=PublishedReport(machine.reports, **aws).write,
+    )
 
 
 def _machine(path: Path) -> Machine:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from random import uniform
 
 from gateway.document_source import DocumentSource, FoundDocument
-from gateway.errors import DocumentError
+from gateway.errors import DocumentError, ReportError
 from gateway.metrics import Metrics
+from gateway.report import Report
 from gateway.verdict import Admission
 from pgpasswordless.connections import Database
 
@@ -48,6 +49,7 @@ class ConfigWatcher:
         *,
         adopt: Callable[[Database], Awaitable[None]],
         metrics: Metrics,
+        report: Callable[[Report], None] | None = None,
     ) -> None:
         """Keep the source; nothing is fetched yet.
 
@@ -55,6 +57,7 @@ class ConfigWatcher:
             source: where to look.
             adopt: is given the database of each new document before the document takes effect.
             metrics: counts adopted and refused documents.
+            report: publishes which document is in effect, whenever that changes; may block.
         """
         self.admission: Admission | None = None
         """Decides on requests; None before the first document."""
@@ -66,6 +69,9 @@ class ConfigWatcher:
         self._adopt = adopt
         self._metrics = metrics
         self._seen: str | None = None
+        self._publish = report
+        self._reported: Report | None = None
+        self._unreported = ""
 
     async def refresh(self) -> bool:
         """Look for a new document once and put it into effect.
@@ -118,14 +124,44 @@ class ConfigWatcher:
             if serial < self.in_effect.serial
             else f"the document has the serial {serial} of the one in effect, and another content"
         )
-        raise DocumentError(f"{what}; 'pulumi up --refresh' publishes the stack's document again")
+        raise DocumentError(f"{what}; where 'pulumi up' did not write it, delete that version of the object")
+
+    async def _refresh_and_report(self) -> None:
+        unfetched = ""
+        try:
+            await self.refresh()
+        except DocumentError as error:
+            unfetched = "" if self.refused else str(error)
+            raise
+        finally:
+            await self._report(unfetched)
+
+    async def _report(self, unfetched: str) -> None:
+        effect, refused = self.in_effect, self.refused
+        report = Report(
+            serial=effect and effect.serial,
+            sha256=effect and effect.sha256,
+            refused_sha256=refused and refused.sha256,
+            problem=refused.reason if refused else unfetched,
+        )
+        if self._publish is None or report == self._reported:
+            return
+        try:
+            await asyncio.to_thread(self._publish, report)
+        except ReportError as error:
+            # The next poll tries again; it is said once.
+            if str(error) != self._unreported:
+                _log.error("%s", error)
+            self._unreported = str(error)
+        else:
+            self._reported, self._unreported = report, ""
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Poll until `stop` is set; less often after errors."""
         delay = self._source.interval_seconds
         while not await is_set_within(stop, delay * uniform(0.9, 1.1)):  # noqa: S311  nothing to guess
             try:
-                await self.refresh()
+                await self._refresh_and_report()
             except DocumentError as error:
                 self._metrics.document_refused()
                 _log.error("the document is not replaced: %s", error)
@@ -138,7 +174,7 @@ class ConfigWatcher:
         delay = 1.0
         while self.admission is None and not stop.is_set():
             try:
-                await self.refresh()
+                await self._refresh_and_report()
             except DocumentError as error:
                 self._metrics.document_refused()
                 _log.error("there is no document yet: %s", error)

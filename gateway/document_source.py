@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, final
-from urllib.parse import urlsplit
 
 import boto3
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
 from documents.document import ObjectAddress
 from gateway.errors import DocumentError
-from pgpasswordless.aws import LOOPBACK, reason
+from gateway.objects import UNREACHABLE, objects_client
+from pgpasswordless.aws import reason
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -26,8 +23,6 @@ if TYPE_CHECKING:
 MAX_BYTES = 64 * 1024 * 1024
 """A load balancer accepts revocation lists of 50 MB."""
 
-# botocore raises RuntimeError for temporary credentials that have expired and were not replaced.
-_UNREACHABLE = (BotoCoreError, ClientError, RuntimeError)
 _NOT_MODIFIED = "304: "
 
 
@@ -131,23 +126,12 @@ class PublishedDocument:
                         f"{where} has {answer['ContentLength']} bytes; {MAX_BYTES} are the most that is read"
                     )
                 return FoundDocument(text=answer["Body"].read(), version=answer["ETag"])
-            except _UNREACHABLE as error:
-                said = reason(error) if isinstance(error, BotoCoreError | ClientError) else str(error)
+            except UNREACHABLE as error:
+                said = reason(error)
                 if said.startswith(_NOT_MODIFIED):
                     return None
                 raise DocumentError(f"{where} cannot be fetched: {said}") from None
 
     @cached_property
-    def _session(self) -> boto3.Session:
-        return self._make_session()
-
-    @cached_property
     def _objects(self) -> S3Client:
-        endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-        # A proxy cannot reach a loopback address of this machine.
-        loopback = urlsplit(endpoint).hostname in LOOPBACK
-        more: dict[str, Any] = {"proxies": {}, "s3": {"addressing_style": "path"}} if loopback else {}
-        config = Config(
-            connect_timeout=5, read_timeout=20, retries={"mode": "standard", "max_attempts": 3}, **more
-        )
-        return self._session.client("s3", region_name=self._region, config=config)
+        return objects_client(self._make_session(), self._region)

@@ -11,5 +11,9 @@ class DocumentError(GatewayError):
     """The gateway's document cannot be fetched, or it is invalid."""
 
 
+class ReportError(GatewayError):
+    """The instance cannot report which document it serves."""
+
+
 class ApplicationError(GatewayError):
     """The ASGI application that the machine's file names cannot be loaded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,7 +17,10 @@ READY_PATH = "/readyz"
 
 
 class HealthMiddleware:
-    """Answers exactly two paths and passes every other request on."""
+    """Answers exactly two paths and passes every other request on.
+
+    Whether it is ready comes with the serial and the SHA-256 of the document in effect, which are not secret.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,9 @@ class HealthMiddleware:
             else:
                 reasons = self.reasons()
                 status = "not ready" if reasons else "ready"
-                await answer_json(send, 503 if reasons else 200, {"status": status, "reasons": reasons})
+                served = self._watcher.in_effect
+                answer = {"status": status, "reasons": reasons, "document": served and asdict(served)}
+                await answer_json(send, 503 if reasons else 200, answer)
             return
         await self._application(scope, receive, send)
 

@@ -28,6 +28,7 @@ class Machine(Document):
         account: AWS account of everything named here, which its buckets must belong to.
         gateway: what metrics call the gateway.
         document: the gateway's document.
+        reports: bucket, and prefix of the key, under which the instance reports; its own id follows.
         artifact: what to run: the gateway with its dependencies, as a zip file.
         application: `module:attribute` of the ASGI application in the artifact.
         port: HTTPS port to which the load balancer's target group sends requests.
@@ -39,6 +40,7 @@ class Machine(Document):
     account: str = Field(pattern=r"^[0-9]{12}$")
     gateway: str = Field(pattern=r"^/")
     document: ObjectAddress
+    reports: ObjectAddress
     artifact: ObjectPointer
     application: Application = APPLICATION
     port: int = Field(ge=1, le=65535)

@@ -26,6 +26,7 @@ from gateway.health import HealthMiddleware
 from gateway.metrics import Metrics
 from gateway.middleware import CertificateMiddleware, UnavailableMiddleware
 from gateway.published_metrics import INTERVAL_SECONDS, metrics_line
+from gateway.report import Report
 from gateway.target_certificate import target_context
 
 METRICS_ADDRESS = "127.0.0.1"
@@ -97,7 +98,12 @@ def guarded(
 
 
 async def serve(
-    source: DocumentSource, ports: Ports, application: ASGIApp, *, name: str | None = None
+    source: DocumentSource,
+    ports: Ports,
+    application: ASGIApp,
+    *,
+    name: str | None = None,
+    report: Callable[[Report], None] | None = None,
 ) -> None:
     """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
 
@@ -109,6 +115,7 @@ async def serve(
         ports: where to listen.
         application: what callers reach.
         name: what alarms call the gateway; None where there are no alarms.
+        report: publishes which document is in effect; None where nobody waits for that.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -117,7 +124,7 @@ async def serve(
     metrics = Metrics()
     pools = RolePools(metrics=metrics)
     metrics.observe_pools(pools.states)
-    watcher = ConfigWatcher(source, adopt=pools.adopt, metrics=metrics)
+    watcher = ConfigWatcher(source, adopt=pools.adopt, metrics=metrics, report=report)
     counting, _ = start_http_server(ports.metrics_port, METRICS_ADDRESS, registry=metrics.registry)
     try:
         await watcher.first(stop)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_logs import CloudWatchLogsClient
@@ -84,7 +84,7 @@ class Aws:
         return self._session.client("s3", **self._options(None))
 
 
-def reason(error: BotoCoreError | ClientError) -> str:
+def reason(error: Exception) -> str:
     """AWS's error code and message, in one line."""
     if isinstance(error, ClientError):
         details = error.response.get("Error", {})

@@ -132,6 +132,13 @@ class GatewayClient(Document):
     _is_a_moment = field_validator("certificate_not_after")(_moment)
 
 
+class DeployedDocument(Document):
+    """Which document of the stack the gateway's instances have to serve."""
+
+    serial: int = Field(ge=1, description="orders the documents")
+    sha256: Sha256 = Field(description="SHA-256 of the document")
+
+
 class Gateway(Document):
     """The load balancer with mutual TLS in front of the gateway application.
 
@@ -141,6 +148,9 @@ class Gateway(Document):
     url: str = Field(pattern=r"^https://[^/\s]+$", description="its address, without a final slash")
     server_ca: CertificateBundle | None = Field(
         default=None, description="authorities that the client trusts for it, where they are not public"
+    )
+    document: DeployedDocument | None = Field(
+        default=None, description="what its instances have to serve, where that is known"
     )
     clients: dict[str, GatewayClient] = Field(default_factory=dict, description="clients by name")
 

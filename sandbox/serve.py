@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -109,6 +110,7 @@ def _services(
     """
     # They take long to import, and the commands import this module, too.
     from emulator.acm.service import Certificates
+    from emulator.autoscaling import api as autoscaling_api
     from emulator.autoscaling.service import Groups
     from emulator.aws import AwsProvider
     from emulator.core.servicer import ProviderServer
@@ -142,8 +144,9 @@ def _services(
         stack.callback(balancers.stop)
         groups = Groups(state.root, endpoint, balancers, state.user)
         stack.callback(lambda: groups.stop() if handing_over() else groups.stop_all())
-        endpoint.serve(rds_api.SERVICE, rds_api.RdsApi(databases))
-        endpoint.serve(lambda_api.SERVICE, lambda_api.LambdaApi(lambda_functions))
+        endpoint.serve(autoscaling_api.SERVICE, partial(autoscaling_api.answer, groups))
+        endpoint.serve(rds_api.SERVICE, partial(rds_api.answer, databases))
+        endpoint.serve(lambda_api.SERVICE, partial(lambda_api.answer, lambda_functions))
         served: dict[str, int] = {}
         for provider in (
             AwsProvider(endpoint, machines, databases, lambda_functions, certificates, balancers, groups),

@@ -13,9 +13,13 @@ import psutil
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from components.gateway.document_wait import words
+from components.report_wait import UnreadableError, read_report
+from emulator.endpoint.credentials import ACCOUNT
 from engine import processes
 from engine.processes import Identity
 from engine.session import checkpoint
+from gateway.report import Report as GatewayReport
 from node.desired_state import Report
 from sandbox import resident
 from sandbox.deployment import STACK
@@ -29,6 +33,7 @@ REPORT_FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "s
 def status(state: State) -> dict[str, Any]:
     """The status as a document with camelCase keys; `running` tells whether the sandbox answers."""
     addresses = resident.running(state)
+    deployed = checkpoint(state.root, STACK)
     return {
         "schemaVersion": 1,
         "running": addresses is not None,
@@ -38,11 +43,13 @@ def status(state: State) -> dict[str, Any]:
         "databases": _databases(state),
         "machines": [
             _machine(resource["outputs"], state, addresses)
-            for resource in checkpoint(state.root, STACK).resources_of_type(REPORT_TYPE)
+            for resource in deployed.resources_of_type(REPORT_TYPE)
         ],
         "instances": _instances(state, addresses),
         "loadBalancers": _load_balancers(state),
-        "groups": _groups(state),
+        "groups": _groups(
+            state, addresses, [each["outputs"] for each in deployed.resources_of_type(":GatewayReports")]
+        ),
         "processes": [
             {"pid": identity.pid, "program": label(identity)} for identity in processes.find(state.root)
         ],
@@ -95,10 +102,10 @@ def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None)
 
 
 def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict[str, Any] | None:
-    with contextlib.suppress(BotoCoreError, ClientError, KeyError, ValueError):
-        client = _client("s3", state, addresses)
-        body = client.get_object(Bucket=outputs["bucket"], Key=outputs["key"])["Body"].read()
-        return Report.model_validate_json(body).model_dump(mode="json", by_alias=True)
+    with contextlib.suppress(KeyError, UnreadableError):
+        place = {"bucket": outputs["bucket"], "key": outputs["key"], "account": ACCOUNT}
+        report = read_report(_client("s3", state, addresses), Report, **place)
+        return report and report.model_dump(mode="json", by_alias=True)
     return None
 
 
@@ -129,15 +136,21 @@ def _load_balancers(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(state: State) -> list[dict[str, Any]]:
-    """The auto scaling groups with their instances."""
+def _groups(
+    state: State, addresses: Addresses | None, gateways: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The auto scaling groups with their instances, and the documents that these serve."""
+    deployed = {gateway["group"]: gateway for gateway in gateways if addresses is not None}
     groups = state.auto_scaling / "groups"
     return [
         {
             "name": group["name"],
             "desired": group["desired"],
             "instances": [
-                _group_instance(each)
+                {
+                    **_group_instance(each),
+                    "document": _served(each["instanceId"], deployed.get(group["name"]), state, addresses),
+                }
                 for each in _read_all(groups / group["name"], "instances/*/instance.json")
             ],
         }
@@ -155,6 +168,22 @@ def _group_instance(document: dict[str, Any]) -> dict[str, Any]:
         "port": document["port"],
         "pid": process.pid if process is not None and process.is_alive else None,
     }
+
+
+def _served(
+    instance: str, deployed: dict[str, Any] | None, state: State, addresses: Addresses | None
+) -> str | None:
+    """What an instance says that it serves, and whether that was deployed."""
+    if deployed is None or addresses is None:
+        return None
+    place = {"bucket": deployed["bucket"], "key": deployed["prefix"] + instance, "account": ACCOUNT}
+    try:
+        report = read_report(_client("s3", state, addresses), GatewayReport, **place)
+    except UnreadableError as error:
+        return str(error)
+    if report and (report.serial, report.sha256) == (int(deployed["serial"]), deployed["sha256"]):
+        return f"serves document {report.serial}, as deployed" + f": {report.problem}" * bool(report.problem)
+    return f"{words(instance, report)}; NOT the deployed {int(deployed['serial'])}"
 
 
 def _client(service: str, state: State, addresses: Addresses) -> Any:
@@ -205,7 +234,7 @@ def as_text(document: dict[str, Any]) -> str:
             runs = f"process {instance['pid']}" if instance["pid"] else "nothing runs"
             lines.append(
                 f"  {instance['instance']} version {instance['templateVersion']} on port {instance['port']}, "
-                f"{instance['lifecycle']}, {runs}"
+                + ", ".join(filter(None, (instance["lifecycle"], runs, instance["document"])))
             )
     for process in document["processes"]:
         lines.append(f"process      {process['pid']} {process['program']}")

@@ -229,6 +229,8 @@ class Gateway(Section):
     """How many machines there are at least."""
     maximum_size: StrictInt = Field(default=4, ge=1, le=100)
     """How many machines there are at most, under load."""
+    report_deadline_seconds: StrictInt = Field(default=1200, ge=10, le=7200)
+    """How long `pulumi up` waits until every machine in service serves its document, in seconds."""
     alarm_topics: Annotated[tuple[TopicArn, ...], unique] = ()
     """SNS topics that learn of unhealthy machines, errors and refused handshakes."""
     log_retention_days: LogRetentionDays = 90

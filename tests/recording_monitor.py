@@ -256,6 +256,9 @@ class ProviderAnswers(pulumi_mocks.Mocks):
             "pulumi-python:dynamic/passwordless-postgres:NodeReport": {
                 "outcome": "applied", "message": "serving", "serverVersion": "17.12", "pendingRestart": [],
             },
+            "pulumi-python:dynamic/passwordless-postgres:GatewayReports": {
+                "outcome": "applied", "message": "document 1 is served by 2 of 2 instances",
+            },
             "pulumi-python:dynamic/passwordless-postgres:FunctionRun": {
                 "outcome": "applied", "message": "applied", "steps": 12,
             },

@@ -248,6 +248,7 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
         ("Group", "gateway-machines"),
         ("InstanceProfile", "gateway-machines"),
         ("KeptImage", "gateway-machines-image"),
+        ("GatewayReports", "gateway-reports"),
         ("LaunchTemplate", "gateway-machines"),
         ("Listener", "gateway-lb-https"),
         ("LoadBalancer", "gateway-lb"),

@@ -18,6 +18,7 @@ from components.gateway.document import publish_gateway_document
 from components.gateway.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
 from components.gateway.listener import MutualTlsListener, MutualTlsListenerArgs
 from components.gateway.machines import GatewayMachines, GatewayMachinesArgs
+from components.gateway.reports import GatewayReports, GatewayReportsArgs
 from components.gateway.security_groups import GatewaySecurityGroups, GatewaySecurityGroupsArgs
 from components.gateway.server_certificate import ServerCertificate, ServerCertificateArgs
 from components.gateway.trust_store import TrustStore, TrustStoreArgs
@@ -84,6 +85,7 @@ class MutualTlsGatewayResources:
     clients: dict[str, Identity]
     document: PublishedDocument
     machines: GatewayMachines
+    reports: GatewayReports
     alarms: GatewayAlarms
 
 
@@ -92,10 +94,11 @@ class MutualTlsGateway(pulumi.ComponentResource):
 
     Makes the `HeaderSuffixes`, a `TrustStore`, a `ServerCertificate` where none is given, a
     `GatewaySecurityGroups`, a `MutualTlsListener`, an alias record, an `Identity` per client of our own
-    authority, the `PublishedDocument`, `GatewayMachines` and `GatewayAlarms`.
+    authority, the `PublishedDocument`, `GatewayMachines` and `GatewayAlarms`, and waits
+    for the `GatewayReports` of the machines.
 
     Attributes:
-        url: Its address, without a final slash; known once its machines serve.
+        url: Its address, without a final slash; known once its machines serve its document.
         connection: Its entry in the connections document, without secrets; known at the same time.
         resources: The children.
     """
@@ -144,6 +147,23 @@ class MutualTlsGateway(pulumi.ComponentResource):
         listener = self._listener(suffixes, trust_store, certificate, security_groups, document)
         record = self._record(listener)
         machines = self._machines(security_groups, listener, document)
+        serial = document.resources.serial
+        assert serial is not None  # noqa: S101 - the gateway's document has one
+        reports = GatewayReports(
+            f"{name}-reports",
+            GatewayReportsArgs(
+                region=args.account.region,
+                account_id=args.account.account_id,
+                group=machines.resources.group.name,
+                bucket=machines.reports_bucket,
+                prefix=machines.reports_prefix,
+                gateway=name,
+                serial=serial.serial,
+                sha256=document.sha256,
+                deadline_seconds=args.settings.report_deadline_seconds,
+            ),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[machines, document]),
+        )
         alarms = GatewayAlarms(
             f"{name}-alarms",
             GatewayAlarmsArgs(
@@ -165,12 +185,13 @@ class MutualTlsGateway(pulumi.ComponentResource):
             clients=clients,
             document=document,
             machines=machines,
+            reports=reports,
             alarms=alarms,
         )
-        url = gateway_url(args.settings.domain_name, args.settings.port)
-        self.url = machines.resources.group.id.apply(lambda _: url)
+        self.url = reports.applied(gateway_url(args.settings.domain_name, args.settings.port))
         self.connection = gateway_entry(
             url=self.url,
+            document={"serial": serial.serial, "sha256": document.sha256},
             server_ca_pem=args.server_ca_pem,
             clients={
                 each: GatewayClientEntry(

@@ -22,6 +22,7 @@ from gateway.machine import Machine
 from settings import Gateway
 
 ARTIFACT_KEY = "gateway.zip"
+REPORTS = "reports/"
 
 _ROOT_DEVICE = "/dev/xvda"
 _ROOT_VOLUME_GIB = 8
@@ -100,17 +101,21 @@ class GatewayMachinesResources:
 class GatewayMachines(pulumi.ComponentResource):
     """`passwordless-postgres:index:GatewayMachines`: an auto scaling group over the private subnets.
 
-    Makes a `PrivateBucket` with the program, a log group, the machines' own IAM role and its profile, a
-    `PinnedImage`, an `ec2.LaunchTemplate` (IMDSv2 only, no key pair, no public address, encrypted disk), an
-    `autoscaling.Group` that replaces machines one after another when the template changes, and an
-    `autoscaling.Policy` that keeps their processors half busy.
+    Makes a `PrivateBucket` with the program and the machines' reports, a log group, the machines' own IAM
+    role and its profile, a `PinnedImage`, an `ec2.LaunchTemplate` (IMDSv2 only, no key pair, no public
+    address, encrypted disk), an `autoscaling.Group` that replaces machines one after another when the
+    template changes, and an `autoscaling.Policy` that keeps their processors half busy.
 
     Attributes:
         role_arn: ARN of the machines' role.
+        reports_bucket: Bucket with the machines' reports.
+        reports_prefix: What the keys of the reports begin with; a machine's id follows.
         resources: The children.
     """
 
     role_arn: pulumi.Output[str]
+    reports_bucket: pulumi.Output[str]
+    reports_prefix: pulumi.Output[str]
     resources: GatewayMachinesResources
 
     def __init__(
@@ -119,9 +124,12 @@ class GatewayMachines(pulumi.ComponentResource):
         """Make the group."""
         super().__init__("passwordless-postgres:index:GatewayMachines", name, {}, opts)
         self._name, self._args = name, args
+        role = self._role()
         bucket = PrivateBucket(
             f"{name}-program",
-            PrivateBucketArgs(writers={ARTIFACT_KEY: args.writers}, tags=args.tags),
+            PrivateBucketArgs(
+                writers={ARTIFACT_KEY: args.writers, f"{REPORTS}*": [role.arn]}, tags=args.tags
+            ),
             opts=pulumi.ResourceOptions(parent=self),
         )
         artifact = s3.BucketObjectv2(
@@ -141,7 +149,11 @@ class GatewayMachines(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        role, policy, profile = self._identity(bucket, log_group)
+        self.reports_bucket = bucket.id
+        self.reports_prefix = pulumi.Output.all(
+            partition=args.account.partition, region=args.account.region, account_id=args.account.account_id
+        ).apply(lambda place: REPORTS + iam_documents.arn("ec2", "instance/", **place))
+        policy, profile = self._permissions(role, bucket, log_group)
         image, image_id = image_of(
             f"{name}-image", args.settings.image, args.settings.architecture, args.account.region, self
         )
@@ -176,11 +188,9 @@ class GatewayMachines(pulumi.ComponentResource):
         self.role_arn = role.arn
         self.register_outputs({"roleArn": self.role_arn, "groupName": group.name})
 
-    def _identity(
-        self, bucket: PrivateBucket, log_group: cloudwatch.LogGroup
-    ) -> tuple[iam.Role, iam.RolePolicy, iam.InstanceProfile]:
+    def _role(self) -> iam.Role:
         args = self._args
-        role = iam.Role(
+        return iam.Role(
             self._name,
             description=f"The machines of the gateway {self._name}",
             assume_role_policy=pulumi.Output.from_input(args.account.partition).apply(
@@ -189,12 +199,18 @@ class GatewayMachines(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+    def _permissions(
+        self, role: iam.Role, bucket: PrivateBucket, log_group: cloudwatch.LogGroup
+    ) -> tuple[iam.RolePolicy, iam.InstanceProfile]:
+        args = self._args
         policy = iam.RolePolicy(
             self._name,
             role=role.id,
             policy=pulumi.Output.all(
                 document_object=args.document_arn,
                 artifact_object=pulumi.Output.concat(bucket.arn, "/", ARTIFACT_KEY),
+                reports=pulumi.Output.concat(bucket.arn, "/", REPORTS),
                 connects=dict(args.connects),
                 log_group=log_group.arn,
             ).apply(lambda values: iam_documents.gateway_machine(**values)),
@@ -203,7 +219,7 @@ class GatewayMachines(pulumi.ComponentResource):
         profile = iam.InstanceProfile(
             self._name, role=role.name, tags=args.tags, opts=pulumi.ResourceOptions(parent=self)
         )
-        return role, policy, profile
+        return policy, profile
 
     def _launch_template(
         self,
@@ -258,13 +274,23 @@ class GatewayMachines(pulumi.ComponentResource):
                 account=args.account.account_id,
                 document_bucket=args.document_bucket,
                 bucket=bucket.id,
+                reports=self.reports_prefix,
                 version=artifact.version_id,
             ).apply(lambda values: self._user_data(**values)),
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _user_data(self, region: str, account: str, document_bucket: str, bucket: str, version: str) -> str:
+    def _user_data(
+        self,
+        *,
+        region: str,
+        account: str,
+        document_bucket: str,
+        bucket: str,
+        reports: str,
+        version: str,
+    ) -> str:
         args = self._args
         return user_data_base64(
             args.launcher,
@@ -273,6 +299,7 @@ class GatewayMachines(pulumi.ComponentResource):
                 account=account,
                 gateway=args.gateway,
                 document=ObjectAddress(bucket=document_bucket, key=DOCUMENT_KEY),
+                reports=ObjectAddress(bucket=bucket, key=reports),
                 artifact=ObjectPointer(
                     bucket=bucket, key=ARTIFACT_KEY, version=version, sha256=args.artifact.sha256
                 ),

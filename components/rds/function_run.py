@@ -14,7 +14,7 @@ from typing import Any, Literal
 import pulumi
 from pulumi import dynamic
 
-from components.self_managed.report_wait import SIGN_OF_LIFE_SECONDS
+from components.report_wait import SIGN_OF_LIFE_SECONDS
 from documents.shown_text import shown
 
 SCHEMA_VERSION = 2

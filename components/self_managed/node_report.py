@@ -10,11 +10,11 @@ from typing import Any
 import pulumi
 from pulumi import dynamic
 
-from components.self_managed.report_wait import Expected, UnreadableError, Verdict, wait_for_report
+from components.report_wait import applied_value, read_report
+from components.self_managed.report_wait import Expected, Verdict, wait_for_report
 from node.desired_state import Report
 
 _WAITED_FOR = ("region", "bucket", "key", "server", "serial", "manifestSha256", "instance")
-_ABSENT = ("NoSuchKey", "404")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,22 +69,13 @@ class NodeReportProvider(dynamic.ResourceProvider):
 
     def _wait(self, props: dict[str, Any]) -> dict[str, Any]:
         import boto3
-        from botocore.exceptions import BotoCoreError, ClientError
 
         s3 = boto3.client("s3", region_name=props["region"])
 
         def fetch() -> Report | None:
-            try:
-                answer = s3.get_object(
-                    Bucket=props["bucket"], Key=props["key"], ExpectedBucketOwner=props["accountId"]
-                )
-                return Report.model_validate_json(answer["Body"].read())
-            except ClientError as error:
-                if error.response.get("Error", {}).get("Code") in _ABSENT:
-                    return None
-                raise UnreadableError(str(error)) from error
-            except (BotoCoreError, ValueError) as error:
-                raise UnreadableError(f"{type(error).__name__}: {error}") from error
+            return read_report(
+                s3, Report, bucket=props["bucket"], key=props["key"], account=props["accountId"]
+            )
 
         expected = Expected(
             server=props["server"],
@@ -161,14 +152,3 @@ class NodeReport(dynamic.Resource, module="passwordless-postgres", name="NodeRep
     def server_version(self) -> pulumi.Output[str | None]:
         """Version of PostgreSQL that the server reports."""
         return pulumi.get(self, "serverVersion")
-
-
-def applied_value(value: Any, outcome: str | None, message: str | None) -> Any:
-    """`value` where the outcome is `applied`.
-
-    Raises:
-        pulumi.RunError: The machine has not applied its desired state; the text is the message.
-    """
-    if outcome != "applied" and not pulumi.runtime.is_dry_run():
-        raise pulumi.RunError(message or f"no report: outcome {outcome!r}")
-    return value

@@ -6,20 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from components.report_wait import Sight, UnreadableError, wait
 from documents.shown_text import shown
 from node.desired_state import Report
 
 Outcome = Literal["applied", "refused", "failed", "superseded", "no-report", "unreadable"]
-
-POLL_SECONDS = 1.0
-SIGN_OF_LIFE_SECONDS = 15.0
-# The machine retries what fails for reasons outside of it, such as an IAM role that is not yet known
-# everywhere. A failure that lasts this long ends the wait.
-FAILURE_GRACE_SECONDS = 120.0
-
-
-class UnreadableError(Exception):
-    """The report cannot be read; the text is the error of AWS."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +30,13 @@ class Verdict:
     outcome: Outcome
     message: str
     report: Report | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Seen(Sight):
+    verdict: Verdict | None
+    ours: Report | None
+    unreadable: str | None
 
 
 def still_serving(report: Report) -> str:
@@ -67,34 +65,27 @@ def wait_for_report(
         sleep: Waits so many seconds.
         say: Shows one line of progress.
     """
-    start = clock()
-    told: tuple[str, float] = ("", start)
-    failed_since: float | None = None
-    while True:
+
+    def look() -> _Seen:
         report, unreadable = None, None
         try:
             report = fetch()
         except UnreadableError as error:
             # It may name keys that the machine chose.
             unreadable = shown(str(error))
-        verdict = final_verdict(expected, report)
-        if verdict is not None:
-            return verdict
-        now = clock()
         ours = report if is_about(expected, report) else None
-        if ours is not None and ours.outcome == "failed":
-            failed_since = now if failed_since is None else failed_since
-        else:
-            failed_since = None
-        waited_enough = now - start >= deadline_seconds
-        failed_enough = failed_since is not None and now - failed_since >= FAILURE_GRACE_SECONDS
-        if waited_enough or failed_enough:
-            return verdict_at_the_end(expected, ours, unreadable, now - start)
-        line = progress(expected, ours, unreadable)
-        if line != told[0] or now - told[1] >= SIGN_OF_LIFE_SECONDS:
-            say(line if line != told[0] else f"{line} ({now - start:.0f} s)")
-            told = (line, now)
-        sleep(min(POLL_SECONDS, max(0.0, start + deadline_seconds - now)))
+        verdict = final_verdict(expected, report)
+        return _Seen(
+            progress=progress(expected, ours, unreadable),
+            final=verdict is not None,
+            failing=ours is not None and ours.outcome == "failed",
+            verdict=verdict,
+            ours=ours,
+            unreadable=unreadable,
+        )
+
+    seen, seconds = wait(look, deadline_seconds=deadline_seconds, clock=clock, sleep=sleep, say=say)
+    return seen.verdict or verdict_at_the_end(expected, seen.ours, seen.unreadable, seconds)
 
 
 def is_about(expected: Expected, report: Report | None) -> bool:

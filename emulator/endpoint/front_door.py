@@ -29,7 +29,7 @@ from emulator.iam.policy import Decision
 from emulator.iam.security_tokens import answer_security_token_service
 
 # moto has stand-ins for these as well, which know nothing of what really runs.
-ANSWER_FOR_THEMSELVES = frozenset({"lambda", "rds"})
+ANSWER_FOR_THEMSELVES = frozenset({"autoscaling", "lambda", "rds"})
 _LAMBDA_PATH = "/2015-03-31/functions/"
 
 _KINDS: Mapping[type[Exception], Kind] = {

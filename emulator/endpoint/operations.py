@@ -15,9 +15,8 @@ from botocore.model import OperationModel, ServiceModel
 
 from emulator.endpoint.exchange import HttpRequest
 
-# By the signing names that stand in credential scopes.
-_SERVICES = ("ec2", "iam", "lambda", "logs", "monitoring", "rds", "s3", "secretsmanager", "ssm", "sts")
 _PROTOCOLS: Mapping[str, str] = {
+    "autoscaling": "query",
     "ec2": "ec2",
     "iam": "query",
     "lambda": "rest-json",
@@ -26,6 +25,8 @@ _PROTOCOLS: Mapping[str, str] = {
     "s3": "rest-xml",
     "sts": "query",
 }
+# By the signing names that stand in credential scopes.
+_SERVICES = sorted({*_PROTOCOLS, "logs", "secretsmanager", "ssm"})
 _READING = ("Get", "List", "Describe", "Head", "Lookup", "Select", "Simulate", "BatchGet", "Filter")
 # Written all the time, read by nobody after a restart: not worth a line of the journal each.
 _FLEETING = frozenset({"PutLogEvents", "PutMetricData"})

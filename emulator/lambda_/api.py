@@ -21,63 +21,54 @@ SERVICE = "lambda"
 _LARGEST_EVENT_BYTES = 6 * 1024 * 1024
 
 
-class LambdaApi:
-    """Answers authorised calls, for `AwsEndpoint.serve`.
+def answer(functions: Functions, call: ServiceCall) -> HttpResponse:
+    """Answers an authorised call, for `AwsEndpoint.serve`.
 
-    Args:
-        functions: The functions.
+    Raises:
+        Refusal: No such function, an event that is none, or an operation without stand-in.
     """
+    name = str(call.operation.parameters.get("FunctionName", ""))
+    if qualifier := call.operation.parameters.get("Qualifier"):
+        name = f"{name}:{qualifier}"
+    try:
+        match call.operation.name:
+            case "Invoke":
+                return _invoke(functions, name, call)
+            case "GetFunctionConfiguration":
+                return _json(described(functions.named(name)))
+            case other:
+                raise Refusal(
+                    Kind.UNKNOWN_OPERATION,
+                    f"lambda:{other} has no stand-in in the sandbox; it has Invoke and "
+                    "GetFunctionConfiguration",
+                )
+    except UnknownFunction:
+        own = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
+        arn = name if name.startswith("arn:") else own
+        raise Refusal(Kind.INVALID, f"Function not found: {arn}", "ResourceNotFoundException") from None
+    except RoleRefusal as refusal:
+        raise Refusal(Kind.INVALID, str(refusal), "InvalidParameterValueException") from None
 
-    def __init__(self, functions: Functions) -> None:
-        self._functions = functions
 
-    def __call__(self, call: ServiceCall) -> HttpResponse:
-        """Answers one call.
-
-        Raises:
-            Refusal: No such function, an event that is none, or an operation without stand-in.
-        """
-        name = str(call.operation.parameters.get("FunctionName", ""))
-        if qualifier := call.operation.parameters.get("Qualifier"):
-            name = f"{name}:{qualifier}"
-        try:
-            match call.operation.name:
-                case "Invoke":
-                    return self._invoke(name, call)
-                case "GetFunctionConfiguration":
-                    return _json(described(self._functions.named(name)))
-                case other:
-                    raise Refusal(
-                        Kind.UNKNOWN_OPERATION,
-                        f"lambda:{other} has no stand-in in the sandbox; it has Invoke and "
-                        "GetFunctionConfiguration",
-                    )
-        except UnknownFunction:
-            own = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
-            arn = name if name.startswith("arn:") else own
-            raise Refusal(Kind.INVALID, f"Function not found: {arn}", "ResourceNotFoundException") from None
-        except RoleRefusal as refusal:
-            raise Refusal(Kind.INVALID, str(refusal), "InvalidParameterValueException") from None
-
-    def _invoke(self, name: str, call: ServiceCall) -> HttpResponse:
-        event = call.request.body or b"null"
-        if call.request.header("X-Amz-Invocation-Type") not in (None, "RequestResponse"):
-            words = "only RequestResponse has a stand-in in the sandbox"
-            raise Refusal(Kind.INVALID, words, "InvalidParameterValueException")
-        if len(event) > _LARGEST_EVENT_BYTES:
-            most = f"Request must be smaller than {_LARGEST_EVENT_BYTES} bytes"
-            words = f"{most} for the InvokeFunction operation"
-            raise Refusal(Kind.INVALID, words, "RequestTooLargeException")
-        try:
-            json.loads(event)
-        except ValueError as error:
-            words = f"Could not parse request body into json: {error}"
-            raise Refusal(Kind.INVALID, words, "InvalidRequestContentException") from None
-        result = self._functions.invoke(name, event)
-        headers = {"X-Amz-Executed-Version": "$LATEST"}
-        if result.failed:
-            headers["X-Amz-Function-Error"] = "Unhandled"
-        return _json(result.payload, headers)
+def _invoke(functions: Functions, name: str, call: ServiceCall) -> HttpResponse:
+    event = call.request.body or b"null"
+    if call.request.header("X-Amz-Invocation-Type") not in (None, "RequestResponse"):
+        words = "only RequestResponse has a stand-in in the sandbox"
+        raise Refusal(Kind.INVALID, words, "InvalidParameterValueException")
+    if len(event) > _LARGEST_EVENT_BYTES:
+        most = f"Request must be smaller than {_LARGEST_EVENT_BYTES} bytes"
+        words = f"{most} for the InvokeFunction operation"
+        raise Refusal(Kind.INVALID, words, "RequestTooLargeException")
+    try:
+        json.loads(event)
+    except ValueError as error:
+        words = f"Could not parse request body into json: {error}"
+        raise Refusal(Kind.INVALID, words, "InvalidRequestContentException") from None
+    result = functions.invoke(name, event)
+    headers = {"X-Amz-Executed-Version": "$LATEST"}
+    if result.failed:
+        headers["X-Amz-Function-Error"] = "Unhandled"
+    return _json(result.payload, headers)
 
 
 def described(function: Function) -> dict[str, Any]:

@@ -18,53 +18,43 @@ from emulator.rds.model import Instance
 SERVICE = "rds"
 
 
-class RdsApi:
-    """Answers authorised calls, for `AwsEndpoint.serve`.
+def answer(databases: Databases, call: ServiceCall) -> HttpResponse:
+    """Answers an authorised call, for `AwsEndpoint.serve`.
 
-    Args:
-        databases: The instances.
+    Raises:
+        Refusal: No such instance, or an operation without stand-in.
     """
-
-    def __init__(self, databases: Databases) -> None:
-        self._databases = databases
-
-    def __call__(self, call: ServiceCall) -> HttpResponse:
-        """Answers one call.
-
-        Raises:
-            Refusal: No such instance, or an operation without stand-in.
-        """
-        identifier = call.operation.parameters.get("DBInstanceIdentifier")
-        match call.operation.name:
-            case "DescribeDBInstances":
-                found = [self._named(identifier)] if identifier else list(self._databases.instances)
-                result = {"DBInstances": [described(instance) for instance in found]}
-            case "RebootDBInstance":
-                if not identifier:
-                    raise Refusal(
-                        Kind.INVALID,
-                        "The request must contain the parameter DBInstanceIdentifier.",
-                        "MissingParameter",
-                    )
-                instance = self._named(identifier)
-                if instance.status not in ("available", "incompatible-parameters"):
-                    raise Refusal(
-                        Kind.INVALID, "Database instance is not in available state.", "InvalidDBInstanceState"
-                    )
-                result = {"DBInstance": described(self._databases.reboot(identifier))}
-            case name:
+    identifier = call.operation.parameters.get("DBInstanceIdentifier")
+    match call.operation.name:
+        case "DescribeDBInstances":
+            found = [_named(databases, identifier)] if identifier else list(databases.instances)
+            result = {"DBInstances": [described(instance) for instance in found]}
+        case "RebootDBInstance":
+            if not identifier:
                 raise Refusal(
-                    Kind.UNKNOWN_OPERATION,
-                    f"rds:{name} has no stand-in in the sandbox; it has DescribeDBInstances and "
-                    "RebootDBInstance",
+                    Kind.INVALID,
+                    "The request must contain the parameter DBInstanceIdentifier.",
+                    "MissingParameter",
                 )
-        return query_answer(call.operation, result, call.request_id)
+            instance = _named(databases, identifier)
+            if instance.status not in ("available", "incompatible-parameters"):
+                raise Refusal(
+                    Kind.INVALID, "Database instance is not in available state.", "InvalidDBInstanceState"
+                )
+            result = {"DBInstance": described(databases.reboot(identifier))}
+        case name:
+            raise Refusal(
+                Kind.UNKNOWN_OPERATION,
+                f"rds:{name} has no stand-in in the sandbox; it has DescribeDBInstances and RebootDBInstance",
+            )
+    return query_answer(call.operation, result, call.request_id)
 
-    def _named(self, identifier: str) -> Instance:
-        try:
-            return self._databases.named(identifier)
-        except UnknownInstance:
-            raise Refusal(Kind.INVALID, f"DBInstance {identifier} not found.", "DBInstanceNotFound") from None
+
+def _named(databases: Databases, identifier: str) -> Instance:
+    try:
+        return databases.named(identifier)
+    except UnknownInstance:
+        raise Refusal(Kind.INVALID, f"DBInstance {identifier} not found.", "DBInstanceNotFound") from None
 
 
 def instance_arn(region: str, identifier: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pgpasswordless import identity, identity_files
+from pgpasswordless.connections import DeployedDocument
 from pgpasswordless.errors import IdentityError
 from pgpasswordless.gateway_client import (
     GATEWAY,
@@ -65,7 +66,7 @@ def verify_gateway(stack: Stack, folder: Path) -> Findings:
             notes.append(f"client {name!r} of the gateway has its key elsewhere, so it could not be tried")
             continue
         trials.append(_try(stack, name, client.role, folder / str(index)))
-    checks = [check for trial in trials for check in _checks_of(trial)]
+    checks = [check for trial in trials for check in _checks_of(trial, gateway.document)]
     called = [(trial.target, trial.said) for trial in trials if trial.target and trial.said is not None]
     if called:
         checks += _refusals(stack, *called[0], folder)
@@ -98,12 +99,13 @@ def _try(stack: Stack, client: str, role: str, folder: Path) -> _Trial:
 def _call(
     target: GatewayTarget,
     *,
+    path: str = "/whoami",
     files: IdentityFiles | None = None,
     anonymous: bool = False,
     headers: dict[str, str] | None = None,
 ) -> Answer:
     return get(
-        f"{target.url}/whoami",
+        f"{target.url}{path}",
         root_certificate=target.root_certificate,
         files=None if anonymous else files or target.files,
         headers=headers,
@@ -130,7 +132,7 @@ def _check(name: str, client: str | None, detail: str, *, passed: bool = False) 
     return Check(name=name, database=GATEWAY, role=client, passed=passed, detail=detail)
 
 
-def _checks_of(trial: _Trial) -> list[Check]:
+def _checks_of(trial: _Trial, deployed: DeployedDocument | None) -> list[Check]:
     if trial.said is None or trial.answer is None or trial.target is None:
         return [_check("call", trial.client, trial.problem)]
     database = trial.said.get("database") or {}
@@ -160,7 +162,27 @@ def _checks_of(trial: _Trial) -> list[Check]:
             f"PostgreSQL sees {database.get('currentUser')}, {database.get('applicationName')}",
             passed=database.get("currentUser") == trial.role,
         ),
+        *([] if deployed is None else [_document(trial.client, trial.target, deployed)]),
     ]
+
+
+def _document(client: str, target: GatewayTarget, deployed: DeployedDocument) -> Check:
+    """The instance that answers serves what the stack published; each call may reach another instance."""
+    name = "deployed-document"
+    try:
+        answer = json.loads(_call(target, path="/readyz").body)
+        served = DeployedDocument.model_validate(answer["document"])
+    except (OSError, http.client.HTTPException, ValueError, LookupError, TypeError) as error:
+        return _check(name, client, f"the gateway does not say what it serves: {_words(error)}")
+    what = f"document {served.serial} (SHA-256 {served.sha256[:12]}…)"
+    if served == deployed:
+        return _check(name, client, what, passed=True)
+    return _check(
+        name,
+        client,
+        f"{what} is served, and {deployed.serial} (SHA-256 {deployed.sha256[:12]}…) is deployed: somebody"
+        " else wrote the gateway's document, or the connections document is an older one",
+    )
 
 
 def _refusals(stack: Stack, target: GatewayTarget, said: dict[str, Any], folder: Path) -> list[Check]:

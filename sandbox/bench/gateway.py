@@ -129,6 +129,7 @@ def _application(
     authority, leaf = _identities()
     suffix = secrets.token_hex(SUFFIX_LENGTH // 2)
     document = GatewayDocument(
+        serial=1,
         database=database,
         client_authorities=authority.public_bytes(Encoding.PEM).decode(),
         header_suffixes=(suffix,),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import http.client
 import json
+import re
 import ssl
 import subprocess
 import sys
@@ -71,20 +72,26 @@ class RunningGateway:
         """A client's own certificate and key, fetched as its user would, once."""
         if name not in self._files:
             folder = self.sandbox.folder / "gateway-clients" / name
-            completed = subprocess.run(
-                [
-                    *(sys.executable, "-m", "pgpasswordless", "show", "--stack", "sandbox"),
-                    *("--client", name, "--directory", str(folder)),
-                ],
-                cwd=ROOT,
-                env=self.sandbox.environment,
-                text=True,
-                capture_output=True,
-                check=False,
-            )
+            completed = self._command("show", "--client", name, "--directory", str(folder))
             assert completed.returncode == 0, completed.stderr
             self._files[name] = IdentityFiles.in_directory(folder)
         return self._files[name]
+
+    def _command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of `pgpasswordless` on this stack, whatever its exit status."""
+        return subprocess.run(
+            [sys.executable, "-m", "pgpasswordless", *arguments, "--stack", "sandbox"],
+            cwd=ROOT,
+            env=self.sandbox.environment,
+            text=True,
+            capture_output=True,
+            check=False,
+        )
+
+    def failed_checks(self) -> set[tuple[str, str]]:
+        """Names and clients of the checks that `verify` finds to have failed."""
+        checks = json.loads(self._command("verify", "--json").stdout)["checks"]
+        return {(check["name"], check["role"]) for check in checks if not check["passed"]}
 
     def call(
         self, files: IdentityFiles | None, path: str = "/whoami", headers: dict[str, str] | None = None
@@ -135,15 +142,18 @@ class RunningGateway:
         return self._documents[ups]
 
     def _fetch_document(self) -> GatewayDocument:
-        environment = self.sandbox.aws_environment()
-        objects = client("s3", environment)
-        (bucket,) = (
-            each["Name"]
-            for each in objects.list_buckets()["Buckets"]
-            if each["Name"].startswith("gateway-document-")
-        )
-        body = objects.get_object(Bucket=bucket, Key=DOCUMENT_KEY)["Body"]
+        body = self._objects.get_object(Bucket=self._document_bucket, Key=DOCUMENT_KEY)["Body"]
         return GatewayDocument.model_validate_json(body.read())
+
+    @property
+    def _objects(self) -> Any:
+        return client("s3", self.sandbox.aws_environment())
+
+    @property
+    def _document_bucket(self) -> str:
+        names = [each["Name"] for each in self._objects.list_buckets()["Buckets"]]
+        (bucket,) = (name for name in names if name.startswith("gateway-document-"))
+        return bucket
 
     def renamed_headers(self, certificate: Any) -> list[tuple[str, str]]:
         """What the listener would forward for a certificate; only who knows the suffix can write this."""
@@ -214,18 +224,41 @@ class RunningGateway:
         assert found is not None
         return found
 
-    def until_refused_directly(self, headers: list[tuple[str, str]]) -> None:
-        """Wait until every instance refuses these headers by itself."""
+    def answers_of_all(self, headers: list[tuple[str, str]]) -> set[int]:
+        """How the instances answer these headers, each by itself."""
+        return {self.call_directly(headers, port=port)[0] for port in self.targets()}
 
-        @retry(
-            retry=retry_if_result(lambda refused: not refused),
-            stop=stop_after_delay(60),
-            wait=wait_fixed(0.2),
-        )
-        def refused() -> bool:
-            return all(self.call_directly(headers, port=port)[0] == 401 for port in self.targets())
+    @property
+    def served(self) -> list[str]:
+        """What `status` says of the document that each instance serves."""
+        status = json.loads(self.sandbox.run("status", "--json").stdout)
+        return [each["document"] for group in status["groups"] for each in group["instances"]]
 
-        refused()
+    def until_served(self, pattern: str) -> None:
+        """Wait until `status` says so of the document of every instance."""
+
+        @retry(retry=retry_if_result(lambda said: not said), stop=stop_after_delay(60), wait=wait_fixed(0.2))
+        def said() -> bool:
+            return all(re.fullmatch(pattern, each) for each in self.served)
+
+        said()
+
+    def write_document(self, document: GatewayDocument) -> str:
+        """Write the document past the stack, as somebody with the deployer's rights can; the version's id."""
+        body = document.to_json().encode()
+        bucket = self._document_bucket
+        return self._objects.put_object(Bucket=bucket, Key=DOCUMENT_KEY, Body=body)["VersionId"]
+
+    def delete_document(self, version: str) -> None:
+        """Delete one version of the document."""
+        self._objects.delete_object(Bucket=self._document_bucket, Key=DOCUMENT_KEY, VersionId=version)
+
+    def start_again(self) -> None:
+        """Each instance's program is ended, and started again on the same instance."""
+        status = json.loads(self.sandbox.run("status", "--json").stdout)
+        for group in status["groups"]:
+            for instance in group["instances"]:
+                psutil.Process(instance["pid"]).terminate()
 
     def kill_database(self, seconds: float) -> None:
         """The RDS server is killed, and each one that is started in its place, until `seconds` are over."""

@@ -12,6 +12,7 @@ from pulumi import dynamic
     ("module", "name"),
     [
         ("components.function_run", "FunctionRunProvider"),
+        ("components.gateway.reports", "GatewayReportsProvider"),
         ("components.kept_image", "KeptImageProvider"),
         ("components.node_report", "NodeReportProvider"),
         ("components.revocation_list", "RevocationListProvider"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -20,9 +21,10 @@ from gateway.database import RolePools
 from gateway.database_error import DatabaseUnavailableError
 from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.document_source import FoundDocument
-from gateway.errors import DocumentError
+from gateway.errors import DocumentError, ReportError
 from gateway.metrics import Metrics
 from gateway.middleware import answer_json
+from gateway.report import Report
 from gateway.serving import guarded
 from tests.gateway.asgi import request
 from tests.gateway.certificates import Authority
@@ -306,6 +308,54 @@ def test_a_document_that_is_not_newer_admits_nobody(issuer: Authority, serial: i
         assert (await request(gateway.application, "/", forwarded(certificate))).status == 200
 
     with_gateway(current, use)
+
+
+def test_it_reports_what_is_in_effect_and_what_is_refused_once_each(issuer: Authority) -> None:
+    told: list[Report] = []
+
+    async def use(gateway: Gateway) -> None:
+        attempts = 0
+
+        def report(what: Report) -> None:
+            nonlocal attempts
+            attempts += 1
+            if attempts == 1:
+                raise ReportError("not now")
+            told.append(what)
+
+        watcher = ConfigWatcher(
+            gateway.source, adopt=gateway.pools.adopt, metrics=gateway.metrics, report=report
+        )
+        stop = asyncio.Event()
+        following = asyncio.create_task(watcher.follow(stop))
+
+        async def until(count: int) -> None:
+            async with asyncio.timeout(30):
+                while len(told) < count:
+                    await asyncio.sleep(0)
+
+        await until(1)
+        old = document(issuer, serial=9)
+        gateway.source.publish(old)
+        await until(2)
+        gateway.source.content = None
+        gateway.source.publish(document(issuer, serial=11))
+        await until(3)
+        gateway.source.content = None
+        await until(4)
+        stop.set()
+        await following
+        first, refusing, second, unfetched = told
+        assert (first.serial, first.problem) == (10, "")
+        assert (refusing.serial, refusing.sha256) == (first.serial, first.sha256)
+        assert refusing.refused_sha256 == hashlib.sha256(old.to_json().encode()).hexdigest()
+        assert refusing.problem.startswith("document 9 is older than 10")
+        assert (second.serial, second.refused_sha256, second.problem) == (11, None, "")
+        assert (unfetched.serial, unfetched.refused_sha256) == (11, None)
+        assert unfetched.problem == "nothing is published"
+        assert SUFFIX not in "".join(each.to_json() for each in told)
+
+    with_gateway(document(issuer, serial=10), use)
 
 
 def test_an_older_document_is_counted_as_refused(issuer: Authority) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import json
 import os
@@ -144,6 +145,12 @@ def credentials(running: RunningDatabase) -> dict[str, str]:
     return {**found, "AWS_SESSION_TOKEN": key.session_token} if key.session_token else found
 
 
+def served(path: Path) -> dict[str, Any]:
+    """What an instance says of the document in a file that it serves."""
+    text = path.read_bytes()
+    return {"serial": json.loads(text)["serial"], "sha256": hashlib.sha256(text).hexdigest()}
+
+
 def write(path: Path, content: GatewayDocument) -> None:
     path.write_text(content.to_json())
 
@@ -158,7 +165,7 @@ def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(runn
         listening(process)
         status, told = process.get("/whoami", headers)
         assert (status, told["role"], told["database"]["currentUser"]) == (200, "reports", "reports")
-        assert process.get("/readyz") == (200, {"status": "ready", "reasons": []})
+        assert process.get("/readyz") == (200, {"status": "ready", "reasons": [], "document": served(path)})
         assert process.get("/whoami") == (401, {"error": "unauthorized"})
         assert process.get("/metrics")[0] == 401
         assert 'refusals_total{code="missing-header"} 2.0' in process.metrics()
@@ -193,6 +200,7 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
         account="123456789012",
         gateway="/gateway",
         document=ObjectAddress(bucket="documents", key="document.json"),
+        reports=ObjectAddress(bucket="documents", key="reports/"),
         artifact=ObjectPointer(bucket="artifacts", key="gateway.zip", version="1", sha256="0" * 64),
         port=8443,
         metrics_port=9443,

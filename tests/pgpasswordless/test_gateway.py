@@ -31,6 +31,7 @@ class Gateway:
         self.roles = dict(CLIENTS)
         self.spoofed_headers = "refused"
         self.session_user: str | None = None
+        self.readiness: Any = {}
         certificate, key = self.authority.issue("localhost", server=True)
         for name, text in (
             ("server.crt", certificate),
@@ -75,6 +76,8 @@ def _handler(gateway: Gateway) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             assert isinstance(self.connection, ssl.SSLSocket)
             status, said = gateway.answer(self.connection.getpeercert(), self.headers)
+            if self.path == "/readyz":
+                status, said = 200, gateway.readiness
             body = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
@@ -243,6 +246,28 @@ def test_a_gateway_that_is_not_there_fails(document, gateway) -> None:
     document["gateway"]["url"] = "https://localhost:1"
     save(document)
     assert "https://localhost:1" in failed()["call"]
+
+
+@pytest.mark.parametrize(
+    ("served", "said"),
+    [
+        ({"serial": 7, "sha256": "a" * 64}, None),
+        ({"serial": 7, "sha256": "b" * 64}, "document 7 (SHA-256 bbbbbbbbbbbb…) is served, and 7 "),
+        ({"serial": 8, "sha256": "a" * 64}, "document 8 (SHA-256 aaaaaaaaaaaa…) is served, and 7 "),
+        ({"serial": 6, "sha256": "6" * 64}, "document 6 (SHA-256 666666666666…) is served, and 7 "),
+        (None, "does not say what it serves"),
+        ("nothing", "does not say what it serves"),
+    ],
+)
+def test_a_gateway_that_serves_another_document_than_was_deployed_fails(
+    document: dict[str, Any], gateway: Gateway, served: Any, said: str | None
+) -> None:
+    document["gateway"]["document"] = {"serial": 7, "sha256": "a" * 64}
+    save(document)
+    gateway.readiness = {"status": "ready", "document": served}
+    found = failed()
+    assert found.keys() == ({"deployed-document"} if said else set())
+    assert said is None or said in found["deployed-document"]
 
 
 def test_a_client_may_be_called_otherwise_than_its_certificate(document) -> None:

@@ -455,6 +455,7 @@ def test_machines_may_log_in_as_the_roles_of_the_clients_and_nothing_else() -> N
     assert {each["Sid"]: each["Resource"] for each in policy["Statement"]} == {
         "ReadDocument": "arn:aws:s3:::gateway-document-id/gateway.json",
         "ReadArtifact": "arn:aws:s3:::gateway-machines-program-id/gateway.zip",
+        "WriteOwnReport": "arn:aws:s3:::gateway-machines-program-id/reports/${ec2:SourceInstanceARN}",
         "Connect1": f"{RESOURCE}/app_user",
         "WriteLog": (
             "arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/test/gateway/gateway:*"

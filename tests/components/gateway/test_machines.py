@@ -44,6 +44,10 @@ def test_machines_are_told_what_to_run_and_where_the_document_is() -> None:
             "account": "123456789012",
             "gateway": "/passwordless-postgres/test/gateway",
             "document": {"bucket": "gateway-document-id", "key": "gateway.json"},
+            "reports": {
+                "bucket": "gateway-machines-program-id",
+                "key": "reports/arn:aws:ec2:eu-central-1:123456789012:instance/",
+            },
             "artifact": {
                 "bucket": "gateway-machines-program-id",
                 "key": "gateway.zip",

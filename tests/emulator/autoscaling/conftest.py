@@ -10,14 +10,16 @@ import json
 import ssl
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from documents.document import ObjectPointer
+from documents.document import ObjectAddress, ObjectPointer
 from emulator.acm.service import Certificates
+from emulator.autoscaling import api
 from emulator.autoscaling.model import Group, LaunchTemplate, Subnet
 from emulator.autoscaling.running_group import RunningGroup
 from emulator.autoscaling.service import Groups
@@ -81,7 +83,10 @@ def machine_of(bucket: str, version: str, content: bytes, sha256: str = "") -> M
     """What an instance is told; the artifact's own SHA-256 unless another one is given."""
     return Machine(
         region="eu-central-1",
-        pointer="/gateway/pointer",
+        account="123456789012",
+        gateway="/gateway",
+        document=ObjectAddress(bucket=bucket, key="gateway.json"),
+        reports=ObjectAddress(bucket=bucket, key="reports/"),
         artifact=ObjectPointer(
             bucket=bucket,
             key="gateway.zip",
@@ -135,6 +140,7 @@ class Scaling:
         self.balancers.start()
         self.groups = Groups(self.folder, self.endpoint, self.balancers, server_user())
         self.groups.start()
+        self.endpoint.serve(api.SERVICE, partial(api.answer, self.groups))
 
     def allow(self, *actions: str) -> None:
         statement = {"Effect": "Allow", "Action": list(actions), "Resource": f"arn:aws:s3:::{BUCKET}/*"}

@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from emulator.autoscaling.service import UnknownGroup, UnknownVersion
 from emulator.postgresql_server.server_user import server_user
@@ -86,6 +87,15 @@ def test_instances_are_spread_over_the_zones_and_have_addresses_of_their_own(sca
     found = [item.instance for item in scaling.running.instances]
     assert {item.subnet.availability_zone for item in found} == {"eu-central-1a", "eu-central-1b"}
     assert len({item.private_ip for item in found}) == len({item.port for item in found}) == 2
+    client = scaling.endpoint.client("autoscaling")
+    asked = client.describe_auto_scaling_groups
+    (described,) = asked(AutoScalingGroupNames=["gateways"])["AutoScalingGroups"]
+    assert (described["AutoScalingGroupName"], described["DesiredCapacity"]) == ("gateways", 2)
+    members = {(each["InstanceId"], each["LifecycleState"]) for each in described["Instances"]}
+    assert members == {(item.instance_id, "InService") for item in found}
+    assert asked(AutoScalingGroupNames=["other"])["AutoScalingGroups"] == []
+    with pytest.raises(ClientError, match="SetDesiredCapacity has no stand-in"):
+        client.set_desired_capacity(AutoScalingGroupName="gateways", DesiredCapacity=1)
 
 
 def test_a_group_shrinks_and_grows_to_what_is_desired(scaling):

@@ -6,13 +6,14 @@ import io
 import json
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.endpoint.aws_endpoint import AwsEndpoint
-from emulator.lambda_.api import SERVICE, LambdaApi
+from emulator.lambda_.api import SERVICE, answer
 from emulator.lambda_.model import Function, LoggingConfig
 from emulator.lambda_.service import Functions, code_sha256
 
@@ -35,7 +36,7 @@ class Lambda:
         self.folder = folder
         self.endpoint = endpoint
         self.functions = Functions(folder, endpoint)
-        endpoint.serve(SERVICE, LambdaApi(self.functions))
+        endpoint.serve(SERVICE, partial(answer, self.functions))
 
     def role(self, name: str, *statements: dict[str, Any], service: str = "lambda.amazonaws.com") -> str:
         trust = {"Effect": "Allow", "Principal": {"Service": service}, "Action": "sts:AssumeRole"}

@@ -8,7 +8,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from emulator.core.ports import port_is_free
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.endpoint.credentials import AccessKey
 from emulator.postgresql_server.server_user import server_user
-from emulator.rds.api import SERVICE, RdsApi
+from emulator.rds.api import SERVICE, answer
 from emulator.rds.databases import Databases
 from emulator.rds.model import Instance
 from emulator.rds.parameter_state import booted
@@ -89,7 +89,7 @@ class Cloud:
             user.name if user.switched else None,
             self._authentication_seconds,
         )
-        self.aws.serve(SERVICE, RdsApi(found))
+        self.aws.serve(SERVICE, partial(answer, found))
         return found
 
     def close(self) -> None:
