@@ -25,7 +25,8 @@ class Caller:
         identity_value: that name.
         subject: of the certificate, RFC 4514.
         serial: of the certificate, upper case hexadecimal of whole bytes.
-        not_after: end of the certificate's validity, UTC.
+        not_before: begin of the certificate's validity, UTC.
+        not_after: its end.
     """
 
     role: str
@@ -33,6 +34,7 @@ class Caller:
     identity_value: str
     subject: str
     serial: str
+    not_before: datetime
     not_after: datetime
 
 

@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from gateway.client_lives import ClientLives
 from gateway.refusals import RefusalCode
 
 PREFIX = "pgpasswordless_gateway"
@@ -19,6 +20,8 @@ class Metrics:
     def __init__(self) -> None:
         """Start every refusal code at zero, so that alarms see it rise."""
         self.registry = CollectorRegistry()
+        self.client_lives = ClientLives()
+        """Of the clients that were admitted."""
         self._requests = Counter(
             f"{PREFIX}_requests", "Requests by status class", ["status"], registry=self.registry
         )

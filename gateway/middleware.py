@@ -48,7 +48,7 @@ class CertificateMiddleware:
             application: what callers reach.
             watcher: has the document that decides.
             pools: what `gateway.database.connection` takes connections from.
-            metrics: counts refusals.
+            metrics: counts refusals, and knows who was admitted.
             clock: seconds since 1970.
         """
         self._application = application
@@ -66,7 +66,8 @@ class CertificateMiddleware:
         if admission is None:
             await _refuse(scope, send, 503, "not ready")
             return
-        verdict, others = admission.examine(scope["headers"], self._clock())
+        now = self._clock()
+        verdict, others = admission.examine(scope["headers"], now)
         # The forwarded headers' names are secret, and an application may show its headers.
         scope["headers"] = others
         if isinstance(verdict, Refusal):
@@ -74,6 +75,7 @@ class CertificateMiddleware:
             self._metrics.refusal(verdict.code)
             await _refuse(scope, send, verdict.code.status, _MESSAGES[verdict.code.status])
             return
+        self._metrics.client_lives.came(verdict, now)
         scope[SCOPE_KEY] = verdict
         scope.setdefault("state", {})[STATE_KEY] = self._pools
         await self._application(scope, receive, send)

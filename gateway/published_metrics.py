@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedd
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 
 NAMESPACE = "PasswordlessPostgres"
 GATEWAY = "Gateway"
@@ -15,30 +16,26 @@ LIST_LIFE_LEFT = "RevocationListLifeLeft"
 """How much of its life the revocation list has left that ends first, in percent."""
 AUTHORITY_LIFE_LEFT = "ClientAuthorityLifeLeft"
 """How much of its life the client authority's certificate has left that ends first, in percent."""
+CLIENT_LIFE_LEFT = "ClientCertificateLifeLeft"
+"""The same of the certificates with which clients came in the last 24 hours."""
 DOCUMENT_REFUSED = "DocumentRefused"
 """1 while the newest document is invalid, so that an older one stays in effect; else 0."""
 INTERVAL_SECONDS = 60.0
 
 
 def metrics_line(
-    gateway: str,
-    *,
-    list_life_left: float | None,
-    authority_life_left: float | None,
-    document_is_refused: bool,
-    now: float,
+    gateway: str, *, lives_left: Mapping[str, float | None], document_is_refused: bool, now: float
 ) -> str:
     """One line of the log.
 
     Args:
         gateway: its name in the instance's file.
-        list_life_left: from 1 down to 0; None without a list.
-        authority_life_left: from 1 down to 0; None without a document.
-        document_is_refused: whether the newest document is invalid.
+        lives_left: by the name of the metric, from 1 down to 0; None where there is nothing with an end.
+        document_is_refused: whether the newest document is refused.
         now: seconds since 1970.
     """
     values: dict[str, tuple[float, str]] = {DOCUMENT_REFUSED: (int(document_is_refused), "Count")}
-    for name, left in ((LIST_LIFE_LEFT, list_life_left), (AUTHORITY_LIFE_LEFT, authority_life_left)):
+    for name, left in lives_left.items():
         if left is not None:
             values[name] = (round(left * 100, 3), "Percent")
     metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]

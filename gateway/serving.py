@@ -25,7 +25,13 @@ from gateway.errors import ApplicationError
 from gateway.health import HealthMiddleware
 from gateway.metrics import Metrics
 from gateway.middleware import CertificateMiddleware, UnavailableMiddleware
-from gateway.published_metrics import INTERVAL_SECONDS, metrics_line
+from gateway.published_metrics import (
+    AUTHORITY_LIFE_LEFT,
+    CLIENT_LIFE_LEFT,
+    INTERVAL_SECONDS,
+    LIST_LIFE_LEFT,
+    metrics_line,
+)
 from gateway.report import Report
 from gateway.target_certificate import target_context
 
@@ -136,7 +142,7 @@ async def serve(
             tasks.create_task(watcher.follow(stop))
             tasks.create_task(_end(server, stop))
             if name is not None:
-                tasks.create_task(_publish(name, watcher, stop))
+                tasks.create_task(_publish(name, watcher, metrics, stop))
             await server.serve()
             stop.set()
     finally:
@@ -151,13 +157,16 @@ async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
     server.should_exit = True
 
 
-async def _publish(name: str, watcher: ConfigWatcher, stop: asyncio.Event) -> None:
+async def _publish(name: str, watcher: ConfigWatcher, metrics: Metrics, stop: asyncio.Event) -> None:
     while True:
         now, admission = datetime.now(UTC), watcher.admission
         line = metrics_line(
             name,
-            list_life_left=admission and admission.list_life_left(now),
-            authority_life_left=admission and admission.authority_life_left(now),
+            lives_left={
+                LIST_LIFE_LEFT: admission and admission.list_life_left(now),
+                AUTHORITY_LIFE_LEFT: admission and admission.authority_life_left(now),
+                CLIENT_LIFE_LEFT: metrics.client_lives.shortest(now.timestamp()),
+            },
             document_is_refused=watcher.refused is not None,
             now=now.timestamp(),
         )

@@ -161,6 +161,7 @@ class Admission:
                 identity_value=name.value,
                 subject=certificate.subject.rfc4514_string(),
                 serial=serial_text(certificate),
+                not_before=begins,
                 not_after=ends,
             ),
             since=(begins - CLOCK_SKEW).timestamp(),

@@ -257,6 +257,7 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
             ("MetricAlarm", f"gateway-alarms-{what}")
             for what in (
                 "client-authority",
+                "client-certificate",
                 "gateway-errors",
                 "load-balancer-errors",
                 "refused-clients",

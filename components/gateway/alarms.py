@@ -12,6 +12,7 @@ from pulumi_aws import cloudwatch
 
 from gateway.published_metrics import (
     AUTHORITY_LIFE_LEFT,
+    CLIENT_LIFE_LEFT,
     DOCUMENT_REFUSED,
     GATEWAY,
     LIST_LIFE_LEFT,
@@ -95,6 +96,15 @@ PUBLISHED: Mapping[str, _Published] = MappingProxyType(
             statistic="Minimum",
             comparison="LessThanThreshold",
             threshold=10,
+            periods=5,
+        ),
+        "client-certificate": _Published(
+            metric=CLIENT_LIFE_LEFT,
+            meaning="Less than 15 percent of the life of a client's certificate is left; at its end it is "
+            "refused: run pulumi up, which renews the stack's own, and let the client fetch the new one",
+            statistic="Minimum",
+            comparison="LessThanThreshold",
+            threshold=15,
             periods=5,
         ),
         "refused-document": _Published(

@@ -77,5 +77,6 @@ def caller(role: str, serial: str = "0A") -> Caller:
         identity_value=f"spiffe://example.test/{role}",
         subject="CN=client",
         serial=serial,
+        not_before=NOW,
         not_after=NOW,
     )

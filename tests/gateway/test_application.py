@@ -310,6 +310,27 @@ def test_a_document_that_is_not_newer_admits_nobody(issuer: Authority, serial: i
     with_gateway(current, use)
 
 
+def test_the_certificate_that_ends_first_of_those_that_came_in_a_day_is_told(issuer: Authority) -> None:
+    ending = client(issuer, begins=NOW - timedelta(days=89), ends=NOW + timedelta(days=1))
+    renewed = client(issuer, begins=NOW - timedelta(days=30), ends=NOW + timedelta(days=30))
+    stranger = client(
+        issuer, uris=[f"{URI}/x"], begins=NOW - timedelta(days=99), ends=NOW + timedelta(days=1)
+    )
+
+    async def use(gateway: Gateway) -> None:
+        lives, now = gateway.metrics.client_lives, NOW.timestamp()
+        assert lives.shortest(now) is None
+        await request(gateway.application, "/", forwarded(stranger))
+        assert lives.shortest(now) is None
+        await request(gateway.application, "/", forwarded(ending))
+        assert lives.shortest(now) == pytest.approx(1 / 90)
+        await request(gateway.application, "/", forwarded(renewed))
+        assert lives.shortest(now) == pytest.approx(1 / 2)
+        assert lives.shortest(now + timedelta(days=2).total_seconds()) is None
+
+    with_gateway(document(issuer), use)
+
+
 def test_it_reports_what_is_in_effect_and_what_is_refused_once_each(issuer: Authority) -> None:
     told: list[Report] = []
 

@@ -9,7 +9,12 @@ import pytest
 
 from gateway.caller import Caller
 from gateway.errors import DocumentError
-from gateway.published_metrics import metrics_line
+from gateway.published_metrics import (
+    AUTHORITY_LIFE_LEFT,
+    CLIENT_LIFE_LEFT,
+    LIST_LIFE_LEFT,
+    metrics_line,
+)
 from gateway.refusals import Refusal
 from gateway.verdict import Admission
 from tests.gateway.certificates import NOW, Authority
@@ -83,9 +88,8 @@ def test_a_list_and_an_authority_that_end_as_they_begin_have_nothing_left():
 
 
 def test_what_alarms_learn_is_in_the_embedded_metric_format():
-    line = metrics_line(
-        "/gateway/document", list_life_left=0.5, authority_life_left=0.75, document_is_refused=True, now=1.5
-    )
+    lives = {LIST_LIFE_LEFT: 0.5, AUTHORITY_LIFE_LEFT: 0.75, CLIENT_LIFE_LEFT: None}
+    line = metrics_line("/gateway", lives_left=lives, document_is_refused=True, now=1.5)
     assert json.loads(line) == {
         "event": "metrics",
         "_aws": {
@@ -102,15 +106,15 @@ def test_what_alarms_learn_is_in_the_embedded_metric_format():
                 }
             ],
         },
-        "Gateway": "/gateway/document",
+        "Gateway": "/gateway",
         "DocumentRefused": 1,
         "RevocationListLifeLeft": 50.0,
         "ClientAuthorityLifeLeft": 75.0,
     }
-    line = metrics_line(
-        "/gateway/document", list_life_left=None, authority_life_left=None, document_is_refused=False, now=1
-    )
-    assert "LifeLeft" not in line
+    line = metrics_line("/gateway", lives_left={CLIENT_LIFE_LEFT: 0.1}, document_is_refused=False, now=1)
+    told = json.loads(line)
+    assert told["_aws"]["CloudWatchMetrics"][0]["Metrics"][1]["Name"] == "ClientCertificateLifeLeft"
+    assert (told["ClientCertificateLifeLeft"], told["DocumentRefused"]) == (10.0, 0)
 
 
 def test_without_any_list_nothing_is_revoked(authority):

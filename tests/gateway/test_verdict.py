@@ -70,6 +70,7 @@ def test_a_listed_client_is_known_by_role_and_certificate(admission, good):
         identity_value=URI,
         subject="CN=client",
         serial=values(good)["serial_number"],
+        not_before=good.not_valid_before_utc,
         not_after=good.not_valid_after_utc,
     )
 

@@ -424,6 +424,7 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
     }
     assert set(alarms) == {
         "ClientAuthorityLifeLeft",
+        "ClientCertificateLifeLeft",
         "DocumentRefused",
         "RevocationListLifeLeft",
         "ClientTLSNegotiationErrorCount",
