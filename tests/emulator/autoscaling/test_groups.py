@@ -29,7 +29,7 @@ def test_an_instance_runs_the_artifact_of_its_user_data_and_nothing_of_the_check
     start(scaling)
     (told,) = scaling.ask()
     assert told["version"] == "v1"
-    assert told["machine"]["pointer"] == "/gateway/pointer"
+    assert told["machine"]["gateway"] == "/gateway"
     inside = [path for path in told["path"] if Path(path).is_relative_to(CHECKOUT)]
     assert inside == []
     assert str(scaling.folder / "auto-scaling" / "artifacts") in told["environment"]["PYTHONPATH"]
