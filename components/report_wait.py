@@ -80,7 +80,7 @@ def wait(
         sleep(min(POLL_SECONDS, max(0.0, start + deadline_seconds - now)))
 
 
-def read_report(client: Any, model: type[R], *, bucket: str, key: str, account: str) -> R | None:
+def read_report(client: Any, model: type[R], bucket: str, key: str, account: str) -> R | None:
     """The report in an object of S3, None while there is none.
 
     Args:

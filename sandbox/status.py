@@ -13,13 +13,12 @@ import psutil
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from components.gateway.document_wait import words
+from components.gateway.reports import served
 from components.report_wait import UnreadableError, read_report
 from emulator.endpoint.credentials import ACCOUNT
 from engine import processes
 from engine.processes import Identity
 from engine.session import checkpoint
-from gateway.report import Report as GatewayReport
 from node.desired_state import Report
 from sandbox import resident
 from sandbox.deployment import STACK
@@ -33,7 +32,9 @@ REPORT_FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "s
 def status(state: State) -> dict[str, Any]:
     """The status as a document with camelCase keys; `running` tells whether the sandbox answers."""
     addresses = resident.running(state)
+    objects = _client("s3", state, addresses) if addresses else None
     deployed = checkpoint(state.root, STACK)
+    gateways = [each["outputs"] for each in deployed.resources_of_type(":GatewayReports")]
     return {
         "schemaVersion": 1,
         "running": addresses is not None,
@@ -42,14 +43,11 @@ def status(state: State) -> dict[str, Any]:
         "deployment": _read(state.deployment),
         "databases": _databases(state),
         "machines": [
-            _machine(resource["outputs"], state, addresses)
-            for resource in deployed.resources_of_type(REPORT_TYPE)
+            _machine(resource["outputs"], objects) for resource in deployed.resources_of_type(REPORT_TYPE)
         ],
         "instances": _instances(state, addresses),
         "loadBalancers": _load_balancers(state),
-        "groups": _groups(
-            state, addresses, [each["outputs"] for each in deployed.resources_of_type(":GatewayReports")]
-        ),
+        "groups": _groups(state, objects, {each["group"]: each for each in gateways}),
         "processes": [
             {"pid": identity.pid, "program": label(identity)} for identity in processes.find(state.root)
         ],
@@ -94,19 +92,13 @@ def _databases(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _machine(outputs: dict[str, Any], state: State, addresses: Addresses | None) -> dict[str, Any]:
+def _machine(outputs: dict[str, Any], objects: Any) -> dict[str, Any]:
     """The machine's current report if it can be read, else the one of the last deployment."""
-    report = _report(outputs, state, addresses) if addresses else None
-    source = report or outputs
-    return {"server": outputs.get("server"), **{name: source.get(name) for name in REPORT_FIELDS}}
-
-
-def _report(outputs: dict[str, Any], state: State, addresses: Addresses) -> dict[str, Any] | None:
+    report = None
     with contextlib.suppress(KeyError, UnreadableError):
-        place = {"bucket": outputs["bucket"], "key": outputs["key"], "account": ACCOUNT}
-        report = read_report(_client("s3", state, addresses), Report, **place)
-        return report and report.model_dump(mode="json", by_alias=True)
-    return None
+        report = objects and read_report(objects, Report, outputs["bucket"], outputs["key"], ACCOUNT)
+    source = report.model_dump(mode="json", by_alias=True) if report else outputs
+    return {"server": outputs.get("server"), **{name: source.get(name) for name in REPORT_FIELDS}}
 
 
 def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]]:
@@ -136,21 +128,15 @@ def _load_balancers(state: State) -> list[dict[str, Any]]:
     ]
 
 
-def _groups(
-    state: State, addresses: Addresses | None, gateways: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
-    """The auto scaling groups with their instances, and the documents that these serve."""
-    deployed = {gateway["group"]: gateway for gateway in gateways if addresses is not None}
+def _groups(state: State, objects: Any, gateways: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """The auto scaling groups with their instances."""
     groups = state.auto_scaling / "groups"
     return [
         {
             "name": group["name"],
             "desired": group["desired"],
             "instances": [
-                {
-                    **_group_instance(each),
-                    "document": _served(each["instanceId"], deployed.get(group["name"]), state, addresses),
-                }
+                _group_instance(each, objects, gateways.get(group["name"]))
                 for each in _read_all(groups / group["name"], "instances/*/instance.json")
             ],
         }
@@ -158,7 +144,7 @@ def _groups(
     ]
 
 
-def _group_instance(document: dict[str, Any]) -> dict[str, Any]:
+def _group_instance(document: dict[str, Any], objects: Any, gateway: dict[str, Any] | None) -> dict[str, Any]:
     kept = document["process"]
     process = Identity(pid=kept["pid"], started=kept["started"]) if kept else None
     return {
@@ -167,23 +153,8 @@ def _group_instance(document: dict[str, Any]) -> dict[str, Any]:
         "templateVersion": document["template"]["version"],
         "port": document["port"],
         "pid": process.pid if process is not None and process.is_alive else None,
+        "document": objects and gateway and served(gateway, document["instanceId"], objects),
     }
-
-
-def _served(
-    instance: str, deployed: dict[str, Any] | None, state: State, addresses: Addresses | None
-) -> str | None:
-    """What an instance says that it serves, and whether that was deployed."""
-    if deployed is None or addresses is None:
-        return None
-    place = {"bucket": deployed["bucket"], "key": deployed["prefix"] + instance, "account": ACCOUNT}
-    try:
-        report = read_report(_client("s3", state, addresses), GatewayReport, **place)
-    except UnreadableError as error:
-        return str(error)
-    if report and (report.serial, report.sha256) == (int(deployed["serial"]), deployed["sha256"]):
-        return f"serves document {report.serial}, as deployed" + f": {report.problem}" * bool(report.problem)
-    return f"{words(instance, report)}; NOT the deployed {int(deployed['serial'])}"
 
 
 def _client(service: str, state: State, addresses: Addresses) -> Any:

@@ -88,7 +88,7 @@ def wait_for_document(
 def _seen(expected: Expected, group: Fleet, reports: Mapping[str, Report | None]) -> _Seen:
     serving = [each for each, report in reports.items() if _serves(report, expected)]
     others = "; ".join(
-        words(instance, report) for instance, report in reports.items() if instance not in serving
+        _words(instance, report) for instance, report in reports.items() if instance not in serving
     )
     count = f"{len(serving)} of {len(reports)} instances"
     line = f"{expected.gateway}: document {expected.serial} is served by {count}"
@@ -114,8 +114,15 @@ def _serves(report: Report | None, expected: Expected) -> bool:
     return report is not None and (report.serial, report.sha256) == (expected.serial, expected.sha256)
 
 
-def words(instance: str, report: Report | None) -> str:
-    """What an instance says of itself, in a few words."""
+def compared(expected: Expected, instance: str, report: Report | None) -> str:
+    """What an instance says that it serves, and whether that is what is expected."""
+    if not _serves(report, expected):
+        return f"{_words(instance, report)}; NOT the deployed {expected.serial}"
+    problem = f": {report.problem}" if report and report.problem else ""
+    return f"serves document {expected.serial}, as deployed{problem}"
+
+
+def _words(instance: str, report: Report | None) -> str:
     if report is None:
         return f"{instance} has not reported"
     serves = "no document yet" if report.serial is None else f"document {report.serial}"

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import dynamic
 
-from components.gateway.document_wait import Expected, Fleet, wait_for_document
+from components.gateway.document_wait import Expected, Fleet, compared, wait_for_document
 from components.report_wait import UnreadableError, applied_value, read_report
 from gateway.report import Report
 
@@ -85,25 +85,16 @@ class GatewayReportsProvider(dynamic.ResourceProvider):
                 ),
             )
 
-        def report(instance: str) -> Report | None:
-            return read_report(
-                objects,
-                Report,
-                bucket=props["bucket"],
-                key=f"{props['prefix']}{instance}",
-                account=props["accountId"],
-            )
-
         verdict = wait_for_document(
-            Expected(gateway=props["gateway"], serial=int(props["serial"]), sha256=props["sha256"]),
+            expected(props),
             deadline_seconds=float(props["deadlineSeconds"]),
             fleet=fleet,
-            report=report,
+            report=lambda instance: read_own_report(props, instance, objects),
             clock=time.monotonic,
             sleep=time.sleep,
             say=lambda line: print(line, file=sys.stderr, flush=True),
         )
-        kept = {key: props[key] for key in (*_WAITED_FOR, "deadlineSeconds")}
+        kept = {key: props[key] for key in (*_WAITED_FOR, "accountId", "deadlineSeconds")}
         return {**kept, "outcome": verdict.outcome, "message": verdict.message}
 
 
@@ -144,3 +135,31 @@ class GatewayReports(dynamic.Resource, module="passwordless-postgres", name="Gat
         return pulumi.Output.all(value=value, outcome=self.outcome, message=self.message).apply(
             lambda values: applied_value(**values)
         )
+
+
+def expected(props: dict[str, Any]) -> Expected:
+    """The document that these properties wait for."""
+    return Expected(gateway=props["gateway"], serial=int(props["serial"]), sha256=props["sha256"])
+
+
+def read_own_report(props: dict[str, Any], instance: str, objects: Any) -> Report | None:
+    """The newest report of one instance.
+
+    Raises:
+        UnreadableError: AWS refuses, or it is no report.
+    """
+    return read_report(objects, Report, props["bucket"], f"{props['prefix']}{instance}", props["accountId"])
+
+
+def served(outputs: dict[str, Any], instance: str, objects: Any) -> str:
+    """What an instance says that it serves, and whether that was deployed.
+
+    Args:
+        outputs: Outputs of the `GatewayReports`.
+        instance: Id of the instance.
+        objects: boto3's client of S3.
+    """
+    try:
+        return compared(expected(outputs), instance, read_own_report(outputs, instance, objects))
+    except UnreadableError as error:
+        return str(error)

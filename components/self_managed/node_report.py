@@ -73,9 +73,7 @@ class NodeReportProvider(dynamic.ResourceProvider):
         s3 = boto3.client("s3", region_name=props["region"])
 
         def fetch() -> Report | None:
-            return read_report(
-                s3, Report, bucket=props["bucket"], key=props["key"], account=props["accountId"]
-            )
+            return read_report(s3, Report, props["bucket"], props["key"], props["accountId"])
 
         expected = Expected(
             server=props["server"],

@@ -15,16 +15,8 @@ from botocore.model import OperationModel, ServiceModel
 
 from emulator.endpoint.exchange import HttpRequest
 
-_PROTOCOLS: Mapping[str, str] = {
-    "autoscaling": "query",
-    "ec2": "ec2",
-    "iam": "query",
-    "lambda": "rest-json",
-    "monitoring": "query",
-    "rds": "query",
-    "s3": "rest-xml",
-    "sts": "query",
-}
+_QUERY = ("autoscaling", "iam", "monitoring", "rds", "sts")
+_PROTOCOLS = {"ec2": "ec2", "lambda": "rest-json", "s3": "rest-xml", **dict.fromkeys(_QUERY, "query")}
 # By the signing names that stand in credential scopes.
 _SERVICES = sorted({*_PROTOCOLS, "logs", "secretsmanager", "ssm"})
 _READING = ("Get", "List", "Describe", "Head", "Lookup", "Select", "Simulate", "BatchGet", "Filter")

@@ -69,7 +69,7 @@ class Machines:
 
     def read(self, instance: str) -> Report | None:
         client = self.aws.endpoint.client("s3")
-        return read_report(client, Report, bucket=BUCKET, key=PREFIX + instance, account=ACCOUNT)
+        return read_report(client, Report, BUCKET, PREFIX + instance, ACCOUNT)
 
 
 @pytest.fixture
