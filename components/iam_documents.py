@@ -315,22 +315,44 @@ def application_trust(services: Sequence[str], principals: Sequence[str]) -> str
     )
 
 
+def current_manifest(manifest: str, version: str) -> str:
+    """Which versions of its manifest a machine may read: the current one, whatever names another.
+
+    Args:
+        manifest: ARN of the object.
+        version: Id of its version.
+    """
+    return document(
+        [
+            {
+                "Sid": "ReadCurrentManifest",
+                "Effect": "Allow",
+                "Action": "s3:GetObjectVersion",
+                "Resource": manifest,
+                "Condition": {"StringEquals": {"s3:VersionId": version}},
+            }
+        ]
+    )
+
+
 def machine(
     *,
-    pointer: str,
+    parameter: str,
     bucket: str,
+    manifest_key: str,
     readable: Mapping[str, str],
     report_key: str,
     formatted_volumes_key: str,
     server_identity: str,
     log_group: str,
 ) -> str:
-    """What a machine's own role may do.
+    """What a machine's own role may do, beside `current_manifest`.
 
     Args:
-        pointer: ARN of the SSM parameter that names the desired state.
+        parameter: ARN of the SSM parameter in which the launcher finds the manifest.
         bucket: ARN of the desired-state bucket.
-        readable: Statement id per object key that the machine reads.
+        manifest_key: Key of the manifest, of which it reads the newest version.
+        readable: Statement id per object key of which the machine reads versions.
         report_key: Key of the report that it writes.
         formatted_volumes_key: Key of the record of formatted volumes, which it reads and writes.
         server_identity: ARN of the server's own identity secret.
@@ -347,7 +369,13 @@ def machine(
     ]
     return document(
         [
-            {"Sid": "ReadPointer", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": pointer},
+            {"Sid": "ReadParameter", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": parameter},
+            {
+                "Sid": "ReadManifest",
+                "Effect": "Allow",
+                "Action": "s3:GetObject",
+                "Resource": f"{bucket}/{manifest_key}",
+            },
             *reads,
             {
                 "Sid": "WriteReport",

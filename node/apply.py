@@ -14,9 +14,10 @@ from typing import Any
 
 from node import server_log, server_process
 from node.layout import Layout
-from node.state import Applied, LastAttempt, PointerVersion, State
+from node.state import Applied, LastAttempt, NewestManifest, State
 from runtime import files
 from runtime.errors import FailedError
+from runtime.instance_metadata import InstanceMetadata
 from runtime.signed_requests import Credentials, SignedRequests
 
 DONE = 0
@@ -96,7 +97,7 @@ def _run(layout: Layout) -> int:
         print(f"node: {error}", file=sys.stderr)
     try:
         requests = SignedRequests(region=machine["region"], credentials=Credentials.find())
-        newest = PointerVersion.newest(requests, machine["pointer"])
+        newest = NewestManifest.read(requests, machine["bucket"], InstanceMetadata().account_id())
         log_group = machine["logGroup"]
     except KeyError as error:
         raise FailedError(f"{layout.machine} has no {error}") from error
@@ -112,7 +113,7 @@ def _apply_if_needed(
     layout: Layout,
     machine: dict[str, Any],
     state: State,
-    newest: PointerVersion,
+    newest: NewestManifest,
 ) -> int:
     attempt = LastAttempt(serial=newest.serial, manifest=newest.manifest, node=own_node(), outcome="")
     last = state.last_attempt

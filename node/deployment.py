@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from node import cluster, generation, machine_file, server_process
 from node.certificate import leaf_not_after, leaf_sha256
-from node.desired_state import Machine, Manifest, Outcome, Pointer, Report
+from node.desired_state import Machine, Manifest, Outcome, Report
 from node.fetch import Store
 from node.format_record import FormatRecord
 from node.layout import Layout
@@ -25,7 +25,7 @@ from node.machine_platform import Platform, of
 from node.report import Reporter, timestamp
 from node.roles import Roles, read_journal
 from node.scratch_server import ScratchServer
-from node.state import Applied, LastAttempt, PointerVersion, State
+from node.state import Applied, LastAttempt, NewestManifest, State
 from node.switch import ServingExpectation, Switch
 from node.validation import DesiredState, validated
 from postgres.declaration import Declaration
@@ -39,9 +39,9 @@ class OtherNodeError(Exception):
 
 
 def deploy(
-    layout: Layout, machine: dict[str, Any], state: State, newest: PointerVersion, attempt: LastAttempt
+    layout: Layout, machine: dict[str, Any], state: State, newest: NewestManifest, attempt: LastAttempt
 ) -> str:
-    """Apply the desired state that `newest` names, and report.
+    """Apply the desired state that the manifest `newest` describes, and report.
 
     Returns:
         `applied`, `refused`, `failed` or `other node`.
@@ -95,7 +95,7 @@ class Deployment:
     layout: Layout
     machine: Machine
     state: State
-    newest: PointerVersion
+    newest: NewestManifest
     attempt: LastAttempt
     platform: Platform
     store: Store
@@ -277,14 +277,11 @@ class Deployment:
             raise RefusedError(
                 f"serial {self.newest.serial} with manifest {self.newest.manifest[:8]} is not newer "
                 f"than the applied one, {applied.serial} with manifest {applied.manifest[:8]}: "
-                "a revert is a new version of the pointer"
+                "a revert has a new serial, which 'pulumi up' gives it"
             )
 
     def _manifest(self) -> Manifest:
-        try:
-            text = self.store.object(Pointer.model_validate_json(self.newest.text).manifest)
-        except ValidationError as error:
-            raise RefusedError(f"pointer {self.machine.pointer}: {_wrong(error)}") from error
+        text = self.newest.text
         # A newer manifest may have fields that only the version of node that it names knows.
         try:
             named = json.loads(text)["node"]["sha256"]

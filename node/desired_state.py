@@ -1,8 +1,7 @@
 """The documents of a machine: where it looks for its desired state, the desired state, its report.
 
-`Machine` lies on the instance and never changes. `Pointer` is the value of one SSM parameter whose
-version number is the serial of the desired state. `Manifest` lists the files and secrets of one
-desired state. `Report` is the machine's answer.
+`Machine` lies on the instance and never changes. `Manifest` lists the files and secrets of one desired state,
+and holds its serial. `Pointer` names its current version to the launcher. `Report` is the machine's answer.
 """
 
 from __future__ import annotations
@@ -33,8 +32,9 @@ class SecretVersion(Document):
 class Machine(Document):
     """What user-data tells an instance; it holds no secret.
 
-    `pointer` is the name of the SSM parameter, `report_key` the key in `bucket` that this machine
-    alone writes, `volume` the id of its data volume (None where the root folder is the volume).
+    `pointer` is the name of the SSM parameter with the launcher's `Pointer`, `report_key` the key in `bucket`
+    that this machine alone writes, `volume` the id of its data volume (None where the root folder is the
+    volume).
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -47,7 +47,10 @@ class Machine(Document):
 
 
 class Pointer(Document):
-    """The SSM parameter's value. The parameter's own version is the serial."""
+    """The value of the SSM parameter in which the launcher, and it alone, looks for the manifest.
+
+    It decides nothing: by its IAM policy the machine reads no version of the manifest but the current one.
+    """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     manifest: ObjectVersion
@@ -56,11 +59,13 @@ class Pointer(Document):
 class Manifest(Document):
     """One desired state: which versions of which files and secrets, for which server.
 
-    `files` has the keys `postgresql.conf`, `pg_hba.conf`, `pg_ident.conf`, `roles.json` and
-    `client-ca.crt`; `server_identity` is the secret with the server's certificate and key.
+    `serial` orders desired states: a machine refuses a lower one than the last that it applied, and the
+    same one with another content. `files` has the keys `postgresql.conf`, `pg_hba.conf`, `pg_ident.conf`,
+    `roles.json` and `client-ca.crt`; `server_identity` is the secret with the server's certificate and key.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
+    serial: int = Field(ge=1)
     server: str
     major: int
     minor_floor: int
@@ -73,14 +78,15 @@ class Manifest(Document):
 class Report(Document):
     """What the machine reports about the desired state with `serial`.
 
-    `message` is for people: the stage while `applying`, the reason when `refused` (the desired
-    state is wrong; retried only when it changes) or `failed` (something else is; retried on
-    every run). `applied_serial` is the serial that the server serves now, None before the first.
-    Whoever reads a report shows it to people, so no text in it holds control characters.
+    `serial` is 0 where the manifest has none. `message` is for people: the
+    stage while `applying`, the reason when `refused` (the desired state is wrong; retried only when it
+    changes) or `failed` (something else is; retried on every run). `applied_serial` is the serial that
+    the server serves now, None before the first. Whoever reads a report shows it to people, so no text
+    in it holds control characters.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    serial: int = Field(ge=1)
+    serial: int = Field(ge=0)
     manifest_sha256: Sha256
     instance: ShownText
     outcome: Outcome

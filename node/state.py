@@ -1,47 +1,50 @@
-"""What decides whether a run has anything to do: the newest pointer, and how the last attempt ended.
+"""What decides whether a run has anything to do: the newest manifest, and how the last attempt ended.
 
 It is read on every run, in a few milliseconds: plain JSON, without pydantic and the SDK.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from runtime import files
-from runtime.errors import FailedError
 from runtime.signed_requests import SignedRequests
+
+MANIFEST_KEY = "manifest.json"
+"""Key of the manifest. Its newest version is the desired state; nothing else names it to node."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointerVersion:
-    """One version of the SSM parameter that names the desired state.
+class NewestManifest:
+    """The newest version of the manifest, see `node.desired_state.Manifest`.
 
     Attributes:
-        serial: the version's number.
-        manifest: SHA-256 of the manifest that it names.
-        text: the parameter's value.
+        serial: its serial; 0 where it has none, which no machine takes for newer.
+        manifest: its SHA-256.
+        text: the manifest itself.
     """
 
     serial: int
     manifest: str
-    text: str
+    text: bytes = field(repr=False)
 
     @classmethod
-    def newest(cls, requests: SignedRequests, name: str) -> PointerVersion:
-        """The parameter's newest version.
+    def read(cls, requests: SignedRequests, bucket: str, owner: str) -> NewestManifest:
+        """The manifest in the desired-state bucket, which belongs to the account `owner`.
 
         Raises:
-            FailedError: it cannot be read, or is not a pointer.
+            FailedError: it cannot be read.
         """
-        parameter = requests.call("ssm", "AmazonSSM.GetParameter", {"Name": name})["Parameter"]
-        text = parameter["Value"]
+        text = requests.object(bucket, MANIFEST_KEY, owner)
         try:
-            manifest = json.loads(text)["manifest"]["sha256"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise FailedError(f"parameter {name} version {parameter['Version']} is not a pointer") from error
-        return cls(serial=int(parameter["Version"]), manifest=str(manifest), text=text)
+            serial = json.loads(text)["serial"]
+        except (ValueError, KeyError, TypeError):
+            serial = 0
+        known = serial if type(serial) is int and serial > 0 else 0
+        return cls(serial=known, manifest=hashlib.sha256(text).hexdigest(), text=text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,10 +16,11 @@ import hmac
 import http.client
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from runtime.errors import FailedError
 from runtime.instance_metadata import InstanceMetadata
@@ -72,9 +73,23 @@ class Credentials:
 
 def endpoint(service: str, region: str) -> str:
     """The service's URL: $AWS_ENDPOINT_URL_<SERVICE>, $AWS_ENDPOINT_URL or AWS's own."""
+    return _named_endpoint(service) or f"https://{service}.{region}.{_suffix(region)}"
+
+
+def object_url(region: str, bucket: str, key: str) -> str:
+    """Where S3 has an object: its newest version."""
+    named = _named_endpoint("s3")
+    store = f"{named}/{bucket}" if named else f"https://{bucket}.s3.{region}.{_suffix(region)}"
+    return f"{store}/{quote(key)}"
+
+
+def _named_endpoint(service: str) -> str:
     named = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
-    suffix = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-    return (named or f"https://{service}.{region}.{suffix}").rstrip("/")
+    return (named or "").rstrip("/")
+
+
+def _suffix(region: str) -> str:
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
 
 
 def signed_headers(
@@ -122,44 +137,21 @@ def signed_headers(
 
 @dataclass(frozen=True, kw_only=True)
 class SignedRequests:
-    """Calls to the JSON services of one region (Systems Manager, CloudWatch Logs) with one identity."""
+    """Calls to the JSON services of one region (CloudWatch Logs), and reads of S3, with one identity."""
 
     region: str
     credentials: Credentials
 
     def call(self, service: str, target: str, payload: dict[str, Any]) -> dict[str, Any]:
-        """One call, for example ("ssm", "AmazonSSM.GetParameter", {"Name": …}), without retries.
+        """One call, for example ("logs", "Logs_20140328.PutLogEvents", {…}), without retries.
 
         Raises:
             AwsError: AWS refuses; the text names call and reason.
             FailedError: AWS cannot be reached.
         """
-        url = urlsplit(endpoint(service, self.region))
-        body = json.dumps(payload).encode()
-        headers = signed_headers(
-            {
-                "content-type": "application/x-amz-json-1.1",
-                "host": url.netloc,
-                "x-amz-target": target,
-            },
-            method="POST",
-            path="/",
-            body=body,
-            service=service,
-            region=self.region,
-            credentials=self.credentials,
-            now=datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ"),
-        )
-        scheme = http.client.HTTPConnection if url.scheme == "http" else http.client.HTTPSConnection
-        connection = scheme(url.hostname or "", url.port, timeout=TIMEOUT_SECONDS)
-        try:
-            connection.request("POST", "/", body=body, headers=headers)
-            answer = connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise FailedError(f"{url.netloc} cannot be reached: {error or type(error).__name__}") from error
-        finally:
-            connection.close()
+        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
+        url = f"{endpoint(service, self.region)}/"
+        answer, text = self._send("POST", url, service, headers, json.dumps(payload).encode())
         try:
             document = json.loads(text) if text else {}
         except ValueError:
@@ -169,3 +161,46 @@ class SignedRequests:
             reason = document.get("message") or document.get("Message") or answer.reason
             raise AwsError(code, f"{target}: {code}: {reason}")
         return document
+
+    def object(self, bucket: str, key: str, owner: str) -> bytes:
+        """The newest version of an object in a bucket of the account `owner`, without retries.
+
+        Raises:
+            AwsError: S3 refuses; the text names object and reason.
+            FailedError: S3 cannot be reached.
+        """
+        headers = {
+            "x-amz-content-sha256": hashlib.sha256(b"").hexdigest(),
+            "x-amz-expected-bucket-owner": owner,
+        }
+        answer, content = self._send("GET", object_url(self.region, bucket, key), "s3", headers, b"")
+        if answer.status != http.client.OK:
+            found = re.search(r"<Code>(\w+)</Code>", content.decode(errors="replace"))
+            code = found[1] if found else str(answer.status)
+            raise AwsError(code, f"s3://{bucket}/{key}: {code}: {answer.reason}")
+        return content
+
+    def _send(
+        self, method: str, where: str, service: str, headers: Mapping[str, str], body: bytes
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        url = urlsplit(where)
+        signed = signed_headers(
+            {**headers, "host": url.netloc},
+            method=method,
+            path=url.path,
+            body=body,
+            service=service,
+            region=self.region,
+            credentials=self.credentials,
+            now=datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ"),
+        )
+        scheme = http.client.HTTPConnection if url.scheme == "http" else http.client.HTTPSConnection
+        connection = scheme(url.hostname or "", url.port, timeout=TIMEOUT_SECONDS)
+        try:
+            connection.request(method, url.path, body=body or None, headers=signed)
+            answer = connection.getresponse()
+            return answer, answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise FailedError(f"{url.netloc} cannot be reached: {error or type(error).__name__}") from error
+        finally:
+            connection.close()

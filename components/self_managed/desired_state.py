@@ -1,4 +1,10 @@
-"""A machine's desired state: files, manifest and pointer, in the places where the machine reads them."""
+"""A machine's desired state: files and manifest, in the places where the machine reads them.
+
+The newest version of the manifest is the desired state, and the serial inside it is the order. Nothing else
+points to it, apart from an SSM parameter in which the launcher looks for its node: it is part of user-data,
+which cannot change without replacing the machine. Whoever writes that parameter chooses nothing, because the
+machine may read no version of the manifest but the current one.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, final
 
 import pulumi
-from pulumi_aws import s3, ssm
+from pulumi_aws import iam, s3, ssm
 
 from artifacts.node import NodeArtifact
+from components import iam_documents
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.serial import Serial
 from node.desired_state import (
     FORMATTED_VOLUMES_KEY,
     Manifest,
@@ -21,10 +29,10 @@ from node.desired_state import (
     RestartPolicy,
     SecretVersion,
 )
+from node.state import MANIFEST_KEY
 from settings import SelfManaged
 
 FILES = ("postgresql.conf", "pg_hba.conf", "pg_ident.conf", "roles.json", "client-ca.crt")
-MANIFEST_KEY = "manifest.json"
 NODE_KEY = "node/node.zip"
 REPORT_KEY = "report.json"
 
@@ -35,9 +43,9 @@ def file_key(name: str) -> str:
 
 
 def readable_keys() -> dict[str, str]:
-    """Keys that a machine reads, each with the Sid of its IAM statement."""
+    """Keys of which a machine reads the versions that the manifest names, each with its statement's Sid."""
     files = {file_key(name): "".join(part.title() for part in _words(name)) for name in FILES}
-    keys = {MANIFEST_KEY: "Manifest", NODE_KEY: "Node", **files}
+    keys = {NODE_KEY: "Node", **files}
     return {key: f"Read{what}" for key, what in keys.items()}
 
 
@@ -51,7 +59,7 @@ class DesiredStateArgs:
 
     Attributes:
         server: Name of the server.
-        pointer_name: Name of the SSM parameter that names the manifest.
+        pointer_name: Name of the SSM parameter in which the launcher finds the manifest.
         settings: Releases of PostgreSQL, and whether the machine restarts the server for settings that
             need it.
         files: Text per name in `FILES`. One that holds no other resource's value is readable by
@@ -63,6 +71,7 @@ class DesiredStateArgs:
         writers: ARNs of the roles and users that may write the desired state.
         machine_role: ARN of the machine's role, which alone may write the report, and beside `writers`
             the record of formatted volumes.
+        machine_role_name: Name of that role.
         tags: Tags of every child.
 
     Raises:
@@ -79,6 +88,7 @@ class DesiredStateArgs:
     identity_sha256: pulumi.Input[str]
     writers: Sequence[str]
     machine_role: pulumi.Input[str]
+    machine_role_name: pulumi.Input[str]
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -95,16 +105,18 @@ class DesiredStateResources:
     bucket: PrivateBucket
     files: dict[str, s3.BucketObjectv2]
     node: s3.BucketObjectv2
+    serial: Serial
     manifest: s3.BucketObjectv2
-    pointer: ssm.Parameter
+    current_manifest: iam.RolePolicy
+    launcher_parameter: ssm.Parameter
 
 
 class DesiredState(pulumi.ComponentResource):
-    """`passwordless-postgres:index:DesiredState`: one server's desired state in S3, and the pointer to it.
+    """`passwordless-postgres:index:DesiredState`: one server's desired state in S3.
 
     Makes a `PrivateBucket`, an object per file, one with the node, the manifest that names versions
-    and SHA-256 of them all, and the SSM parameter whose version is the serial. Going back to an old
-    text is a new version of everything, so it has a new serial.
+    and SHA-256 of them all and has a `Serial`, the policy by which the machine may read this version of
+    the manifest and no other, and the SSM parameter that names it to the launcher.
 
     Attributes:
         bucket_id: Name of the bucket.
@@ -158,7 +170,7 @@ class DesiredState(pulumi.ComponentResource):
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket], hide_diffs=["contentBase64"]),
         )
-        manifest_text = pulumi.Output.all(
+        content = pulumi.Output.all(
             server=args.server,
             major=args.settings.major,
             minor_floor=args.settings.minor_floor,
@@ -170,7 +182,13 @@ class DesiredState(pulumi.ComponentResource):
                 "sha256": args.identity_sha256,
             },
             restart=args.settings.restart,
-        ).apply(lambda values: manifest_json(**values))
+        )
+        # Whatever of the manifest changes, its serial apart, asks for a new serial.
+        unnumbered = content.apply(lambda values: manifest_json(**values, serial=1))
+        serial = Serial(f"{name}-serial", _sha256(unnumbered), pulumi.ResourceOptions(parent=self))
+        manifest_text = pulumi.Output.all(content=content, serial=serial.serial).apply(
+            lambda values: manifest_json(**values["content"], serial=values["serial"])
+        )
         manifest = s3.BucketObjectv2(
             f"{name}-manifest",
             bucket=bucket.id,
@@ -181,23 +199,37 @@ class DesiredState(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
         )
         self.manifest_sha256 = _sha256(manifest_text)
-        pointer = ssm.Parameter(
+        current_manifest = iam.RolePolicy(
+            f"{name}-manifest",
+            role=args.machine_role_name,
+            policy=pulumi.Output.all(
+                manifest=pulumi.Output.concat(bucket.arn, "/", MANIFEST_KEY), version=manifest.version_id
+            ).apply(lambda values: iam_documents.current_manifest(**values)),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        launcher_parameter = ssm.Parameter(
             f"{name}-pointer",
             name=args.pointer_name,
-            description=f"Names the desired state of {args.server}; its version is the serial",
+            description=f"Where the launcher of {args.server} finds the manifest",
             type=ssm.ParameterType.STRING,
             insecure_value=pulumi.Output.all(version=manifest.version_id, sha256=self.manifest_sha256).apply(
                 lambda values: pointer_json(**values)
             ),
             tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[current_manifest]),
         )
         self.resources = DesiredStateResources(
-            bucket=bucket, files=files, node=node, manifest=manifest, pointer=pointer
+            bucket=bucket,
+            files=files,
+            node=node,
+            serial=serial,
+            manifest=manifest,
+            current_manifest=current_manifest,
+            launcher_parameter=launcher_parameter,
         )
         self.bucket_id = bucket.id
         self.bucket_arn = bucket.arn
-        self.serial = pointer.version
+        self.serial = serial.serial
         self.register_outputs(
             {"bucketId": self.bucket_id, "serial": self.serial, "manifestSha256": self.manifest_sha256}
         )
@@ -213,6 +245,7 @@ def _sha256(text: pulumi.Input[str]) -> pulumi.Output[str]:
 
 def manifest_json(
     *,
+    serial: int,
     server: str,
     major: int,
     minor_floor: int,
@@ -223,6 +256,7 @@ def manifest_json(
 ) -> str:
     """The manifest as the machine reads it."""
     return Manifest(
+        serial=serial,
         server=server,
         major=major,
         minor_floor=minor_floor,
@@ -234,6 +268,6 @@ def manifest_json(
 
 
 def pointer_json(version: str, sha256: str) -> str:
-    """The pointer as the machine reads it."""
+    """The pointer as the launcher reads it."""
     manifest: dict[str, Any] = {"key": MANIFEST_KEY, "version": version, "sha256": sha256}
     return Pointer(manifest=ObjectVersion(**manifest)).to_json()

@@ -31,7 +31,7 @@ class DatabaseMachineArgs:
         settings: Instance type, image and volume of the server.
         launcher: Text of the program that user-data installs.
         bucket: Name of the desired-state bucket.
-        pointer: Name of the SSM parameter that names the desired state.
+        pointer: Name of the SSM parameter in which the launcher finds the manifest.
         report_key: Key of the report in the bucket.
         log_group: Name of the log group for the server's log.
         boot_needs: What must exist at the first boot: ways to AWS and Debian's archive, permissions.

@@ -27,7 +27,7 @@ class NodeReportArgs:
         bucket: Name of the desired-state bucket.
         key: Key of the report in it.
         server: Name of the server, for messages.
-        serial: Serial of the desired state: the version of the pointer.
+        serial: Serial of the desired state.
         manifest_sha256: SHA-256 of its manifest.
         instance: Id of the EC2 instance that must answer.
         deadline_seconds: How long to wait. Not waited for again when only this changes.

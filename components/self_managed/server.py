@@ -23,6 +23,7 @@ from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_report import NodeReport, NodeReportArgs
 from components.self_managed.server_files import server_files
 from node.desired_state import FORMATTED_VOLUMES_KEY
+from node.state import MANIFEST_KEY
 from postgres.identifiers import MAINTENANCE_DATABASE
 from settings import SelfManaged
 
@@ -163,8 +164,9 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             f"{name}-machine",
             role=role.id,
             policy=pulumi.Output.all(
-                pointer=desired_state.resources.pointer.arn,
+                parameter=desired_state.resources.launcher_parameter.arn,
                 bucket=desired_state.bucket_arn,
+                manifest_key=MANIFEST_KEY,
                 readable=readable_keys(),
                 report_key=REPORT_KEY,
                 formatted_volumes_key=FORMATTED_VOLUMES_KEY,
@@ -305,6 +307,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 identity_sha256=identity.secret_sha256,
                 writers=args.administrators,
                 machine_role=role.arn,
+                machine_role_name=role.name,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
@@ -312,7 +315,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
 
 
 def pointer_name(stack: str, server: str) -> str:
-    """Name of the SSM parameter that names a server's desired state."""
+    """Name of the SSM parameter in which a server's launcher finds the manifest."""
     return stack_path(stack, server, "desired-state")
 
 

@@ -64,6 +64,17 @@ def as_machine(changing_sandbox: RunningSandbox) -> boto3.Session:
     )
 
 
+@pytest.fixture(scope="module")
+def as_operator(changing_sandbox: RunningSandbox) -> boto3.Session:
+    """A session of whoever deployed."""
+    environment = changing_sandbox.context["environment"]
+    return boto3.Session(
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name="eu-central-1",
+    )
+
+
 def client(session: Any, sandbox: RunningSandbox, service: str) -> Any:
     return session.client(service, endpoint_url=sandbox.context["environment"]["AWS_ENDPOINT_URL"])
 
@@ -104,13 +115,17 @@ def test_it_reads_its_own_identity_and_nobody_elses(
 def test_it_reads_its_desired_state_and_cannot_write_it(
     changing_sandbox: RunningSandbox, as_machine: boto3.Session, machine: dict[str, Any]
 ) -> None:
+    objects = client(as_machine, changing_sandbox, "s3")
     parameters = client(as_machine, changing_sandbox, "ssm")
     pointer = json.loads(parameters.get_parameter(Name=machine["pointer"])["Parameter"]["Value"])
     assert "ssm:PutParameter" in denied(
         parameters.put_parameter, Name=machine["pointer"], Value="{}", Type="String", Overwrite=True
     )
 
-    objects = client(as_machine, changing_sandbox, "s3")
+    newest = objects.get_object(Bucket=machine["bucket"], Key="manifest.json")
+    assert newest["VersionId"] == pointer["manifest"]["version"]
+    denied(objects.put_object, Bucket=machine["bucket"], Key="manifest.json", Body=newest["Body"].read())
+    denied(objects.delete_object, Bucket=machine["bucket"], Key="manifest.json")
     manifest = objects.get_object(
         Bucket=machine["bucket"], Key=pointer["manifest"]["key"], VersionId=pointer["manifest"]["version"]
     )
@@ -128,16 +143,32 @@ def test_it_reads_its_desired_state_and_cannot_write_it(
         denied(objects.delete_object, Bucket=machine["bucket"], Key=file["key"])
 
 
-def test_it_writes_its_own_report_and_nothing_beside_it(
-    changing_sandbox: RunningSandbox, as_machine: boto3.Session, machine: dict[str, Any]
+def test_it_reads_no_manifest_but_the_current_one_whoever_names_another(
+    changing_sandbox: RunningSandbox,
+    as_operator: boto3.Session,
+    as_machine: boto3.Session,
+    machine: dict[str, Any],
 ) -> None:
-    operator = boto3.Session(
-        aws_access_key_id=changing_sandbox.context["environment"]["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=changing_sandbox.context["environment"]["AWS_SECRET_ACCESS_KEY"],
-        region_name="eu-central-1",
-    )
+    """An older manifest would bring back an older node, which the launcher takes from the parameter."""
+    operator = client(as_operator, changing_sandbox, "s3")
+    location = {"Bucket": machine["bucket"], "Key": "manifest.json"}
+    manifest = operator.get_object(**location)["Body"].read()
+    another = operator.put_object(**location, Body=manifest)["VersionId"]
+    objects = client(as_machine, changing_sandbox, "s3")
+    try:
+        assert "s3:GetObjectVersion" in denied(objects.get_object, **location, VersionId=another)
+    finally:
+        operator.delete_object(**location, VersionId=another)
+
+
+def test_it_writes_its_own_report_and_nothing_beside_it(
+    changing_sandbox: RunningSandbox,
+    as_operator: boto3.Session,
+    as_machine: boto3.Session,
+    machine: dict[str, Any],
+) -> None:
     location = {"Bucket": machine["bucket"], "Key": machine["reportKey"]}
-    report = client(operator, changing_sandbox, "s3").get_object(**location)["Body"].read()
+    report = client(as_operator, changing_sandbox, "s3").get_object(**location)["Body"].read()
     objects = client(as_machine, changing_sandbox, "s3")
     objects.put_object(**location, Body=report)
     denied(objects.put_object, Bucket=machine["bucket"], Key=f"{location['Key']}.other", Body=report)

@@ -222,6 +222,7 @@ def desired_state(opts: Options = None, **changes: Any) -> DesiredState:
         identity_sha256="5" * 64,
         writers=[OPERATOR],
         machine_role="arn:aws:iam::123456789012:role/machine",
+        machine_role_name="machine",
         tags=TAGS,
     )
     return DesiredState("state", replace(args, **changes), opts)

@@ -6,6 +6,7 @@ import pytest
 
 from components import iam_documents
 from components.self_managed.desired_state import readable_keys
+from emulator.iam.policy import Caller, Decision, Request, decide, parse_policy
 
 HERE = {"partition": "aws", "region": "eu-central-1", "account_id": "123456789012"}
 
@@ -21,8 +22,9 @@ def statements(text: str) -> list[dict]:
 
 def test_what_a_machine_may_do() -> None:
     text = iam_documents.machine(
-        pointer="arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/prod/main/desired-state",
+        parameter="arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/prod/main/desired-state",
         bucket="arn:aws:s3:::bucket",
+        manifest_key="manifest.json",
         readable=readable_keys(),
         report_key="report.json",
         formatted_volumes_key="formatted-volumes.json",
@@ -32,12 +34,12 @@ def test_what_a_machine_may_do() -> None:
     read = ["s3:GetObject", "s3:GetObjectVersion"]
     allowed = {each["Sid"]: (each["Effect"], each["Action"], each["Resource"]) for each in statements(text)}
     assert allowed == {
-        "ReadPointer": (
+        "ReadParameter": (
             "Allow",
             "ssm:GetParameter",
             "arn:aws:ssm:eu-central-1:123456789012:parameter/passwordless-postgres/prod/main/desired-state",
         ),
-        "ReadManifest": ("Allow", read, "arn:aws:s3:::bucket/manifest.json"),
+        "ReadManifest": ("Allow", "s3:GetObject", "arn:aws:s3:::bucket/manifest.json"),
         "ReadNode": ("Allow", read, "arn:aws:s3:::bucket/node/node.zip"),
         "ReadPostgresqlConf": ("Allow", read, "arn:aws:s3:::bucket/files/postgresql.conf"),
         "ReadPgHbaConf": ("Allow", read, "arn:aws:s3:::bucket/files/pg_hba.conf"),
@@ -62,6 +64,31 @@ def test_what_a_machine_may_do() -> None:
         ),
     }
     assert len(text) < 10240, "IAM's limit for a role's inline policies"
+
+
+def test_a_machine_reads_no_manifest_but_the_current_one() -> None:
+    manifest, pinned = "arn:aws:s3:::bucket/manifest.json", "Xb3.q_1"
+    (only,) = statements(iam_documents.current_manifest(manifest, pinned))
+    assert only["Condition"] == {"StringEquals": {"s3:VersionId": pinned}}
+    machine = iam_documents.machine(
+        parameter="arn:p", bucket="arn:aws:s3:::bucket", manifest_key="manifest.json",
+        readable=readable_keys(), report_key="r", formatted_volumes_key="f",
+        server_identity="arn:s", log_group="arn:l",
+    )  # fmt: skip
+    policies = [parse_policy(machine), parse_policy(iam_documents.current_manifest(manifest, pinned))]
+
+    def reads(action: str, version: str | None) -> bool:
+        context = {} if version is None else {"s3:VersionId": version}
+        role = "arn:aws:iam::123456789012:role/machine"
+        caller = Caller(arn=role, principal_arn=role, account="123456789012")
+        asked = Request(caller=caller, action=action, resource=manifest, context=context)
+        return decide(asked, policies) is Decision.ALLOWED
+
+    assert reads("s3:GetObjectVersion", pinned)
+    for other in ("Xb3.q_2", "*", "", "null"):
+        assert not reads("s3:GetObjectVersion", other)
+    assert not reads("s3:GetObjectVersion", None)
+    assert reads("s3:GetObject", None)
 
 
 def test_an_identity_secret_is_for_its_readers() -> None:
@@ -173,8 +200,9 @@ def test_no_statement_allows_everything() -> None:
         iam_documents.roles_function(
             master_secret="arn:s", key="arn:k", administrator="arn:a", log_group="arn:l"
         ),
+        iam_documents.current_manifest("arn:b/m", "v"),
         iam_documents.machine(
-            pointer="arn:p", bucket="arn:b", readable=readable_keys(), report_key="r",
+            parameter="arn:p", bucket="arn:b", manifest_key="m", readable=readable_keys(), report_key="r",
             formatted_volumes_key="f",
             server_identity="arn:s", log_group="arn:l",
         ),

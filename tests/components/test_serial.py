@@ -13,7 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.serial import Serial, SerialProvider, next_serial
+from engine.project import CHECKOUT
+from tests.emulator.conftest import Stack, stack
 from tests.recording_monitor import record
+
+__all__ = ["stack"]
 
 NOW = 1_796_058_502
 CLOCKS = st.floats(min_value=0, max_value=4e9)
@@ -99,6 +103,66 @@ def test_the_provider_travels_by_name() -> None:
     pickled = dill.dumps(SerialProvider(), recurse=True)
     assert type(dill.loads(pickled)) is SerialProvider  # noqa: S301
     assert b"components.serial" in pickled
+
+
+PROGRAM = """
+import pathlib
+
+import pulumi
+from pulumi import dynamic
+
+from components.serial import Serial
+
+content = pulumi.Config().require("content")
+refuses = str(pathlib.Path(__file__).with_name("refuses"))
+
+class Store(dynamic.ResourceProvider):
+    serialize_as_secret_always = False
+
+    def create(self, props):
+        return dynamic.CreateResult("document", self.written(props))
+
+    def update(self, _id, _olds, _news):
+        return dynamic.UpdateResult(self.written(_news))
+
+    def written(self, props):
+        if pathlib.Path(props["refuses"]).exists():
+            raise OSError("the store refuses")
+        return props
+
+class Document(dynamic.Resource):
+    def __init__(self, text):
+        super().__init__(Store(), "document", {"text": text, "refuses": refuses})
+
+serial = Serial("document-serial", content).serial
+Document(serial.apply(lambda number: f"{number} {content}"))
+"""
+
+
+@pytest.mark.long
+def test_a_serial_outlives_a_failed_write_and_is_unknown_in_the_preview_of_a_change(stack: Stack) -> None:
+    (stack.folder / "components").symlink_to(CHECKOUT / "components")
+    stack.program(PROGRAM)
+
+    def up(content: str) -> tuple[int, str]:
+        """Serial in the state, and the text of the document."""
+        stack.up("--config", f"content={content}")
+        state = stack.state()
+        return int(state["document-serial"]["outputs"]["serial"]), state["document"]["outputs"]["text"]
+
+    first, text = up("one")
+    assert text == f"{first} one"
+    assert up("one") == (first, text)
+    preview = stack.run("preview", "--diff", "--config", "content=two").output
+    assert f'text: "{first} one" => [unknown]' in preview
+    (stack.folder / "refuses").touch()
+    second, text = up("two")
+    assert (second > first, text) == (True, f"{first} one")
+    assert up("two") == (second, f"{first} one")
+    (stack.folder / "refuses").unlink()
+    assert up("two") == (second, f"{second} two")
+    third, text = up("one")
+    assert (third > second, text) == (True, f"{third} one")
 
 
 def test_the_resource_gives_a_whole_number() -> None:

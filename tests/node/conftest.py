@@ -9,6 +9,7 @@ import shutil
 import socket
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Self
@@ -17,10 +18,12 @@ import boto3
 import psycopg
 import pytest
 
+from components.serial import next_serial
 from node import cluster, prefix, server_process
 from node.apply import apply
 from node.layout import Layout
 from node.server_user import ServerUser
+from node.state import MANIFEST_KEY
 from postgres.access import hba_rules
 from postgres.declaration import Database, Declaration, Grant, Role
 from postgres.hba_rendering import render_hba
@@ -113,6 +116,7 @@ class Machine:
         self.bucket = f"desired-state-{root.name.lower().replace('_', '-')}"
         self.pointer = f"{POINTER}-{root.name}"
         self.log_group = f"{LOG_GROUP}-{root.name}"
+        self.serial = 0
         self.desired = Desired(major, free_port(), self.server_authority.server(), self.client_authority.pem)
         self.s3: Any = clients["s3"]
         self.ssm: Any = clients["ssm"]
@@ -167,8 +171,10 @@ class Machine:
 
     def manifest(self) -> dict[str, Any]:
         desired = self.desired
+        self.serial = next_serial(self.serial, time.time())
         secret = self.secrets.put_secret_value(SecretId=self.secret_arn, SecretString=desired.identity)
         return {
+            "serial": self.serial,
             "server": "main",
             "major": desired.major,
             "minorFloor": MINIMUM_MINORS.get(desired.major, 0),
@@ -186,11 +192,14 @@ class Machine:
 
     def publish(self, **changes: Any) -> int:
         """Publish the desired state, with `changes` to keys of the manifest, and return its serial."""
-        manifest = json.dumps(self.manifest() | changes).encode()
-        value = json.dumps({"manifest": self.put("manifest.json", manifest)})
-        return self.ssm.put_parameter(Name=self.pointer, Value=value, Type="String", Overwrite=True)[
-            "Version"
-        ]
+        manifest = self.manifest() | changes
+        self.tell_launcher(self.put(MANIFEST_KEY, json.dumps(manifest).encode()))
+        return manifest["serial"]
+
+    def tell_launcher(self, manifest: dict[str, str]) -> None:
+        """Write the SSM parameter, as the deployer does, or whoever may."""
+        value = json.dumps({"manifest": manifest})
+        self.ssm.put_parameter(Name=self.pointer, Value=value, Type="String", Overwrite=True)
 
     def apply(self) -> int:
         return apply(self.layout)
@@ -198,23 +207,25 @@ class Machine:
     def report(self) -> dict[str, Any]:
         return json.loads(self.s3.get_object(Bucket=self.bucket, Key="report.json")["Body"].read())
 
-    def _report_ids(self) -> list[str]:
-        """Versions of the report, oldest first."""
-        versions = self.s3.list_object_versions(Bucket=self.bucket, Prefix="report.json")["Versions"]
+    def _version_ids(self, key: str) -> list[str]:
+        """Versions of an object, oldest first."""
+        versions = self.s3.list_object_versions(Bucket=self.bucket, Prefix=key)["Versions"]
         return [version["VersionId"] for version in reversed(versions)]
+
+    def versions(self, key: str) -> list[str]:
+        """What an object said so far, oldest first."""
+        return [
+            self.s3.get_object(Bucket=self.bucket, Key=key, VersionId=version)["Body"].read().decode()
+            for version in self._version_ids(key)
+        ]
 
     def report_count(self) -> int:
         """How many reports there were so far."""
-        return len(self._report_ids())
+        return len(self._version_ids("report.json"))
 
     def report_versions(self) -> list[dict[str, Any]]:
         """All reports so far, oldest first."""
-        return [
-            json.loads(
-                self.s3.get_object(Bucket=self.bucket, Key="report.json", VersionId=version)["Body"].read()
-            )
-            for version in self._report_ids()
-        ]
+        return [json.loads(text) for text in self.versions("report.json")]
 
     def connect(self, **changes: Any) -> psycopg.Connection[Any]:
         parameters = {

@@ -15,8 +15,9 @@ import psycopg
 import pytest
 
 from node import deployment, server_process
-from node.apply import DONE, FAILED, REFUSED, apply
+from node.apply import DONE, FAILED, OTHER_NODE, REFUSED, apply
 from node.layout import Layout
+from node.state import MANIFEST_KEY
 
 MachineOf = Callable[..., Any]
 
@@ -211,16 +212,69 @@ def test_a_refused_declaration_leaves_no_role(serving: Any) -> None:
     assert serving.superuser(logins) == []
 
 
-def test_a_smaller_serial_is_refused(machine: Any) -> None:
-    machine.apply()
-    machine.publish()
-    machine.apply()
-    machine.ssm.delete_parameter(Name=machine.pointer)
-    machine.desired.networks = ("198.51.100.0/24",)
-    machine.publish()
-    assert machine.apply() == REFUSED
-    assert "is not newer" in machine.report()["message"]
-    machine.connect().close()
+def test_an_earlier_desired_state_comes_back_neither_by_the_parameter_nor_as_the_newest_object(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = serving.desired.networks
+    serving.desired.networks = (*networks, "198.51.100.0/24")
+    earlier = serving.put(MANIFEST_KEY, json.dumps(serving.manifest()).encode())
+    serving.desired.networks = networks
+    applied = serving.publish()
+    assert serving.apply() == DONE, serving.report()
+    before = serving.report()
+    for named in (earlier, serving.put("evil.json", b"{}"), {}):
+        serving.tell_launcher(named)
+        assert serving.apply() == DONE
+    assert serving.report() == before
+
+    serving.put(MANIFEST_KEY, serving.versions(MANIFEST_KEY)[-2].encode())
+    for node in (None, "f" * 64):
+        monkeypatch.setattr("node.apply.own_node", lambda node=node: node)
+        assert serving.apply() == REFUSED
+        report = serving.report()
+        assert "is not newer than the applied one" in report["message"]
+        assert report["serial"] < report["appliedSerial"] == applied
+    assert "198.51.100.0/24" not in (serving.layout.current / "pg_hba.conf").read_text()
+    serving.connect().close()
+    serving.publish()
+    assert serving.apply() == OTHER_NODE
+
+
+def test_a_parameter_and_a_manifest_that_are_made_again_lock_no_machine_out(serving: Any) -> None:
+    serving.ssm.delete_parameter(Name=serving.pointer)
+    assert serving.apply() == DONE
+    serving.s3.delete_object(Bucket=serving.bucket, Key=MANIFEST_KEY)
+    before = serving.report()
+    assert serving.apply() == FAILED
+    assert serving.report() == before
+    serving.connect().close()
+    serial = serving.publish()
+    assert serving.apply() == DONE, serving.report()
+    assert serving.report()["appliedSerial"] == serial
+
+
+@pytest.mark.parametrize("change", [0, -1, -1_000_000])
+def test_no_other_content_is_taken_with_a_serial_that_is_not_higher(change: int, serving: Any) -> None:
+    applied = serving.report()["appliedSerial"]
+    assert serving.publish(serial=applied + change, restart="automatic") == applied + change
+    assert serving.apply() == REFUSED
+    assert "is not newer than the applied one" in serving.report()["message"]
+
+
+@pytest.mark.parametrize("serial", [None, "soon", 0, -1, 4e9, True])
+def test_a_manifest_without_a_serial_is_refused(serial: Any, serving: Any) -> None:
+    serving.publish(serial=serial)
+    assert serving.apply() == REFUSED
+    assert "serial" in serving.report()["message"]
+
+
+def test_the_applied_serial_of_the_former_release_is_lower_than_any(serving: Any) -> None:
+    state = json.loads(serving.layout.state.read_text())
+    state["applied"]["serial"] = state["judged"]["serial"] = 12
+    serving.layout.state.write_text(json.dumps(state))
+    serial = serving.publish()
+    assert serving.apply() == DONE, serving.report()
+    assert serving.report()["appliedSerial"] == serial
 
 
 def test_a_tampered_object_is_refused(serving: Any) -> None:

@@ -46,6 +46,17 @@ def test_a_damaged_state_is_none(text: str, tmp_path: Path) -> None:
     assert State.load(tmp_path / "state.json") == State()
 
 
+def test_a_node_of_the_first_releases_reads_what_is_written(tmp_path: Path) -> None:
+    """It knows these keys alone, and without the applied serial it would take any desired state for newer."""
+    path = tmp_path / "state.json"
+    applied = Applied(serial=1_796_058_502, manifest="ab", generation="1796058502-ab")
+    attempt = LastAttempt(serial=1_796_058_503, manifest="cd", node=None, outcome="failed")
+    State(applied=applied, last_attempt=attempt).save(path)
+    written = json.loads(path.read_text())
+    assert set(written["applied"]) == {"serial", "manifest", "generation"}
+    assert set(written["judged"]) == {"serial", "manifest", "node", "outcome"}
+
+
 def test_nothing_applied_and_nothing_attempted_is_kept_too(tmp_path: Path) -> None:
     State().save(tmp_path / "state.json")
     assert json.loads((tmp_path / "state.json").read_text()) == {"applied": None, "judged": None}

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import http.client
+from typing import Any
+
+import boto3
 import pytest
-from botocore.auth import SigV4Auth
+from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials as SdkCredentials
 
 from gateway import launcher
 from runtime.errors import FailedError
-from runtime.signed_requests import AwsError, Credentials, SignedRequests, endpoint, signed_headers
+from runtime.signed_requests import (
+    AwsError,
+    Credentials,
+    SignedRequests,
+    endpoint,
+    object_url,
+    signed_headers,
+)
+from tests.runtime.instance import ACCOUNT
 
 
 @pytest.mark.parametrize("token", [None, "session+token/="])
@@ -76,8 +88,10 @@ def test_endpoints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     assert endpoint("ssm", "eu-central-1") == "https://ssm.eu-central-1.amazonaws.com"
     assert endpoint("logs", "cn-north-1") == "https://logs.cn-north-1.amazonaws.com.cn"
+    assert object_url("cn-north-1", "b", "k") == "https://b.s3.cn-north-1.amazonaws.com.cn/k"
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:1/")
     assert endpoint("ssm", "eu-central-1") == "http://localhost:1"
+    assert object_url("eu-central-1", "b", "k/l") == "http://localhost:1/b/k/l"
     monkeypatch.setenv("AWS_ENDPOINT_URL_SSM", "http://localhost:2")
     assert endpoint("ssm", "eu-central-1") == "http://localhost:2"
 
@@ -87,6 +101,47 @@ def test_errors_carry_awss_own_name(environment: None) -> None:
     with pytest.raises(AwsError, match="ParameterNotFound") as raised:
         requests.call("ssm", "AmazonSSM.GetParameter", {"Name": "/none"})
     assert raised.value.code == "ParameterNotFound"
+
+
+def test_the_newest_version_of_an_object_is_read(environment: None) -> None:
+    s3 = boto3.client("s3", region_name="eu-central-1")
+    s3.create_bucket(Bucket="desired", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    requests = SignedRequests(region="eu-central-1", credentials=Credentials.find())
+    for content in (b"first", b"second"):
+        s3.put_object(Bucket="desired", Key="a b/manifest.json", Body=content)
+        assert requests.object("desired", "a b/manifest.json", ACCOUNT) == content
+    with pytest.raises(AwsError, match=r"s3://desired/none: NoSuchKey") as raised:
+        requests.object("desired", "none", ACCOUNT)
+    assert raised.value.code == "NoSuchKey"
+
+
+def test_a_read_of_s3_expects_the_owner_under_the_sdks_own_signature(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[Any] = []
+
+    def refuse(connection: Any, method: str, path: str, body: Any, headers: dict[str, str]) -> None:
+        sent.append((method, f"https://{connection.host}{path}", body, dict(headers)))
+        raise OSError("not sent")
+
+    monkeypatch.setattr(http.client.HTTPSConnection, "request", refuse)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    keys = ("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG", "session+token/=")
+    requests = SignedRequests(
+        region="eu-central-1",
+        credentials=Credentials(access_key=keys[0], secret_key=keys[1], token=keys[2]),
+    )
+    with pytest.raises(FailedError, match=r"desired\.s3\.eu-central-1\.amazonaws\.com cannot be reached"):
+        requests.object("desired", "a b/ä.json", ACCOUNT)
+    ((method, url, body, headers),) = sent
+    assert (method, body) == ("GET", None)
+    assert url == "https://desired.s3.eu-central-1.amazonaws.com/a%20b/%C3%A4.json"
+    assert headers["x-amz-expected-bucket-owner"] == ACCOUNT
+    authorization = headers.pop("authorization")
+    request = AWSRequest(method="GET", url=url, headers=headers)
+    request.context["timestamp"] = headers["x-amz-date"]
+    auth = S3SigV4Auth(SdkCredentials(*keys), "s3", "eu-central-1")
+    signature = auth.signature(auth.string_to_sign(request, auth.canonical_request(request)), request)
+    assert authorization.endswith(f"Signature={signature}")
+    assert "x-amz-expected-bucket-owner" in authorization
 
 
 def test_an_unreachable_endpoint_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,11 +4,13 @@ import base64
 import functools
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import pulumi
 import pytest
 
+from components import iam_documents
 from components.pki.identity_secret import IdentitySecretArgs
 from components.private_bucket import PrivateBucketArgs
 from components.self_managed.desired_state import FILES, DesiredStateArgs
@@ -18,6 +20,7 @@ from tests.recording_monitor import ABSENT, Recording, is_secret, plain, record,
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
 PARAMETER = "aws:ssm/parameter:Parameter"
+SERIAL = "pulumi-python:dynamic/passwordless-postgres:Serial"
 
 
 @functools.cache
@@ -29,7 +32,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_files_manifest_and_pointer_name_each_other() -> None:
+def test_files_manifest_and_parameter_name_each_other() -> None:
     recording = usual()
     objects = {each.inputs["key"]: each for each in recording.of_type(OBJECT)}
     assert sorted(objects) == sorted([*(f"files/{name}" for name in FILES), "manifest.json", "node/node.zip"])
@@ -58,16 +61,42 @@ def test_files_manifest_and_pointer_name_each_other() -> None:
     assert pointer.manifest.sha256 == sha256(manifest_text)
 
 
-def test_the_serial_is_the_pointer_s_version() -> None:
+def test_the_serial_is_in_the_manifest_and_follows_all_of_it_but_itself() -> None:
     def program() -> None:
         made = desired_state()
         pulumi.export("serial", made.serial)
         pulumi.export("sha256", made.manifest_sha256)
 
     recording = record(program)
-    assert recording.exports["serial"].value == 7
-    manifest = next(each for each in recording.of_type(OBJECT) if each.name == "state-manifest")
-    assert recording.exports["sha256"].value == sha256(manifest.inputs["content"])
+    text = recording.one(OBJECT, "state-manifest").inputs["content"]
+    assert recording.exports["sha256"].value == sha256(text)
+    manifest = Manifest.model_validate_json(text)
+    assert recording.exports["serial"].value == manifest.serial == 1_796_058_502
+    unnumbered = manifest.model_copy(update={"serial": 1}).to_json()
+    recording.has_properties(SERIAL, "state-serial", contentSha256=sha256(unnumbered))
+
+
+def test_another_node_restart_or_identity_asks_for_a_new_serial() -> None:
+    another: list[dict[str, Any]] = [
+        {},
+        {"node": replace(NODE, sha256="8" * 64)},
+        {"restart": "automatic"},
+        {"identity_version": "version-2"},
+    ]
+    recordings = [record(functools.partial(desired_state, None, **changes)) for changes in another]
+    assert len({each.one(SERIAL).inputs["contentSha256"] for each in recordings}) == len(another)
+
+
+def test_the_machine_may_read_the_current_manifest_before_the_launcher_hears_of_it() -> None:
+    recording = usual()
+    policy = recording.one("aws:iam/rolePolicy:RolePolicy")
+    assert policy.inputs["role"] == "machine"
+    assert json.loads(policy.inputs["policy"]) == json.loads(
+        iam_documents.current_manifest(
+            "arn:aws:s3:::state-id/manifest.json", version="version-state-manifest"
+        )
+    )
+    assert policy.urn in recording.one(PARAMETER).request.dependencies
 
 
 def test_a_text_of_the_program_is_readable_in_a_preview() -> None:
@@ -85,7 +114,7 @@ def test_objects_wait_for_versioning() -> None:
         assert versioning.urn in each.request.dependencies
 
 
-def test_a_changed_file_changes_manifest_and_pointer_only() -> None:
+def test_a_changed_file_changes_serial_manifest_and_parameter_only() -> None:
     files = {name: f"text of {name}\n" for name in FILES}
     before = usual()
     after = record(lambda: desired_state(files={**files, "pg_hba.conf": "another text\n"}))
@@ -98,7 +127,7 @@ def test_a_changed_file_changes_manifest_and_pointer_only() -> None:
         )
         if each.inputs != other.inputs
     }
-    assert changed == {"state-pg_hba.conf", "state-manifest", "state-pointer"}
+    assert changed == {"state-pg_hba.conf", "state-serial", "state-manifest", "state-pointer"}
 
 
 def test_the_machine_writes_its_report_and_the_deployer_the_rest() -> None:
@@ -180,7 +209,7 @@ def test_the_policy_stands_before_the_value() -> None:
             lambda: DesiredStateArgs(
                 server="main", pointer_name="/p", settings=SELF_MANAGED, files={"pg_hba.conf": ""},
                 node=NODE, identity_arn="", identity_version="", identity_sha256="", writers=[OPERATOR],
-                machine_role="",
+                machine_role="", machine_role_name="",
             ),
             "files: .* must be exactly",
         ),

@@ -273,7 +273,7 @@ def test_the_report_waits_for_everything_the_machine_needs() -> None:
         bucket="main-state-id",
         key="report.json",
         server="main",
-        serial=7,
+        serial=1_796_058_502,
         instance="main-machine-instance-id",
         deadlineSeconds=900,
         region="eu-central-1",
