@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from node.layout import Layout
 from node.server_user import ServerUser
 from postgres.identifiers import SUPERUSER
-from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 
@@ -38,7 +36,7 @@ def initialise(data: Path, binaries: Path, user: ServerUser) -> bool:
     """
     if (data / "PG_VERSION").exists():
         return False
-    beside = _emptied(data.with_name(f"{data.name}.initialising"))
+    beside = _absent(data, user)
     answer = user.run(
         [
             binaries / "initdb",
@@ -55,7 +53,7 @@ def initialise(data: Path, binaries: Path, user: ServerUser) -> bool:
     )
     if answer.returncode != 0:
         raise FailedError(f"initdb: {answer.stderr.strip() or answer.stdout.strip()}")
-    _put_in_place(beside, data)
+    _put_in_place(beside, data, user)
     return True
 
 
@@ -65,22 +63,19 @@ def copy_fresh(fresh: Path, copy: Path, user: ServerUser) -> None:
     Raises:
         FailedError: it cannot be copied.
     """
-    beside = _emptied(copy.with_name(f"{copy.name}.initialising"))
-    answer = user.run(["cp", "--recursive", "--preserve=mode", "--no-target-directory", fresh, beside])
-    if answer.returncode != 0:
-        raise FailedError(f"copying {fresh}: {answer.stderr.strip()}")
-    _put_in_place(beside, copy)
+    beside = _absent(copy, user)
+    user.must("cp", "--recursive", "--preserve=mode", "--no-target-directory", fresh, beside)
+    _put_in_place(beside, copy, user)
 
 
-def _emptied(beside: Path) -> Path:
-    if beside.exists():
-        shutil.rmtree(beside)
+def _absent(data: Path, user: ServerUser) -> Path:
+    """A path beside `data` where nothing is."""
+    beside = data.with_name(f"{data.name}.initialising")
+    user.must("rm", "--recursive", "--force", "--one-file-system", beside)
     return beside
 
 
-def _put_in_place(beside: Path, data: Path) -> None:
-    if data.exists():
-        # The volume may come with an empty folder of that name; a full one makes this fail.
-        data.rmdir()
-    beside.rename(data)
-    files.sync_directory(data.parent)
+def _put_in_place(beside: Path, data: Path, user: ServerUser) -> None:
+    # The volume may come with an empty folder of that name, which is replaced; a full one makes this fail.
+    user.must("mv", "--no-target-directory", beside, data)
+    user.must("sync", data.parent)

@@ -29,6 +29,7 @@ from node.state import Applied, LastAttempt, NewestManifest, State
 from node.switch import ServingExpectation, Switch
 from node.validation import DesiredState, validated
 from postgres.declaration import Declaration
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 from runtime.identity_secret import IdentityDocument
 from runtime.instance_metadata import InstanceMetadata
@@ -264,8 +265,8 @@ class Deployment:
         elif self.layout.current_generation() != applied.generation:
             switch.point(applied.generation)
             switch.reload()
-        roles = (self.layout.generations / applied.generation / "roles.json").read_text()
-        declaration = Declaration.from_json(roles)
+        roles = files.read_file(self.layout.generations / applied.generation / "roles.json")
+        declaration = Declaration.from_json(roles.decode())
         if read_journal(self.layout.journal) != [declaration]:
             Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(declaration)
 

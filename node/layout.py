@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from runtime import files
 
 ROOT_VARIABLE = "PASSWORDLESS_POSTGRES_ROOT"
 CLUSTER = "main"
+_MAJOR = re.compile(r"[1-9][0-9]", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Layout:
 
     @property
     def scratch(self) -> Path:
-        """The scratch server's home."""
+        """One folder per major, the scratch server's."""
         return self.home / "scratch"
 
     @property
@@ -108,8 +110,11 @@ class Layout:
 
     def initialised_majors(self) -> tuple[int, ...]:
         """Majors for which a whole data directory exists."""
-        found = self.volume.glob(f"*/{CLUSTER}/PG_VERSION")
-        return tuple(sorted(int(path.parent.parent.name) for path in found))
+        try:
+            majors = [int(name) for name in files.names(self.volume) if _MAJOR.fullmatch(name)]
+        except FileNotFoundError:
+            return ()
+        return tuple(sorted(major for major in majors if (self.data(major) / "PG_VERSION").exists()))
 
     def current_generation(self) -> str | None:
         """Name of the generation that `current` points to."""
@@ -119,9 +124,10 @@ class Layout:
             return None
 
     def make_home(self) -> None:
-        """Make node's folders; the server's user can enter them, and nobody else can list them."""
-        for path in (self.home, self.generations):
-            files.make_directory(path, 0o711)
+        """Make node's folders; the server's user can enter them, and nobody else can list or change them."""
+        own = os.geteuid(), os.getegid()
+        for path in (self.home, self.generations, self.scratch):
+            files.make_directory(path, 0o711, owner=own)
 
     def report_is_delivered(self) -> bool:
         """Whether the bucket has the last report."""

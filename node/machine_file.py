@@ -56,5 +56,9 @@ def write(layout: Layout, platform: Platform, major: int) -> None:
     )
     text = rendered(layout.current, settings).encode()
     path = layout.configuration(major)
-    if not path.exists() or path.read_bytes() != text:
+    try:
+        unchanged = files.read_file(path) == text
+    except FileNotFoundError:
+        unchanged = False
+    if not unchanged:
         files.replace_file(path, text, owner=platform.user.owner, durable=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from node import server_log, server_process, short_path
 from node.layout import Layout
 from node.server_user import ServerUser
+from runtime import files
 from runtime.errors import FailedError, RefusedError
 
 if TYPE_CHECKING:
@@ -95,16 +96,13 @@ class Prefix:
         options = shlex.join(["-c", f"config_file={self.layout.configuration(major)}"])
         deadline = time.monotonic() + ORPHAN_SECONDS
         while True:
-            log.unlink(missing_ok=True)
+            files.remove_file(log)
             mark = server_log.mark(self.layout.logs)
             answer = self._pg_ctl(major, "start", "--wait", "-t", START_SECONDS, "-l", log, "-o", options)
             if answer.returncode == 0:
                 return
-            try:
-                early = log.read_text(errors="replace").strip()
-            except FileNotFoundError:
-                early = answer.stderr.strip()
-            output = "\n".join([early, *server_log.messages(self.layout.logs, mark)])
+            early = server_log.start_log(log) or answer.stderr
+            output = "\n".join([early.strip(), *server_log.messages(self.layout.logs, mark)])
             if not any(sign in output for sign in ORPHANS) or time.monotonic() > deadline:
                 raise FailedError(f"PostgreSQL does not start: {output}")
             time.sleep(0.2)

@@ -124,7 +124,7 @@ def read_journal(path: Path) -> list[Declaration]:
         FailedError: it is damaged; guessing could leave a removed role with its login.
     """
     try:
-        return journal_from_json(path.read_bytes())
+        return journal_from_json(files.read_file(path))
     except FileNotFoundError:
         return []
     except DamagedJournalError as error:

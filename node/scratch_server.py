@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from node import cluster, machine_file, server_process, short_path
+from node import cluster, machine_file, server_log, server_process, short_path
 from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
@@ -101,8 +101,7 @@ class ScratchServer:
         """
         self.layout.make_home()
         user = self.platform.user
-        for folder in (self.layout.scratch, self._home):
-            user.make_directory(folder)
+        user.make_directory(self._home)
         if fresh is not None and not self._data.exists():
             cluster.copy_fresh(fresh, self._data, user)
         cluster.initialise(self._data, self.platform.binaries(self.major), user)
@@ -141,7 +140,7 @@ class ScratchServer:
         if answer.returncode == 0:
             return
         # PostgreSQL stops at the first error; one run per setting finds them all.
-        settings = parse_postgresql_conf((generation / "postgresql.conf").read_text())
+        settings = parse_postgresql_conf(files.read_file(generation / "postgresql.conf").decode())
         alone = (
             self.platform.user.run([*postgres, "-C", name, "-c", f"{name}={value}"])
             for name, value in settings.items()
@@ -155,7 +154,7 @@ class ScratchServer:
         pg_ctl = self.platform.binaries(self.major) / "pg_ctl"
         stop = [pg_ctl, "stop", "--wait", "-D", self._data, "-m", "immediate"]
         log = self._home / "start.log"
-        log.unlink(missing_ok=True)
+        files.remove_file(log)
         if server_process.find(self._data):
             user.run(stop)
         server_process.remove_stale_locks(self._data, self._socket_directory)
@@ -165,7 +164,7 @@ class ScratchServer:
         try:
             process = server_process.find(self._data)
             if answer.returncode != 0 or process is None:
-                output = log.read_text(errors="replace") if log.exists() else answer.stderr
+                output = server_log.start_log(log) or answer.stderr
                 if any(sign in output for sign in OUT_OF_RESOURCES):
                     raise FailedError(f"scratch server: {output.strip()}")
                 raise RefusedError(*_messages(output))

@@ -10,45 +10,74 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from node.layout import Layout
 from runtime import files
 from runtime.cloudwatch import LogEvent, batches, fitting, log_events
+from runtime.files import PlantedError
 from runtime.instance_metadata import InstanceMetadata
 from runtime.signed_requests import AwsError, SignedRequests
 
 REPORTED_SEVERITIES = {"LOG", "ERROR", "FATAL", "PANIC"}
 MAX_MESSAGES = 10
 BATCHES_PER_RUN = 10
+MAX_FILES = 1000
+"""More log files than that are not the server's; the newest count."""
 _READ_BYTES = 4 * 1_048_576
+_START_LOG_BYTES = 65_536
 
 
 def mark(logs: Path) -> dict[str, int]:
     """Where the log files end now."""
-    return {path.name: path.stat().st_size for path in logs.glob("*.json")}
+    return {name: status.st_size for name, status in _log_files(logs).items()}
 
 
 def messages(logs: Path, since: Mapping[str, int]) -> list[str]:
     """The server's last few messages since `since`, without those that it sent to clients."""
     found: list[str] = []
-    for path in _oldest_first(logs):
-        start = since.get(path.name, 0)
-        with path.open("rb") as file:
-            file.seek(start if start <= path.stat().st_size else 0)
-            for line in file:
-                try:
-                    entry = json.loads(line)
-                except ValueError:
-                    continue
-                severity = entry.get("error_severity")
-                if severity in REPORTED_SEVERITIES and entry.get("backend_type") != "client backend":
-                    parts = (entry.get("message"), entry.get("detail"), entry.get("hint"))
-                    found.append(f"{severity}:  " + " ".join(filter(None, parts)))
+    for name, status in _log_files(logs).items():
+        start = since.get(name, 0)
+        try:
+            with files.opened(logs / name) as file:
+                file.seek(max(start if start <= status.st_size else 0, status.st_size - _READ_BYTES))
+                lines = file.read(_READ_BYTES).splitlines()
+        except (FileNotFoundError, PlantedError):
+            continue
+        entries = (_entry(line) for line in lines)
+        found += [_message(entry) for entry in entries if _is_reported(entry)]
     return found[-MAX_MESSAGES:]
+
+
+def start_log(path: Path) -> str:
+    """The end of what a server wrote before it opened its own log; empty if it wrote nothing."""
+    try:
+        return files.read_end(path, _START_LOG_BYTES).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def _entry(line: bytes) -> dict[str, Any]:
+    """A line of a JSON log; empty for one that is something else."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    return entry if isinstance(entry, dict) else {}
+
+
+def _is_reported(entry: Mapping[str, Any]) -> bool:
+    severity, writer = entry.get("error_severity"), entry.get("backend_type")
+    return isinstance(severity, str) and severity in REPORTED_SEVERITIES and writer != "client backend"
+
+
+def _message(entry: Mapping[str, Any]) -> str:
+    parts = (entry.get("message"), entry.get("detail"), entry.get("hint"))
+    return f"{entry['error_severity']}:  " + " ".join(part for part in parts if isinstance(part, str))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +131,8 @@ class LogShipper:
         return sent
 
     def _keep(self, positions: dict[str, Any]) -> None:
-        present = {name: value for name, value in positions.items() if (self.layout.logs / name).exists()}
+        logs = _log_files(self.layout.logs)
+        present = {name: value for name, value in positions.items() if name in logs}
         files.replace_file(self.layout.log_positions, json.dumps(present), durable=True)
 
     def _put(self, stream: str, batch: list[LogEvent[LinePosition]]) -> None:
@@ -125,47 +155,64 @@ def shipped_positions(layout: Layout) -> dict[str, Any]:
 def has_unshipped_lines(layout: Layout) -> bool:
     """Whether any log file has grown or been replaced since the last shipment; cheap enough for every run."""
     positions = shipped_positions(layout)
-    return any(not _is_shipped(path, positions) for path in layout.logs.glob("*.json"))
+    return any(not _is_shipped(name, status, positions) for name, status in _log_files(layout.logs).items())
 
 
 def unshipped(logs: Path, positions: Mapping[str, Any]) -> Iterator[LogEvent[LinePosition]]:
-    """The complete lines after `positions`, file by file, the oldest file first."""
-    for path in _oldest_first(logs):
-        if _is_shipped(path, positions):
+    """The complete lines after `positions`, file by file, the oldest file first.
+
+    A line of more than 4 MiB, which the server does not write, is taken in pieces of that size.
+    """
+    for name, status in _log_files(logs).items():
+        if _is_shipped(name, status, positions):
             continue
-        known = positions.get(path.name, {})
-        with path.open("rb") as file:
-            first = hashlib.sha256(file.readline(_READ_BYTES)).hexdigest()
-            offset = known.get("offset", 0) if known.get("first") == first else 0
-            file.seek(offset)
-            for line in file:
-                if not line.endswith(b"\n"):
-                    break
-                offset += len(line)
-                text = line.decode(errors="replace").rstrip("\n")
-                yield LogEvent(
-                    timestamp=_timestamp(text),
-                    message=fitting(text) or " ",
-                    position=LinePosition(
-                        file=path.name, first=first, offset=offset, inode=path.stat().st_ino
-                    ),
-                )
+        try:
+            with files.opened(logs / name) as file:
+                yield from _lines_after(file, name, status.st_ino, positions.get(name, {}))
+        except (FileNotFoundError, PlantedError):
+            # It is another file by now, and the next run looks again.
+            continue
 
 
-def _oldest_first(logs: Path) -> list[Path]:
-    return sorted(logs.glob("*.json"), key=lambda path: path.stat().st_mtime_ns)
+def _lines_after(
+    file: BinaryIO, name: str, inode: int, known: Mapping[str, Any]
+) -> Iterator[LogEvent[LinePosition]]:
+    first = hashlib.sha256(file.readline(_READ_BYTES)).hexdigest()
+    offset = known.get("offset", 0) if known.get("first") == first else 0
+    file.seek(offset)
+    while line := file.readline(_READ_BYTES):
+        if not line.endswith(b"\n") and len(line) < _READ_BYTES:
+            return
+        offset += len(line)
+        text = line.decode(errors="replace").rstrip("\n")
+        yield LogEvent(
+            timestamp=_timestamp(line),
+            message=fitting(text) or " ",
+            position=LinePosition(file=name, first=first, offset=offset, inode=inode),
+        )
 
 
-def _is_shipped(path: Path, positions: Mapping[str, Any]) -> bool:
-    known, status = positions.get(path.name, {}), path.stat()
+def _log_files(logs: Path) -> dict[str, os.stat_result]:
+    """The JSON logs, the oldest first. The folder is the server's own, so there may be anything in it."""
+    try:
+        found = files.regular_files(logs, ".json")
+    except FileNotFoundError:
+        return {}
+    newest = sorted(found, key=lambda name: found[name].st_mtime_ns)[-MAX_FILES:]
+    return {name: found[name] for name in newest if found[name].st_nlink == 1}
+
+
+def _is_shipped(name: str, status: os.stat_result, positions: Mapping[str, Any]) -> bool:
+    known = positions.get(name, {})
     return (known.get("offset"), known.get("inode")) == (status.st_size, status.st_ino)
 
 
-def _timestamp(text: str) -> int:
-    """Milliseconds since 1970 of a jsonlog line; now, if it has no time in UTC."""
+def _timestamp(line: bytes) -> int:
+    """Milliseconds since 1970 of a jsonlog line; now, if it has no time in UTC since then."""
     try:
-        written = json.loads(text)["timestamp"]
+        written = _entry(line)["timestamp"]
         moment = datetime.datetime.strptime(written, "%Y-%m-%d %H:%M:%S.%f UTC").replace(tzinfo=datetime.UTC)
     except (ValueError, KeyError, TypeError):
         moment = datetime.datetime.now(datetime.UTC)
-    return int(moment.timestamp() * 1000)
+    # AWS takes no negative one, and would refuse the whole batch.
+    return max(0, int(moment.timestamp() * 1000))

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from runtime import files
+
+LOCK_BYTES = 8192
+"""PostgreSQL's own limit for a lock file is smaller."""
+_SOCKET_LOCK = re.compile(r"\.s\.PGSQL\.[0-9]+\.lock")
+_PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +37,13 @@ def _runs_in(pid: int, data: Path) -> bool:
 
 
 def find(data: Path) -> ServerProcess | None:
-    """The server on this data directory; None if there is none, even if a stale file names one."""
+    """The server on this data directory; None if there is none, even if a stale file names one.
+
+    Raises:
+        PlantedError: the file that would name it is not one that a server writes.
+    """
     try:
-        lines = (data / "postmaster.pid").read_text().splitlines()
+        lines = files.read_file(data / "postmaster.pid", most=LOCK_BYTES).decode().splitlines()
         pid = int(lines[0])
     except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return None
@@ -39,7 +51,7 @@ def find(data: Path) -> ServerProcess | None:
         return None
     return ServerProcess(
         pid=pid,
-        port=int(lines[3]) if len(lines) > 3 and lines[3].strip() else 0,
+        port=int(lines[3]) if len(lines) > 3 and _PORT.fullmatch(lines[3].strip()) else 0,
         socket_directory=Path(lines[4].strip() if len(lines) > 4 else ""),
         ready=len(lines) > 7 and lines[7].strip() == "ready",
     )
@@ -51,10 +63,15 @@ def remove_stale_locks(data: Path, socket_directory: Path) -> None:
     PostgreSQL itself handles ids that are free. Orphaned backends stay detected: a start also looks
     at the shared memory segment of the data directory.
     """
-    for lock in (data / "postmaster.pid", *socket_directory.glob(".s.PGSQL.*.lock")):
+    try:
+        sockets = [name for name in files.names(socket_directory) if _SOCKET_LOCK.fullmatch(name)]
+    except FileNotFoundError:
+        sockets = []
+    for lock in (data / "postmaster.pid", *(socket_directory / name for name in sockets)):
         try:
-            pid, served = lock.read_text().splitlines()[:2]
+            text, served = files.read_file(lock, most=LOCK_BYTES).decode().splitlines()[:2]
+            pid = int(text)
         except (FileNotFoundError, ValueError):
             continue
-        if Path(f"/proc/{pid}").exists() and not _runs_in(int(pid), Path(served)):
-            lock.unlink(missing_ok=True)
+        if Path(f"/proc/{pid}").exists() and not _runs_in(pid, Path(served)):
+            files.remove_file(lock)

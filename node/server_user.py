@@ -73,7 +73,22 @@ class ServerUser:
             raise FailedError(f"{command[0]} cannot be started as user {self.name}: {error}") from error
 
     def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
-        """Make a folder that belongs to this user; folders above it are made enterable for all."""
-        files.make_directory(path, mode)
-        if os.geteuid() == 0:
-            os.chown(path, *self.owner)
+        """Make a folder that belongs to this user; folders above it are made enterable for all.
+
+        Raises:
+            PlantedError: as `files.make_directory`.
+        """
+        files.make_directory(path, mode, owner=self.owner if os.geteuid() == 0 else None)
+
+    def must(self, *command: str | Path) -> None:
+        """Run a program that says nothing unless it fails.
+
+        What lies below a folder of this user is copied, moved and removed by programs that run as this
+        user: root would follow where the user's links lead.
+
+        Raises:
+            FailedError: it fails; with what it said.
+        """
+        answer = self.run(command)
+        if answer.returncode != 0:
+            raise FailedError(f"{' '.join(map(str, command))}: {answer.stderr.strip()}")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 from node.server_user import ServerUser
+from runtime import files
 from runtime.errors import FailedError
+from runtime.files import PlantedError
 
 # `.s.PGSQL.65535.lock` is the longest name that PostgreSQL puts into the folder.
 # Not $TMPDIR: it may differ between the process that starts the server and the one that removes the folder,
@@ -30,15 +31,14 @@ def make_socket_directory(path: Path, user: ServerUser) -> None:
     Raises:
         FailedError: the path is a link, or another user's folder.
     """
-    if not path.exists() and not path.is_symlink():
+    try:
         user.make_directory(path)
-    if path.is_symlink() or path.stat().st_uid != user.uid:
-        raise FailedError(f"{path} must be a folder of user {user.name}; remove what is there")
-    path.chmod(0o700)
+    except PlantedError as error:
+        raise FailedError(f"{path} must be a folder of user {user.name}: {error.strerror}") from error
 
 
 def remove_stand_in(wanted: Path) -> None:
     """Remove the folder that stands in for `wanted`, if there is one."""
     directory = socket_directory(wanted)
     if directory != wanted and directory.is_dir() and not directory.is_symlink():
-        shutil.rmtree(directory)
+        files.remove_tree(directory)

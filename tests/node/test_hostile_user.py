@@ -1,0 +1,272 @@
+"""Whatever the server's user puts into its folders, root changes and reads nothing outside of them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from node import server_process
+from node.apply import DONE
+from tests.node import hostile_user
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs as somebody else than the server")
+
+DEADLINE_SECONDS = 300
+"""How long one apply may take here; on a machine it is the unit's TimeoutStartSec."""
+
+State = dict[str, tuple[int, int, int, str]]
+
+
+def state_of(folder: Path) -> State:
+    """Owner, mode and content of everything in a folder."""
+    found: State = {}
+    for path in [folder, *sorted(folder.rglob("*"))]:
+        status = path.lstat()
+        content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        found[str(path)] = (status.st_uid, status.st_gid, status.st_mode, content)
+    return found
+
+
+@contextmanager
+def deadline() -> Iterator[None]:
+    def expired(*_: object) -> None:
+        raise AssertionError(f"the apply did not end within {DEADLINE_SECONDS} s")
+
+    before = signal.signal(signal.SIGALRM, expired)
+    signal.alarm(DEADLINE_SECONDS)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.fixture
+def victim(serving: Any) -> Path:
+    return victim_of(serving)
+
+
+def victim_of(machine: Any) -> Path:
+    """Root's own folder, with a file that only root reads."""
+    folder = machine.root / "victim"
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "folder").mkdir(parents=True)
+    folder.chmod(0o755)
+    (folder / "secret").write_text(json.dumps({"message": "for root alone", "error_severity": "LOG"}) + "\n")
+    (folder / "secret").chmod(0o600)
+    (folder / "postmaster.pid").write_text("999999\n/nowhere\n")
+    return folder
+
+
+def scratch_home(machine: Any, victim: Path) -> Path:
+    home = machine.layout.scratch / "17"
+    home.rename(home.with_name("aside"))
+    home.symlink_to(victim)
+    return home
+
+
+def scratch_socket(machine: Any, victim: Path) -> Path:
+    return linked(machine.layout.scratch / "17/socket", victim)
+
+
+def scratch_log(machine: Any, victim: Path) -> Path:
+    return linked(machine.layout.scratch / "17/start.log", victim / "secret")
+
+
+def log_link(machine: Any, victim: Path) -> Path:
+    return linked(machine.layout.logs / "x.json", victim / "secret")
+
+
+def log_fifo(machine: Any, _: Path) -> Path:
+    return fifo(machine.layout.logs / "x.json")
+
+
+def endless_log(machine: Any, _: Path) -> Path:
+    return linked(machine.layout.logs / "x.json", Path("/dev/zero"))
+
+
+def huge_log(machine: Any, _: Path) -> Path:
+    path = machine.layout.logs / "x.json"
+    path.touch()
+    os.truncate(path, 1024**4)
+    return path
+
+
+def nested_log(machine: Any, _: Path) -> Path:
+    path = machine.layout.logs / "x.json"
+    path.write_bytes(b"[" * 1_000_000 + b"\n[]\n1\n" + b'{"error_severity": ["LOG"]}\n')
+    return path
+
+
+def journal_fifo(machine: Any, _: Path) -> Path:
+    return fifo(machine.layout.journal)
+
+
+def journal_link(machine: Any, victim: Path) -> Path:
+    return linked(machine.layout.journal, victim / "secret")
+
+
+def major_link(machine: Any, victim: Path) -> Path:
+    return linked(machine.layout.volume / "16", victim)
+
+
+def major_without_number(machine: Any, _: Path) -> Path:
+    path = machine.layout.volume / "x/main"
+    path.mkdir(parents=True)
+    (path / "PG_VERSION").touch()
+    return path.parent
+
+
+def socket_lock_fifo(machine: Any, _: Path) -> Path:
+    return fifo(sockets(machine) / ".s.PGSQL.1.lock")
+
+
+def socket_lock_of_words(machine: Any, _: Path) -> Path:
+    path = sockets(machine) / ".s.PGSQL.1.lock"
+    path.write_text("../etc\n/nowhere\n")
+    return path
+
+
+def configuration_fifo(machine: Any, _: Path) -> Path:
+    return fifo(machine.layout.configuration(17))
+
+
+def pid_file_link(machine: Any, victim: Path) -> Path:
+    return linked(machine.layout.data(17) / "postmaster.pid", victim / "postmaster.pid")
+
+
+def linked(path: Path, target: Path) -> Path:
+    removed(path)
+    path.symlink_to(target)
+    return path
+
+
+def fifo(path: Path) -> Path:
+    removed(path)
+    os.mkfifo(path)
+    return path
+
+
+def removed(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+
+
+def sockets(machine: Any) -> Path:
+    process = server_process.find(machine.layout.data(17))
+    assert process is not None
+    return process.socket_directory
+
+
+PLANTED: tuple[Callable[[Any, Path], Path], ...] = (
+    scratch_home, scratch_socket, scratch_log, log_link, log_fifo, endless_log, huge_log, nested_log,
+    journal_fifo, journal_link, major_link, major_without_number, socket_lock_fifo, socket_lock_of_words,
+    configuration_fifo, pid_file_link,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("plant", PLANTED)
+def test_nothing_that_is_planted_moves_root(
+    plant: Callable[[Any, Path], Path], serving: Any, victim: Path
+) -> None:
+    before = state_of(victim)
+    journal = serving.layout.journal.read_bytes()
+    pid_file = (serving.layout.data(17) / "postmaster.pid").read_bytes()
+    path = plant(serving, victim)
+    os.chown(path, *serving.user.owner, follow_symlinks=False)
+    serving.desired.networks = (*serving.desired.networks, "198.51.100.7/32")
+    serving.publish()
+    with deadline():
+        serving.apply()
+    assert state_of(victim) == before
+    assert "for root alone" not in shipped(serving)
+    # Without it everything is as it was.
+    removed(path)
+    if plant is scratch_home:
+        path.with_name("aside").rename(path)
+    for file, content in (
+        (serving.layout.journal, journal),
+        (serving.layout.data(17) / "postmaster.pid", pid_file),
+    ):
+        if path == file:
+            file.write_bytes(content)
+            os.chown(file, *serving.user.owner)
+            file.chmod(0o600)
+    assert serving.apply() == DONE, serving.report()
+    serving.connect().close()
+
+
+def shipped(machine: Any) -> str:
+    streams = machine.logs.describe_log_streams(logGroupName=machine.log_group)["logStreams"]
+    return "\n".join(
+        event["message"]
+        for stream in streams
+        for event in machine.logs.get_log_events(
+            logGroupName=machine.log_group, logStreamName=stream["logStreamName"], startFromHead=False
+        )["events"]
+    )
+
+
+def end_server(data: Path) -> None:
+    """End what runs in that folder, whatever its lock file says now."""
+    removed(data / "postmaster.pid")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (process / "cwd").readlink() == data:
+                os.kill(int(process.name), signal.SIGQUIT)
+
+
+def applies_beside_a_hostile_user(machine: Any, victim: Path, applies: int, changes: int) -> None:
+    """Every so many applies have a new desired state."""
+    layout = machine.layout
+    etc = layout.root / "etc/passwordless-postgres"
+    before = state_of(victim), state_of(etc)
+    folders = [
+        layout.volume, layout.volume / "17", layout.data(17), layout.logs, layout.scratch,
+        layout.scratch / "17", layout.generations, layout.home, sockets(machine),
+        layout.configuration(17).parent,
+    ]  # fmt: skip
+    # Not a program of its own: that user may not be able to run this interpreter.
+    attacker = os.fork()
+    if attacker == 0:
+        try:
+            os.setgroups([])
+            os.setgid(machine.user.gid)
+            os.setuid(machine.user.uid)
+            hostile_user.attack(7, victim, folders)
+        finally:
+            os._exit(1)
+    try:
+        for number in range(applies):
+            if number % changes == 0:
+                machine.desired.networks = ("127.0.0.0/24", "::1/128", f"198.51.100.{number % 250}/32")
+                machine.publish()
+            with deadline():
+                machine.apply()
+            assert os.waitpid(attacker, os.WNOHANG) == (0, 0)
+            assert (state_of(victim), state_of(etc)) == before
+            for path in layout.generations.rglob("*"):
+                status = path.lstat()
+                assert (status.st_uid, status.st_mode & 0o022) == (0, 0), path
+    finally:
+        os.kill(attacker, signal.SIGKILL)
+        os.waitpid(attacker, 0)
+        end_server(layout.data(17))
+    assert "for root alone" not in shipped(machine)
+
+
+@pytest.mark.parametrize(("applies", "changes"), [(20, 5), pytest.param(500, 5, marks=pytest.mark.long)])
+def test_applies_beside_a_hostile_user(applies: int, changes: int, machine: Any) -> None:
+    assert machine.apply() == DONE, machine.report()
+    applies_beside_a_hostile_user(machine, victim_of(machine), applies, changes)
