@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from node.format_record import FormatRecord
 
 START_SECONDS = 60
-UMASK_DROP_IN = "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"
+DROP_IN = "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+METADATA_ADDRESSES = {"-4": "169.254.169.254", "-6": "fd00:ec2::254"}
+"""Where the instance's credentials are, by option of `ip`."""
+# The server, whoever it runs for, has no use for what the instance's role may do.
+DROP_IN_TEXT = f"[Service]\nUMask=0077\nIPAddressDeny={' '.join(METADATA_ADDRESSES.values())}\n"
+_RULE_PRIORITY = "100"
+_NOT_DONE = 2  # exit status of `ip` when the kernel refuses
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +62,51 @@ class Debian:
         """Mount the volume; give the folders to the package's user, whose id may differ between images."""
         if volume is not None:
             DataVolume(layout=self.layout, commands=self.commands, volume=volume, record=record).mount()
-        drop_in = self.layout.root / UMASK_DROP_IN
-        files.make_directory(drop_in.parent, 0o755)
-        files.replace_file(drop_in, "[Service]\nUMask=0077\n", 0o644, durable=True)
+        self._write_drop_in()
+        self._keep_from_credentials()
         user = self.user
         data = self.layout.data(major)
-        if data.exists() and data.stat().st_uid != user.uid:
-            self.commands("chown", "--recursive", f"{user.name}:", str(data.parent))
+        self._give_data_to(user, data)
         user.make_directory(data.parent)
         user.make_directory(self.layout.configuration(major).parent, mode=0o755)
+
+    def _write_drop_in(self) -> None:
+        drop_in = self.layout.root / DROP_IN
+        try:
+            unchanged = files.read_file(drop_in) == DROP_IN_TEXT.encode()
+        except FileNotFoundError:
+            unchanged = False
+        if not unchanged:
+            files.make_directory(drop_in.parent, 0o755)
+            files.replace_file(drop_in, DROP_IN_TEXT, 0o644, durable=True)
+            # A server that runs gets the new filter without a restart.
+            self.commands("systemctl", "daemon-reload")
+
+    def _keep_from_credentials(self) -> None:
+        """Give the server's user no route to the credentials, whichever unit its processes run in.
+
+        The unit's own filter does not hold what node runs as this user, such as the scratch server. Rules
+        are gone after a boot.
+        """
+        uid = self.user.uid
+        for family, address in METADATA_ADDRESSES.items():
+            rule = ("to", address, "uidrange", f"{uid}-{uid}", "prohibit")
+            # Where the kernel has no IPv6, nobody reaches that address.
+            accept = (0, _NOT_DONE) if family == "-6" else (0,)
+            present = self.commands("ip", family, "rule", "show", accept=accept).stdout
+            if " ".join(rule[:4]) not in present:
+                self.commands("ip", family, "rule", "add", "priority", _RULE_PRIORITY, *rule, accept=accept)
+
+    def _give_data_to(self, user: ServerUser, data: Path) -> None:
+        try:
+            before = data.lstat()
+        except FileNotFoundError:
+            return
+        if before.st_uid == user.uid:
+            return
+        if before.st_uid == 0 or not stat.S_ISDIR(before.st_mode):
+            raise FailedError(f"{data} belongs to user {before.st_uid}, and is no data directory of a server")
+        files.change_owner(data.parent, before.st_uid, user.owner)
 
     def listen_addresses(self) -> Sequence[str]:
         """Loopback and the private address of the instance's network interface."""
@@ -73,6 +117,7 @@ class Debian:
 
         The unit ignores a failed start, so the server's own files decide whether it runs.
         """
+        self._keep_from_credentials()
         mark = server_log.mark(self.layout.logs)
         self.commands("systemctl", "daemon-reload")
         server_process.remove_stale_locks(self.layout.data(major), self.socket_directory)
@@ -99,8 +144,5 @@ class Debian:
         return f"postgresql@{major}-{CLUSTER}.service"
 
     def _start_log(self, major: int) -> str:
-        try:
-            text = (self.layout.logs / f"postgresql-{major}-{CLUSTER}.log").read_text(errors="replace")
-        except FileNotFoundError:
-            return "it left no log"
-        return text[-2000:].strip()
+        log = self.layout.logs / f"postgresql-{major}-{CLUSTER}.log"
+        return server_log.start_log(log)[-2000:].strip() or "it left no log"

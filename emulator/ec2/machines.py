@@ -15,6 +15,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -226,7 +227,8 @@ class Machines:
         platform = folder.root / PLATFORM
         platform.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         platform.write_text(json.dumps(self._platform))
-        metadata = self._metadata.register(facts)
+        server_user = None if self._server_user is None else pwd.getpwnam(self._server_user).pw_uid
+        metadata = self._metadata.register(facts, kept_out=server_user)
         environment = folder.environment(self._endpoint_url, metadata, facts.region)
         machine = _Machine(folder, environment, record["volume"])
         self._running[facts.instance_id] = machine

@@ -2,6 +2,7 @@
 
 Each instance gets a base address of its own with a secret path: on EC2 only the instance itself reaches its
 169.254.169.254, on loopback every process would.
+A user of the instance that has no route to the service there has none here.
 Source: EC2 User Guide, "Use the Instance Metadata Service" and "Instance metadata categories".
 """
 
@@ -18,6 +19,7 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 
 from emulator.core.model import ResourceModel
+from emulator.endpoint.callers import user_id_of
 from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
 from emulator.endpoint.loopback_server import LoopbackServer
@@ -59,6 +61,7 @@ class InstanceFacts(ResourceModel):
 @dataclass
 class _Instance:
     facts: InstanceFacts
+    kept_out: int | None
     tokens: dict[str, float] = field(default_factory=dict)
     key: AccessKey | None = None
     key_role: str | None = None
@@ -88,19 +91,21 @@ class MetadataService:
     def stop(self) -> None:
         self._server.stop()
 
-    def register(self, facts: InstanceFacts, path: str | None = None) -> str:
+    def register(self, facts: InstanceFacts, path: str | None = None, *, kept_out: int | None = None) -> str:
         """The base address for AWS_EC2_METADATA_SERVICE_ENDPOINT of an instance, the same for this process.
 
         Args:
             facts: What the instance reads there.
             path: A secret from `new_path` that the caller keeps, for a program that outlives this process.
+            kept_out: Id of a user of the instance who has no route to the service; that of the first call
+                for an instance counts.
         """
         with self._lock:
             for known, instance in self._instances.items():
                 if instance.facts.instance_id == facts.instance_id:
                     path, instance.facts = known, facts
             path = path or new_path()
-            self._instances.setdefault(path, _Instance(facts))
+            self._instances.setdefault(path, _Instance(facts, kept_out))
             return f"{self._server.url}/{path}"
 
     def forget(self, instance_id: str) -> None:
@@ -116,6 +121,8 @@ class MetadataService:
             instance = self._instances.get(prefix)
             if instance is None:
                 return _plain(404, "Not Found")
+            if instance.kept_out is not None and self._caller(request) in (None, instance.kept_out):
+                return _plain(403, "Forbidden")
             if request.method == "PUT" and path == "latest/api/token":
                 return _new_token(instance, request)
             if request.method != "GET":
@@ -123,6 +130,9 @@ class MetadataService:
             if not _has_token(instance, request):
                 return _plain(401, "Unauthorized")
             return self._read(instance, path.strip("/"))
+
+    def _caller(self, request: HttpRequest) -> int | None:
+        return user_id_of(request.client_port, self._server.port)
 
     def _read(self, instance: _Instance, path: str) -> HttpResponse:
         facts = instance.facts

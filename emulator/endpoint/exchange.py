@@ -16,12 +16,14 @@ class HttpRequest:
         target: Path and query exactly as sent, still percent-encoded: signatures cover these bytes.
         headers: In the order sent.
         body: All of it.
+        client_port: TCP port on loopback that it came from; 0 where it did not come over the wire.
     """
 
     method: str
     target: str
     headers: tuple[tuple[str, str], ...]
     body: bytes = field(repr=False)
+    client_port: int = 0
 
     def header(self, name: str) -> str | None:
         """The first header of that name, whatever its case."""

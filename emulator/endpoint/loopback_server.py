@@ -77,6 +77,7 @@ class LoopbackServer:
             target=environ["RAW_URI"],
             headers=environ["sandbox.headers"],
             body=environ["wsgi.input"].read(length),
+            client_port=int(environ["REMOTE_PORT"]),
         )
         response = self._handler(request)
         headers = Headers(response.headers)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
 from node import debian
 from node.apt import PROJECT_KEY, Apt
+from node.fetch import Store
+from node.format_record import FormatRecord
 from node.layout import Layout
 from runtime.errors import FailedError
 from tests.node.recorded_commands import Recorded
@@ -103,7 +106,12 @@ def test_start_reload_and_stop(layout: Layout, monkeypatch: pytest.MonkeyPatch) 
     platform.start(17)
     platform.reload(17)
     platform.stop(17)
+    uid = platform.user.uid
     assert commands.lines == [
+        "ip -4 rule show",
+        f"ip -4 rule add priority 100 to 169.254.169.254 uidrange {uid}-{uid} prohibit",
+        "ip -6 rule show",
+        f"ip -6 rule add priority 100 to fd00:ec2::254 uidrange {uid}-{uid} prohibit",
         "systemctl daemon-reload",
         "systemctl start postgresql@17-main.service",
         "pg_ctlcluster 17 main reload",
@@ -114,6 +122,78 @@ def test_start_reload_and_stop(layout: Layout, monkeypatch: pytest.MonkeyPatch) 
     (layout.logs / "postgresql-17-main.log").write_text("FATAL: no space\n")
     with pytest.raises(FailedError, match="FATAL: no space"):
         platform.start(17)
+
+
+def prepared(layout: Layout, commands: Recorded) -> debian.Debian:
+    platform = debian.Debian(layout=layout, commands=commands)
+    platform.prepare(17, None, FormatRecord(store=Store(bucket="", owner="", s3=None, secrets=None)))
+    return platform
+
+
+def test_the_server_and_its_children_have_no_way_to_the_credentials(layout: Layout) -> None:
+    commands = Recorded({})
+    uid = prepared(layout, commands).user.uid
+    drop_in = layout.root / "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"
+    assert drop_in.read_text() == ("[Service]\nUMask=0077\nIPAddressDeny=169.254.169.254 fd00:ec2::254\n")
+    # A server that runs already is filtered too.
+    assert commands.ran("systemctl daemon-reload")
+    assert commands.ran(f"ip -4 rule add priority 100 to 169.254.169.254 uidrange {uid}-{uid} prohibit")
+    assert commands.ran(f"ip -6 rule add priority 100 to fd00:ec2::254 uidrange {uid}-{uid} prohibit")
+
+
+def test_what_keeps_it_from_them_is_put_there_once(layout: Layout) -> None:
+    uid = prepared(layout, Recorded({})).user.uid
+    kept = [
+        f"100:\tfrom all to {address} uidrange {uid}-{uid} prohibit\n"
+        for address in ("169.254.169.254", "fd00:ec2::254")
+    ]
+    commands = Recorded({"ip -4 rule show": [(0, kept[0])], "ip -6 rule show": [(0, kept[1])]})
+    prepared(layout, commands)
+    assert not commands.ran("rule add")
+    assert not commands.ran("daemon-reload")
+
+
+def test_a_kernel_that_keeps_nobody_from_them_fails_the_apply(layout: Layout) -> None:
+    with pytest.raises(FailedError, match="ip -4 rule add"):
+        prepared(layout, Recorded({"ip -4 rule add": [(2, "")]}))
+    # One without IPv6 has no such address.
+    prepared(layout, Recorded({"ip -6 rule": [(2, "")]}))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_data_of_an_image_with_another_user_id_goes_to_the_packages_user(layout: Layout) -> None:
+    data = layout.data(17)
+    data.mkdir(parents=True)
+    outside = layout.root / "outside"
+    outside.write_text("root's")
+    for name in ("PG_VERSION", "base"):
+        (data / name).touch()
+    (data / "link").symlink_to(outside)
+    (data / "roots").touch()
+    os.link(outside, data / "other-name")
+    for path in (data.parent, data, data / "PG_VERSION", data / "base", data / "link"):
+        os.chown(path, 54321, 54321, follow_symlinks=False)
+    user = prepared(layout, Recorded({})).user
+    assert (data.stat().st_uid, (data / "base").stat().st_gid) == user.owner
+    assert (data / "link").lstat().st_uid == user.uid
+    assert (outside.stat().st_uid, (data / "roots").stat().st_uid) == (0, 0)
+
+
+@pytest.mark.parametrize("planted", ["link", "root's"])
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_planted_data_directory_gives_nothing_away(planted: str, layout: Layout) -> None:
+    data = layout.data(17)
+    data.parent.mkdir(parents=True)
+    outside = layout.root / "outside"
+    outside.mkdir()
+    if planted == "link":
+        data.symlink_to(outside)
+        os.chown(data, 54321, 54321, follow_symlinks=False)
+    else:
+        data.mkdir()
+    with pytest.raises(FailedError, match="is no data directory"):
+        prepared(layout, Recorded({}))
+    assert outside.stat().st_uid == 0
 
 
 def test_addresses_are_loopback_and_the_instances_own(layout: Layout, environment: None) -> None:

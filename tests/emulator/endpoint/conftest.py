@@ -64,7 +64,7 @@ class Aws:
             session_token=found["SessionToken"],
         )
 
-    def instance(self, number: int, role: str) -> str:
+    def instance(self, number: int, role: str, kept_out: int | None = None) -> str:
         """Base address of the metadata service of a new instance with that role."""
         iam = self.endpoint.client("iam")
         iam.create_instance_profile(InstanceProfileName=f"profile-{number}")
@@ -80,7 +80,8 @@ class Aws:
                 region="eu-central-1",
                 instance_profile=f"profile-{number}",
                 vpc_id="vpc-1",
-            )
+            ),
+            kept_out=kept_out,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import boto3
 import pytest
@@ -42,6 +43,29 @@ def test_what_an_instance_reads_about_itself(aws):
     assert read("meta-data/iam/security-credentials/") == "machine"
     assert json.loads(read("dynamic/instance-identity/document"))["instanceId"] == "i-00000000000000001"
     assert requests.get(f"{base}/latest/user-data", headers=headers, timeout=10).status_code == 404
+
+
+def asked_by(user: int, base: str) -> int:
+    """Status of a request for a token by a process of that user."""
+    process = os.fork()
+    if process == 0:
+        # Not a program of its own: that user may not be able to run this interpreter.
+        status = 0
+        try:
+            os.setgroups([])
+            os.setgid(user)
+            os.setuid(user)
+            status = requests.put(f"{base}/latest/api/token", headers=TTL, timeout=10).status_code
+        finally:
+            os._exit(status // 100)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) * 100
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as two users")
+def test_a_user_without_a_route_gets_no_token(aws):
+    aws.role("machine")
+    base = aws.instance(1, "machine", kept_out=65534)
+    assert [asked_by(user, base) for user in (0, 65533, 65534)] == [200, 200, 400]
 
 
 def test_the_token_of_one_instance_opens_no_other(aws):
