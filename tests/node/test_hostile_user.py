@@ -51,6 +51,15 @@ def deadline() -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.fixture(scope="module")
+def serving(machine_of: Callable[..., Any]) -> Any:
+    """A machine of this module's own, since what a test plants may stay."""
+    machine = machine_of(17)
+    machine.publish()
+    assert machine.apply() == DONE, machine.report()
+    return machine
+
+
 @pytest.fixture
 def victim(serving: Any) -> Path:
     return victim_of(serving)
@@ -185,7 +194,8 @@ def test_nothing_that_is_planted_moves_root(
     pid_file = (serving.layout.data(17) / "postmaster.pid").read_bytes()
     path = plant(serving, victim)
     os.chown(path, *serving.user.owner, follow_symlinks=False)
-    serving.desired.networks = (*serving.desired.networks, "198.51.100.7/32")
+    serial = serving.report()["serial"]
+    serving.desired.networks = ("127.0.0.0/24", "::1/128", f"198.51.100.{serial}/32")
     serving.publish()
     with deadline():
         serving.apply()
@@ -233,7 +243,7 @@ def applies_beside_a_hostile_user(machine: Any, victim: Path, applies: int, chan
     etc = layout.root / "etc/passwordless-postgres"
     before = state_of(victim), state_of(etc)
     folders = [
-        layout.volume, layout.volume / "17", layout.data(17), layout.logs, layout.scratch,
+        layout.volume, layout.volume / "17", layout.logs, layout.scratch,
         layout.scratch / "17", layout.generations, layout.home, sockets(machine),
         layout.configuration(17).parent,
     ]  # fmt: skip
