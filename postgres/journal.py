@@ -32,7 +32,7 @@ def journal_from_json(text: str | bytes) -> list[Declaration]:
     """
     try:
         return [Declaration.from_json(json.dumps(document)) for document in json.loads(text)]
-    except (ValueError, TypeError, DeclarationError) as error:
+    except (ValueError, RecursionError, TypeError, DeclarationError) as error:
         raise DamagedJournalError(str(error)) from error
 
 

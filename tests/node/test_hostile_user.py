@@ -121,6 +121,11 @@ def journal_fifo(machine: Any, _: Path) -> Path:
     return fifo(machine.layout.journal)
 
 
+def nested_journal(machine: Any, _: Path) -> Path:
+    machine.layout.journal.write_bytes(b"[" * 100_000)
+    return machine.layout.journal
+
+
 def journal_link(machine: Any, victim: Path) -> Path:
     return linked(machine.layout.journal, victim / "secret")
 
@@ -180,7 +185,8 @@ def sockets(machine: Any) -> Path:
 
 PLANTED: tuple[Callable[[Any, Path], Path], ...] = (
     scratch_home, scratch_socket, scratch_log, log_link, log_fifo, endless_log, huge_log, nested_log,
-    journal_fifo, journal_link, major_link, major_without_number, socket_lock_fifo, socket_lock_of_words,
+    journal_fifo,
+    nested_journal, journal_link, major_link, major_without_number, socket_lock_fifo, socket_lock_of_words,
     configuration_fifo, pid_file_link,
 )  # fmt: skip
 
