@@ -2,7 +2,6 @@
 
 Each instance gets a base address of its own with a secret path: on EC2 only the instance itself reaches its
 169.254.169.254, on loopback every process would.
-A user of the instance that has no route to the service there has none here.
 Source: EC2 User Guide, "Use the Instance Metadata Service" and "Instance metadata categories".
 """
 
@@ -16,10 +15,10 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 
 from emulator.core.model import ResourceModel
-from emulator.endpoint.callers import user_id_of
 from emulator.endpoint.credentials import ACCOUNT, AccessKey, Credentials
 from emulator.endpoint.exchange import HttpRequest, HttpResponse
 from emulator.endpoint.loopback_server import LoopbackServer
@@ -97,8 +96,7 @@ class MetadataService:
         Args:
             facts: What the instance reads there.
             path: A secret from `new_path` that the caller keeps, for a program that outlives this process.
-            kept_out: Id of a user of the instance who has no route to the service; that of the first call
-                for an instance counts.
+            kept_out: Id of a user of the instance who has no route to the service.
         """
         with self._lock:
             for known, instance in self._instances.items():
@@ -121,7 +119,7 @@ class MetadataService:
             instance = self._instances.get(prefix)
             if instance is None:
                 return _plain(404, "Not Found")
-            if instance.kept_out is not None and self._caller(request) in (None, instance.kept_out):
+            if not self._has_route(instance, request):
                 return _plain(403, "Forbidden")
             if request.method == "PUT" and path == "latest/api/token":
                 return _new_token(instance, request)
@@ -131,8 +129,11 @@ class MetadataService:
                 return _plain(401, "Unauthorized")
             return self._read(instance, path.strip("/"))
 
-    def _caller(self, request: HttpRequest) -> int | None:
-        return user_id_of(request.client_port, self._server.port)
+    def _has_route(self, instance: _Instance, request: HttpRequest) -> bool:
+        ends = [f"0100007F:{port:04X}" for port in (request.client_port, self._server.port)]
+        connections = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+        users = {int(fields[7]) for fields in connections if fields[1:3] == ends}
+        return instance.kept_out is None or not users <= {instance.kept_out}
 
     def _read(self, instance: _Instance, path: str) -> HttpResponse:
         facts = instance.facts

@@ -50,7 +50,7 @@ class Entry:
         """The entry as one line."""
         record = {"format": FORMAT, **vars(self), **vars(self.request)}
         record["body"] = base64.b64encode(self.request.body).decode()
-        del record["request"]
+        del record["request"], record["client_port"]
         return json.dumps(record, separators=(",", ":")).encode() + b"\n"
 
     @staticmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,9 +18,13 @@ NAMES = (
     "passwordless-postgres-roles.json", "postgresql-Mon.json", "x.json", "y.json", ".s.PGSQL.5432.lock",
     ".s.PGSQL.1.lock", "postmaster.pid", "PG_VERSION", "99",
 )  # fmt: skip
-# The cluster itself: without it the applies would have nothing to do.
-KEPT = ("main", "17")
-MOST_BYTES = 32 * 1024**2
+# The clusters themselves: without them no apply would get beyond making them.
+KEPT = ("17", "data", "main")
+PLACES = 8
+STEPS = 100
+MOST_BYTES = 8 * 1024**2
+PAUSE_SECONDS = 0.001
+"""It leaves the machine's cores to the applies."""
 
 
 def plant(place: Path, victim: Path, choice: random.Random) -> None:
@@ -45,20 +50,43 @@ def plant(place: Path, victim: Path, choice: random.Random) -> None:
 
 
 def attack(seed: int, victim: Path, folders: list[Path]) -> None:
-    """Plant, rename and remove without end."""
+    """Plant, rename and remove in a few places at a time, and leave them empty, without end."""
     choice = random.Random(seed)  # noqa: S311 - not a secret
     while True:
-        folder = choice.choice(folders)
-        place, other = folder / choice.choice(NAMES), folder / choice.choice(NAMES)
-        held = any(one.name in KEPT and not one.is_symlink() and one.is_dir() for one in (place, other))
-        with suppress(OSError):
-            if held:
-                continue
-            if choice.random() < 0.3:
-                place.rename(other)
-            elif place.is_dir() and not place.is_symlink():
-                shutil.rmtree(place)
-            else:
-                place.unlink(missing_ok=True)
-                if choice.random() < 0.7:
-                    plant(place, victim, choice)
+        places = [choice.choice(folders) / choice.choice(NAMES) for _ in range(PLACES)]
+        for _ in range(STEPS):
+            time.sleep(PAUSE_SECONDS)
+            place, other = choice.sample(places, 2)
+            with suppress(OSError):
+                step(place, other, victim, choice)
+        for place in places:
+            with suppress(OSError):
+                removed(place)
+
+
+def step(place: Path, other: Path, victim: Path, choice: random.Random) -> None:
+    """Rename, remove or plant one thing."""
+    if is_kept(other):
+        return
+    if choice.random() < 0.3:
+        if not is_kept(place):
+            place.rename(other)
+    elif not removed(place) and choice.random() < 0.7:
+        plant(place, victim, choice)
+
+
+def is_kept(place: Path) -> bool:
+    """Whether it is a folder that the applies need to get anywhere."""
+    return place.name in KEPT and place.is_dir() and not place.is_symlink()
+
+
+def removed(place: Path) -> bool:
+    """Whether something was there and is gone now."""
+    if is_kept(place):
+        return True
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+        return True
+    present = place.is_symlink() or place.exists()
+    place.unlink(missing_ok=True)
+    return present
