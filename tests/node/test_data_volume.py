@@ -1,18 +1,19 @@
 """A data volume is formatted only when it is proven blank and never was formatted before.
 
-Images are sparse files. Signatures lie where their formats document them; what the system's own programs
-make is tested by `make test-long`, for those that are installed.
+Images are sparse files. Signatures lie where their formats document them. What the system's own programs
+make is looked at as well, where they are installed; most of it by `make test-long`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import shutil
 import subprocess
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import pytest
 
 from node import blank_volume
 from node.blank_volume import prove_blank
+from node.commands import run
 from node.data_volume import DataVolume
 from node.desired_state import FORMATTED_VOLUMES_KEY
 from node.fetch import Store
@@ -70,27 +72,80 @@ SIGNATURES: dict[str, tuple[int, bytes]] = {
     "JFS": (32 * KIB, b"JFS1"),
     "ReiserFS": (64 * KIB + 52, b"ReIsEr2Fs"),
     "NTFS": (3, b"NTFS    "),
+    "NTFS, copy": (-512 + 3, b"NTFS    "),
+    "BitLocker": (3, b"-FVE-FS-"),
+    "ReFS": (3, b"\0\0\0ReFS\0"),
+    "FAT32": (82, b"FAT32   "),
+    "FAT32, copy": (6 * 512 + 82, b"FAT32   "),
+    "FAT16": (54, b"FAT16   "),
+    "exFAT": (3, b"EXFAT   "),
+    "exFAT, copy": (12 * 512 + 3, b"EXFAT   "),
+    "HFS+": (KIB, b"H+"),
+    "HFS+, copy": (-KIB, b"H+"),
+    "APFS": (32, b"NXSB"),
+    "NILFS2": (KIB + 6, b"\x34\x34"),
+    "NILFS2, copy": (-4 * KIB + 6, b"\x34\x34"),
+    "bcache and bcachefs": (4 * KIB + 24, bytes.fromhex("c68573f64e1a45ca8265f57f48ba6d81")),
+    "OCFS2": (8 * KIB, b"OCFSV2"),
+    "GFS2": (64 * KIB, b"\x01\x16\x19\x70"),
+    "UFS2": (64 * KIB + 1372, b"\x19\x01\x54\x19"),
+    "VxFS": (KIB, b"\xf5\xfc\x01\xa5"),
+    "Minix": (KIB + 24, b"\x5a\x4d"),
+    "SquashFS": (0, b"hsqs"),
+    "EROFS": (KIB, b"\xe2\xe1\xf5\xe0"),
+    "ISO 9660": (32 * KIB + 1, b"CD001"),
+    "UDF": (34 * KIB + 1, b"NSR03"),
+    "swap with a sleeping system": (4096 - 10, b"S1SUSPEND"),
     "VMFS": (2 * MIB, b"\x5e\xf1\xab\x2f"),
+    "Intel RAID": (-KIB, b"Intel Raid ISM Cfg Sig. "),
+    "DDF RAID": (-512, b"\xde\x11\xde\x11"),
+    "dm-integrity": (0, b"integrt\0"),
+    "dm-verity": (0, b"verity\0\0"),
+    "VDO": (0, b"dmvdo001"),
+    "Stratis": (516, b"!Stra0tis\x86\xff\x02^\x41rh"),
+    "Ceph": (0, b"bluestore block device\n"),
+    "Oracle ASM": (32, b"ORCLDISK"),
+    "BSD disk label": (512, b"\x57\x45\x56\x82"),
+    "Sun disk label": (508, b"\xda\xbe"),
+    "SGI disk label": (0, b"\x0b\xe5\xa9\x41"),
+    "Apple partition map": (512, b"PM"),
     "the very first byte": (0, b"\x01"),
     "the very last byte": (-1, b"\x01"),
 }
 LUKS = ("-q", "luksFormat", "--pbkdf-force-iterations", "1000", "--key-file", "/bin/true")
 MAKERS: dict[str, Sequence[str]] = {
+    "ext2": ("mkfs.ext2", "-q", "-F"),
+    "ext3": ("mkfs.ext3", "-q", "-F"),
     "ext4": ("mkfs.ext4", "-q", "-F"),
     "ext4 with blocks of 1 KiB": ("mkfs.ext4", "-q", "-F", "-b", "1024"),
-    "ext2": ("mkfs.ext2", "-q", "-F"),
+    "ext4 with two copies": ("mkfs.ext4", "-q", "-F", "-O", "sparse_super2"),
+    "ext4 with descriptors everywhere": ("mkfs.ext4", "-q", "-F", "-O", "meta_bg,^resize_inode"),
+    "a journal of ext4": ("mke2fs", "-q", "-F", "-O", "journal_dev"),
     "xfs": ("mkfs.xfs", "-q", "-f"),
+    "xfs with blocks of 1 KiB": ("mkfs.xfs", "-q", "-f", "-b", "size=1024"),
     "btrfs": ("mkfs.btrfs", "-q", "-f"),
     "f2fs": ("mkfs.f2fs", "-q", "-f"),
     "jfs": ("mkfs.jfs", "-q"),
-    "reiserfs": ("mkreiserfs", "-q", "-f", "-f"),
+    "reiserfs": ("mkfs.reiserfs", "-q", "-f", "-f"),
     "nilfs2": ("mkfs.nilfs2", "-q"),
-    "vfat": ("mkfs.vfat", "-F", "32"),
+    "fat16": ("mkfs.vfat", "-F", "16", "-s", "64"),
+    "fat32": ("mkfs.vfat", "-F", "32"),
+    "exfat": ("mkfs.exfat",),
+    "ntfs": ("mkfs.ntfs", "-q", "-Q", "-F"),
+    "minix": ("mkfs.minix", "-3"),
+    "bfs": ("mkfs.bfs",),
     "swap": ("mkswap",),
     "luks1": ("cryptsetup", *LUKS, "--type", "luks1"),
     "luks2": ("cryptsetup", *LUKS, "--type", "luks2", "--pbkdf", "pbkdf2"),
     "gpt": ("sgdisk", "--new=1"),
+    "mbr": ("sfdisk", "--quiet", "--label", "dos"),
+    "a label of Sun": ("sfdisk", "--quiet", "--label", "sun"),
+    "a label of SGI": ("sfdisk", "--quiet", "--label", "sgi"),
 }  # fmt: skip
+SHORT = ("ext4", "xfs", "swap", "mbr")
+# Most of the others keep everything in the first MiB while they are empty.
+OUTLIVES_ITS_HEAD = ("mkfs.ext2", "mkfs.ext3", "mkfs.ext4", "mkfs.xfs", "mkfs.btrfs", "mkfs.f2fs", "sgdisk")
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 def image(path: Path, size: int, *parts: tuple[int, bytes]) -> Path:
@@ -135,24 +190,36 @@ def test_a_known_signature_is_not_blank_on_large_volumes(size: int, tmp_path: Pa
         assert refused(image(tmp_path / "device", size, signature)), signature
 
 
-@pytest.mark.parametrize("what", MAKERS)
-@pytest.mark.long
-def test_what_a_program_makes_is_not_blank(what: str, tmp_path: Path) -> None:
-    """Also without the first MiB, where all but a few keep their only superblock."""
-    program, *options = MAKERS[what]
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"
-    if shutil.which(program, path=path) is None:
+def made_by(program: str, *options: str, device: Path) -> None:
+    """Let a program write to the image of a device."""
+    if shutil.which(program, path=PATH) is None:
         pytest.skip(f"{program} is not installed")
-    device = image(tmp_path / "device", GIB)
-    environment = {"PATH": path, "LC_ALL": "C"}
+    answer = b",,\n" if program == "sfdisk" else b"y\n"
     subprocess.run(
-        [program, *options, str(device)], check=True, input=b"y\n", capture_output=True, env=environment
-    )
+        [program, *options, str(device)],
+        check=True, input=answer, capture_output=True, env={"PATH": PATH, "LC_ALL": "C"},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=() if what in SHORT else pytest.mark.long) for what in MAKERS]
+)
+def test_what_a_program_makes_is_not_blank(what: str, layout: Layout, record: FormatRecord) -> None:
+    """Neither after `wipefs`, which erases the signatures, nor without the first MiB."""
+    program, *options = MAKERS[what]
+    commands = RealBlkid(layout.root)
+    made = volume(layout, commands, record)
+    device = layout.root / "dev/nvme1n1"
+    made_by(program, *options, device=device)
     assert refused(device)
-    if program in ("mkfs.ext4", "mkfs.ext2", "mkfs.xfs", "mkfs.btrfs", "mkfs.f2fs", "sgdisk"):
+    never_formats(made, commands)
+    made_by("wipefs", "--quiet", "--all", device=device)
+    assert refused(device)
+    if program in OUTLIVES_ITS_HEAD:
         with device.open("r+b") as file:
             file.write(bytes(MIB))
         assert refused(device)
+    never_formats(made, commands)
 
 
 @pytest.mark.parametrize("at", [17 * MIB, 300 * MIB, 700 * MIB + 12345])
@@ -246,6 +313,26 @@ def volume(layout: Layout, commands: Recorded, record: FormatRecord, *parts: tup
     return DataVolume(layout=layout, commands=commands, volume=VOLUME, record=record)
 
 
+class RealBlkid(Recorded):
+    """Runs blkid on the image of the device; everything else runs nowhere."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__({})
+        self._root = root
+
+    def __call__(self, *command: str, accept: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
+        if command[0] != "blkid":
+            return super().__call__(*command, accept=accept)
+        *options, device = command
+        return run(*options, f"{self._root}{device}", accept=accept)
+
+
+def never_formats(made: DataVolume, commands: Recorded) -> None:
+    with contextlib.suppress(RefusedError, FailedError):
+        made.mount()
+    assert not commands.ran("mkfs")
+
+
 def recorded(record: FormatRecord) -> list[str]:
     return json.loads(record.store.newest(FORMATTED_VOLUMES_KEY)[0])["volumes"]
 
@@ -272,6 +359,37 @@ def test_a_volume_with_something_else_is_never_formatted(
 ) -> None:
     commands = Recorded({"blkid": [(0, found)]})
     with pytest.raises(RefusedError, match="only ext4 is mounted"):
+        volume(layout, commands, record).mount()
+    assert not commands.ran("mkfs")
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        pytest.param(what, marks=() if what in ("ext4", "LVM", "MD 1.0", "GPT, copy") else pytest.mark.long)
+        for what in SIGNATURES
+    ],
+)
+def test_whatever_blkid_makes_of_a_signature_it_is_not_formatted(
+    what: str, layout: Layout, record: FormatRecord
+) -> None:
+    commands = RealBlkid(layout.root)
+    never_formats(volume(layout, commands, record, SIGNATURES[what]), commands)
+
+
+def test_what_blkid_and_the_proof_find_blank_is_formatted(layout: Layout, record: FormatRecord) -> None:
+    """Else the tests beside this one would show nothing."""
+    commands = RealBlkid(layout.root)
+    with pytest.raises(RefusedError, match="holds nothing that blkid knows"):
+        volume(layout, commands, record).mount()
+    assert commands.ran("mkfs.ext4")
+
+
+@pytest.mark.parametrize("status", [1, 4, 8, -9])
+def test_a_blkid_that_fails_formats_nothing(status: int, layout: Layout, record: FormatRecord) -> None:
+    """8 says that several signatures contradict each other."""
+    commands = Recorded({"blkid": [(status, "")]})
+    with pytest.raises(FailedError, match=f"exit status {status}"):
         volume(layout, commands, record).mount()
     assert not commands.ran("mkfs")
 
@@ -352,21 +470,93 @@ def test_what_a_killed_format_left_is_not_taken_for_blank(layout: Layout, record
         made.mount()
 
 
-def test_a_device_that_became_another_volume_is_not_formatted(
-    layout: Layout, record: FormatRecord, monkeypatch: pytest.MonkeyPatch
+def becomes_another(system: Path) -> None:
+    (system / "device/serial").write_text("vol0fedcba9876543210\n")
+
+
+@pytest.mark.parametrize("happens", [becomes_another, shutil.rmtree])
+@pytest.mark.parametrize("when", ["data_volume.prove_blank", "format_record.FormatRecord.add"])
+def test_a_device_that_changes_or_vanishes_is_not_formatted(
+    when: str,
+    happens: Callable[[Path], None],
+    layout: Layout,
+    record: FormatRecord,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     commands = Recorded({"blkid": [NOTHING]})
     made = volume(layout, commands, record)
-    real = prove_blank
+    real = {"data_volume.prove_blank": prove_blank, "format_record.FormatRecord.add": FormatRecord.add}[when]
 
-    def proven(device: Path, size: int) -> None:
-        real(device, size)
-        (layout.root / "sys/block/nvme1n1/device/serial").write_text("vol0fedcba9876543210\n")
+    def and_then(*arguments: Any) -> object:
+        answer = real(*arguments)
+        happens(layout.root / "sys/block/nvme1n1")
+        return answer
 
-    monkeypatch.setattr("node.data_volume.prove_blank", proven)
+    monkeypatch.setattr(f"node.{when}", and_then)
     with pytest.raises(FailedError, match="is not attached"):
         made.mount()
     assert not commands.ran("mkfs")
+
+
+def test_a_device_that_vanishes_before_it_is_read_is_not_formatted(
+    layout: Layout, record: FormatRecord
+) -> None:
+    commands = Recorded({"blkid": [NOTHING]})
+    made = volume(layout, commands, record)
+    (layout.root / "dev/nvme1n1").unlink()
+    with pytest.raises(FailedError, match=r"cannot be examined: .* No such file"):
+        made.mount()
+    (layout.root / "sys/block/nvme1n1/size").unlink()
+    with pytest.raises(FailedError, match=r"size: .* No such file"):
+        made.mount()
+    assert not commands.ran("mkfs")
+
+
+@pytest.fixture
+def block_device(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A device of the kernel's, and the file that it reads."""
+    backing = image(tmp_path / "backing", GIB)
+    program = shutil.which("losetup", path=PATH)
+    if program is None or os.geteuid() != 0:
+        pytest.skip("only root makes a device, with losetup")
+    attached = subprocess.run(
+        [program, "--find", "--show", str(backing)], capture_output=True, text=True, check=False
+    )
+    if attached.returncode != 0:
+        pytest.skip(f"this kernel lends no device: {attached.stderr.strip()}")
+    device = Path(attached.stdout.strip())
+    yield device, backing
+    subprocess.run([program, "--detach", str(device)], check=False, capture_output=True)
+
+
+@pytest.mark.long
+def test_a_device_of_the_kernel_is_read_everywhere_or_fails(block_device: tuple[Path, Path]) -> None:
+    device, backing = block_device
+    prove_blank(device, GIB)
+    with backing.open("r+b") as file:
+        file.seek(700 * MIB + 12345)
+        file.write(b"\x01" * MIB)
+    device_cache_dropped(device)
+    with pytest.raises(RefusedError):
+        prove_blank(device, GIB)
+    # Whoever uses a device holds it like this: a mount, LVM, MD, swap.
+    held = os.open(device, os.O_RDONLY | os.O_EXCL)
+    with pytest.raises(FailedError, match=r"cannot be examined: .* busy"):
+        prove_blank(device, GIB)
+    os.close(held)
+    # The kernel still says 1 GiB, and answers reads beyond the first 512 MiB with an error.
+    image(backing, 512 * MIB)
+    device_cache_dropped(device)
+    with pytest.raises(FailedError, match=r"cannot be read: .* Input/output error"):
+        prove_blank(device, GIB)
+    subprocess.run(["losetup", "--detach", str(device)], check=True, env={"PATH": PATH})
+    with pytest.raises(FailedError, match="its size is unclear"):
+        prove_blank(device, GIB)
+
+
+def device_cache_dropped(device: Path) -> None:
+    """What was changed below the device is read anew."""
+    subprocess.run(["blockdev", "--flushbufs", str(device)], check=True, env={"PATH": PATH})
 
 
 def test_a_volume_that_is_not_there_fails(layout: Layout, record: FormatRecord) -> None:
