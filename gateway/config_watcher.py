@@ -65,6 +65,8 @@ class ConfigWatcher:
         """Which document that is."""
         self.refused: RefusedDocument | None = None
         """The newest document, where it is refused."""
+        self.unfetched = ""
+        """Why the last poll could not fetch a document, or put it into effect."""
         self._source = source
         self._adopt = adopt
         self._metrics = metrics
@@ -127,22 +129,27 @@ class ConfigWatcher:
         raise DocumentError(f"{what}; where 'pulumi up' did not write it, delete that version of the object")
 
     async def _refresh_and_report(self) -> None:
-        unfetched = ""
+        self.unfetched = ""
         try:
             await self.refresh()
         except DocumentError as error:
-            unfetched = "" if self.refused else str(error)
+            self.unfetched = "" if self.refused else str(error)
             raise
         finally:
-            await self._report(unfetched)
+            await self._report()
 
-    async def _report(self, unfetched: str) -> None:
+    @property
+    def problem(self) -> str:
+        """Why the newest document is not in effect; empty while it is."""
+        return self.refused.reason if self.refused else self.unfetched
+
+    async def _report(self) -> None:
         effect, refused = self.in_effect, self.refused
         report = Report(
             serial=effect and effect.serial,
             sha256=effect and effect.sha256,
             refused_sha256=refused and refused.sha256,
-            problem=refused.reason if refused else unfetched,
+            problem=self.problem,
         )
         if self._publish is None or report == self._reported:
             return

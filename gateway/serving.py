@@ -167,7 +167,8 @@ async def _publish(name: str, watcher: ConfigWatcher, metrics: Metrics, stop: as
                 AUTHORITY_LIFE_LEFT: admission and admission.authority_life_left(now),
                 CLIENT_LIFE_LEFT: metrics.client_lives.shortest(now.timestamp()),
             },
-            document_is_refused=watcher.refused is not None,
+            document_is_refused=bool(watcher.problem),
+            serial=watcher.in_effect and watcher.in_effect.serial,
             now=now.timestamp(),
         )
         _written(line + "\n")

@@ -258,6 +258,7 @@ def test_names_and_types_of_the_gateway_are_a_contract(programs: dict[str, Recor
             for what in (
                 "client-authority",
                 "client-certificate",
+                "foreign-document",
                 "gateway-errors",
                 "load-balancer-errors",
                 "refused-clients",

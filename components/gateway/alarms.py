@@ -14,6 +14,7 @@ from gateway.published_metrics import (
     AUTHORITY_LIFE_LEFT,
     CLIENT_LIFE_LEFT,
     DOCUMENT_REFUSED,
+    DOCUMENT_SERIAL,
     GATEWAY,
     LIST_LIFE_LEFT,
     NAMESPACE,
@@ -38,7 +39,8 @@ class _Published:
     meaning: str
     statistic: str
     comparison: str
-    threshold: int
+    threshold: int | None
+    """None for the serial that was deployed."""
     periods: int
 
 
@@ -109,10 +111,20 @@ PUBLISHED: Mapping[str, _Published] = MappingProxyType(
         ),
         "refused-document": _Published(
             metric=DOCUMENT_REFUSED,
-            meaning="A machine refuses the newest document and goes on with an older one; its log says why",
+            meaning="A machine refuses the newest document or cannot fetch it, and goes on with an older "
+            "one; its log says why",
             statistic="Maximum",
             comparison="GreaterThanThreshold",
             threshold=0,
+            periods=5,
+        ),
+        "foreign-document": _Published(
+            metric=DOCUMENT_SERIAL,
+            meaning="A machine serves a newer document than was deployed: somebody wrote it past the stack; "
+            "find out who, delete it, and start an instance refresh",
+            statistic="Maximum",
+            comparison="GreaterThanThreshold",
+            threshold=None,
             periods=5,
         ),
     }
@@ -128,6 +140,7 @@ class GatewayAlarmsArgs:
         load_balancer: What metrics call the load balancer, its `arn_suffix`.
         target_group: What metrics call the target group, its `arn_suffix`.
         gateway: What the gateway's own metrics call it.
+        serial: Serial of the document that its machines have to serve.
         topics: ARNs of the SNS topics that learn of alarms.
         tags: Tags of every child.
     """
@@ -135,6 +148,7 @@ class GatewayAlarmsArgs:
     load_balancer: pulumi.Input[str]
     target_group: pulumi.Input[str]
     gateway: str
+    serial: pulumi.Input[int]
     topics: Sequence[str] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -174,6 +188,7 @@ class GatewayAlarms(pulumi.ComponentResource):
                 comparison_operator="GreaterThanThreshold",
                 # Elastic Load Balancing sends counts only when they are not zero.
                 treat_missing_data="notBreaching",
+                threshold=watched.threshold,
             )
             for what, watched in WATCHED.items()
         }
@@ -186,6 +201,7 @@ class GatewayAlarms(pulumi.ComponentResource):
                 comparison_operator=published.comparison,
                 # Without machines nothing is published; what was wrong before still is.
                 treat_missing_data="ignore",
+                threshold=args.serial if published.threshold is None else published.threshold,
             )
             for what, published in PUBLISHED.items()
         }
@@ -201,6 +217,7 @@ class GatewayAlarms(pulumi.ComponentResource):
         dimensions: Mapping[str, pulumi.Input[str]],
         comparison_operator: str,
         treat_missing_data: str,
+        threshold: pulumi.Input[float],
     ) -> cloudwatch.MetricAlarm:
         return cloudwatch.MetricAlarm(
             f"{self._name}-{what}",
@@ -211,7 +228,7 @@ class GatewayAlarms(pulumi.ComponentResource):
             statistic=watched.statistic,
             period=_PERIOD_SECONDS,
             evaluation_periods=watched.periods,
-            threshold=watched.threshold,
+            threshold=threshold,
             comparison_operator=comparison_operator,
             treat_missing_data=treat_missing_data,
             alarm_actions=list(self._args.topics),

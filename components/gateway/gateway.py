@@ -170,6 +170,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
                 load_balancer=listener.arn_suffix,
                 target_group=listener.target_group_arn_suffix,
                 gateway=stack_path(args.stack, name),
+                serial=serial.serial,
                 topics=args.settings.alarm_topics,
                 tags=args.tags,
             ),

@@ -60,7 +60,7 @@ class GatewaySecurityGroups(pulumi.ComponentResource):
     Makes a security group of the load balancer, with an ingress rule per client network and group and
     one way out, to the targets; one of the targets, with one way in, from the load balancer's group; and
     a rule in the database's group that lets the targets in. Targets reach the database and HTTPS
-    (SSM, S3, CloudWatch Logs), nothing else.
+    (S3, CloudWatch Logs), nothing else.
 
     Attributes:
         load_balancer_id: The load balancer's security group.

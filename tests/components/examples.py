@@ -449,6 +449,7 @@ def gateway_alarms(opts: Options = None) -> GatewayAlarms:
         load_balancer="app/a/1",
         target_group="targetgroup/a/1",
         gateway="/passwordless-postgres/test/gateway",
+        serial=7,
         topics=["arn:aws:sns:eu-central-1:123456789012:gateways"],
         tags=TAGS,
     )

@@ -362,8 +362,10 @@ def test_it_reports_what_is_in_effect_and_what_is_refused_once_each(issuer: Auth
         gateway.source.content = None
         gateway.source.publish(document(issuer, serial=11))
         await until(3)
+        assert watcher.problem == ""
         gateway.source.content = None
         await until(4)
+        assert watcher.problem == "nothing is published"
         stop.set()
         await following
         first, refusing, second, unfetched = told

@@ -215,6 +215,7 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
         assert process.end() == 0
     published = next(each for each in process.events() if each["event"] == "metrics")
     assert (published["Gateway"], published["DocumentRefused"]) == ("/gateway", 0)
+    assert published["DocumentSerial"] == json.loads(text)["serial"]
     assert 74 < published["RevocationListLifeLeft"] <= 75
 
 

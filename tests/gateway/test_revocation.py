@@ -89,7 +89,7 @@ def test_a_list_and_an_authority_that_end_as_they_begin_have_nothing_left():
 
 def test_what_alarms_learn_is_in_the_embedded_metric_format():
     lives = {LIST_LIFE_LEFT: 0.5, AUTHORITY_LIFE_LEFT: 0.75, CLIENT_LIFE_LEFT: None}
-    line = metrics_line("/gateway", lives_left=lives, document_is_refused=True, now=1.5)
+    line = metrics_line("/gateway", lives_left=lives, document_is_refused=True, serial=7, now=1.5)
     assert json.loads(line) == {
         "event": "metrics",
         "_aws": {
@@ -100,6 +100,7 @@ def test_what_alarms_learn_is_in_the_embedded_metric_format():
                     "Dimensions": [["Gateway"]],
                     "Metrics": [
                         {"Name": "DocumentRefused", "Unit": "Count"},
+                        {"Name": "DocumentSerial", "Unit": "None"},
                         {"Name": "RevocationListLifeLeft", "Unit": "Percent"},
                         {"Name": "ClientAuthorityLifeLeft", "Unit": "Percent"},
                     ],
@@ -108,10 +109,12 @@ def test_what_alarms_learn_is_in_the_embedded_metric_format():
         },
         "Gateway": "/gateway",
         "DocumentRefused": 1,
+        "DocumentSerial": 7,
         "RevocationListLifeLeft": 50.0,
         "ClientAuthorityLifeLeft": 75.0,
     }
-    line = metrics_line("/gateway", lives_left={CLIENT_LIFE_LEFT: 0.1}, document_is_refused=False, now=1)
+    lives = {CLIENT_LIFE_LEFT: 0.1}
+    line = metrics_line("/gateway", lives_left=lives, document_is_refused=False, serial=None, now=1)
     told = json.loads(line)
     assert told["_aws"]["CloudWatchMetrics"][0]["Metrics"][1]["Name"] == "ClientCertificateLifeLeft"
     assert (told["ClientCertificateLifeLeft"], told["DocumentRefused"]) == (10.0, 0)

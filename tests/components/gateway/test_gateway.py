@@ -426,6 +426,7 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
         "ClientAuthorityLifeLeft",
         "ClientCertificateLifeLeft",
         "DocumentRefused",
+        "DocumentSerial",
         "RevocationListLifeLeft",
         "ClientTLSNegotiationErrorCount",
         "HTTPCode_ELB_5XX_Count",
@@ -439,6 +440,8 @@ def test_alarms_watch_machines_errors_and_handshakes() -> None:
             assert each["dimensions"] == {"Gateway": "/passwordless-postgres/test/gateway"}
             assert each["treatMissingData"] == "ignore", name
         assert each["alarmActions"] == ["arn:aws:sns:eu-central-1:123456789012:gateways"]
+    foreign = alarms["DocumentSerial"]
+    assert (foreign["comparisonOperator"], foreign["threshold"]) == ("GreaterThanThreshold", 1_796_058_502)
     ending = alarms["RevocationListLifeLeft"]
     assert (ending["comparisonOperator"], ending["threshold"]) == ("LessThanThreshold", 25)
     assert alarms["UnHealthyHostCount"]["dimensions"]["TargetGroup"] == "targetgroup/gatewaylbgateway/1"
