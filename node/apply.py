@@ -1,11 +1,12 @@
-"""One run of the timer: start the server if it is down, and apply the desired state if it changed.
+"""One run of the timer: repair what drifted, start the server if it is down, apply a new desired state.
 
 Nearly all runs find no change, and they share the machine with the database. So such a run imports
-neither the SDK nor pydantic and connects to no server.
+neither the SDK nor pydantic, and asks the server one query.
 """
 
 from __future__ import annotations
 
+import datetime
 import fcntl
 import re
 import sys
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from node import server_log, server_process
+from node.drift import Drift
 from node.layout import Layout
+from node.reconcile import Reconciliation
 from node.state import Applied, LastAttempt, NewestManifest, State
 from runtime import files
 from runtime.errors import FailedError
@@ -88,20 +91,26 @@ def _run(layout: Layout) -> int:
     if machine is None:
         raise FailedError(f"{layout.machine} is missing or not a JSON object; user-data writes it")
     state = State.load(layout.state)
+    reconciliation = _reconciliation(layout, state)
     start_failure = None
+    if reconciliation is not None:
+        reconciliation.restore_files()
     try:
         keep_serving(layout, state)
     except FailedError as error:
         # A new desired state may repair it.
         start_failure = error
         print(f"node: {error}", file=sys.stderr)
+    if reconciliation is not None:
+        reconciliation.check_server()
+        reconciliation.keep()
     try:
         requests = SignedRequests(region=machine["region"], credentials=Credentials.find())
         newest = NewestManifest.read(requests, machine["bucket"], InstanceMetadata().account_id())
         log_group = machine["logGroup"]
     except KeyError as error:
         raise FailedError(f"{layout.machine} has no {error}") from error
-    status = _apply_if_needed(layout, machine, state, newest)
+    status = _apply_if_needed(layout, machine, state, newest, reconciled=reconciliation is not None)
     if status == REFUSED and start_failure is not None:
         status = FAILED
     if server_log.has_unshipped_lines(layout):
@@ -109,17 +118,37 @@ def _run(layout: Layout) -> int:
     return status
 
 
+def _report_is_current(layout: Layout) -> bool:
+    """Whether the bucket has the last report, and it says what had drifted."""
+    said = (files.read_json_object(layout.report) or {}).get("drift", [])
+    return layout.report_is_delivered() and said == Drift.load(layout).reported()
+
+
+def _reconciliation(layout: Layout, state: State) -> Reconciliation | None:
+    try:
+        return Reconciliation.of(layout, state, datetime.datetime.now(datetime.UTC))
+    except FailedError as error:
+        # A new desired state may still be applied, and its own report says this.
+        print(f"node: {error}", file=sys.stderr)
+        return None
+
+
 def _apply_if_needed(
     layout: Layout,
     machine: dict[str, Any],
     state: State,
     newest: NewestManifest,
+    *,
+    reconciled: bool,
 ) -> int:
     attempt = LastAttempt(serial=newest.serial, manifest=newest.manifest, node=own_node(), outcome="")
     last = state.last_attempt
     outcome = last.outcome if last and last.repeats(attempt) else None
-    decided = outcome == "refused" or (outcome == "applied" and serves(layout, state.applied))
-    if decided and layout.report_is_delivered():
+    decided = outcome == "refused" or (
+        # A state that node cannot repair is applied once more.
+        outcome == "applied" and reconciled and serves(layout, state.applied)
+    )
+    if decided and _report_is_current(layout):
         return DONE if outcome == "applied" else REFUSED
     from node import deployment
 

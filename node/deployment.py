@@ -10,6 +10,7 @@ import datetime
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,10 +19,13 @@ from pydantic import ValidationError
 from node import cluster, generation, machine_file, server_process
 from node.certificate import leaf_not_after, leaf_sha256
 from node.desired_state import Machine, Manifest, Outcome, Report
+from node.drift import Drift
 from node.fetch import Store
 from node.format_record import FormatRecord
 from node.layout import Layout
 from node.machine_platform import Platform, of
+from node.overrides import Overrides, observe
+from node.pristine import Pristine
 from node.report import Reporter, timestamp
 from node.roles import Roles, read_journal
 from node.scratch_server import ScratchServer
@@ -29,9 +33,10 @@ from node.state import Applied, LastAttempt, NewestManifest, State
 from node.switch import ServingExpectation, Switch
 from node.validation import DesiredState, validated
 from postgres.declaration import Declaration
+from postgres.postgresql_conf import parse_postgresql_conf
+from postgres.server_settings import access_settings, owned_settings, session_values
 from runtime import files
 from runtime.errors import FailedError, RefusedError
-from runtime.identity_secret import IdentityDocument
 from runtime.instance_metadata import InstanceMetadata
 
 
@@ -110,7 +115,7 @@ class Deployment:
     def run(self) -> str:
         """Apply, report and return the outcome, as `deploy` does."""
         try:
-            self._apply()
+            return self._apply()
         except OtherNodeError:
             return "other node"
         except RefusedError as error:
@@ -119,7 +124,6 @@ class Deployment:
             return self._give_up("failed", f"{self.reached}: {error}")
         except Exception as error:  # noqa: BLE001 - the outermost boundary: nothing else would report it
             return self._give_up("failed", f"{self.reached}: {type(error).__name__}: {error}")
-        return "applied"
 
     def stage(self, name: str) -> None:
         """Report the next stage. A retry after a failure reports nothing until it ends differently."""
@@ -132,7 +136,7 @@ class Deployment:
         except FailedError as error:
             print(f"node: {error}", file=sys.stderr)
 
-    def _apply(self) -> None:
+    def _apply(self) -> Outcome:
         self._earlier_outcome = self.reporter.last_outcome(self.newest.serial, self.newest.manifest)
         self._refuse_step_back()
         manifest = self._manifest()
@@ -151,7 +155,8 @@ class Deployment:
         self.stage("writing the configuration")
         user = self.platform.user
         name = generation.name_of(self.newest.serial, self.newest.manifest)
-        folder = generation.write(self.layout, name, desired.generation_files(user.name), user)
+        contents = desired.generation_files(user.name)
+        folder = generation.write(self.layout, name, contents, user)
         data = self.layout.data(manifest.major)
         if not data.exists():
             self.stage("initialising the cluster")
@@ -160,19 +165,40 @@ class Deployment:
         scratch = ScratchServer(layout=self.layout, platform=self.platform, major=manifest.major)
         scratch.make(fresh=data if new else None)
         scratch.prove(folder)
-        machine_file.write(self.layout, self.platform, manifest.major)
-        self._serve(desired, name)
+        pristine = self._pristine(desired, name, contents)
+        pristine.save(self.layout)
+        files.replace_file(self.layout.applying, name, durable=True)
+        machine_file.write(self.layout, user, manifest.major, pristine.machine_file)
+        return self._serve(desired, pristine)
 
-    def _serve(self, desired: DesiredState, name: str) -> None:
+    def _pristine(self, desired: DesiredState, name: str, contents: Mapping[str, bytes]) -> Pristine:
         major = desired.manifest.major
+        settings = parse_postgresql_conf(contents["postgresql.conf"].decode())
+        return Pristine(
+            generation=name,
+            major=major,
+            files=contents,
+            machine_file=machine_file.live(self.layout, self.platform, major),
+            certificate_sha256=leaf_sha256(desired.identity),
+            certificate_not_after=leaf_not_after(desired.identity),
+            logins=desired.logins(),
+            owned=owned_settings(major, settings),
+            allowed=session_values(major),
+            access=access_settings(major),
+        )
+
+    def _serve(self, desired: DesiredState, pristine: Pristine) -> Outcome:
+        major, name = pristine.major, pristine.generation
         switch = Switch(layout=self.layout, platform=self.platform, major=major)
-        expected = _expected(desired)
+        expected = ServingExpectation(certificate_sha256=pristine.certificate_sha256, logins=pristine.logins)
         running = server_process.find(self.layout.data(major)) is not None
+        blocked = None
         if running and self.state.applied is not None:
             # Roles first, under the old configuration: those that the new one admits then exist, and if the
-            # server refuses a statement, nothing has been switched.
-            self._apply_roles(switch, desired.declaration)
+            # server refuses the declaration, nothing has been switched.
+            blocked = self._roles_blocked(switch, desired.declaration, self.state.applied)
         self.stage("switching the configuration")
+        self._take_back_overrides(switch, pristine, running=running)
         self._unverified = True
         if running:
             switch.activate(name, expected)
@@ -183,7 +209,40 @@ class Deployment:
         if not running or self.state.applied is None:
             self._apply_roles(switch, desired.declaration)
         pending = self._restart_where_wanted(switch, desired.manifest, name, expected)
-        self._record(switch, desired.identity, name, pending)
+        return self._record(switch, pristine, pending, blocked)
+
+    def _roles_blocked(self, switch: Switch, declaration: Declaration, applied: Applied) -> str | None:
+        """Apply roles and grants; None, or why what somebody changed in the server is in the way.
+
+        Access must go out whatever somebody did to a role. So the declaration is at fault only where the one
+        before it can still be applied.
+
+        Raises:
+            RefusedError, FailedError: the declaration is at fault.
+        """
+        try:
+            self._apply_roles(switch, declaration)
+        except (RefusedError, FailedError) as error:
+            before = Pristine.load(self.layout, applied.generation)
+            if before is None:
+                raise
+            try:
+                self._apply_roles(switch, before.declaration)
+            except (RefusedError, FailedError):
+                return str(error)
+            raise
+        return None
+
+    def _take_back_overrides(self, switch: Switch, pristine: Pristine, *, running: bool) -> None:
+        """Let nothing beside the new files override them, from the first moment."""
+        overrides = Overrides(layout=self.layout, pristine=pristine, user=self.platform.user)
+        if not running:
+            overrides.clean()
+            return
+        sql = switch.sql()
+        findings, _ = overrides.take_back(sql, observe(sql, pristine))
+        now = datetime.datetime.now(datetime.UTC)
+        Drift.load(self.layout).after("server", findings, now).save(self.layout)
 
     def _apply_roles(self, switch: Switch, declaration: Declaration) -> None:
         self.stage("applying roles and grants")
@@ -213,24 +272,30 @@ class Deployment:
         return (*switch.pending_restart(), *(["server_version"] if old_programs else []))
 
     def _record(
-        self, switch: Switch, identity: IdentityDocument, name: str, pending: tuple[str, ...]
-    ) -> None:
+        self, switch: Switch, pristine: Pristine, pending: tuple[str, ...], blocked: str | None
+    ) -> Outcome:
         self.stage("recording")
+        name = pristine.generation
         applied = Applied(serial=self.newest.serial, manifest=self.newest.manifest, generation=name)
         waiting = f"; waiting for a restart: {', '.join(pending)}" if pending else ""
-        self.state = State(applied=applied, last_attempt=replace(self.attempt, outcome="applied"))
-        report = self._report("applied", f"serving generation {name}{waiting}").model_copy(
+        outcome: Outcome = "failed" if blocked else "applied"
+        without = f", but without all roles and grants: {blocked}" if blocked else ""
+        self.state = State(applied=applied, last_attempt=replace(self.attempt, outcome=outcome))
+        report = self._report(outcome, f"serving generation {name}{waiting}{without}").model_copy(
             update={
                 "server_version": switch.server_version(),
-                "certificate_sha256": leaf_sha256(identity),
-                "certificate_not_after": leaf_not_after(identity),
+                "certificate_sha256": pristine.certificate_sha256,
+                "certificate_not_after": pristine.certificate_not_after,
                 "pending_restart": pending,
             }
         )
+        replace(Drift.load(self.layout), loaded=switch.loaded()).save(self.layout)
         self.reporter.keep(report)
         self.state.save(self.layout.state)
+        files.remove_file(self.layout.applying)
         generation.prune(self.layout, keep=name)
         self.reporter.deliver()
+        return outcome
 
     def _give_up(self, outcome: Outcome, message: str) -> str:
         try:
@@ -245,6 +310,7 @@ class Deployment:
         self.reporter.keep(self._report(outcome, message))
         self.state = replace(self.state, last_attempt=replace(self.attempt, outcome=outcome))
         self.state.save(self.layout.state)
+        files.remove_file(self.layout.applying)
         self.reporter.deliver()
         return outcome
 
@@ -255,20 +321,21 @@ class Deployment:
 
     def _restore(self, applied: Applied) -> None:
         majors = self.layout.initialised_majors()
-        if not majors:
+        pristine = Pristine.load(self.layout, applied.generation)
+        if not majors or pristine is None:
             return
         switch = Switch(layout=self.layout, platform=self.platform, major=majors[-1])
+        machine_file.write(self.layout, self.platform.user, switch.major, pristine.machine_file)
         if self._restarted and server_process.find(self.layout.data(switch.major)):
             self.platform.stop(switch.major)
         if server_process.find(self.layout.data(switch.major)) is None:
             switch.start(applied.generation)
         elif self.layout.current_generation() != applied.generation:
             switch.point(applied.generation)
-            switch.reload()
-        roles = files.read_file(self.layout.generations / applied.generation / "roles.json")
-        declaration = Declaration.from_json(roles.decode())
-        if read_journal(self.layout.journal) != [declaration]:
-            Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(declaration)
+            loaded = switch.reload()
+            replace(Drift.load(self.layout), loaded=loaded).save(self.layout)
+        if read_journal(self.layout.journal) != [pristine.declaration]:
+            Roles(layout=self.layout, sql=switch.sql(), major=switch.major).apply(pristine.declaration)
 
     def _refuse_step_back(self) -> None:
         applied = self.state.applied
@@ -307,7 +374,3 @@ class Deployment:
             node_sha256=self.attempt.node,
             time=timestamp(),
         )
-
-
-def _expected(desired: DesiredState) -> ServingExpectation:
-    return ServingExpectation(certificate_sha256=leaf_sha256(desired.identity), logins=desired.logins())

@@ -75,14 +75,27 @@ class Manifest(Document):
     restart: RestartPolicy = "pending"
 
 
+class DriftItem(Document):
+    """One deviation from the desired state: what, since when (ISO 8601), and what became of it.
+
+    `repaired`, for a day after it was last found; `foreign`: it is not the machine's to change; `failed`: it
+    could not be repaired. `why` says why not.
+    """
+
+    what: ShownText
+    since: ShownText
+    state: Literal["repaired", "foreign", "failed"]
+    why: ShownText = ""
+
+
 class Report(Document):
     """What the machine reports about the desired state with `serial`.
 
     `serial` is 0 where the manifest has none. `message` is for people: the
     stage while `applying`, the reason when `refused` (the desired state is wrong; retried only when it
     changes) or `failed` (something else is; retried on every run). `applied_serial` is the serial that
-    the server serves now, None before the first. Whoever reads a report shows it to people, so no text
-    in it holds control characters.
+    the server serves now, None before the first; `drift` is what deviated from it. Whoever reads a
+    report shows it to people, so no text in it holds control characters.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -97,4 +110,5 @@ class Report(Document):
     certificate_sha256: Sha256 | None = None
     certificate_not_after: ShownText | None = None
     pending_restart: tuple[ShownText, ...] = ()
+    drift: tuple[DriftItem, ...] = ()
     time: ShownText

@@ -22,71 +22,109 @@ def name_of(serial: int, manifest_sha256: str) -> str:
 
 
 def write(layout: Layout, name: str, contents: Mapping[str, bytes], user: ServerUser) -> Path:
-    """Write a generation, which the server's user can read and not change, and return its folder.
+    """Write a generation, which the server's user can read and not change, and return its folder."""
+    layout.make_home()
+    folder = layout.generations / name
+    write_folder(folder, contents, Access.of(user))
+    return folder
 
-    An existing folder of that name with the same contents is kept, since the server may be reading it.
+
+def write_folder(folder: Path, contents: Mapping[str, bytes], access: Access) -> None:
+    """Write a folder of files whole, or keep it, since somebody may be reading it.
+
     One with other contents, owners or permissions is replaced: a crash or an earlier version of node left
     it, or its files were changed by hand.
     """
-    layout.make_home()
-    folder = layout.generations / name
-    access = _Access.of(user)
-    if _holds(folder, contents, access):
-        return folder
-    beside = layout.generations / f".{name}.new"
+    if not differences(folder, contents, access):
+        return
+    beside = folder.with_name(f".{folder.name}.new")
     files.remove_tree(beside)
     files.make_directory(beside, access.folder_mode, owner=access.owner)
     for file, data in contents.items():
         files.replace_file(beside / file, data, access.file_mode, owner=access.owner)
     files.sync_directory(beside)
-    aside = layout.generations / f".{name}.old"
-    files.remove_tree(aside)
-    if folder.exists():
+    aside = folder.with_name(f".{folder.name}.old")
+    _remove(aside)
+    if os.path.lexists(folder):
         folder.rename(aside)
     beside.rename(folder)
-    files.remove_tree(aside)
-    files.sync_directory(layout.generations)
-    return folder
+    _remove(aside)
+    files.sync_directory(folder.parent)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or what somebody put in its place."""
+    if path.is_dir() and not path.is_symlink():
+        files.remove_tree(path)
+    else:
+        files.remove_file(path)
 
 
 def prune(layout: Layout, keep: str) -> None:
-    """Remove all but the newest generations; `keep` is never removed."""
-    folders = [path for path in layout.generations.iterdir() if path.name != keep]
-    newest = sorted(folders, key=lambda path: path.lstat().st_mtime_ns, reverse=True)
-    for path in newest[KEPT - 1 :]:
-        files.remove_tree(path)
+    """Remove all but the newest generations, and their pristine copies; `keep` is never removed."""
+    for parent in (layout.generations, layout.pristine):
+        folders = [path for path in parent.iterdir() if path.name != keep]
+        newest = sorted(folders, key=lambda path: path.lstat().st_mtime_ns, reverse=True)
+        for path in newest[KEPT - 1 :]:
+            _remove(path)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Access:
-    """Who owns a generation, and who may do what with it."""
+class Access:
+    """Who owns a folder of files, and who may do what with it."""
 
     owner: tuple[int, int]
     folder_mode: int
     file_mode: int
 
     @classmethod
-    def of(cls, user: ServerUser) -> _Access:
+    def of(cls, user: ServerUser) -> Access:
+        """That of a generation, which the server reads."""
         # PostgreSQL takes a key that its group can read from root alone.
         if os.geteuid() == 0:
             return cls(owner=(0, user.gid), folder_mode=0o750, file_mode=0o640)
         return cls(owner=user.owner, folder_mode=0o700, file_mode=0o600)
 
+    @classmethod
+    def own(cls) -> Access:
+        """That of what only node reads."""
+        return cls(owner=(os.geteuid(), os.getegid()), folder_mode=0o700, file_mode=0o600)
+
     def is_that_of(self, path: Path, kind: Callable[[int], bool], mode: int) -> bool:
+        """Whether this very file or folder has that owner and mode."""
         status = path.lstat()
         found = status.st_uid, status.st_gid
         return kind(status.st_mode) and found == self.owner and stat.S_IMODE(status.st_mode) == mode
 
 
-def _holds(folder: Path, contents: Mapping[str, bytes], access: _Access) -> bool:
+def differences(folder: Path, contents: Mapping[str, bytes], access: Access) -> list[str]:
+    """What was changed in a folder of files, in words; empty if it is as it was written."""
     try:
         if not access.is_that_of(folder, stat.S_ISDIR, access.folder_mode):
-            return False
+            return ["the folder of the served files has another owner or other permissions"]
     except FileNotFoundError:
-        return False
+        return ["the folder of the served files was removed"]
     # From here on nobody else can change what is found.
-    return {path.name for path in folder.iterdir()} == set(contents) and all(
-        access.is_that_of(folder / file, stat.S_ISREG, access.file_mode)
-        and (folder / file).read_bytes() == data
-        for file, data in contents.items()
-    )
+    found = {path.name for path in folder.iterdir()}
+    return [
+        *(f"{name} was removed" for name in sorted(set(contents) - found)),
+        *(f"{name} was added" for name in sorted(found - set(contents))),
+        *filter(
+            None,
+            (difference(folder / name, contents[name], access) for name in sorted(found & set(contents))),
+        ),
+    ]
+
+
+def difference(path: Path, content: bytes, access: Access) -> str | None:
+    """What was changed in one file, in words; None if it is as it was written."""
+    try:
+        if not access.is_that_of(path, stat.S_ISREG, access.file_mode):
+            return f"{path.name} has another owner or other permissions"
+        if path.lstat().st_size == len(content) and files.read_file(path) == content:
+            return None
+    except FileNotFoundError:
+        return f"{path.name} was removed"
+    except files.PlantedError:
+        pass
+    return f"{path.name} was changed"

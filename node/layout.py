@@ -76,6 +76,21 @@ class Layout:
         return self.home / "generations"
 
     @property
+    def pristine(self) -> Path:
+        """Per generation what node wrote, where nobody else can read or change it."""
+        return self.home / "pristine"
+
+    @property
+    def drift(self) -> Path:
+        """What had drifted, and when the server last read its files at node's wish."""
+        return self.home / "drift.json"
+
+    @property
+    def applying(self) -> Path:
+        """There while a desired state is being applied; a killed run leaves it."""
+        return self.home / "applying"
+
+    @property
     def current(self) -> Path:
         """Symbolic link to the generation that the server reads."""
         return self.home / "current"
@@ -128,6 +143,7 @@ class Layout:
         own = os.geteuid(), os.getegid()
         for path in (self.home, self.generations, self.scratch):
             files.make_directory(path, 0o711, owner=own)
+        files.make_directory(self.pristine, 0o700, owner=own)
 
     def report_is_delivered(self) -> bool:
         """Whether the bucket has the last report."""

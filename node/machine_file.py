@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from node import generation
+from node.generation import Access
 from node.layout import Layout
 from node.machine_platform import Platform
+from node.server_user import ServerUser
 from runtime import files
 
 HEADER = "# Written by passwordless-postgres on this machine. Changes by hand are lost.\n"
@@ -45,8 +48,8 @@ def rendered(generation: Path, settings: Mapping[str, str]) -> str:
     return HEADER + include + "".join(f"{name} = {quoted(value)}\n" for name, value in settings.items())
 
 
-def write(layout: Layout, platform: Platform, major: int) -> None:
-    """Write the live server's machine file, which refers to the generation by the link `current`."""
+def live(layout: Layout, platform: Platform, major: int) -> bytes:
+    """The live server's machine file, which refers to the generation by the link `current`."""
     settings = machine_settings(
         generation=layout.current,
         data=layout.data(major),
@@ -54,11 +57,19 @@ def write(layout: Layout, platform: Platform, major: int) -> None:
         socket_directory=platform.socket_directory,
         logs=layout.logs,
     )
-    text = rendered(layout.current, settings).encode()
-    path = layout.configuration(major)
-    try:
-        unchanged = files.read_file(path) == text
-    except FileNotFoundError:
-        unchanged = False
-    if not unchanged:
-        files.replace_file(path, text, owner=platform.user.owner, durable=True)
+    return rendered(layout.current, settings).encode()
+
+
+def difference(layout: Layout, user: ServerUser, major: int, content: bytes) -> str | None:
+    """What was changed in the live server's machine file, in words; None if it is as it was written."""
+    access = Access(owner=user.owner, folder_mode=0o755, file_mode=0o600)
+    return generation.difference(layout.configuration(major), content, access)
+
+
+def write(layout: Layout, user: ServerUser, major: int, content: bytes) -> None:
+    """Write the live server's machine file, unless it is there already."""
+    if difference(layout, user, major, content) is not None:
+        path = layout.configuration(major)
+        if not path.parent.exists():
+            user.make_directory(path.parent, mode=0o755)
+        files.replace_file(path, content, owner=user.owner, durable=True)

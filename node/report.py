@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from node.desired_state import Report
+from node.desired_state import DriftItem, Report
+from node.drift import Drift
 from node.fetch import Store
 from node.layout import Layout
 from runtime import files
@@ -22,7 +23,9 @@ class Reporter:
     key: str
 
     def keep(self, report: Report) -> None:
-        """Keep a report for delivery, unless it differs from the last one in its time alone."""
+        """Keep a report, with what had drifted, unless it differs from the last one in its time alone."""
+        drift = [DriftItem(**item) for item in Drift.load(self.layout).reported()]
+        report = report.model_copy(update={"drift": tuple(drift)})
         last = self._last()
         if last is None or last.model_copy(update={"time": report.time}) != report:
             files.replace_file(self.layout.report, report.to_json(), durable=True)
@@ -33,6 +36,9 @@ class Reporter:
         Raises:
             FailedError: it cannot be sent.
         """
+        last = self._last()
+        if last is not None:
+            self.keep(last.model_copy(update={"time": timestamp()}))
         if not self.layout.report.exists() or self.layout.report_is_delivered():
             return
         text = self.layout.report.read_bytes()

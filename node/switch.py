@@ -11,7 +11,6 @@ from node.layout import Layout
 from node.machine_platform import Platform
 from node.sql import Sql
 from postgres.identifiers import SUPERUSER
-from postgres.server_settings import MACHINE_SETTINGS, required_settings
 from runtime import files
 from runtime.errors import FailedError, RefusedError
 
@@ -80,8 +79,8 @@ class Switch:
             messages = [f"PostgreSQL: {line}" for line in server_log.messages(self.layout.logs, mark)]
             raise RefusedError(*error.problems, *messages) from error
 
-    def reload(self) -> None:
-        """Reload and wait until the server has read its files.
+    def reload(self) -> str:
+        """Reload, wait until the server has read its files, and return when it did.
 
         The postmaster reads settings, hba, ident and TLS files in one go and forks nothing
         meanwhile, so a new session that sees the new time comes after all of them.
@@ -89,13 +88,23 @@ class Switch:
         Raises:
             RefusedError: the server refuses the configuration file as a whole.
         """
-        sql = self.sql()
-        query = "SELECT pg_conf_load_time();"
-        before = sql.value(query)
+        try:
+            before = self.loaded()
+        except FailedError:
+            # What is loaded lets nobody in, so an answer comes after the reload.
+            before = None
         mark = server_log.mark(self.layout.logs)
         self.platform.reload(self.major)
         deadline = time.monotonic() + RELOAD_SECONDS
-        while sql.value(query) == before:
+        while True:
+            try:
+                after = self.loaded()
+            except FailedError:
+                if before is not None:
+                    raise
+                after = None
+            if after != before and after is not None:
+                return after
             if time.monotonic() > deadline:
                 messages = server_log.messages(self.layout.logs, mark)
                 raise RefusedError(
@@ -103,12 +112,25 @@ class Switch:
                 )
             time.sleep(0.02)
 
+    def loaded(self) -> str:
+        """When the server last read its files, seconds since 1970."""
+        return self.sql().value("SELECT extract(epoch FROM pg_conf_load_time());")
+
     def verify(self, expected: ServingExpectation) -> None:
         """Check from the network what the server serves.
 
         Raises:
-            RefusedError: another certificate, a login without TLS that is not refused, a setting that
-                ALTER SYSTEM overrides.
+            RefusedError: another certificate, or a login without TLS that is not refused.
+            FailedError: it cannot be reached.
+        """
+        problems = self.problems(expected)
+        if problems:
+            raise RefusedError(*problems)
+
+    def problems(self, expected: ServingExpectation) -> list[str]:
+        """What is wrong with what the server serves, seen from the network.
+
+        Raises:
             FailedError: it cannot be reached.
         """
         sql = self.sql()
@@ -127,12 +149,7 @@ class Switch:
                     f"a login without TLS as {role} to {database} is answered with "
                     f"{code or 'an authentication request'}, not refused with {probe.INVALID_AUTHORIZATION}"
                 )
-        problems += [
-            f"setting {name} is overridden by postgresql.auto.conf; run ALTER SYSTEM RESET {name}"
-            for name in self._overridden(sql)
-        ]
-        if problems:
-            raise RefusedError(*problems)
+        return problems
 
     def pending_restart(self) -> tuple[str, ...]:
         """Names of the settings that wait for a restart."""
@@ -142,10 +159,3 @@ class Switch:
     def server_version(self) -> str:
         """The running server's version, for example 17.12; the programs on disk may be newer."""
         return self.sql().value("SELECT split_part(current_setting('server_version'), ' ', 1);")
-
-    def _overridden(self, sql: Sql) -> list[str]:
-        ours = MACHINE_SETTINGS | set(required_settings(self.major)) | {"port", "ssl_min_protocol_version"}
-        rows = sql.run(
-            "SELECT DISTINCT name FROM pg_file_settings WHERE sourcefile LIKE '%/postgresql.auto.conf';"
-        )
-        return sorted(name for (name,) in rows if name in ours)

@@ -224,6 +224,32 @@ def configuration_problems(major: int, settings: Mapping[str, str]) -> list[str]
     return problems + _library_problems(extra)
 
 
+def owned_settings(major: int, settings: Mapping[str, str]) -> frozenset[str]:
+    """Settings that nobody may set beside a whole postgresql.conf with `settings`.
+
+    They are those of the file, what the machine and the program set on any major, and what would weaken
+    the server.
+    """
+    require_supported(major)
+    return frozenset(settings) | MACHINE_SETTINGS | frozenset(_program_settings()) | frozenset(_FLOORS)
+
+
+def access_settings(major: int) -> frozenset[str]:
+    """Settings that decide who gets in, and how."""
+    return MACHINE_SETTINGS | frozenset(tls_settings(major, MINIMUM_PROTOCOLS[-1])) | {
+        "password_encryption",
+        "port",
+        "ssl_max_protocol_version",
+        "unix_socket_permissions",
+    }
+
+
+def session_values(major: int) -> dict[str, tuple[str, ...]]:
+    """Values that a role or a database may have of its own without weakening the server, by setting."""
+    required = {name: (value,) for name, value in required_settings(major).items()}
+    return required | {name: values for name, (values, _) in _FLOORS.items()}
+
+
 def needs_restart(name: str, major: int | None = None) -> bool:
     """Whether a change of `name` needs a restart: on `major`, or on any supported major when None.
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -243,6 +242,9 @@ def remove_tree(path: Path) -> None:
     Raises:
         PlantedError: the path leads through another user's link.
     """
+    # Its import brings all of Python's compressors, and runs that find nothing to do need none.
+    import shutil  # noqa: PLC0415
+
     with suppress(FileNotFoundError), _place(path) as (folder, name):
         shutil.rmtree(name, dir_fd=folder)
 
