@@ -1,15 +1,11 @@
-"""What alarms learn of a gateway: metrics as lines of its log, in CloudWatch's embedded metric format.
-
-CloudWatch Logs makes metrics of such lines by itself:
-https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-"""
+"""What alarms learn of a gateway: metrics as lines of its log."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
-NAMESPACE = "PasswordlessPostgres"
+from runtime import cloudwatch
+
 GATEWAY = "Gateway"
 """The one dimension: the gateway's name in its instances' file."""
 LIST_LIFE_LEFT = "RevocationListLifeLeft"
@@ -48,17 +44,4 @@ def metrics_line(
     for name, left in lives_left.items():
         if left is not None:
             values[name] = (round(left * 100, 3), "Percent")
-    metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
-    return json.dumps(
-        {
-            "event": "metrics",
-            "_aws": {
-                "Timestamp": int(now * 1000),
-                "CloudWatchMetrics": [
-                    {"Namespace": NAMESPACE, "Dimensions": [[GATEWAY]], "Metrics": metrics}
-                ],
-            },
-            GATEWAY: gateway,
-            **{name: value for name, (value, _) in values.items()},
-        }
-    )
+    return cloudwatch.metrics_line((GATEWAY, gateway), values, now)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node import server_log, server_process
+from node import published_metrics, server_log, server_process
 from node.drift import Drift
 from node.layout import Layout
 from node.reconcile import Reconciliation
@@ -103,6 +103,7 @@ def _run(layout: Layout) -> int:
         print(f"node: {error}", file=sys.stderr)
     if reconciliation is not None:
         reconciliation.check_server()
+        reconciliation.compare_catalogues()
         reconciliation.keep()
     try:
         requests = SignedRequests(region=machine["region"], credentials=Credentials.find())
@@ -113,6 +114,9 @@ def _run(layout: Layout) -> int:
     status = _apply_if_needed(layout, machine, state, newest, reconciled=reconciliation is not None)
     if status == REFUSED and start_failure is not None:
         status = FAILED
+    if reconciliation is not None:
+        now = datetime.datetime.now(datetime.UTC)
+        published_metrics.publish(layout, reconciliation.pristine, requests, log_group, now)
     if server_log.has_unshipped_lines(layout):
         server_log.LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
     return status

@@ -6,6 +6,7 @@ and holds its serial. `Pointer` names its current version to the launcher. `Repo
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -112,3 +113,11 @@ class Report(Document):
     pending_restart: tuple[ShownText, ...] = ()
     drift: tuple[DriftItem, ...] = ()
     time: ShownText
+
+
+def drift_lines(drift: Sequence[Mapping[str, str]] | None) -> list[str]:
+    """What a report's `drift` says, as lines for people; None is that of a report without it."""
+    return [
+        f"{item['state']}, since {item['since']}: {': '.join(filter(None, (item['what'], item['why'])))}"
+        for item in drift or ()
+    ]

@@ -60,13 +60,15 @@ class Drift:
         items: the findings.
         loaded: `pg_conf_load_time` after node's own last reload or start; None if it is not known.
         new: how many findings are new since the metrics were published last.
-        looked: when the catalogues were compared last, seconds since 1970.
+        published: when that was, seconds since 1970.
+        compared: when the catalogues were compared last, seconds since 1970.
     """
 
     items: tuple[Item, ...] = ()
     loaded: str | None = None
     new: int = 0
-    looked: float = 0.0
+    published: float = 0.0
+    compared: float = 0.0
 
     @classmethod
     def load(cls, layout: Layout) -> Drift:

@@ -27,6 +27,9 @@ from node.switch import ServingExpectation, Switch
 from runtime import files
 from runtime.errors import FailedError, RefusedError
 
+COMPARE_SECONDS = 60
+"""How often the catalogues are compared."""
+
 
 @dataclass(kw_only=True)
 class Reconciliation:
@@ -87,6 +90,33 @@ class Reconciliation:
         except (FailedError, RefusedError, SqlError) as error:
             findings.append(Finding(what="the running server", state="failed", why=str(error)))
         self.drift = self.drift.after("server", findings, self.now)
+
+    def compare_catalogues(self) -> None:
+        """Put roles, memberships and grants back, once a minute."""
+        moment = self.now.timestamp()
+        process = server_process.find(self.layout.data(self.pristine.major))
+        recent = 0 <= moment - self.drift.compared < COMPARE_SECONDS
+        if recent or self._interrupted or process is None or not process.ready:
+            return
+        # What it needs takes longer to import than all the rest.
+        from node.roles import Roles
+
+        switch = Switch(layout=self.layout, platform=self.platform, major=self.pristine.major)
+        try:
+            roles = Roles(layout=self.layout, sql=switch.sql(), major=self.pristine.major)
+            found = roles.reconcile(self.pristine.declaration)
+        except (FailedError, RefusedError, SqlError) as error:
+            findings = [Finding(what="roles and grants", state="failed", why=str(error))]
+        else:
+            findings = [
+                *(Finding(what=what, state="repaired") for what in found.put_back),
+                *(Finding(what=what, state="foreign") for what in found.foreign),
+                *(
+                    Finding(what=failure.step.purpose, state="failed", why=failure.message)
+                    for failure in found.failures
+                ),
+            ]
+        self.drift = replace(self.drift.after("catalogues", findings, self.now), compared=moment)
 
     def keep(self) -> None:
         """Write down what was found, if it is new."""

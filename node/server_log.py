@@ -118,7 +118,7 @@ class LogShipper:
             range(BATCHES_PER_RUN), batches(unshipped(self.layout.logs, positions)), strict=False
         ):
             stream = stream or InstanceMetadata().instance_id()
-            self._put(stream, batch)
+            put_events(self.requests, self.log_group, stream, log_events(batch))
             for event in batch:
                 position = event.position
                 positions[position.file] = {
@@ -135,16 +135,22 @@ class LogShipper:
         present = {name: value for name, value in positions.items() if name in logs}
         files.replace_file(self.layout.log_positions, json.dumps(present), durable=True)
 
-    def _put(self, stream: str, batch: list[LogEvent[LinePosition]]) -> None:
-        names = {"logGroupName": self.log_group, "logStreamName": stream}
-        request = {**names, "logEvents": log_events(batch)}
-        try:
-            self.requests.call("logs", "Logs_20140328.PutLogEvents", request)
-        except AwsError as error:
-            if error.code != "ResourceNotFoundException":
-                raise
-            self.requests.call("logs", "Logs_20140328.CreateLogStream", names)
-            self.requests.call("logs", "Logs_20140328.PutLogEvents", request)
+
+def put_events(requests: SignedRequests, log_group: str, stream: str, events: list[dict[str, Any]]) -> None:
+    """Add events to a stream, which is made if it does not exist.
+
+    Raises:
+        FailedError: AWS refuses or cannot be reached.
+    """
+    names = {"logGroupName": log_group, "logStreamName": stream}
+    request = {**names, "logEvents": events}
+    try:
+        requests.call("logs", "Logs_20140328.PutLogEvents", request)
+    except AwsError as error:
+        if error.code != "ResourceNotFoundException":
+            raise
+        requests.call("logs", "Logs_20140328.CreateLogStream", names)
+        requests.call("logs", "Logs_20140328.PutLogEvents", request)
 
 
 def shipped_positions(layout: Layout) -> dict[str, Any]:

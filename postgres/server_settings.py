@@ -236,12 +236,16 @@ def owned_settings(major: int, settings: Mapping[str, str]) -> frozenset[str]:
 
 def access_settings(major: int) -> frozenset[str]:
     """Settings that decide who gets in, and how."""
-    return MACHINE_SETTINGS | frozenset(tls_settings(major, MINIMUM_PROTOCOLS[-1])) | {
-        "password_encryption",
-        "port",
-        "ssl_max_protocol_version",
-        "unix_socket_permissions",
-    }
+    return (
+        MACHINE_SETTINGS
+        | frozenset(tls_settings(major, MINIMUM_PROTOCOLS[-1]))
+        | {
+            "password_encryption",
+            "port",
+            "ssl_max_protocol_version",
+            "unix_socket_permissions",
+        }
+    )
 
 
 def session_values(major: int) -> dict[str, tuple[str, ...]]:

@@ -1,13 +1,17 @@
-"""What CloudWatch Logs accepts in one call of PutLogEvents.
+"""What CloudWatch Logs accepts in one call of PutLogEvents, and the lines of which it makes metrics.
 
 https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_PutLogEvents.html
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
+
+METRIC_NAMESPACE = "PasswordlessPostgres"
 
 BATCH_BYTES = 1_048_576
 BATCH_EVENTS = 10_000
@@ -67,3 +71,23 @@ def log_events(batch: Sequence[LogEvent[Any]]) -> list[dict[str, Any]]:
     """The `logEvents` of the call: in the order of time, which AWS demands."""
     ordered = sorted(batch, key=lambda event: event.timestamp)
     return [{"timestamp": event.timestamp, "message": event.message} for event in ordered]
+
+
+def metrics_line(dimension: tuple[str, str], values: Mapping[str, tuple[float, str]], now: float) -> str:
+    """A line of a log in the embedded metric format, of which CloudWatch Logs makes metrics by itself.
+
+    Args:
+        dimension: name and value of the one dimension.
+        values: value and unit of each metric, by its name.
+        now: seconds since 1970.
+    """
+    metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
+    directive = {"Namespace": METRIC_NAMESPACE, "Dimensions": [[dimension[0]]], "Metrics": metrics}
+    return json.dumps(
+        {
+            "event": "metrics",
+            "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]},
+            dimension[0]: dimension[1],
+            **{name: value for name, (value, _) in values.items()},
+        }
+    )

@@ -19,14 +19,14 @@ from emulator.endpoint.credentials import ACCOUNT
 from engine import processes
 from engine.processes import Identity
 from engine.session import checkpoint
-from node.desired_state import Report
+from node.desired_state import Report, drift_lines
 from sandbox import resident
 from sandbox.deployment import STACK
 from sandbox.serve import Addresses
 from sandbox.state import State
 
 REPORT_TYPE = ":NodeReport"
-REPORT_FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "serverVersion", "time")
+FIELDS = ("outcome", "message", "serial", "appliedSerial", "instance", "serverVersion", "time", "drift")
 
 
 def status(state: State) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _machine(outputs: dict[str, Any], objects: Any) -> dict[str, Any]:
     with contextlib.suppress(KeyError, UnreadableError):
         report = objects and read_report(objects, Report, outputs["bucket"], outputs["key"], ACCOUNT)
     source = report.model_dump(mode="json", by_alias=True) if report else outputs
-    return {"server": outputs.get("server"), **{name: source.get(name) for name in REPORT_FIELDS}}
+    return {"server": outputs.get("server"), **{name: source.get(name) for name in FIELDS}}
 
 
 def _instances(state: State, addresses: Addresses | None) -> list[dict[str, Any]]:
@@ -190,6 +190,7 @@ def as_text(document: dict[str, Any]) -> str:
             f"machine      {machine['instance']}, server {machine['server']}",
             f"  PostgreSQL {machine['serverVersion'] or 'unknown'}",
             f"  report     {machine['outcome']}, serial {machine['serial']}: {machine['message']}",
+            *(f"  drift      {line}" for line in drift_lines(machine["drift"])),
         ]
     for instance in document["instances"]:
         lines += [

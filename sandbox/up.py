@@ -12,6 +12,7 @@ from emulator.postgresql_server import binaries as postgresql_binaries
 from engine import installation as engine
 from engine.errors import CommandError
 from engine.progress import Progress
+from node.desired_state import drift_lines
 from runtime.files import replace_file
 from sandbox import resident, stack_file
 from sandbox.deployment import STACK, Deployment
@@ -41,11 +42,13 @@ def up(state: State, file: Path, progress: Progress) -> list[str]:
     except CommandError as error:
         _record(state, outcome="failed", summary=str(error))
         raise
-    from sandbox import endpoints, stack_context
+    from sandbox import endpoints, stack_context, status
 
     stack_context.write(STACK, state, deployed.connections, aws, psql)
     _record(state, outcome="unchanged" if deployed.unchanged else "deployed", summary=deployed.summary)
-    return [f"deployment: {deployed.summary}", *endpoints.wait(wanted.roles)]
+    machines = status.status(state)["machines"]
+    drift = [f"{each['server']}: drift {line}" for each in machines for line in drift_lines(each["drift"])]
+    return [f"deployment: {deployed.summary}", *drift, *endpoints.wait(wanted.roles)]
 
 
 def _install_postgresql(state: State, majors: list[int], progress: Progress) -> Path | None:

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from postgres import declaration, server_settings, versions
 from postgres.protocol import MinimumProtocol
-from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn
+from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
 from settings.certificates import Certificates, no_administrator_problems
 from settings.databases import (
     Database,
@@ -140,6 +140,8 @@ class SelfManaged(Section):
     """What happens when a setting needs a restart: report it as pending, or restart."""
     report_deadline_seconds: StrictInt = Field(default=900, ge=10, le=7200)
     """How long `pulumi up` waits for the instance's report, in seconds."""
+    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = ()
+    """SNS topics that learn of drift, of the end of the server's certificate, and of a silent machine."""
     log_retention_days: LogRetentionDays = 90
     """How long CloudWatch keeps the server's log, in days."""
 

@@ -17,8 +17,8 @@ from gateway.published_metrics import (
     DOCUMENT_SERIAL,
     GATEWAY,
     LIST_LIFE_LEFT,
-    NAMESPACE,
 )
+from runtime.cloudwatch import METRIC_NAMESPACE
 
 _PERIOD_SECONDS = 60
 
@@ -196,7 +196,7 @@ class GatewayAlarms(pulumi.ComponentResource):
             what: self._alarm(
                 what,
                 published,
-                namespace=NAMESPACE,
+                namespace=METRIC_NAMESPACE,
                 dimensions={GATEWAY: args.gateway},
                 comparison_operator=published.comparison,
                 # Without machines nothing is published; what was wrong before still is.

@@ -18,6 +18,7 @@ from components.network import Network
 from components.pki.certificates import CertificateAuthority, LeafCertificate, LeafCertificateArgs
 from components.pki.identity import Identity, IdentityArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
+from components.self_managed.alarms import ServerAlarms, ServerAlarmsArgs
 from components.self_managed.desired_state import REPORT_KEY, DesiredState, DesiredStateArgs, readable_keys
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_report import NodeReport, NodeReportArgs
@@ -90,6 +91,7 @@ class SelfManagedPostgresResources:
     zone: route53.Zone
     record: route53.Record
     report: NodeReport
+    alarms: ServerAlarms
 
 
 class SelfManagedPostgres(pulumi.ComponentResource):
@@ -97,7 +99,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
 
     Makes an `Identity` for the server and for each role, the `DesiredState`, a `ServerSecurityGroup`, the
     machine's own IAM role, a `DatabaseMachine`, a private zone with the server's record and a log
-    group, and waits for the `NodeReport` of the instance.
+    group, `ServerAlarms`, and waits for the `NodeReport` of the instance.
 
     Attributes:
         host: Name of the server; known once it serves what this deployment asks for.
@@ -230,6 +232,18 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 parent=self, depends_on=[machine, desired_state, server_identity, record]
             ),
         )
+        alarms = ServerAlarms(
+            f"{name}-alarms",
+            ServerAlarmsArgs(
+                server=name,
+                log_group=log_group_name,
+                # Half of the time in which every deployment renews it.
+                certificate_days=args.server_authority.issuer.renew_before_days // 2,
+                topics=args.settings.alarm_topics,
+                tags=args.tags,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         self.resources = SelfManagedPostgresResources(
             log_group=log_group,
             server_identity=server_identity,
@@ -242,6 +256,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             zone=zone,
             record=record,
             report=report,
+            alarms=alarms,
         )
         self.host = report.applied(args.settings.private_dns.fqdn)
         self.connection = report.applied(_connection(args, log_group_name, role_identities))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ TRUST = "host all all 127.0.0.1/32 trust\n"
 @pytest.fixture
 def drifting(serving: Any) -> Iterator[Any]:
     """A machine that serves a valid state and knows of no drift; the server and its sessions survive."""
-    serving.layout.drift.write_text(json.dumps({"loaded": Drift.load(serving.layout).loaded}))
+    known = {"loaded": Drift.load(serving.layout).loaded, "compared": time.time()}
+    serving.layout.drift.write_text(json.dumps(known))
     server = server_process.find(serving.layout.data(17))
     with serving.connect() as session:
         yield serving
@@ -270,6 +272,27 @@ def test_settings_of_roles_and_databases_that_weaken_the_server_are_taken_back(d
     drifting.superuser("ALTER DATABASE app RESET log_statement;")
 
 
+def test_roles_are_put_back_once_a_minute(drifting: Any) -> None:
+    for statement in (
+        "ALTER ROLE app_user SUPERUSER CREATEROLE PASSWORD 'x';",
+        "GRANT pg_read_all_data TO app_user;",
+        "CREATE ROLE stranger LOGIN SUPERUSER;",
+    ):
+        drifting.superuser(statement)
+    assert drifting.apply() == DONE
+    assert drift(drifting) == {}
+    known = json.loads(drifting.layout.drift.read_text())
+    drifting.layout.drift.write_text(json.dumps(known | {"compared": known["compared"] - 60}))
+    assert drifting.apply() == DONE
+    found = drift(drifting)
+    assert sorted(found.values())[:1] == ["foreign"]
+    assert "repaired" in found.values()
+    assert any("stranger" in what for what, state in found.items() if state == "foreign")
+    attributes = "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = 'app_user';"
+    assert drifting.superuser(attributes) == [["f", "f"]]
+    drifting.superuser("DROP ROLE stranger;")
+
+
 def test_an_override_does_not_outlive_a_new_desired_state(serving: Any) -> None:
     serving.superuser("ALTER SYSTEM SET work_mem = '1GB';")
     serving.desired.extra_settings = {"work_mem": "8MB"}
@@ -347,6 +370,27 @@ def test_a_run_that_finds_nothing_needs_neither_the_sdk_nor_another_query(
     monkeypatch.setattr(fetch, "boto3", None)
     assert drifting.apply() == DONE
     assert [Path(query).name for query in queries] == ["psql"]
+
+
+def test_alarms_learn_of_drift_once_a_minute(drifting: Any) -> None:
+    def lines() -> list[dict[str, Any]]:
+        events = drifting.logs.get_log_events(
+            logGroupName=drifting.log_group, logStreamName="i-0123456789abcdef0/node"
+        )["events"]
+        return [json.loads(event["message"]) for event in events]
+
+    on_top(drifting.layout.current / "pg_hba.conf", TRUST)
+    assert drifting.apply() == DONE
+    before = lines()
+    assert before[-1]["DriftFound"] == 1
+    assert before[-1]["Server"] == drifting.log_group
+    assert 89 < before[-1]["ServerCertificateDaysLeft"] <= 90
+    assert drifting.apply() == DONE
+    assert lines() == before
+    document = json.loads(drifting.layout.drift.read_text())
+    drifting.layout.drift.write_text(json.dumps(document | {"published": document["published"] - 60}))
+    assert drifting.apply() == DONE
+    assert [line["DriftFound"] for line in lines()[len(before) :]] == [0]
 
 
 def test_without_its_pristine_copy_the_state_is_applied_again(serving: Any) -> None:

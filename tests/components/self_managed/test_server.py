@@ -297,6 +297,25 @@ def exported(**changes: Any) -> Recording:
     return record(program, overrides=overrides)
 
 
+def test_drift_the_certificates_end_and_silence_raise_alarms() -> None:
+    topic = "arn:aws:sns:eu-central-1:123456789012:databases"
+    recording = record(lambda: self_managed(alarm_topics=[topic]))
+    alarms = {
+        each.name.removeprefix("main-alarms-"): plain(each.inputs)
+        for each in recording.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    }
+    assert set(alarms) == {"drift", "certificate", "silence"}
+    log_group = "/passwordless-postgres/test/main/postgresql"
+    for each in alarms.values():
+        assert each["namespace"] == "PasswordlessPostgres"
+        assert each["dimensions"] == {"Server": log_group}
+        assert each["alarmActions"] == [topic]
+    assert alarms["silence"]["treatMissingData"] == "breaching"
+    assert alarms["silence"]["statistic"] == "SampleCount"
+    assert alarms["drift"]["threshold"] == 0
+    assert alarms["certificate"]["metricName"] == "ServerCertificateDaysLeft"
+
+
 def test_a_refused_desired_state_ends_the_program_with_the_machine_s_words() -> None:
     words = "main refused desired state 7: pg_hba.conf line 9: trust (it goes on serving desired state 6)"
     with pytest.raises(pulumi.RunError, match="line 9: trust"):

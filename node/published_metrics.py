@@ -1,0 +1,45 @@
+"""What alarms learn of a server: metrics once a minute, as lines in a stream of its log group."""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import replace
+
+from node.drift import Drift
+from node.layout import Layout
+from node.pristine import Pristine
+from node.server_log import put_events
+from runtime.cloudwatch import metrics_line
+from runtime.instance_metadata import InstanceMetadata
+from runtime.signed_requests import SignedRequests
+
+SERVER = "Server"
+"""The one dimension: the name of the server's log group."""
+DRIFT_FOUND = "DriftFound"
+"""How many deviations from the desired state were found, or could not be repaired, since the last line."""
+CERTIFICATE_DAYS_LEFT = "ServerCertificateDaysLeft"
+"""Days until the server's certificate ends."""
+INTERVAL_SECONDS = 60
+
+
+def publish(
+    layout: Layout, pristine: Pristine, requests: SignedRequests, log_group: str, now: datetime.datetime
+) -> None:
+    """Add a line, if the last one is a minute old.
+
+    Raises:
+        FailedError: AWS refuses or cannot be reached; what was found is published later.
+    """
+    drift = Drift.load(layout)
+    moment = now.timestamp()
+    if 0 <= moment - drift.published < INTERVAL_SECONDS:
+        return
+    left = datetime.datetime.fromisoformat(pristine.certificate_not_after) - now
+    values = {
+        DRIFT_FOUND: (float(drift.new), "Count"),
+        CERTIFICATE_DAYS_LEFT: (round(left.total_seconds() / 86400, 3), "None"),
+    }
+    line = metrics_line((SERVER, log_group), values, moment)
+    event = {"timestamp": int(moment * 1000), "message": line}
+    put_events(requests, log_group, f"{InstanceMetadata().instance_id()}/node", [event])
+    replace(drift, new=0, published=moment).save(layout)
