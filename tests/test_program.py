@@ -184,6 +184,7 @@ def test_names_and_types_are_a_contract(programs: dict[str, Recording]) -> None:
             ("RdsPostgres", "rds"),
             ("RolesFunction", "rds-roles"),
             ("SelfManagedPostgres", "self-managed"),
+            ("ServerAlarms", "self-managed-alarms"),
             ("ServerFirewall", "rds-server"),
             ("ServerFirewall", "self-managed-server"),
         ]

@@ -120,4 +120,4 @@ def test_a_run_of_node_that_finds_nothing_to_do_needs_the_standard_library_alone
         "print(sorted({name.partition('.')[0] for name in sys.modules} - sys.stdlib_module_names))\n"
     )
     done = run_alone("-c", program)
-    assert done.stdout.strip() == "['__main__', 'node', 'runtime']", done.stderr
+    assert done.stdout.strip() == "['__main__', 'node', 'postgres', 'runtime']", done.stderr

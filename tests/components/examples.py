@@ -43,6 +43,7 @@ from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
+from components.self_managed.alarms import ServerAlarms, ServerAlarmsArgs
 from components.self_managed.desired_state import FILES, DesiredState, DesiredStateArgs
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
@@ -296,6 +297,18 @@ def rds_postgres(opts: Options = None, **changes: Any) -> RdsPostgres:
     return RdsPostgres("main", RdsPostgresArgs(**{**arguments, **changes}), opts)
 
 
+def server_alarms(opts: Options = None) -> ServerAlarms:
+    """Alarms with a topic."""
+    args = ServerAlarmsArgs(
+        server="main",
+        log_group="/passwordless-postgres/test/main/postgresql",
+        certificate_days=15,
+        topics=["arn:aws:sns:eu-central-1:123456789012:databases"],
+        tags=TAGS,
+    )
+    return ServerAlarms("alarms", args, opts)
+
+
 def rds_alarms(opts: Options = None) -> RdsAlarms:
     """Alarms with a topic."""
     args = RdsAlarmsArgs(
@@ -516,6 +529,7 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, database_roles=PROVIDER)],
     "RolesFunction": [roles_function, lambda opts: roles_function(opts, database_roles=PROVIDER)],
     "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, database_roles=PROVIDER)],
+    "ServerAlarms": [server_alarms],
     "ServerCertificate": [server_certificate],
     "ServerSecurityGroup": [security_group],
     "TrustStore": [trust_store],

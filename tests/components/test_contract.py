@@ -51,6 +51,7 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "RdsPostgres": ("RdsPostgres",),
     "RolesFunction": ("RolesFunction",),
     "SelfManagedPostgres": ("SelfManagedPostgres",),
+    "ServerAlarms": ("ServerAlarms",),
     "ServerCertificate": ("ServerCertificate",),
     "ServerSecurityGroup": ("ServerFirewall",),
     "TrustStore": ("TrustStore",),
