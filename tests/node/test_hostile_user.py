@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import select
@@ -24,6 +25,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs as som
 
 DEADLINE_SECONDS = 300
 """How long one apply may take here; on a machine it is the unit's TimeoutStartSec, which is longer."""
+# An address that no state had before makes the next one differ.
+ADDRESSES = itertools.cycle(range(256))
 
 State = dict[str, tuple[int, int, int, str]]
 
@@ -217,11 +220,14 @@ def given_to_server(machine: Any, path: Path) -> None:
 
 
 def apply_a_change(machine: Any) -> int:
-    serial = machine.report()["serial"]
-    machine.desired.networks = ("127.0.0.0/24", "::1/128", f"198.51.100.{serial}/32")
-    machine.publish()
+    change(machine)
     with deadline():
         return machine.apply()
+
+
+def change(machine: Any) -> None:
+    machine.desired.networks = ("127.0.0.0/24", "::1/128", f"198.51.100.{next(ADDRESSES)}/32")
+    machine.publish()
 
 
 def test_what_the_server_has_no_use_for_is_passed_over(serving: Any, victim: Path) -> None:
@@ -311,8 +317,7 @@ def applies_beside_a_hostile_user(machine: Any, victim: Path, applies: int, chan
     try:
         for number in range(applies):
             if number % changes == 0:
-                machine.desired.networks = ("127.0.0.0/24", "::1/128", f"198.51.100.{number % 250}/32")
-                machine.publish()
+                change(machine)
             with deadline():
                 machine.apply()
             assert os.waitpid(attacker, os.WNOHANG) == (0, 0)
