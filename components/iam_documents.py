@@ -139,6 +139,38 @@ def roles_function(*, master_secret: str, key: str | None, administrator: str, l
     return document(statements)
 
 
+def schedule_trust(partition: str, region: str, account_id: str) -> str:
+    """Trust policy of a role for schedules of this account's default group."""
+    group = arn(
+        "scheduler", "schedule-group/default", partition=partition, region=region, account_id=account_id
+    )
+    return document(
+        [
+            {
+                "Sid": "SchedulesAssume",
+                "Effect": "Allow",
+                "Principal": {"Service": service_principal("scheduler", partition)},
+                "Action": "sts:AssumeRole",
+                "Condition": {"StringEquals": {"aws:SourceAccount": account_id, "aws:SourceArn": group}},
+            }
+        ]
+    )
+
+
+def invoke_function(function: str) -> str:
+    """What a schedule may do: call the one function with this ARN."""
+    return document(
+        [
+            {
+                "Sid": "InvokeFunction",
+                "Effect": "Allow",
+                "Action": "lambda:InvokeFunction",
+                "Resource": function,
+            }
+        ]
+    )
+
+
 def flow_log_trust(partition: str, region: str, account_id: str) -> str:
     """Trust policy of the role that delivers VPC flow logs, for this account's flow logs only."""
     return document(

@@ -26,6 +26,7 @@ from emulator.rds import event_subscriptions, groups
 from emulator.rds import instances as databases
 from emulator.route53 import zones
 from emulator.s3 import buckets, objects
+from emulator.scheduler import schedule
 from emulator.secretsmanager import secrets
 from emulator.ssm import parameters
 
@@ -50,6 +51,7 @@ _MODULES = (
     parameters,
     roles,
     routes,
+    schedule,
     secrets,
     security_groups,
     target_group,

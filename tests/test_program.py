@@ -182,6 +182,7 @@ def test_names_and_types_are_a_contract(programs: dict[str, Recording]) -> None:
             ("PrivateBucket", "self-managed-state"),
             ("RdsAlarms", "rds-alarms"),
             ("RdsPostgres", "rds"),
+            ("ReconciliationSchedule", "rds-roles-schedule"),
             ("RolesFunction", "rds-roles"),
             ("SelfManagedPostgres", "self-managed"),
             ("ServerAlarms", "self-managed-alarms"),

@@ -18,6 +18,7 @@ from components.names import stack_path
 from components.network import PrivateSubnet
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.rds.function_run import FUNCTION_SECONDS, SCHEMA_VERSION, FunctionRun, FunctionRunArgs
+from components.rds.schedule import ReconciliationSchedule, ReconciliationScheduleArgs
 from postgres.declaration import Declaration, declaration_problems
 from settings import Rds
 
@@ -96,6 +97,7 @@ class RolesFunctionResources:
     log_group: cloudwatch.LogGroup
     function: lambda_.Function
     run: FunctionRun
+    schedule: ReconciliationSchedule
 
 
 class RolesFunction(pulumi.ComponentResource):
@@ -103,8 +105,8 @@ class RolesFunction(pulumi.ComponentResource):
 
     Makes a `PrivateBucket` with the function's program, an IAM role of the function's own, a security
     group that reaches the instance and AWS, a rule in the instance's group, a log group and the
-    `lambda.Function`, and runs it: a `FunctionRun` per change. Only the function ever reads the master's
-    password.
+    `lambda.Function`, and runs it: a `FunctionRun` per change, and a `ReconciliationSchedule` that puts back
+    what somebody changes by hand. Only the function ever reads the master's password.
 
     Attributes:
         outcome: How the last run ended.
@@ -173,6 +175,19 @@ class RolesFunction(pulumi.ComponentResource):
                 parent=self, depends_on=[function, policy, ingress, *egress.values(), *args.serve_after]
             ),
         )
+        schedule = ReconciliationSchedule(
+            f"{name}-schedule",
+            ReconciliationScheduleArgs(
+                account=args.account,
+                function_name=function.name,
+                function_arn=function.arn,
+                event=event_json(args.settings),
+                topics=args.settings.alarm_topics,
+                tags=args.tags,
+            ),
+            # The first run makes what the later ones compare.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[run]),
+        )
         self.resources = RolesFunctionResources(
             bucket=bucket,
             artifact=item,
@@ -184,6 +199,7 @@ class RolesFunction(pulumi.ComponentResource):
             log_group=log_group,
             function=function,
             run=run,
+            schedule=schedule,
         )
         self.outcome = run.outcome
         self.register_outputs({"outcome": self.outcome})

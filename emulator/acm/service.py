@@ -43,7 +43,6 @@ class Request(ResourceModel):
     """A requested certificate.
 
     Attributes:
-        arn: The certificate's ARN.
         names: DNS names, the domain's own first.
         key_algorithm: In ACM's terms.
     """
@@ -67,11 +66,7 @@ class Issued:
 
 
 class Certificates:
-    """Keeps requests, issues what was validated, renews what was issued.
-
-    Args:
-        state_dir: The sandbox's state folder.
-    """
+    """Keeps requests, issues what was validated, renews what was issued."""
 
     def __init__(self, state_dir: Path) -> None:
         self._folder = state_dir / "certificate-manager"

@@ -32,7 +32,6 @@ class Artifacts:
 
     Args:
         folder: Where they lie; everybody may read them, nobody else may write.
-        endpoint_url: The sandbox's AWS.
     """
 
     def __init__(self, folder: Path, endpoint_url: str) -> None:

@@ -47,12 +47,8 @@ class Group(ResourceModel):
     """A group.
 
     Attributes:
-        name: Its name, which is its id.
-        region: Where it is.
-        desired: The desired capacity.
         subnets: Instances are spread over them.
         target_group_arns: Where instances register.
-        template: What they are launched from.
         refreshes: Whether another version of the template replaces running instances, one after the other.
         health_path: An instance serves when it answers GET on this path with 200.
     """
@@ -72,9 +68,6 @@ class Instance(ResourceModel):
 
     Attributes:
         instance_id: `i-…`.
-        region: Where it is.
-        template: What it was launched from.
-        subnet: Where it is.
         private_ip: What the instance reads as its address; it listens on loopback.
         port: Where it serves HTTPS.
         metrics_port: Where it serves metrics.

@@ -34,10 +34,6 @@ class RunningGroup:
     """A group. Methods may be called from several threads.
 
     Args:
-        folder: Its own.
-        group: What it is.
-        platform: What its instances run on.
-        load_balancers: Where they register.
         changed: Called after an instance has come or gone.
     """
 

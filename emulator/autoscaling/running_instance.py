@@ -52,10 +52,7 @@ class Platform:
     """What instances run on.
 
     Attributes:
-        endpoint_url: The AWS endpoint.
         metadata: Where their metadata services are.
-        artifacts: What they run.
-        user: Who runs it.
     """
 
     endpoint_url: str
@@ -65,13 +62,7 @@ class Platform:
 
 
 class RunningInstance:
-    """An instance while the sandbox runs. Its gateway is started again whenever it ends, as systemd does.
-
-    Args:
-        folder: Its own.
-        instance: What it is.
-        platform: What it runs on.
-    """
+    """An instance while the sandbox runs. Its gateway is started again whenever it ends, as systemd does."""
 
     def __init__(self, folder: Path, instance: Instance, platform: Platform) -> None:
         self.instance = instance

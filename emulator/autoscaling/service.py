@@ -37,10 +37,7 @@ class Groups:
     """Keeps groups and launch templates, and runs the groups' instances.
 
     Args:
-        state_dir: The sandbox's state folder.
         endpoint: Its AWS; must be running.
-        load_balancers: Where instances register.
-        user: Who runs the gateways.
     """
 
     def __init__(

@@ -46,7 +46,6 @@ class AwsRequest(Request):
 
     Attributes:
         generation: How many resources the URN had before it.
-        region: Where it is.
         resumed: Whether a kill interrupted its creation, so that parts of it may exist.
     """
 
@@ -86,7 +85,6 @@ class AwsType(ResourceType):
     """One type. Subclasses set what applies.
 
     Args:
-        endpoint: The AWS endpoint.
         registry: Where resources are recorded.
         services: What brings resources to life, such as `Machines` and `LoadBalancers`. A type whose service
             is absent can only be previewed.

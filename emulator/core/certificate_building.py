@@ -109,7 +109,6 @@ class Server:
 
     Attributes:
         chain: Its certificate and the one of the authority that signed it.
-        key: Its key.
         life: For how long a certificate is valid.
         renewal: How much of that is left when it is renewed.
     """
@@ -145,8 +144,6 @@ class Authority:
         issuing_name: Subject of the issuing authority.
         algorithm: Of their keys.
         digest: What it signs with.
-        root_life: Life of the root.
-        issuing_life: Life of the issuing authority.
     """
 
     folder: Path

@@ -19,7 +19,6 @@ class PartlyCreated(Refused):
     """Creation failed after something exists: the engine keeps id and outputs, and tries again later.
 
     Args:
-        message: What went wrong.
         resource_id: Id of what exists.
         outputs: Its properties.
     """

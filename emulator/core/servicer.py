@@ -19,7 +19,6 @@ class ProviderServer:
     """Serves a provider on loopback.
 
     Args:
-        provider: What to serve.
         port: TCP port, 0 for any free one; see `port` after construction.
 
     Raises:

@@ -26,8 +26,6 @@ class WrittenFile:
     """One entry of `write_files`.
 
     Attributes:
-        path: Absolute path on the machine.
-        content: What it holds.
         mode: Permission bits.
         owner: `user` or `user:group`, or None for root.
         append: Whether it is added to what is there.

@@ -14,7 +14,6 @@ class MachineFolder:
     """The folder of one instance.
 
     Args:
-        path: The folder.
         log: Name of the log in it.
 
     Attributes:

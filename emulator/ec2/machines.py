@@ -46,8 +46,6 @@ class Machines:
     """All instances of a sandbox.
 
     Args:
-        state_dir: The sandbox's state folder.
-        endpoint_url: The AWS endpoint for the machines.
         metadata: Where their metadata services are.
         binaries: Folder with `postgres` and `initdb` per major release.
         server_user: OS user that runs PostgreSQL when this process is root, else None.

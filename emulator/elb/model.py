@@ -97,10 +97,8 @@ class Listener(ElbResource):
     `routing_http_response_<header>_header_value` sets a header of every response.
 
     Attributes:
-        load_balancer_arn: Its load balancer.
         port: TCP port on loopback.
         ssl_policy: Name of the security policy. The API's default still allows TLS 1.0.
-        certificate_arn: The server's certificate.
         mutual_authentication: How clients are authenticated.
         default_actions: Exactly one.
     """
@@ -189,7 +187,6 @@ class TargetGroup(ElbResource):
 
     Attributes:
         deregistration_delay: How many seconds a deregistered target may take to finish what it has.
-        health_check: Its health check.
     """
 
     deregistration_delay: int = Field(default=300, ge=0, le=3600)
@@ -217,12 +214,7 @@ class TrustStore(ElbResource):
 
 @dataclass(frozen=True, kw_only=True, order=True)
 class Target:
-    """A registered target, by address.
-
-    Attributes:
-        host: Address or name.
-        port: TCP port.
-    """
+    """A registered target, by address."""
 
     host: str
     port: int
@@ -237,12 +229,7 @@ class ListenerConfiguration:
     """A listener with everything that it refers to.
 
     Attributes:
-        listener: The listener.
-        load_balancer: Its load balancer.
-        target_group: Where it forwards to.
         trust_store: In verify mode: whom clients' certificates have to come from.
-        certificate: The server's.
-        targets: What is registered in the target group.
     """
 
     listener: Listener

@@ -49,7 +49,6 @@ class LoadBalancers:
     """Keeps declared resources and runs listeners. Methods may be called from several threads.
 
     Args:
-        state_dir: The sandbox's state folder.
         certificates: Has the listeners' certificates.
     """
 

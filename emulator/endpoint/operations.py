@@ -33,7 +33,6 @@ class Operation:
     """A request, named.
 
     Attributes:
-        service: Signing name.
         name: Name in the service's model, such as `PutObject`.
         protocol: Wire protocol of the request: `rest-xml`, `rest-json`, `query`, `ec2`, `json` or `cbor`.
         parameters: Top-level members by their names in the model, as far as they are texts or JSON values.

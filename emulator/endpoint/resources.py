@@ -57,7 +57,6 @@ class Access:
     """One action on one resource that the caller must be allowed.
 
     Attributes:
-        action: Service and action.
         resource: ARN, or `*`.
         context: Condition keys of this call.
         lacking: Global condition keys that the service does not fill in.
@@ -75,8 +74,6 @@ def accesses(  # noqa: PLR0911 - one return a service
     """What a caller of `operation` must be allowed.
 
     Args:
-        operation: The call.
-        region: Where.
         secret_arns: Full ARNs of secrets by name.
     """
     match operation.service:

@@ -121,7 +121,6 @@ def signature(request: AWSRequest, service: str, region: str, stamp: str, secret
 
     Args:
         request: With the headers that are signed, and no other ones.
-        service: Signing name.
         region: Of the credential scope.
         stamp: Time of the signature, as in `X-Amz-Date`.
         secret_access_key: The signer's.

@@ -76,7 +76,6 @@ class Element:
     """`Action` or `NotAction` and the like.
 
     Attributes:
-        values: What is listed.
         negated: Whether everything else is meant.
     """
 

@@ -27,15 +27,10 @@ class Function(ResourceModel):
     """A function.
 
     Attributes:
-        name: Its name, which is its id.
-        region: Where it is.
-        arn: Its ARN.
         role: ARN of the role whose credentials it gets.
         handler: Module and function.
         timeout: Seconds after which a call is ended.
         memory_size: In MiB; nothing here enforces it.
-        environment: Its environment variables.
-        logging_config: Where its output goes.
         code_sha256: SHA-256 of its artifact, base64.
     """
 

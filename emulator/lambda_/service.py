@@ -50,12 +50,7 @@ class RoleRefusal(Exception):
 
 
 class Functions:
-    """Keeps functions and runs them.
-
-    Args:
-        state_dir: The sandbox's state folder.
-        endpoint: The sandbox's AWS.
-    """
+    """Keeps functions and runs them."""
 
     def __init__(self, state_dir: Path, endpoint: AwsEndpoint) -> None:
         self._state_dir = state_dir
@@ -63,6 +58,7 @@ class Functions:
         self._endpoint = endpoint
         self._lock = threading.RLock()
         self._calls: set[Invocation] = set()
+        self.ended = threading.Event()
 
     def put(self, function: Function, artifact: bytes) -> None:
         """Creates a function, or gives it another configuration and artifact.
@@ -112,6 +108,7 @@ class Functions:
 
     def stop(self) -> None:
         """Ends the calls that still run."""
+        self.ended.set()
         with self._lock:
             running = list(self._calls)
         for call in running:

@@ -42,7 +42,6 @@ class Databases:
     """All instances.
 
     Args:
-        state_dir: The sandbox's state folder.
         aws: Its AWS endpoint.
         binaries: Folder with `postgres`, `initdb` and `pg_ctl` per major release.
         server_user: OS user that runs PostgreSQL when this process is root, else None.

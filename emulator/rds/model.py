@@ -27,10 +27,7 @@ class Instance(ResourceModel):
     Attributes:
         identifier: DBInstanceIdentifier.
         resource_id: DbiResourceId, `db-…`.
-        region: Where it is.
         major: Release of PostgreSQL.
-        port: TCP port of the endpoint.
-        master: Name of the master user.
         database: Initial database besides `postgres`, or None.
         iam_authentication: Whether members of rds_iam can log in.
         ca_identifier: Who signs the certificate.

@@ -22,7 +22,6 @@ class ParameterState:
     """The parameters of one instance.
 
     Attributes:
-        group: Name of the associated group.
         wanted: What the group says.
         applied: Values that the instance runs with.
         associated: Whether the group is in effect; False between its association and the next reboot.

@@ -58,7 +58,6 @@ class RunningInstance:
     Args:
         folder: The instance's own.
         instance: What was declared, or kept in the folder.
-        platform: What it runs on.
     """
 
     def __init__(self, folder: Path, instance: Instance, platform: Platform) -> None:

@@ -56,7 +56,6 @@ class Server:
     Args:
         folder: The instance's folder.
         binaries: Programs of its release.
-        user: Who runs it.
     """
 
     def __init__(self, folder: Path, binaries: Path, user: ServerUser) -> None:

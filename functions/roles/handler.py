@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import time
@@ -19,13 +18,10 @@ from functions.roles.session import SqlError
 from functions.roles.steps import Progress
 from postgres.declaration import Declaration
 from postgres.reconciliation import Reconciliation
+from runtime import catalogue_metrics
 from runtime.errors import FailedError, RefusedError
 
 # Lambda gives the root logger a handler and a level above INFO.
-METRIC_NAMESPACE = "passwordless-postgres"
-METRIC_DIMENSION = "RolesFunction"
-DRIFT_METRIC, FOREIGN_METRIC, FAILED_METRIC = "CatalogueDrift", "ForeignGrants", "FailedRuns"
-
 _log = logging.getLogger("functions.roles")
 _log.setLevel(logging.INFO)
 
@@ -59,27 +55,13 @@ class Outcome:
             "foreign": list(self.foreign),
         }
 
-    def metrics(self, now: float) -> dict[str, Any]:
-        """The outcome in CloudWatch's embedded metric format: a line of the log that becomes metrics.
-
-        https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html
-
-        Args:
-            now: Seconds since 1970.
-        """
-        values = {
-            DRIFT_METRIC: len(self.drift),
-            FOREIGN_METRIC: len(self.foreign),
-            FAILED_METRIC: int(self.outcome != "applied"),
+    def metrics(self) -> dict[str, int]:
+        """The outcome as counts."""
+        return {
+            catalogue_metrics.DRIFT: len(self.drift),
+            catalogue_metrics.FOREIGN: len(self.foreign),
+            catalogue_metrics.FAILED: int(self.outcome != "applied"),
         }
-        directive = {
-            "Namespace": METRIC_NAMESPACE,
-            "Dimensions": [[METRIC_DIMENSION]],
-            "Metrics": [{"Name": name, "Unit": "Count"} for name in values],
-        }
-        function = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-        metadata = {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]}
-        return {"_aws": metadata, METRIC_DIMENSION: function, **values}
 
 
 def handle(event: Any, context: object) -> dict[str, Any]:
@@ -96,7 +78,8 @@ def handle(event: Any, context: object) -> dict[str, Any]:
         _log.warning("put back: %s", text)
     for text in outcome.foreign:
         _log.warning("not declared, and left alone: %s", text)
-    print(json.dumps(outcome.metrics(time.time())))
+    name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    print(catalogue_metrics.line(name, outcome.metrics(), time.time()))
     level = logging.INFO if outcome.outcome == "applied" else logging.ERROR
     _log.log(level, "%s after %d steps: %s", outcome.outcome, outcome.steps, outcome.message)
     return outcome.to_json()

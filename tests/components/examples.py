@@ -42,6 +42,7 @@ from components.published_document import PublishedDocument
 from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
+from components.rds.schedule import ReconciliationSchedule, ReconciliationScheduleArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from components.self_managed.alarms import ServerAlarms, ServerAlarmsArgs
 from components.self_managed.desired_state import FILES, DesiredState, DesiredStateArgs
@@ -321,6 +322,19 @@ def rds_alarms(opts: Options = None) -> RdsAlarms:
     return RdsAlarms("alarms", args, opts)
 
 
+def reconciliation_schedule(opts: Options = None, event: str = "{}") -> ReconciliationSchedule:
+    """A schedule with alarms that have a topic."""
+    args = ReconciliationScheduleArgs(
+        account=ACCOUNT,
+        function_name="main-roles",
+        function_arn="arn:aws:lambda:eu-central-1:123456789012:function:main-roles",
+        event=event,
+        topics=["arn:aws:sns:eu-central-1:123456789012:databases"],
+        tags=TAGS,
+    )
+    return ReconciliationSchedule("main-roles-schedule", args, opts)
+
+
 def roles_function(opts: Options = None, **changes: Any) -> RolesFunction:
     """The declaration by a function."""
     args = RolesFunctionArgs(
@@ -526,6 +540,7 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "PrivateBucket": [bucket],
     "PublishedDocument": [published_connections, published_gateway_document],
     "RdsAlarms": [rds_alarms],
+    "ReconciliationSchedule": [reconciliation_schedule],
     "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, database_roles=PROVIDER)],
     "RolesFunction": [roles_function, lambda opts: roles_function(opts, database_roles=PROVIDER)],
     "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, database_roles=PROVIDER)],

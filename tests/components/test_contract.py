@@ -49,6 +49,7 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "PublishedDocument": ("ConnectionsDocument", "PublishedGatewayDocument"),
     "RdsAlarms": ("RdsAlarms",),
     "RdsPostgres": ("RdsPostgres",),
+    "ReconciliationSchedule": ("ReconciliationSchedule",),
     "RolesFunction": ("RolesFunction",),
     "SelfManagedPostgres": ("SelfManagedPostgres",),
     "ServerAlarms": ("ServerAlarms",),

@@ -23,13 +23,9 @@ class Access:
         forwarding: The connection that it came on.
         created: When its first byte was read.
         method: Of the request.
-        url: With scheme, host and port.
         version: Of HTTP.
         user_agent: As sent.
-        host: Name that the client asked for.
         trace_id: `X-Amzn-Trace-Id` as forwarded.
-        target_group_arn: Where it went.
-        target: Address and port of the target.
         request_seconds: Until it was sent to the target; None when it was not.
         target_seconds: Until the target began to answer; None when it did not.
         response_seconds: From then to the first byte for the client; None as before.
@@ -38,7 +34,6 @@ class Access:
         received_bytes: From the client.
         sent_bytes: To it.
         action: `forward`, or `-` where the request was refused.
-        verdict: See `desync`.
         finished: When the answer was complete.
     """
 

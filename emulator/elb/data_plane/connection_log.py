@@ -25,8 +25,6 @@ class Connection:
     """What is known about a connection, from its acceptance to the end of its handshake.
 
     Attributes:
-        client_ip: Address of the client.
-        client_port: Its port.
         listener_port: Ours.
         arrived: When it was accepted.
         trace_id: The access log's entries of the same connection bear it too.
@@ -34,7 +32,6 @@ class Connection:
         cipher: OpenSSL's name of the suite.
         key_exchange: OpenSSL's name of the group.
         latency_seconds: From the first byte to the end of the handshake.
-        leaf: The client's certificate.
         failure: None for success.
     """
 

@@ -21,7 +21,6 @@ class Verdict:
     """How a request is classified.
 
     Attributes:
-        classification: See the source.
         reason: `-` for a compliant one.
     """
 

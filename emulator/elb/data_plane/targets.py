@@ -27,8 +27,6 @@ class Member:
     """A target and what is going on with it.
 
     Attributes:
-        target: Its address.
-        health: See `Health`.
         streak: Checks in a row that contradict `health`.
         busy: Connections with a request under way.
         idle: Connections without, and since when by the loop's clock; the latest is last.

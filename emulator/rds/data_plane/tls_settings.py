@@ -38,7 +38,6 @@ def tls_context(settings: Mapping[str, str], chain: Path, key: Path) -> ssl.SSLC
     Args:
         settings: Parameters in effect, in RDS's spelling.
         chain: The server's certificate and its intermediates.
-        key: Its key.
 
     Raises:
         ssl.SSLError: The machine's OpenSSL does not support what the parameters ask for.

@@ -163,6 +163,7 @@ def test_failed_iam_logins_raise_alarms() -> None:
     topic = "arn:aws:sns:eu-central-1:123456789012:databases"
     recording = record(lambda: rds_postgres(alarm_topics=[topic]))
     alarms = [plain(each.inputs) for each in recording.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")]
+    alarms = [each for each in alarms if each["namespace"] == "AWS/RDS"]
     assert {each["metricName"] for each in alarms} == {
         f"IamDbAuthConnectionFailure{kind}"
         for kind in ("InvalidToken", "InsufficientPermissions", "Throttling", "ServerError")

@@ -13,7 +13,14 @@ import pytest
 from artifacts.roles_function import function_artifact
 from functions.roles.configuration import SERVER_CA_FILE, VARIABLE, Configuration
 from functions.roles.event import declaration_of
-from tests.components.examples import DECLARATION, FUNCTION, OPERATOR, PROVIDER, roles_function
+from tests.components.examples import (
+    DECLARATION,
+    FUNCTION,
+    OPERATOR,
+    PROVIDER,
+    reconciliation_schedule,
+    roles_function,
+)
 from tests.recording_monitor import ABSENT, Recording, plain, record
 
 FUNCTION_TYPE = "aws:lambda/function:Function"
@@ -81,7 +88,7 @@ def test_the_function() -> None:
             "securityGroupIds": ["main-roles-function-id"],
         },
     )
-    policy = recording.one("aws:iam/rolePolicy:RolePolicy")
+    policy = recording.one("aws:iam/rolePolicy:RolePolicy", "main-roles-function")
     assert policy.urn in made.request.dependencies
     recording.has_properties("aws:cloudwatch/logGroup:LogGroup", retentionInDays=90)
 
@@ -99,7 +106,8 @@ def test_what_it_runs_is_written_by_the_operator_alone() -> None:
 
 def test_what_it_may_do() -> None:
     def allowed(recording: Recording) -> dict[str, Any]:
-        policy = json.loads(plain(recording.one("aws:iam/rolePolicy:RolePolicy").inputs)["policy"])
+        made = recording.one("aws:iam/rolePolicy:RolePolicy", "main-roles-function")
+        policy = json.loads(plain(made.inputs)["policy"])
         return {each["Sid"]: each["Resource"] for each in policy["Statement"]}
 
     secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf"
@@ -193,3 +201,40 @@ def test_without_an_artifact_it_runs_what_is_installed() -> None:
 def test_refused_arguments(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         record(lambda: roles_function(**changes))
+
+
+def test_a_schedule_calls_it_with_the_declaration_and_may_call_nothing_else() -> None:
+    recording = usual()
+    schedule = plain(recording.one("aws:scheduler/schedule:Schedule").inputs)
+    assert schedule["scheduleExpression"] == "rate(5 minutes)"
+    assert schedule["flexibleTimeWindow"] == {"mode": "OFF"}
+    run = plain(recording.one(RUN).inputs)
+    assert schedule["target"]["input"] == run["event"]
+    policy = recording.one("aws:iam/rolePolicy:RolePolicy", "main-roles-schedule")
+    (statement,) = json.loads(plain(policy.inputs)["policy"])["Statement"]
+    assert (statement["Action"], statement["Resource"]) == (
+        "lambda:InvokeFunction",
+        schedule["target"]["arn"],
+    )
+
+
+def test_what_was_put_back_foreign_grants_and_a_function_that_does_not_run_alarm() -> None:
+    recording = record(reconciliation_schedule)
+    alarms = {
+        each.name: plain(each.inputs)
+        for each in recording.registrations
+        if each.type == "aws:cloudwatch/metricAlarm:MetricAlarm"
+    }
+    assert {name: (each["metricName"], each["treatMissingData"]) for name, each in alarms.items()} == {
+        "main-roles-schedule-drift": ("CatalogueDrift", "notBreaching"),
+        "main-roles-schedule-foreign": ("ForeignGrants", "notBreaching"),
+        "main-roles-schedule-reconciliation": ("FailedReconciliations", "breaching"),
+    }
+    for each in alarms.values():
+        assert each["dimensions"] == {"RolesFunction": "main-roles"}
+        assert each["alarmActions"] == ["arn:aws:sns:eu-central-1:123456789012:databases"]
+
+
+def test_an_event_that_no_schedule_takes_is_refused_before_anything_is_registered() -> None:
+    with pytest.raises(ValueError, match="262145 bytes as an event; a schedule takes 262144"):
+        reconciliation_schedule(event="x" * (256 * 1024 + 1))

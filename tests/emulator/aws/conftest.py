@@ -68,6 +68,7 @@ class Engine:
     def close(self) -> None:
         self.channel.close()
         self.server.stop()
+        self.functions.stop()
         self.groups.stop()
         self.balancers.stop()
         self.machines.stop()

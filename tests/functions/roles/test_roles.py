@@ -17,6 +17,7 @@ from tests.functions.roles.conftest import (
     Invocation,
     RdsLikeServer,
 )
+from tests.postgres.rds_roles import MASTER
 
 
 def test_applying_twice_changes_nothing(invoke: Invocation, server: RdsLikeServer) -> None:
@@ -44,6 +45,63 @@ def test_the_record_is_the_administrator_s_own(invoke: Invocation, server: RdsLi
     assert server.sql(query) == [(ADMINISTRATOR, "pgpasswordless", None)]
     reads = "SELECT has_schema_privilege('app_reader', 'pgpasswordless', 'USAGE')"
     assert server.sql(reads) == [(False,)]
+
+
+# Statements of the superuser that RDS has, of the master, or of the administrator.
+BY_HAND = (
+    ("ALTER ROLE app_reader NOLOGIN CREATEDB CREATEROLE CONNECTION LIMIT 7", "rdsadmin", "postgres"),
+    ("GRANT rds_superuser TO app_writer", MASTER, "postgres"),
+    ("REVOKE rds_iam FROM app_writer", ADMINISTRATOR, "postgres"),
+    ("ALTER ROLE app_writer PASSWORD 'by hand'", ADMINISTRATOR, "postgres"),
+    ("GRANT CREATE ON DATABASE app TO app_reader", ADMINISTRATOR, "postgres"),
+    ("GRANT USAGE ON SCHEMA jobs TO PUBLIC", ADMINISTRATOR, "app"),
+    ("REVOKE USAGE ON SCHEMA public FROM app_reader", ADMINISTRATOR, "app"),
+)
+
+
+def test_changes_by_hand_are_put_back_and_counted(invoke: Invocation, server: RdsLikeServer) -> None:
+    invoke()
+    # As on RDS, where the master gives it on.
+    server.sql(f"GRANT rds_superuser TO {MASTER} WITH ADMIN OPTION")
+    state = server.catalogue()
+    for statement, user, database in BY_HAND:
+        server.sql(statement, database, user)
+    assert server.catalogue() != state
+    outcome = invoke()
+    assert outcome.outcome == "applied", outcome.message
+    assert server.catalogue() == state
+    assert set(outcome.drift) == {
+        "attributes of role app_reader",
+        "attributes of role app_writer",
+        "role app_writer is no longer a member of rds_superuser",
+        "role app_writer logs in by IAM",
+        "take create on database app from app_reader",
+        "take usage on schema jobs of app from PUBLIC",
+        "grant usage on schema public of app to app_reader",
+    }
+    again = invoke()
+    assert (again.steps, again.drift) == (0, ())
+    assert outcome.metrics() == {"CatalogueDrift": 7, "ForeignGrants": 0, "FailedReconciliations": 0}
+    assert again.metrics() == {"CatalogueDrift": 0, "ForeignGrants": 0, "FailedReconciliations": 0}
+
+
+def test_what_nobody_on_rds_may_change_is_reported(invoke: Invocation, server: RdsLikeServer) -> None:
+    invoke()
+    server.sql("ALTER ROLE app_reader BYPASSRLS; CREATE ROLE by_hand LOGIN CREATEROLE")
+    outcome = invoke()
+    assert outcome.outcome == "applied"
+    assert set(outcome.foreign) == {
+        "declared role app_reader bypasses row-level security",
+        "role by_hand is not declared and may create roles",
+    }
+    assert outcome.to_json()["foreign"] == list(outcome.foreign)
+
+
+def test_a_new_declaration_is_no_drift(invoke: Invocation) -> None:
+    invoke(replace(DECLARATION, roles=(READER,)))
+    outcome = invoke()
+    assert outcome.steps > 0
+    assert outcome.drift == ()
 
 
 def test_what_is_no_longer_declared_goes(invoke: Invocation, server: RdsLikeServer) -> None:
