@@ -48,7 +48,6 @@ class Group(ResourceModel):
 
     Attributes:
         subnets: Instances are spread over them.
-        target_group_arns: Where instances register.
         refreshes: Whether another version of the template replaces running instances, one after the other.
         health_path: An instance serves when it answers GET on this path with 200.
     """

@@ -85,7 +85,6 @@ class AwsType(ResourceType):
     """One type. Subclasses set what applies.
 
     Args:
-        registry: Where resources are recorded.
         services: What brings resources to life, such as `Machines` and `LoadBalancers`. A type whose service
             is absent can only be previewed.
 

@@ -37,7 +37,6 @@ def builder(
     Args:
         subject: Whose it is.
         issuer: Name of who will sign it.
-        private: Its key.
         now: When it is made.
         life: For how long it is valid from then on.
     """

@@ -14,11 +14,7 @@ _OPEN_FILES = 65_536
 
 
 class EventLoop:
-    """Runs coroutines for other threads.
-
-    Args:
-        name: Of its own thread.
-    """
+    """Runs coroutines for other threads."""
 
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()

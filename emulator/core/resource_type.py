@@ -20,7 +20,6 @@ class PartlyCreated(Refused):
 
     Args:
         resource_id: Id of what exists.
-        outputs: Its properties.
     """
 
     def __init__(self, message: str, resource_id: str, outputs: Properties) -> None:

@@ -99,7 +99,6 @@ class Listener(ElbResource):
     Attributes:
         port: TCP port on loopback.
         ssl_policy: Name of the security policy. The API's default still allows TLS 1.0.
-        mutual_authentication: How clients are authenticated.
         default_actions: Exactly one.
     """
 

@@ -36,7 +36,6 @@ class LoopbackServer:
     """Serves on 127.0.0.1.
 
     Args:
-        name: For the thread.
         handler: Answers requests; called from several threads.
         port: TCP port, 0 for any free one; see `port` after construction.
 

@@ -22,11 +22,7 @@ _UNRESTRICTED = frozenset({"sts:GetCallerIdentity"})
 
 
 class Authoriser:
-    """Evaluates policies.
-
-    Args:
-        moto: Where the documents are.
-    """
+    """Evaluates policies."""
 
     def __init__(self, moto: Moto) -> None:
         self._moto = moto

@@ -208,7 +208,6 @@ def decide(
     """Decides one call.
 
     Args:
-        request: The call.
         identity_policies: Statements of each policy of the caller.
         resource_policy: Statements of the resource's own policy, such as a bucket policy.
         needs_resource_policy: True where an identity-based allow is not enough: a role's trust policy must

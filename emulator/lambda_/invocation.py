@@ -42,12 +42,10 @@ class Invocation:
     """One call.
 
     Args:
-        function: The function.
         task: Its artifact, unpacked.
         runtime: What can be imported besides.
 
     Attributes:
-        function: The function.
         task: Its artifact, unpacked; needed until the call has ended.
         request_id: AWS's number of the call.
         log_stream: Where the call's output goes in the function's log group.

@@ -29,7 +29,6 @@ class Function(ResourceModel):
     Attributes:
         role: ARN of the role whose credentials it gets.
         handler: Module and function.
-        timeout: Seconds after which a call is ended.
         memory_size: In MiB; nothing here enforces it.
         code_sha256: SHA-256 of its artifact, base64.
     """

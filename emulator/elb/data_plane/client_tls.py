@@ -77,8 +77,6 @@ class TlsStream:
     """A client's connection.
 
     Args:
-        reader: From the client.
-        writer: To it.
         tls: What applies to the handshake.
 
     Attributes:

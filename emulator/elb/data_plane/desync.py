@@ -35,7 +35,6 @@ def classify(method: bytes, version: bytes, headers: Iterable[tuple[bytes, bytes
     """Classifies a request by how its end is marked.
 
     Args:
-        method: Of the request.
         version: `1.0` or `1.1`.
         headers: Names in lower case.
     """

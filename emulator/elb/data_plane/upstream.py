@@ -20,12 +20,7 @@ class UpstreamFailed(Exception):
 
 
 class Upstream:
-    """One connection.
-
-    Args:
-        reader: From the target.
-        writer: To it.
-    """
+    """One connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader

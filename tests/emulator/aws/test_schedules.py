@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import queue
+from functools import partial
 from typing import Any
 
 import pytest
 
-from emulator.lambda_.api import SERVICE, LambdaApi
+from emulator.lambda_.api import SERVICE, answer
 from emulator.scheduler import schedule
 from tests.emulator.aws.test_lambda_functions import FUNCTION, good, role
 
@@ -29,7 +30,7 @@ def inputs(target: dict[str, Any], **changes: Any) -> dict[str, Any]:
 
 def test_a_schedule_calls_its_function_with_the_permissions_of_its_role(engine, monkeypatch) -> None:
     monkeypatch.setattr(schedule, "SECONDS_PER_MINUTE", 0.02)
-    engine.endpoint.serve(SERVICE, LambdaApi(engine.functions))
+    engine.endpoint.serve(SERVICE, partial(answer, engine.functions))
     _, made, _ = engine.create(FUNCTION, "task", good(engine))
     events: queue.Queue[bytes] = queue.Queue()
     ran, warned = engine.functions.invoke, queue.Queue[str]()
