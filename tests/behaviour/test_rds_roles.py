@@ -11,6 +11,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from emulator.rds.configuration import SOCKET_PORT
 from emulator.rds.model import ADMINISTRATOR
@@ -104,6 +105,22 @@ def as_superuser(sandbox: RunningSandbox, query: str) -> list[str]:
     ) as connection:
         cursor = connection.execute(query.encode())
         return [row[0] for row in cursor.fetchall()] if cursor.description else []
+
+
+@pytest.mark.long
+def test_a_change_by_hand_is_put_back_by_the_schedule(by_function: RdsServer) -> None:
+    sandbox = by_function.sandbox
+    as_superuser(sandbox, "ALTER ROLE app_user NOINHERIT CREATEDB")
+    (log,) = sandbox.state.glob("functions/*/function.log")
+
+    @retry(retry=retry_if_result(lambda said: not said), stop=stop_after_delay(120), wait=wait_fixed(0.2))
+    def said() -> bool:
+        return "put back: attributes of role app_user" in log.read_text()
+
+    said()
+    assert '"CatalogueDrift": 1' in log.read_text()
+    query = "SELECT rolinherit AND NOT rolcreatedb FROM pg_roles WHERE rolname = 'app_user'"
+    assert as_superuser(sandbox, query) == [True]
 
 
 def test_a_new_grant_reaches_the_server_and_a_removed_role_loses_its_login(by_function: RdsServer) -> None:

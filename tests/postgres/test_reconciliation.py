@@ -238,6 +238,22 @@ def test_grants_at_the_same_time_collide_without_harm(executor: Executor) -> Non
     assert executor.catalogue() == state
 
 
+def test_a_user_of_a_database_writes_nothing_that_the_superuser_runs(executor: Executor) -> None:
+    """CVE-2018-1058: functions and operators whose arguments fit better than the catalogues' own."""
+    executor.sql(
+        "CREATE FUNCTION public.same(name, text) RETURNS boolean LANGUAGE plpgsql AS "
+        "$$BEGIN ALTER ROLE app_writer SUPERUSER; RETURN true; END$$; "
+        "CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = text, FUNCTION = public.same); "
+        "CREATE OPERATOR public.<> (LEFTARG = name, RIGHTARG = text, FUNCTION = public.same)",
+        "app",
+        "app_writer",
+    )
+    executor.sql("ALTER DATABASE app SET search_path = public, pg_catalog")
+    executor.sql("REVOKE USAGE ON SCHEMA public FROM app_reader", "app")
+    assert executor.reconcile(FIRST).failures == ()
+    assert executor.sql("SELECT rolsuper FROM pg_roles WHERE rolname = 'app_writer'") == [(False,)]
+
+
 def test_new_objects_of_an_application_are_no_drift(executor: Executor) -> None:
     executor.sql("CREATE TABLE later (id int)", "app", "app_writer")
     found = executor.reconcile(FIRST)
