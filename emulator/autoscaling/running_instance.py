@@ -49,11 +49,7 @@ _ANSWER_SECONDS = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What instances run on.
-
-    Attributes:
-        metadata: Where their metadata services are.
-    """
+    """What instances run on."""
 
     endpoint_url: str
     metadata: MetadataService

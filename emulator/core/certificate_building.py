@@ -35,9 +35,7 @@ def builder(
     """A certificate for a key, without what makes it an authority's or a server's.
 
     Args:
-        subject: Whose it is.
         issuer: Name of who will sign it.
-        now: When it is made.
         life: For how long it is valid from then on.
     """
     return (

@@ -22,7 +22,6 @@ class Provider:
 
     Args:
         package: Name of the Pulumi package, such as `aws`.
-        types: Handlers; each serves its `token`.
         functions: Invokes by token, such as `aws:index/getRegion:getRegion`; they return the
             result or raise `Refused`.
 

@@ -46,7 +46,6 @@ class Machines:
     """All instances of a sandbox.
 
     Args:
-        metadata: Where their metadata services are.
         binaries: Folder with `postgres` and `initdb` per major release.
         server_user: OS user that runs PostgreSQL when this process is root, else None.
     """

@@ -22,7 +22,6 @@ class Access:
     Attributes:
         forwarding: The connection that it came on.
         created: When its first byte was read.
-        user_agent: As sent.
         trace_id: `X-Amzn-Trace-Id` as forwarded.
         request_seconds: Until it was sent to the target; None when it was not.
         target_seconds: Until the target began to answer; None when it did not.

@@ -58,7 +58,6 @@ class ClientConnection:
     """A client's connection after its handshake.
 
     Args:
-        stream: To the client.
         forwarding: What its requests depend on.
         targets: Where requests go; the present ones, whatever the connection began with.
         log: Takes lines of the access log.
