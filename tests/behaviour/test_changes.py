@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +11,9 @@ import pytest
 
 from tests.behaviour.conftest import ROOT, RunningSandbox
 from tests.behaviour.program_changes import HOOK, VARIABLE
+from tests.behaviour.steady_client import LOGINS_PER_SECOND, SteadyClient
 
 pytestmark = pytest.mark.sandbox
-
-LOGINS_PER_SECOND = 10
 
 
 @contextmanager
@@ -27,35 +25,6 @@ def changed_program(sandbox: RunningSandbox, change: str) -> Iterator[None]:
         yield
     finally:
         sandbox.environment = before
-
-
-class SteadyClient(threading.Thread):
-    """Logs in ten times a second, and counts."""
-
-    def __init__(self, sandbox: RunningSandbox) -> None:
-        super().__init__()
-        self.files = sandbox.client_files("app_user")
-        self.sandbox = sandbox
-        self.logins = 0
-        self.failures: list[str] = []
-        self.stopped = threading.Event()
-
-    def run(self) -> None:
-        while not self.stopped.wait(1 / LOGINS_PER_SECOND):
-            try:
-                with self.sandbox.login("app_user", self.files) as connection:
-                    connection.execute("SELECT 1")
-                self.logins += 1
-            except psycopg.Error as error:
-                self.failures.append(str(error))
-
-    def __enter__(self) -> SteadyClient:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopped.set()
-        self.join()
 
 
 def test_networks_and_grants_change_without_restart_and_without_dropping_a_session(
