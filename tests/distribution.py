@@ -16,7 +16,15 @@ BEHAVIOUR = "tests/behaviour/test_"
 GROUPS: dict[str, tuple[str, ...]] = {
     "servers": tuple(
         f"{BEHAVIOUR}{name}.py"
-        for name in ("refusals", "authorisation", "secrecy", "database_roles", "rds_roles", "changes")
+        for name in (
+            "refusals",
+            "authorisation",
+            "secrecy",
+            "database_roles",
+            "drift",
+            "rds_roles",
+            "changes",
+        )
     ),
     "all three topologies": tuple(
         f"{BEHAVIOUR}{name}.py" for name in ("rds_refusals", "rds_secrecy", "gateway")
