@@ -244,7 +244,6 @@ class _Stack:
                 trust_domain=f"{self.name}-{GATEWAY}",
                 settings=authority,
                 leaves=self.settings.certificates,
-                revoked=settings.revoked,
             ),
         )
 

@@ -163,6 +163,7 @@ def test_names_and_types_are_a_contract(programs: dict[str, Recording]) -> None:
             ),
             ("CertificateAuthority", "gateway-authority"),
             ("ClientAuthority", "gateway-authority"),
+            ("ClientRevocation", "gateway-authority"),
             ("GatewayAlarms", "gateway-alarms"),
             ("GatewayFirewall", "gateway-firewall"),
             ("GatewayMachines", "gateway-machines"),

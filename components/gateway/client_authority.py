@@ -55,33 +55,26 @@ class ClientAuthorityArgs:
         trust_domain: Part of the authority's subject.
         settings: `gateway.clientAuthority`.
         leaves: The section `certificates`: lifetime and renewal window of the clients' certificates.
-        revoked: Serial numbers of revoked certificates, in hexadecimal. Each stands in the list of every
-            generation, since the number alone does not say which one signed it.
     """
 
     trust_domain: str
     settings: settings.ClientAuthority
     leaves: settings.Certificates
-    revoked: Sequence[str] = ()
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class ClientAuthorityResources:
-    """Children of `ClientAuthority`; `revocation_lists` by the names of the generations.
-
-    There are lists once somebody trusts it.
-    """
+    """Children of `ClientAuthority`."""
 
     authority: CertificateAuthority
-    revocation_lists: dict[str, RevocationList]
 
 
 class ClientAuthority(pulumi.ComponentResource):
-    """`passwordless-postgres:index:ClientAuthority`: an authority that also revokes.
+    """`passwordless-postgres:index:ClientAuthority`: an authority that signs a gateway's clients.
 
-    Makes a `CertificateAuthority` for clients and a `RevocationList` per generation, so that each
-    generation's clients can be revoked for as long as it is trusted.
+    Makes a `CertificateAuthority` for clients. `ClientRevocation` makes its revocation lists, which name
+    clients that it signed.
 
     Attributes:
         issuer: What signs the clients.
@@ -94,9 +87,8 @@ class ClientAuthority(pulumi.ComponentResource):
     def __init__(
         self, name: str, args: ClientAuthorityArgs, opts: pulumi.ResourceOptions | None = None
     ) -> None:
-        """Make the authority; `trusting` makes the lists, which name clients that it signed."""
+        """Make the authority."""
         super().__init__("passwordless-postgres:index:ClientAuthority", name, {}, opts)
-        self._name, self._args = name, args
         authority = CertificateAuthority(
             name,
             CertificateAuthorityArgs(
@@ -109,33 +101,76 @@ class ClientAuthority(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         self.issuer = authority.issuer
-        self.resources = ClientAuthorityResources(authority=authority, revocation_lists={})
+        self.resources = ClientAuthorityResources(authority=authority)
         self.register_outputs({"bundlePem": authority.bundle_pem})
 
-    def trusting(self, issued: Mapping[str, pulumi.Input[str]]) -> ClientTrust:
-        """What a gateway trusts, with the revocation lists.
 
-        Args:
-            issued: PEM certificate of each client, by a text that identifies the client. A client that goes
-                away is revoked.
-        """
-        args, authority = self._args, self.resources.authority
-        for generation, key in authority.resources.keys.items():
-            self.resources.revocation_lists[generation] = RevocationList(
-                f"{self._name}-{generation}-revoked",
+@dataclass(frozen=True, kw_only=True)
+class ClientRevocationArgs:
+    """Arguments of `ClientRevocation`.
+
+    Attributes:
+        authority: What signed the clients.
+        settings: `gateway.clientAuthority`.
+        revoked: Serial numbers of revoked certificates, in hexadecimal. Each stands in the list of every
+            generation, since the number alone does not say which one signed it.
+        issued: PEM certificate of each client, by a text that identifies the client. A client that goes
+            away is revoked.
+    """
+
+    authority: ClientAuthority
+    settings: settings.ClientAuthority
+    revoked: Sequence[str] = ()
+    issued: Mapping[str, pulumi.Input[str]]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class ClientRevocationResources:
+    """Children of `ClientRevocation`, by the names of the generations."""
+
+    lists: dict[str, RevocationList]
+
+
+class ClientRevocation(pulumi.ComponentResource):
+    """`passwordless-postgres:index:ClientRevocation`: the revocation lists of a gateway's client authority.
+
+    Makes a `RevocationList` per generation, so that each generation's clients can be revoked for as long as
+    it is trusted.
+
+    Attributes:
+        trust: What a gateway trusts: the authority, and the lists.
+        resources: The children.
+    """
+
+    trust: ClientTrust
+    resources: ClientRevocationResources
+
+    def __init__(
+        self, name: str, args: ClientRevocationArgs, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        """Make the lists."""
+        super().__init__("passwordless-postgres:index:ClientRevocation", name, {}, opts)
+        authority = args.authority.resources.authority
+        lists = {
+            generation: RevocationList(
+                f"{name}-{generation}-revoked",
                 RevocationListArgs(
                     private_key_pem=key.private_key_pem,
                     certificate_pem=authority.resources.certificates[generation].cert_pem,
                     serials=args.revoked,
-                    issued=issued,
+                    issued=args.issued,
                     validity_days=args.settings.crl_validity_days,
                     renew_before_days=args.settings.crl_renew_before_days,
                 ),
-                opts=pulumi.ResourceOptions(parent=self),
+                # They were children of the authority, and remember every certificate that was issued.
+                opts=pulumi.ResourceOptions(parent=self, aliases=[pulumi.Alias(parent=args.authority)]),
             )
-        return ClientTrust(
+            for generation, key in authority.resources.keys.items()
+        }
+        self.trust = ClientTrust(
             bundle_pem=authority.bundle_pem,
-            revocation_lists={
-                generation: each.pem for generation, each in self.resources.revocation_lists.items()
-            },
+            revocation_lists={generation: each.pem for generation, each in lists.items()},
         )
+        self.resources = ClientRevocationResources(lists=lists)
+        self.register_outputs({"generations": len(lists)})

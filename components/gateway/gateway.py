@@ -13,7 +13,12 @@ from artifacts.gateway import GatewayArtifact
 from components.account import Account
 from components.connections import GatewayClientEntry, gateway_entry
 from components.gateway.alarms import GatewayAlarms, GatewayAlarmsArgs
-from components.gateway.client_authority import ClientAuthority, ClientTrust
+from components.gateway.client_authority import (
+    ClientAuthority,
+    ClientRevocation,
+    ClientRevocationArgs,
+    ClientTrust,
+)
 from components.gateway.document import publish_gateway_document
 from components.gateway.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
 from components.gateway.listener import MutualTlsListener, MutualTlsListenerArgs
@@ -215,7 +220,16 @@ class MutualTlsGateway(pulumi.ComponentResource):
         for name, client in args.settings.clients.items():
             kind, value = client.identity
             issued[f"{name}, {kind} {value}"] = clients[name].resources.certificate.certificate_pem
-        return args.authority.trusting(issued)
+        return ClientRevocation(
+            f"{self._name}-authority",
+            ClientRevocationArgs(
+                authority=args.authority,
+                settings=args.settings.client_authority,
+                revoked=args.settings.revoked,
+                issued=issued,
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        ).trust
 
     def _certificate(self) -> ServerCertificate | None:
         args = self._args

@@ -18,7 +18,13 @@ from components.account import Account
 from components.connections import connections_document, publish_connections
 from components.database_roles import DatabaseRoles, DatabaseRolesArgs
 from components.gateway.alarms import GatewayAlarms, GatewayAlarmsArgs
-from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs, ClientTrust
+from components.gateway.client_authority import (
+    ClientAuthority,
+    ClientAuthorityArgs,
+    ClientRevocation,
+    ClientRevocationArgs,
+    ClientTrust,
+)
 from components.gateway.document import publish_gateway_document
 from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.gateway.header_suffixes import HeaderSuffixes, HeaderSuffixesArgs
@@ -366,14 +372,24 @@ def published_connections(opts: Options = None) -> PublishedDocument:
 
 
 def client_authority(opts: Options = None, **changes: Any) -> ClientAuthority:
-    """An authority of clients that has revoked one of them."""
+    """An authority of clients."""
     args = ClientAuthorityArgs(
         trust_domain="test-gateway",
         settings=changed(GATEWAY_SETTINGS.client_authority, changes),
         leaves=changed(CERTIFICATES, changes),
-        revoked=["0A:0b"],
     )
     return ClientAuthority("gateway-authority", replace(args, **changes), opts)
+
+
+def client_revocation(opts: Options = None) -> ClientRevocation:
+    """The lists of an authority that has revoked one of its clients."""
+    args = ClientRevocationArgs(
+        authority=client_authority(),
+        settings=GATEWAY_SETTINGS.client_authority,
+        revoked=["0A:0b"],
+        issued={"a": "x"},
+    )
+    return ClientRevocation("gateway-authority", args, opts)
 
 
 def header_suffixes(opts: Options = None, **changes: Any) -> HeaderSuffixes:
@@ -517,6 +533,7 @@ def external_gateway(opts: Options = None) -> MutualTlsGateway:
 EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "CertificateAuthority": [lambda opts: authority("client", opts)],
     "ClientAuthority": [client_authority],
+    "ClientRevocation": [client_revocation],
     "DatabaseMachine": [machine],
     "DatabaseRoles": [
         database_roles,

@@ -32,6 +32,7 @@ def component_classes() -> Iterator[type[pulumi.ComponentResource]]:
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "CertificateAuthority": ("CertificateAuthority",),
     "ClientAuthority": ("ClientAuthority",),
+    "ClientRevocation": ("ClientRevocation",),
     "DatabaseMachine": ("DatabaseMachine",),
     "DatabaseRoles": ("DatabaseRoles",),
     "DesiredState": ("DesiredState",),

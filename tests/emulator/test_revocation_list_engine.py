@@ -24,7 +24,9 @@ sys.path.insert(0, {root!r})
 
 import pulumi
 import settings
-from components.gateway.client_authority import ClientAuthority, ClientAuthorityArgs
+from components.gateway.client_authority import (
+    ClientAuthority, ClientAuthorityArgs, ClientRevocation, ClientRevocationArgs
+)
 
 made = ClientAuthority(
     "clients",
@@ -32,10 +34,14 @@ made = ClientAuthority(
         trust_domain="test",
         settings=settings.ClientAuthority(),
         leaves=settings.Certificates(),
-        revoked={revoked!r},
     ),
 )
-trust = made.trusting({issued!r})
+trust = ClientRevocation(
+    "clients",
+    ClientRevocationArgs(
+        authority=made, settings=settings.ClientAuthority(), revoked={revoked!r}, issued={issued!r}
+    ),
+).trust
 pulumi.export("list", trust.revocation_lists["1"])
 pulumi.export("authority", trust.bundle_pem)
 pulumi.export("key", made.resources.authority.issuer.private_key_pem)
