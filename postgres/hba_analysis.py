@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import heapq
 import ipaddress
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from postgres.access import MACHINE_MAP
+from postgres.hba_coverage import covers, first_covering
 from postgres.hba_parser import ParsedRule
 from postgres.hba_rendering import rule_line
 from postgres.hba_rule import (
@@ -26,16 +26,6 @@ Severity = Literal["error", "warning"]
 
 LARGEST_NETWORK = {4: 16, 6: 48}
 """Shortest prefix per IP version that is not wide (CIS PostgreSQL 5.9: at most 65536 addresses)."""
-
-_ALL_REMOTE = frozenset({(False, False), (True, False), (False, True)})
-"""Remote transports as (TLS, GSS encryption)."""
-_TRANSPORTS: dict[ConnectionType, frozenset[tuple[bool, bool]]] = {
-    ConnectionType.HOST: _ALL_REMOTE,
-    ConnectionType.HOSTSSL: frozenset(pair for pair in _ALL_REMOTE if pair[0]),
-    ConnectionType.HOSTNOSSL: frozenset(pair for pair in _ALL_REMOTE if not pair[0]),
-    ConnectionType.HOSTGSSENC: frozenset(pair for pair in _ALL_REMOTE if pair[1]),
-    ConnectionType.HOSTNOGSSENC: frozenset(pair for pair in _ALL_REMOTE if not pair[1]),
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,7 +179,7 @@ def _superuser_findings(parsed: Sequence[ParsedRule], major: int) -> list[Findin
         if rule.type is ConnectionType.LOCAL:
             continue
         if rule.method is AuthenticationMethod.REJECT:
-            if _covers(rule, guard):
+            if covers(rule, guard):
                 return []
             continue
         wanted = rule_line(guard, major)
@@ -200,25 +190,17 @@ def _superuser_findings(parsed: Sequence[ParsedRule], major: int) -> list[Findin
 
 def _unreachable_findings(parsed: Sequence[ParsedRule], major: int) -> list[Finding]:
     findings: list[Finding] = []
-    # Only a rule for all users, or for the same one, can decide before another: each pair would be too many.
-    by_user: dict[str, list[tuple[int, ParsedRule]]] = {}
-    for index, entry in enumerate(parsed):
-        candidates = heapq.merge(by_user.get(entry.rule.users[0], []), by_user.get("all", []), key=_position)
-        earlier = next((other for _, other in candidates if _covers(other.rule, entry.rule)), None)
-        for user in set(entry.rule.users):
-            by_user.setdefault(user, []).append((index, entry))
-        if earlier is None:
+    earlier_positions = first_covering([entry.rule for entry in parsed])
+    for entry, position in zip(parsed, earlier_positions, strict=True):
+        if position is None:
             continue
+        earlier = parsed[position]
         same = (earlier.rule.method, earlier.rule.options) == (entry.rule.method, entry.rule.options)
         text = (
             f"is never reached: line {earlier.line_number} ({rule_line(earlier.rule, major)}) decides first"
         )
         findings.append(_finding(entry, major, "warning" if same else "error", "unreachable", text))
     return findings
-
-
-def _position(numbered: tuple[int, ParsedRule]) -> int:
-    return numbered[0]
 
 
 def _whole_file_findings(parsed: Sequence[ParsedRule]) -> list[Finding]:
@@ -242,7 +224,7 @@ def _whole_file_findings(parsed: Sequence[ParsedRule]) -> list[Finding]:
             address="all",
             method=AuthenticationMethod.REJECT,
         )
-        if not any(rule.method is AuthenticationMethod.REJECT and _covers(rule, closing) for rule in rules):
+        if not any(rule.method is AuthenticationMethod.REJECT and covers(rule, closing) for rule in rules):
             message = (
                 f"pg_hba.conf has no `{connection_type} all all all reject`: clients {why} get no clear error"
             )
@@ -257,43 +239,3 @@ def _lets_the_machine_in(rule: Rule) -> bool:
         and "all" in rule.databases
         and bool({SUPERUSER, "all"} & set(rule.users))
     )
-
-
-def _covers(wide: Rule, narrow: Rule) -> bool:
-    """Whether every connection that `narrow` matches is certainly matched by `wide`."""
-    return (
-        _covers_type(wide.type, narrow.type)
-        and all(_covers_database(wide.databases, entry) for entry in narrow.databases)
-        and all(_covers_user(wide.users, entry) for entry in narrow.users)
-        and _covers_address(wide.address, narrow.address)
-    )
-
-
-def _covers_type(wide: ConnectionType, narrow: ConnectionType) -> bool:
-    if ConnectionType.LOCAL in (wide, narrow):
-        return wide is narrow
-    return _TRANSPORTS[narrow] <= _TRANSPORTS[wide]
-
-
-def _covers_database(wide: tuple[str, ...], narrow: str) -> bool:
-    if narrow == "replication":
-        return "replication" in wide
-    return narrow in wide or "all" in wide
-
-
-def _covers_user(wide: tuple[str, ...], narrow: str) -> bool:
-    return narrow in wide or "all" in wide
-
-
-def _covers_address(wide: str | None, narrow: str | None) -> bool:
-    if wide is None or narrow is None or wide in ("all", narrow):
-        return True
-    if "/" not in wide or "/" not in narrow:
-        return False
-    wide_network = ipaddress.ip_network(wide, strict=False)
-    narrow_network = ipaddress.ip_network(narrow, strict=False)
-    if isinstance(wide_network, ipaddress.IPv4Network) and isinstance(narrow_network, ipaddress.IPv4Network):
-        return narrow_network.subnet_of(wide_network)
-    if isinstance(wide_network, ipaddress.IPv6Network) and isinstance(narrow_network, ipaddress.IPv6Network):
-        return narrow_network.subnet_of(wide_network)
-    return False

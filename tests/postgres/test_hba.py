@@ -9,10 +9,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from postgres import hba_analysis
+from postgres import hba_coverage
 from postgres.access import hba_rules
 from postgres.declaration import Database, Declaration, Role
 from postgres.hba_analysis import analyse_hba
+from postgres.hba_coverage import covers, first_covering
 from postgres.hba_parser import HbaSyntaxError, parse_hba
 from postgres.hba_rendering import render_hba
 from postgres.hba_rule import (
@@ -236,22 +237,68 @@ def test_a_rule_behind_another_decision_is_an_error():
     assert "host all all all reject" in finding.message
 
 
-def test_a_file_of_many_roles_is_not_compared_line_by_line(monkeypatch):
-    lines = "\n".join(
-        f"hostssl app role_{role} 10.{number}.0.0/24 cert" for role in range(600) for number in range(5)
-    )
+MANY = {
+    "roles": lambda number: f"hostssl app role_{number // 5} 10.{number % 5}.0.0/24 cert",
+    "networks of one role": lambda number: f"hostssl app r 10.{number // 256}.{number % 256}.0/24 cert",
+    "networks in networks": lambda number: f"hostssl app r 10.{number % 256}.0.0/{16 + number % 16} cert",
+    "IPv6 networks of one role": lambda number: f"hostssl app r fd00:{number:x}::/64 cert",
+    "host names of one role": lambda number: f"hostssl app r host-{number}.example.com cert",
+    "databases of one role": lambda number: f"hostssl db_{number} r 10.0.0.0/24 cert",
+    "databases of all": lambda number: f"hostssl db_{number} all 10.0.0.0/24 cert",
+    "the same line": lambda number: f"hostssl app a,{'b' if number < 1000 else 'c'} 10.0.0.0/24 cert",
+}
+
+
+@pytest.mark.parametrize("many", MANY)
+def test_a_file_of_many_lines_is_not_compared_line_by_line(many, monkeypatch):
+    lines = "\n".join(MANY[many](number) for number in range(2000))
     rules = parse_hba(GOOD.replace("# nobody with GSS", f"{lines}\n# nobody with GSS"), 17)
     compared = 0
 
-    def counted(wide, narrow):
-        nonlocal compared
-        compared += 1
-        return covers(wide, narrow)
+    def counted(function):
+        def call(*arguments):
+            nonlocal compared
+            compared += 1
+            return function(*arguments)
 
-    covers = hba_analysis._covers
-    monkeypatch.setattr(hba_analysis, "_covers", counted)
-    assert [finding for finding in analyse_hba(rules, 17) if finding.severity == "error"] == []
-    assert compared < 20 * len(rules)
+        return call
+
+    for name in ("_covers_names", "_covers_address"):
+        monkeypatch.setattr(hba_coverage, name, counted(getattr(hba_coverage, name)))
+    monkeypatch.setattr(hba_coverage._Kind, "first_with", counted(hba_coverage._Kind.first_with))
+    analyse_hba(rules, 17)
+    assert compared < 40 * len(rules)
+
+
+NAMES = st.lists(st.sampled_from(["a", "b", "all", "+c"]), min_size=1, max_size=2).map(tuple)
+DATABASES = st.lists(st.sampled_from(["x", "y", "all", "replication"]), min_size=1, max_size=2).map(tuple)
+ADDRESSES = st.sampled_from(
+    [
+        "all", "samenet", "samehost", "a.example", ".example", "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16",
+        "10.1.2.0/24", "10.1.2.3/24", "10.1.2.3/32", "::/0", "fd00::/8", "fd00:1::/32", "fd00:1::5/32",
+        "::ffff:10.1.2.3/128", "::/64",
+    ]
+)  # fmt: skip
+
+
+@st.composite
+def hba_rule(draw: st.DrawFn) -> Rule:
+    kind = draw(st.sampled_from(list(ConnectionType)))
+    return Rule(
+        type=kind,
+        databases=draw(DATABASES),
+        users=draw(NAMES),
+        address=None if kind is ConnectionType.LOCAL else draw(ADDRESSES),
+        method=AuthenticationMethod.REJECT,
+    )
+
+
+@given(st.lists(hba_rule(), max_size=25))
+def test_the_first_rule_that_covers_another_is_that_of_the_plain_definition(rules):
+    assert first_covering(rules) == [
+        next((earlier for earlier in range(later) if covers(rules[earlier], rules[later])), None)
+        for later in range(len(rules))
+    ]
 
 
 @pytest.mark.parametrize(
