@@ -23,13 +23,27 @@ if TYPE_CHECKING:
     from node.format_record import FormatRecord
 
 START_SECONDS = 60
-DROP_IN = "etc/systemd/system/postgresql@.service.d/passwordless-postgres.conf"
+_UNITS = "etc/systemd/system"
+DROP_IN = f"{_UNITS}/postgresql@.service.d/passwordless-postgres.conf"
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 METADATA_ADDRESSES = {"-4": "169.254.169.254", "-6": "fd00:ec2::254"}
 """Where the instance's credentials are, by option of `ip`."""
 # The server, whoever it runs for, has no use for what the instance's role may do.
 DROP_IN_TEXT = f"[Service]\nUMask=0077\nIPAddressDeny={' '.join(METADATA_ADDRESSES.values())}\n"
-_RULE_PRIORITY = "100"
+RULES_UNIT = "passwordless-postgres-routing-rules.service"
+RULES_TEXT = """\
+[Unit]
+Description=Keep the server's user from the instance's credentials
+DefaultDependencies=no
+Wants=network-pre.target
+Before=network-pre.target
+
+[Install]
+WantedBy=multi-user.target
+
+[Service]
+Type=oneshot
+"""
 _NOT_DONE = 2  # exit status of `ip` when the kernel refuses
 
 
@@ -62,7 +76,7 @@ class Debian:
         """Mount the volume; give the folders to the package's user, whose id may differ between images."""
         if volume is not None:
             DataVolume(layout=self.layout, commands=self.commands, volume=volume, record=record).mount()
-        self._write_drop_in()
+        self._write_units()
         self._keep_from_credentials()
         user = self.user
         data = self.layout.data(major)
@@ -70,32 +84,46 @@ class Debian:
         user.make_directory(data.parent)
         user.make_directory(self.layout.configuration(major).parent, mode=0o755)
 
-    def _write_drop_in(self) -> None:
-        drop_in = self.layout.root / DROP_IN
-        try:
-            unchanged = files.read_file(drop_in) == DROP_IN_TEXT.encode()
-        except FileNotFoundError:
-            unchanged = False
-        if not unchanged:
-            files.make_directory(drop_in.parent, 0o755)
-            files.replace_file(drop_in, DROP_IN_TEXT, 0o644, durable=True)
+    def _write_units(self) -> None:
+        additions = (f"ExecStart=-{' '.join(_addition(rule))}\n" for rule in self._routing_rules())
+        texts = {DROP_IN: DROP_IN_TEXT, f"{_UNITS}/{RULES_UNIT}": RULES_TEXT + "".join(additions)}
+        written = [name for name, text in texts.items() if self._written(name, text)]
+        if written:
             # A server that runs gets the new filter without a restart.
             self.commands("systemctl", "daemon-reload")
+        self.commands("systemctl", "enable", RULES_UNIT)
+
+    def _written(self, name: str, text: str) -> bool:
+        """Whether a file had to be written to hold this."""
+        path = self.layout.root / name
+        try:
+            if files.read_file(path) == text.encode():
+                return False
+        except FileNotFoundError:
+            files.make_directory(path.parent, 0o755)
+        files.replace_file(path, text, 0o644, durable=True)
+        return True
+
+    def _routing_rules(self) -> list[tuple[str, str]]:
+        """Option of `ip`, and the packets of the server's user that go nowhere."""
+        uid = self.user.uid
+        return [
+            (family, f"to {address} uidrange {uid}-{uid}") for family, address in METADATA_ADDRESSES.items()
+        ]
 
     def _keep_from_credentials(self) -> None:
         """Give the server's user no route to the credentials, whichever unit its processes run in.
 
-        The unit's own filter does not hold what node runs as this user, such as the scratch server. Rules
-        are gone after a boot.
+        The server's own unit does not hold what node runs as this user, such as the scratch server, nor what
+        cron would. After a boot a unit of ours adds the rules before there is a network.
         """
-        uid = self.user.uid
-        for family, address in METADATA_ADDRESSES.items():
-            rule = ("to", address, "uidrange", f"{uid}-{uid}", "prohibit")
+        for rule in self._routing_rules():
+            family, packets = rule
             # Where the kernel has no IPv6, nobody reaches that address.
             accept = (0, _NOT_DONE) if family == "-6" else (0,)
-            present = self.commands("ip", family, "rule", "show", accept=accept).stdout
-            if " ".join(rule[:4]) not in present:
-                self.commands("ip", family, "rule", "add", "priority", _RULE_PRIORITY, *rule, accept=accept)
+            shown = self.commands("ip", family, "rule", "show", accept=accept)
+            if shown.returncode == 0 and packets not in shown.stdout:
+                self.commands(*_addition(rule))
 
     def _give_data_to(self, user: ServerUser, data: Path) -> None:
         try:
@@ -146,3 +174,8 @@ class Debian:
     def _start_log(self, major: int) -> str:
         log = self.layout.logs / f"postgresql-{major}-{CLUSTER}.log"
         return server_log.start_log(log)[-2000:].strip() or "it left no log"
+
+
+def _addition(rule: tuple[str, str]) -> tuple[str, ...]:
+    family, packets = rule
+    return ("ip", family, "rule", "add", "priority", "100", *packets.split(), "prohibit")

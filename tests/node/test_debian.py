@@ -141,6 +141,18 @@ def test_the_server_and_its_children_have_no_way_to_the_credentials(layout: Layo
     assert commands.ran(f"ip -6 rule add priority 100 to fd00:ec2::254 uidrange {uid}-{uid} prohibit")
 
 
+def test_after_a_boot_it_is_kept_from_them_before_there_is_a_network(layout: Layout) -> None:
+    """Whatever node does later: cron, say, starts programs of this user as early as the server."""
+    commands = Recorded({})
+    uid = prepared(layout, commands).user.uid
+    unit = (layout.root / f"etc/systemd/system/{debian.RULES_UNIT}").read_text()
+    for family, address in (("-4", "169.254.169.254"), ("-6", "fd00:ec2::254")):
+        rule = f"priority 100 to {address} uidrange {uid}-{uid} prohibit"
+        assert f"\nExecStart=-ip {family} rule add {rule}\n" in unit
+    assert "\nBefore=network-pre.target\n" in unit
+    assert commands.ran(f"systemctl enable {debian.RULES_UNIT}")
+
+
 def test_what_keeps_it_from_them_is_put_there_once(layout: Layout) -> None:
     uid = prepared(layout, Recorded({})).user.uid
     kept = [
@@ -156,6 +168,8 @@ def test_what_keeps_it_from_them_is_put_there_once(layout: Layout) -> None:
 def test_a_kernel_that_keeps_nobody_from_them_fails_the_apply(layout: Layout) -> None:
     with pytest.raises(FailedError, match="ip -4 rule add"):
         prepared(layout, Recorded({"ip -4 rule add": [(2, "")]}))
+    with pytest.raises(FailedError, match="ip -6 rule add"):
+        prepared(layout, Recorded({"ip -6 rule add": [(2, "")]}))
     # One without IPv6 has no such address.
     prepared(layout, Recorded({"ip -6 rule": [(2, "")]}))
 
