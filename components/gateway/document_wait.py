@@ -86,11 +86,9 @@ def wait_for_document(
 
 
 def _seen(expected: Expected, group: Fleet, reports: Mapping[str, Report | None]) -> _Seen:
-    serving = [each for each, report in reports.items() if _serves(report, expected)]
-    others = "; ".join(
-        _words(instance, report) for instance, report in reports.items() if instance not in serving
-    )
-    count = f"{len(serving)} of {len(reports)} instances"
+    lacking = {each: report for each, report in reports.items() if not _serves(report, expected)}
+    others = "; ".join(_words(instance, report) for instance, report in lacking.items())
+    count = f"{len(reports) - len(lacking)} of {len(reports)} instances"
     line = f"{expected.gateway}: document {expected.serial} is served by {count}"
     if any(report and report.refused_sha256 == expected.sha256 for report in reports.values()):
         message = f"{expected.gateway} refuses document {expected.serial}: {others}"
@@ -106,7 +104,7 @@ def _seen(expected: Expected, group: Fleet, reports: Mapping[str, Report | None]
         return _Seen(progress=line, final=True, verdict=Verdict(outcome="applied", message=line))
     return _Seen(
         progress=f"{line}; {others}" if others else f"{line}; {group.desired} are to come",
-        failing=any(report and report.problem for report in reports.values()),
+        failing=any(report and report.problem for report in lacking.values()),
     )
 
 

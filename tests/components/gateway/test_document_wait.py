@@ -124,6 +124,12 @@ def test_one_that_cannot_fetch_it_for_two_minutes_ends_it() -> None:
     assert "cannot be fetched: AccessDenied" in verdict.message
 
 
+def test_one_that_serves_it_and_refuses_what_came_after_it_ends_nothing() -> None:
+    serving = GOOD.model_copy(update={"refused_sha256": "c" * 64, "problem": "document 6 is older"})
+    wait = Wait(lambda t: {"i-1": serving, "i-2": OLD if t < 300 else GOOD})
+    assert (wait.run().outcome, wait.seconds) == ("applied", 300)
+
+
 def test_what_cannot_be_read_is_waited_for_and_then_named() -> None:
     def unreadable(t: float) -> Reports:
         if t < 20:
