@@ -204,6 +204,26 @@ def test_roles_are_added_and_lose_their_login(serving: Any) -> None:
     assert serving.superuser(logins) == [["app_user"], ["pgpl_admin"], ["postgres"]]
 
 
+def test_what_cannot_be_granted_is_told_of_all_roles_together(serving: Any) -> None:
+    serving.superuser("ALTER SCHEMA public RENAME TO hidden;", "app")
+    serving.desired.roles = ("app_user", "report_user")
+    serving.publish()
+    # Neither is the applied declaration as it was.
+    assert serving.apply() == FAILED
+    message = serving.report()["message"]
+    serving.superuser("ALTER SCHEMA hidden RENAME TO public;", "app")
+    for role in serving.desired.roles:
+        assert f"grant usage on schema public of app to {role} (database app, as administrator)" in message
+
+
+def test_a_session_of_the_superuser_finds_nothing_that_others_made_and_waits_two_seconds(
+    serving: Any,
+) -> None:
+    serving.superuser("ALTER DATABASE app SET search_path = public, pg_catalog;")
+    assert serving.superuser("SHOW search_path;", "app") == [["pg_catalog"]]
+    assert serving.superuser("SHOW lock_timeout;", "app") == [["2s"]]
+
+
 def test_a_refused_declaration_leaves_no_role(serving: Any) -> None:
     serving.desired.roles = ("app_user", "report_user")
     missing_extension(serving.desired, serving)
