@@ -218,11 +218,14 @@ def _places(held: _Held, administrator: str) -> Iterator[_Place]:
         on=objects.keyword,
         where=f"{kind} in {where}",
         database=held.database,
-        entries=f"SELECT c.oid::{objects.name_type}::text AS name, {owner} AS owner, "  # noqa: S608 - constants
+        # Materialised, so that what does not depend on the role is found once for all roles.
+        entries=f"WITH o AS MATERIALIZED (SELECT n.nspname AS place, {owner} AS owner, "  # noqa: S608 - constants
+        f"c.oid::{objects.name_type}::text AS name, "
         f"coalesce(c.{objects.prefix}acl, pg_catalog.acldefault('{letter}', {owner})) AS acl "
         f"FROM pg_catalog.{objects.catalogue} c "
         f"JOIN pg_catalog.pg_namespace n ON n.oid = c.{objects.prefix}namespace "
-        f"WHERE n.nspname = v.place AND {objects.condition} AND {acts_for(administrator, owner)}",
+        f"WHERE {objects.condition} AND n.nspname !~ '^pg_' AND {acts_for(administrator, owner)}) "
+        "SELECT o.* FROM o WHERE o.place = v.place",
         several=True,
     )
     yield _Place(
