@@ -144,8 +144,7 @@ class Deployment:
         contents = {name: self.store.object(version) for name, version in manifest.files.items()}
         identity = self.store.secret(manifest.server_identity)
         self.stage("validating")
-        now = datetime.datetime.now(datetime.UTC)
-        desired = validated(manifest=manifest, contents=contents, identity=identity, now=now)
+        desired = validated(manifest=manifest, contents=contents, identity=identity, now=_now())
         cluster.refuse_other_major(self.layout, manifest.major)
         self.stage(f"installing PostgreSQL {manifest.major}")
         self.platform.install(manifest.major, manifest.minor_floor)
@@ -185,6 +184,7 @@ class Deployment:
             owned=owned_settings(major, settings),
             allowed=session_values(major),
             access=access_settings(major),
+            hold=(hold.until, hold.reason) if (hold := desired.manifest.hold) else None,
         )
 
     def _serve(self, desired: DesiredState, pristine: Pristine) -> Outcome:
@@ -196,7 +196,7 @@ class Deployment:
         if running and self.state.applied is not None:
             # Roles first, under the old configuration: those that the new one admits then exist, and if the
             # server refuses the declaration, nothing has been switched.
-            blocked = self._roles_blocked(switch, desired.declaration, self.state.applied)
+            blocked = self._roles_blocked(switch, pristine, self.state.applied)
         self.stage("switching the configuration")
         self._take_back_overrides(switch, pristine, running=running)
         self._unverified = True
@@ -211,7 +211,7 @@ class Deployment:
         pending = self._restart_where_wanted(switch, desired.manifest, name, expected)
         return self._record(switch, pristine, pending, blocked)
 
-    def _roles_blocked(self, switch: Switch, declaration: Declaration, applied: Applied) -> str | None:
+    def _roles_blocked(self, switch: Switch, pristine: Pristine, applied: Applied) -> str | None:
         """Apply roles and grants; None, or why what somebody changed in the server is in the way.
 
         Access must go out whatever somebody did to a role. So the declaration is at fault only where the one
@@ -220,10 +220,12 @@ class Deployment:
         Raises:
             RefusedError, FailedError: the declaration is at fault.
         """
+        before = Pristine.load(self.layout, applied.generation)
+        if before and before.declaration == pristine.declaration and pristine.held(_now()):
+            return None
         try:
-            self._apply_roles(switch, declaration)
+            self._apply_roles(switch, pristine.declaration)
         except (RefusedError, FailedError) as error:
-            before = Pristine.load(self.layout, applied.generation)
             if before is None:
                 raise
             try:
@@ -235,13 +237,15 @@ class Deployment:
 
     def _take_back_overrides(self, switch: Switch, pristine: Pristine, *, running: bool) -> None:
         """Let nothing beside the new files override them, from the first moment."""
-        overrides = Overrides(layout=self.layout, pristine=pristine, user=self.platform.user)
+        now = _now()
+        overrides = Overrides(
+            layout=self.layout, pristine=pristine, user=self.platform.user, held=pristine.held(now)
+        )
         if not running:
             overrides.clean()
             return
         sql = switch.sql()
         findings, _ = overrides.take_back(sql, observe(sql, pristine))
-        now = datetime.datetime.now(datetime.UTC)
         Drift.load(self.layout).after("server", findings, now).save(self.layout)
 
     def _apply_roles(self, switch: Switch, declaration: Declaration) -> None:
@@ -374,3 +378,7 @@ class Deployment:
             node_sha256=self.attempt.node,
             time=timestamp(),
         )
+
+
+def _now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)

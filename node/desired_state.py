@@ -57,6 +57,16 @@ class Pointer(Document):
     manifest: ObjectVersion
 
 
+class Hold(Document):
+    """A time in which an operator works by hand: drift of roles, grants and settings is only reported.
+
+    It ends at `until`, ISO 8601 with a time zone. What decides on access is never held.
+    """
+
+    until: ShownText
+    reason: ShownText
+
+
 class Manifest(Document):
     """One desired state: which versions of which files and secrets, for which server.
 
@@ -74,18 +84,20 @@ class Manifest(Document):
     files: dict[str, ObjectVersion]
     server_identity: SecretVersion
     restart: RestartPolicy = "pending"
+    hold: Hold | None = None
 
 
 class DriftItem(Document):
     """One deviation from the desired state: what, since when (ISO 8601), and what became of it.
 
-    `repaired`, for a day after it was last found; `foreign`: it is not the machine's to change; `failed`: it
+    `repaired`, for a day after it was last found; `held`: it is left alone as long as a hold lasts;
+    `foreign`: it is not the machine's to change; `failed`: it
     could not be repaired. `why` says why not.
     """
 
     what: ShownText
     since: ShownText
-    state: Literal["repaired", "foreign", "failed"]
+    state: Literal["repaired", "held", "foreign", "failed"]
     why: ShownText = ""
 
 

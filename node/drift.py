@@ -20,8 +20,8 @@ KEPT_ITEMS = 200
 REPORTED_ITEMS = 50
 MAX_LENGTH = 300
 
-FindingState = Literal["repaired", "foreign", "failed"]
-Part = Literal["files", "server", "catalogues"]
+FindingState = Literal["repaired", "held", "foreign", "failed"]
+Part = Literal["hold", "files", "server", "catalogues"]
 """What one look finds; a later look at the same part tells what is no longer there."""
 
 
@@ -31,7 +31,8 @@ class Finding:
 
     Attributes:
         what: what deviates; the same text whenever it is found again.
-        state: `repaired`; `foreign`: it is not node's to change; `failed`: it could not be repaired.
+        state: `repaired`; `held`: a hold lasts; `foreign`: it is not node's to change; `failed`: it could not
+            be repaired.
         why: the reason, where it was not repaired.
     """
 
@@ -91,7 +92,7 @@ class Drift:
         new = 0
         for finding in findings:
             earlier = known.pop(finding.what, None)
-            new += finding.state != "foreign" or earlier is None
+            new += finding.state not in ("foreign", "held") or earlier is None
             # The time of what stays as it is tells nothing, and would be written on every run.
             same = earlier is not None and finding.state != "repaired" and earlier.state == finding.state
             items.append(
@@ -103,7 +104,7 @@ class Drift:
                 )
             )
         items += [item for item in known.values() if item.state == "repaired"]
-        order = ("failed", "repaired", "foreign")
+        order = ("failed", "held", "repaired", "foreign")
         items.sort(key=lambda item: (order.index(item.state), item.since, item.what))
         return replace(self, items=tuple(items[:KEPT_ITEMS]), new=self.new + new)
 

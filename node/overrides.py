@@ -123,6 +123,8 @@ class Overrides:
     layout: Layout
     pristine: Pristine
     user: ServerUser
+    held: str = ""
+    """Why settings are only reported, those apart that decide on access; empty where they are taken back."""
 
     def take_back(self, sql: Sql, seen: Observed) -> tuple[list[Finding], bool]:
         """The findings, and whether a reload must follow."""
@@ -133,6 +135,9 @@ class Overrides:
             what = in_words(name)
             if name.lower() not in self.pristine.owned:
                 findings.append(Finding(what=what, state="foreign", why="it is no setting of ours"))
+                continue
+            if self.held and name.lower() not in self.pristine.access:
+                findings.append(Finding(what=what, state="held", why=self.held))
                 continue
             try:
                 sql.run(f"ALTER SYSTEM RESET {quote_identifier(name)};")
@@ -175,7 +180,8 @@ class Overrides:
         if not line.strip() or line.lstrip().startswith("#"):
             return True
         entry = _ENTRY.fullmatch(line)
-        return entry is not None and entry[1].lower() not in self.pristine.owned
+        taken_back = self.pristine.access if self.held else self.pristine.owned
+        return entry is not None and entry[1].lower() not in taken_back
 
     def _cleaned(self, what: str) -> Finding:
         try:
@@ -189,6 +195,8 @@ class Overrides:
         what = setting.statement("SET")
         if seen.in_recovery:
             return Finding(what=what, state="foreign", why="the server only follows another one")
+        if self.held:
+            return Finding(what=what, state="held", why=self.held)
         try:
             sql.run(f"SET lock_timeout = '2s';\n{setting.statement('RESET')};")
         except (SqlError, FailedError) as error:

@@ -5,6 +5,7 @@ What is served is compared with it on every run, and repaired from it, also whil
 
 from __future__ import annotations
 
+import datetime
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ class Pristine:
         allowed: for settings that roles and databases may have of their own, the values that do not weaken
             the server.
         access: settings among `owned` that decide who gets in.
+        hold: until when (ISO 8601) drift is only reported, and why; None: it is repaired.
     """
 
     generation: str
@@ -49,6 +51,13 @@ class Pristine:
     owned: frozenset[str]
     allowed: Mapping[str, tuple[str, ...]]
     access: frozenset[str]
+    hold: tuple[str, str] | None = None
+
+    def held(self, now: datetime.datetime) -> str:
+        """Why drift is only reported now; empty where it is repaired."""
+        if self.hold is None or datetime.datetime.fromisoformat(self.hold[0]) <= now:
+            return ""
+        return f"held until {self.hold[0]}: {self.hold[1]}"
 
     @property
     def declaration(self) -> Declaration:
@@ -68,6 +77,7 @@ class Pristine:
             "owned": sorted(self.owned),
             "allowed": dict(self.allowed),
             "access": sorted(self.access),
+            "hold": self.hold,
         }
         own = {_MACHINE_FILE: self.machine_file, _RECORD: json.dumps(record).encode()}
         contents = {**self.files, **own}
@@ -91,6 +101,7 @@ class Pristine:
                 owned=frozenset(record["owned"]),
                 allowed={setting: tuple(values) for setting, values in record["allowed"].items()},
                 access=frozenset(record["access"]),
+                hold=(record["hold"][0], record["hold"][1]) if record.get("hold") else None,
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

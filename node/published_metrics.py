@@ -19,6 +19,8 @@ DRIFT_FOUND = "DriftFound"
 """How many deviations from the desired state were found, or could not be repaired, since the last line."""
 CERTIFICATE_DAYS_LEFT = "ServerCertificateDaysLeft"
 """Days until the server's certificate ends."""
+HOLD = "ReconciliationHeld"
+"""1 while drift is only reported, else 0."""
 INTERVAL_SECONDS = 60
 
 
@@ -37,6 +39,7 @@ def publish(
     left = datetime.datetime.fromisoformat(pristine.certificate_not_after) - now
     values = {
         DRIFT_FOUND: (float(drift.new), "Count"),
+        HOLD: (float(bool(pristine.held(now))), "Count"),
         CERTIFICATE_DAYS_LEFT: (round(left.total_seconds() / 86400, 3), "None"),
     }
     line = metrics_line((SERVER, log_group), values, moment)

@@ -66,6 +66,10 @@ class Reconciliation:
             _interrupted=layout.applying.exists(),
         )
 
+    @property
+    def _held(self) -> str:
+        return self.pristine.held(self.now)
+
     def restore_files(self) -> None:
         """Put back the served files, the machine's own file and the link to the generation."""
         findings: list[Finding] = []
@@ -77,6 +81,8 @@ class Reconciliation:
         self._rewritten = bool(findings)
         self._wrong = any(finding.state == "failed" for finding in findings)
         # What a killed run left half done is no drift.
+        hold = [Finding(what="reconciliation", state="held", why=self._held)] if self._held else []
+        self.drift = self.drift.after("hold", hold, self.now)
         self.drift = self.drift.after("files", [] if self._interrupted else findings, self.now)
 
     def check_server(self) -> None:
@@ -104,7 +110,7 @@ class Reconciliation:
         switch = Switch(layout=self.layout, platform=self.platform, major=self.pristine.major)
         try:
             roles = Roles(layout=self.layout, sql=switch.sql(), major=self.pristine.major)
-            found = roles.reconcile(self.pristine.declaration)
+            found = roles.reconcile(self.pristine.declaration, self._held)
         except (FailedError, RefusedError, SqlError) as error:
             findings = [Finding(what="roles and grants", state="failed", why=str(error))]
         else:
@@ -112,7 +118,11 @@ class Reconciliation:
                 *(Finding(what=what, state="repaired") for what in found.put_back),
                 *(Finding(what=what, state="foreign") for what in found.foreign),
                 *(
-                    Finding(what=failure.step.purpose, state="failed", why=failure.message)
+                    Finding(
+                        what=failure.step.purpose,
+                        state="held" if self._held and failure.message == self._held else "failed",
+                        why=failure.message,
+                    )
                     for failure in found.failures
                 ),
             ]
@@ -164,7 +174,9 @@ class Reconciliation:
             # What it has loaded keeps node out.
             yield Finding(what="the server's local socket refused node", state="repaired")
             seen = self._reloaded(switch)
-        taking = Overrides(layout=self.layout, pristine=self.pristine, user=self.platform.user)
+        taking = Overrides(
+            layout=self.layout, pristine=self.pristine, user=self.platform.user, held=self._held
+        )
         taken_back, changed = taking.take_back(switch.sql(), seen)
         foreign = seen.loaded != self.drift.loaded
         if changed or foreign or self._rewritten:

@@ -12,6 +12,7 @@ from postgres.access import MACHINE_MAP
 from postgres.declaration import Declaration, DeclarationError, declaration_problems
 from postgres.hba_analysis import analyse_hba
 from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
+from postgres.hold import hold_problems
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident, render_ident
 from postgres.ident_analysis import map_problems
 from postgres.identifiers import SUPERUSER
@@ -92,6 +93,9 @@ def validated(
     parsed, found = _identity(identity, now)
     problems += found
     problems += certificate.authorities_problems(contents["client-ca.crt"], now)
+    if manifest.hold is not None:
+        until = manifest.hold.until
+        problems += [f"hold: {until} {problem}" for problem in hold_problems(until, now)]
     if problems or parsed is None:
         raise RefusedError(*problems)
     declaration = Declaration.from_json(texts["roles.json"])

@@ -27,8 +27,15 @@ def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[S
     quoted = quote_identifier(name)
     executor: Executor = "superuser" if platform == "server" else "master"
 
-    def step(sql: str, purpose: str, check: Check | None = None) -> Step:
-        return Step(database=MAINTENANCE_DATABASE, as_role=executor, sql=sql, purpose=purpose, check=check)
+    def step(sql: str, purpose: str, check: Check | None = None, *, access: bool = False) -> Step:
+        return Step(
+            database=MAINTENANCE_DATABASE,
+            as_role=executor,
+            sql=sql,
+            purpose=purpose,
+            check=check,
+            access=access,
+        )
 
     yield step(f"CREATE ROLE {quoted} NOLOGIN", f"create administrator {name}", role_exists(name))
     if platform == "server":
@@ -40,6 +47,7 @@ def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[S
         "PASSWORD NULL VALID UNTIL 'infinity'",
         f"attributes of administrator {name}",
         _has_attributes(name) if platform == "server" else None,
+        access=True,
     )
     if major >= FIRST_MAJOR_WITH_SELF_GRANT:
         yield step(

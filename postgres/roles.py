@@ -175,6 +175,7 @@ def _attributes(role: Role, platform: Platform) -> Step:
             f"AND {ordinary} AND {limits} AND {further})",
             values=(("connections", role.connection_limit), *is_member(role.name, RDS_IAM).values),
         ),
+        access=True,
     )
 
 
@@ -219,6 +220,7 @@ def _without_login(role: str, platform: Platform) -> Step:
             "AND r.rolcanlogin)",
             values=(("role", role),),
         ),
+        access=True,
     )
 
 

@@ -61,6 +61,7 @@ class Step:
         purpose: What it does, for messages.
         check: When it is done already; None if it always has to run.
         database_may_be_missing: Whether it is also done on a server without that database.
+        access: Whether it decides who may log in or do everything, so that nothing may put it off.
         routine: Whether it becomes necessary without anybody's change by hand, because an application makes
             objects.
     """
@@ -72,6 +73,7 @@ class Step:
     check: Check | None = None
     database_may_be_missing: bool = False
     routine: bool = False
+    access: bool = False
 
 
 def record_set(records: Sequence[Mapping[str, Value]]) -> str:

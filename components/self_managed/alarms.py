@@ -9,7 +9,7 @@ from typing import final
 import pulumi
 from pulumi_aws import cloudwatch
 
-from node.published_metrics import CERTIFICATE_DAYS_LEFT, DRIFT_FOUND, INTERVAL_SECONDS, SERVER
+from node.published_metrics import CERTIFICATE_DAYS_LEFT, DRIFT_FOUND, HOLD, INTERVAL_SECONDS, SERVER
 from runtime.cloudwatch import METRIC_NAMESPACE
 
 _SILENT_MINUTES = 15
@@ -42,6 +42,7 @@ class ServerAlarmsResources:
 
     drift: cloudwatch.MetricAlarm
     certificate: cloudwatch.MetricAlarm
+    hold: cloudwatch.MetricAlarm
     silence: cloudwatch.MetricAlarm
 
 
@@ -75,6 +76,15 @@ class ServerAlarms(pulumi.ComponentResource):
             comparison="LessThanThreshold",
             threshold=args.certificate_days,
         )
+        hold = self._alarm(
+            "hold",
+            "Drift of roles, grants and settings is reported and not put back, as the stack file's "
+            "reconcile.hold declares",
+            metric=HOLD,
+            statistic="Maximum",
+            comparison="GreaterThanThreshold",
+            threshold=0,
+        )
         silence = self._alarm(
             "silence",
             f"The machine has not compared the server with what is declared for {_SILENT_MINUTES} minutes: "
@@ -86,8 +96,10 @@ class ServerAlarms(pulumi.ComponentResource):
             periods=_SILENT_MINUTES,
             missing="breaching",
         )
-        self.resources = ServerAlarmsResources(drift=drift, certificate=certificate, silence=silence)
-        self.register_outputs({"alarms": [alarm.name for alarm in (drift, certificate, silence)]})
+        self.resources = ServerAlarmsResources(
+            drift=drift, certificate=certificate, hold=hold, silence=silence
+        )
+        self.register_outputs({"alarms": [alarm.name for alarm in (drift, certificate, hold, silence)]})
 
     def _alarm(
         self,

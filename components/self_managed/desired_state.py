@@ -23,6 +23,7 @@ from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.serial import Serial
 from node.desired_state import (
     FORMATTED_VOLUMES_KEY,
+    Hold,
     Manifest,
     ObjectVersion,
     Pointer,
@@ -182,6 +183,7 @@ class DesiredState(pulumi.ComponentResource):
                 "sha256": args.identity_sha256,
             },
             restart=args.settings.restart,
+            hold=args.settings.reconcile.hold and args.settings.reconcile.hold.model_dump(),
         )
         # Whatever of the manifest changes, its serial apart, asks for a new serial.
         unnumbered = content.apply(lambda values: manifest_json(**values, serial=1))
@@ -253,6 +255,7 @@ def manifest_json(
     files: Mapping[str, Mapping[str, str]],
     server_identity: Mapping[str, str],
     restart: RestartPolicy,
+    hold: Mapping[str, str] | None = None,
 ) -> str:
     """The manifest as the machine reads it."""
     return Manifest(
@@ -264,6 +267,7 @@ def manifest_json(
         files={name: ObjectVersion(**version) for name, version in files.items()},
         server_identity=SecretVersion(**server_identity),
         restart=restart,
+        hold=Hold(**hold) if hold else None,
     ).to_json()
 
 

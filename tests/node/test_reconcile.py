@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from node import deployment, fetch, server_process
-from node.apply import DONE, FAILED
+from node.apply import DONE, FAILED, REFUSED
 from node.drift import REMEMBERED, REPORTED_ITEMS, Drift, Finding
 from node.pristine import Pristine
 from node.probe import Probe
@@ -291,6 +291,61 @@ def test_roles_are_put_back_once_a_minute(drifting: Any) -> None:
     attributes = "SELECT rolsuper, rolcreaterole FROM pg_roles WHERE rolname = 'app_user';"
     assert drifting.superuser(attributes) == [["f", "f"]]
     drifting.superuser("DROP ROLE stranger;")
+
+
+def test_a_hold_leaves_settings_and_grants_alone_but_never_access(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    end = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    serving.publish(hold={"until": end.isoformat(), "reason": "a repair by hand"})
+    assert serving.apply() == DONE, serving.report()
+    serving.layout.drift.write_text(json.dumps({"loaded": Drift.load(serving.layout).loaded}))
+    for statement in (
+        "ALTER SYSTEM SET fsync = 'off';",
+        "ALTER SYSTEM SET ssl_min_protocol_version = 'TLSv1';",
+        "ALTER ROLE app_user SET log_statement = 'none';",
+        "ALTER ROLE app_user SUPERUSER;",
+        "GRANT pg_read_all_data TO app_user;",
+    ):
+        serving.superuser(statement)
+    on_top(serving.layout.current / "pg_hba.conf", TRUST)
+    assert serving.apply() == DONE
+    items = {item["what"]: item for item in serving.report()["drift"]}
+    assert {what: item["state"] for what, item in items.items() if item["state"] != "foreign"} == {
+        "reconciliation": "held",
+        "ALTER SYSTEM SET fsync": "held",
+        'ALTER ROLE "app_user" SET log_statement': "held",
+        "role app_user is no longer a member of pg_read_all_data": "held",
+        "ALTER SYSTEM SET ssl_min_protocol_version": "repaired",
+        "attributes of role app_user": "repaired",
+        "pg_hba.conf was changed": "repaired",
+    }
+    assert items["reconciliation"]["why"] == f"held until {end.isoformat()}: a repair by hand"
+    serving.connect().close()
+    # It ends by itself.
+    monkeypatch.setattr(Pristine, "held", lambda *_: "")
+    known = json.loads(serving.layout.drift.read_text())
+    serving.layout.drift.write_text(json.dumps(known | {"compared": 0}))
+    assert serving.apply() == DONE
+    assert "held" not in drift(serving).values()
+    assert serving.superuser("SHOW fsync;") == [["on"]]
+    monkeypatch.undo()
+    serving.publish()
+    assert serving.apply() == DONE
+
+
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        ("2999-01-01T00:00:00Z", "more than 24 hours ahead"),
+        ("2026-01-01T00:00:00", "time zone"),
+        ("tomorrow", "ISO 8601"),
+    ],
+)
+def test_a_hold_without_a_near_end_is_refused(until: str, words: str, serving: Any) -> None:
+    serving.publish(hold={"until": until, "reason": "x"})
+    assert serving.apply() == REFUSED
+    assert words in serving.report()["message"]
 
 
 def test_an_override_does_not_outlive_a_new_desired_state(serving: Any) -> None:

@@ -304,7 +304,7 @@ def test_drift_the_certificates_end_and_silence_raise_alarms() -> None:
         each.name.removeprefix("main-alarms-"): plain(each.inputs)
         for each in recording.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
     }
-    assert set(alarms) == {"drift", "certificate", "silence"}
+    assert set(alarms) == {"drift", "certificate", "hold", "silence"}
     log_group = "/passwordless-postgres/test/main/postgresql"
     for each in alarms.values():
         assert each["namespace"] == "PasswordlessPostgres"
