@@ -75,6 +75,7 @@ def manifest(**changes: Any) -> Manifest:
     version = {"key": "k", "version": "v", "sha256": "0" * 64}
     return Manifest.model_validate(
         {
+            "serial": 1,
             "server": "main",
             "major": 17,
             "minorFloor": 11,
