@@ -208,6 +208,20 @@ def test_settings_are_checked_against_the_major(spoilt, findings):
     assert "PostgreSQL 15 does not know it" in line
 
 
+@pytest.mark.parametrize(
+    ("until", "words"),
+    [
+        ("2999-01-01T00:00:00Z", "more than 24 hours ahead"),
+        ("2026-01-01T00:00:00", "time zone"),
+        ("in an hour", "ISO 8601"),
+    ],
+)
+def test_a_hold_ends_within_a_day(spoilt, findings, until, words):
+    (line,) = findings(spoilt(**{"selfManaged.reconcile": {"hold": {"until": until, "reason": "x"}}}))
+    assert line.startswith("passwordless-postgres:selfManaged.reconcile.hold.until: ")
+    assert words in line
+
+
 def test_a_privilege_that_the_major_does_not_know_is_refused(spoilt, findings):
     grants = [{"schema": "public", "onAll": "tables", "privileges": ["maintain"]}]
     (line,) = findings(spoilt(**{"selfManaged.major": 16, f"{ROLE}.grants": grants}))
