@@ -230,7 +230,7 @@ def _granted_by_others(entries: str, declaration: Declaration, database: str) ->
         "OR (h.target = 'database' AND h.grantor <> h.owner))"
     )
     return f"""
-SELECT pg_catalog.format('%s may %s on %s, granted by %s', g.name,
+SELECT pg_catalog.format('%s has %s on %s, granted by %s', g.name,
   pg_catalog.lower(pg_catalog.string_agg(DISTINCT h.privilege_type, ', ')), {where},
   coalesce(o.rolname::text, 'a role that is gone')) AS finding
 {_undeclared(entries, declaration, database, f"{foreign} AND {here}")}
