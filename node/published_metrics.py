@@ -42,7 +42,8 @@ def publish(
         HOLD: (float(bool(pristine.held(now))), "Count"),
         CERTIFICATE_DAYS_LEFT: (round(left.total_seconds() / 86400, 3), "None"),
     }
-    line = metrics_line((SERVER, log_group), values, moment)
+    # What had drifted is for people who read the log, such as with `pgpasswordless verify`.
+    line = metrics_line((SERVER, log_group), values, moment, {"drift": drift.reported()})
     event = {"timestamp": int(moment * 1000), "message": line}
     put_events(requests, log_group, f"{InstanceMetadata().instance_id()}/node", [event])
     replace(drift, new=0, published=moment).save(layout)

@@ -73,13 +73,19 @@ def log_events(batch: Sequence[LogEvent[Any]]) -> list[dict[str, Any]]:
     return [{"timestamp": event.timestamp, "message": event.message} for event in ordered]
 
 
-def metrics_line(dimension: tuple[str, str], values: Mapping[str, tuple[float, str]], now: float) -> str:
+def metrics_line(
+    dimension: tuple[str, str],
+    values: Mapping[str, tuple[float, str]],
+    now: float,
+    further: Mapping[str, Any] | None = None,
+) -> str:
     """A line of a log in the embedded metric format, of which CloudWatch Logs makes metrics by itself.
 
     Args:
         dimension: name and value of the one dimension.
         values: value and unit of each metric, by its name.
         now: seconds since 1970.
+        further: what else the line says.
     """
     metrics = [{"Name": name, "Unit": unit} for name, (_, unit) in values.items()]
     directive = {"Namespace": METRIC_NAMESPACE, "Dimensions": [[dimension[0]]], "Metrics": metrics}
@@ -89,5 +95,6 @@ def metrics_line(dimension: tuple[str, str], values: Mapping[str, tuple[float, s
             "_aws": {"Timestamp": int(now * 1000), "CloudWatchMetrics": [directive]},
             dimension[0]: dimension[1],
             **{name: value for name, (value, _) in values.items()},
+            **(further or {}),
         }
     )

@@ -13,6 +13,7 @@ from pgpasswordless.errors import IdentityError, one_line
 from pgpasswordless.libpq import CertificateTarget, keywords
 from pgpasswordless.login import certificate_target
 from pgpasswordless.stack import DatabaseRole, Stack
+from pgpasswordless.verify.drift import drift_notes
 from pgpasswordless.verify.refusal import (
     Attempt,
     absent_file,
@@ -67,10 +68,22 @@ def verify_database(
         for check in _checks_of(server, trial, login, require_rule=require_rule)
     ]
     checks += _refusals(database, server.minimum_protocol, trials)
-    notes = ()
+    notes = _drift(stack, database)
     if len(server.roles) == 1:
-        notes = (f"database {database!r} has only one role, so no other role's certificate could be tried",)
+        notes += (f"database {database!r} has only one role, so no other role's certificate could be tried",)
     return Findings(logins=tuple(logins), checks=tuple(checks), notes=notes)
+
+
+def _neighbour(server: Database) -> str:
+    """A resource in the region of the server's log: its roles' secrets are there too."""
+    return next((role.secret_arn for role in server.roles.values() if role.secret_arn), "")
+
+
+def _drift(stack: Stack, database: str) -> tuple[str, ...]:
+    server = stack.database(database)
+    if not server.log_group:
+        return ()
+    return drift_notes(stack.aws, _neighbour(server), database, server.log_group)
 
 
 def _try(role: DatabaseRole, folder: Path) -> _Trial:
@@ -90,11 +103,9 @@ def _with_rules(
 ) -> list[Login]:
     server = stack.database(database)
     sessions = [trial.session for trial in trials if trial.session]
-    # The server's log is in the region of its roles' secrets.
-    secret_arn = next((role.secret_arn for role in server.roles.values() if role.secret_arn), "")
     rules: Mapping[str, RuleUsed | str] = {}
     if server.log_group and sessions:
-        rules = rules_used(stack.aws, secret_arn, server.log_group, sessions, deadline_seconds)
+        rules = rules_used(stack.aws, _neighbour(server), server.log_group, sessions, deadline_seconds)
     logins = []
     for trial in trials:
         login = _login(database, trial)

@@ -221,7 +221,7 @@ def test_one_role_is_said_to_leave_a_check_out(deployed: Any) -> None:
     status, document = verify()
     assert status == 0
     assert document["notes"] == [
-        "database 'self-managed' has only one role, so no other role's certificate could be tried"
+        "database 'self-managed' has only one role, so no other role's certificate could be tried",
     ]
 
 
