@@ -20,7 +20,7 @@ NAMES = (
 )  # fmt: skip
 # The clusters themselves: without them no apply would get beyond making them.
 KEPT = ("17", "data", "main")
-PLACES = 8
+PLACES = 16
 STEPS = 100
 MOST_BYTES = 8 * 1024**2
 PAUSE_SECONDS = 0.001

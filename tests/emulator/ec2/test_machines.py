@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import os
+import pwd
 import shutil
 import subprocess
 import tempfile
@@ -22,6 +23,7 @@ from emulator.ec2.machines import LAUNCHER, Machines
 from emulator.ec2.metadata import InstanceFacts
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.postmasters import ended, postmasters, stop_postmasters
+from tests.emulator.asking_user import refused_to
 
 FACTS = InstanceFacts(
     instance_id="i-00000000000000001",
@@ -76,10 +78,9 @@ class Cloud:
         self.endpoint.start()
         self.machines = self.new_machines()
 
-    def new_machines(self) -> Machines:
-        machines = Machines(
-            self.folder, self.endpoint.url, self.endpoint.metadata, {17: Path("/nowhere/17/bin")}
-        )
+    def new_machines(self, server_user: str | None = None) -> Machines:
+        binaries = {17: Path("/nowhere/17/bin")}
+        machines = Machines(self.folder, self.endpoint.url, self.endpoint.metadata, binaries, server_user)
         self.endpoint.on_write(machines.notice)
         return machines
 
@@ -126,6 +127,16 @@ def test_the_launcher_gets_no_credentials_of_the_operator(cloud, monkeypatch: py
     assert environment["AWS_ENDPOINT_URL"] == cloud.endpoint.url
     assert environment["AWS_REGION"] == "eu-central-1"
     assert environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"].startswith("http://localhost:")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can ask as two users")
+def test_the_server_s_user_has_no_way_to_the_launcher_s_credentials(cloud):
+    nobody = pwd.getpwnam("nobody")
+    cloud.machines = cloud.new_machines(nobody.pw_name)
+    cloud.machines.launch(FACTS, user_data())
+    environment = eventually(lambda: json.loads((cloud.root / "environment.json").read_text()))
+    base = environment["AWS_EC2_METADATA_SERVICE_ENDPOINT"].rstrip("/")
+    assert [refused_to(user, base) for user in (0, nobody.pw_uid)] == [False, True]
 
 
 def test_a_written_pointer_wakes_the_machine(cloud, monkeypatch: pytest.MonkeyPatch):
