@@ -18,6 +18,7 @@ import pytest
 from emulator.postgresql_server.server_user import server_user
 from engine.installation import ENGINE_VARIABLE
 from engine.project import CHECKOUT
+from tests.recording_monitor import Recording
 
 pytest_plugins = ("tests.distribution", "tests.durations")
 
@@ -64,6 +65,22 @@ def botocore_models() -> Iterator[None]:
             botocore.session, "create_loader", functools.cache(botocore.session.create_loader)
         )
         yield
+
+
+class Programs(dict[str, Recording]):
+    """What the program registers for a stack file, run when it is first asked for."""
+
+    def __missing__(self, stack: str) -> Recording:
+        from tests.test_program import run, sections_of
+
+        self[stack] = run(sections_of(stack), stack)
+        return self[stack]
+
+
+@pytest.fixture(scope="session")
+def programs() -> Programs:
+    """What each stack file registers."""
+    return Programs()
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "previews": (f"{BEHAVIOUR}preview_policy.py", "tests/preview/test_preview.py"),
     "crashes": (f"{BEHAVIOUR}crash.py",),
     "applies": ("tests/node/test_apply.py", "tests/node/test_crash.py", "tests/node/test_launcher.py"),
+    "programs": tuple(
+        f"tests/test_{name}.py"
+        for name in ("program", "rds_controls", "gateway_controls", "single_permissions")
+    ),
     "policies in the engine": ("tests/policy/test_engine.py",),
 }
 GROUP_OF = {file: group for group, files in GROUPS.items() for file in files}

@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 
 from tests.recording_monitor import Recording, plain
-from tests.test_program import PROJECT, ROOT, run, sections_of
+from tests.test_program import PROJECT, ROOT, sections_of
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
@@ -24,12 +24,6 @@ LISTENER = "aws:lb/listener:Listener"
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
 GROUP = "aws:autoscaling/group:Group"
-
-
-@pytest.fixture(scope="module")
-def programs() -> dict[str, Recording]:
-    """What each environment registers."""
-    return {stack: run(sections_of(stack), stack) for stack in ENVIRONMENTS}
 
 
 ALWAYS: dict[str, tuple[str, str, Any]] = {

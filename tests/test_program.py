@@ -54,12 +54,6 @@ def nothing_from_outside(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     pulumi.runtime.set_all_config({}, [])
 
 
-@pytest.fixture(scope="module")
-def programs() -> dict[str, Recording]:
-    """What each stack file registers."""
-    return {stack: run(sections_of(stack), stack) for stack in STACKS}
-
-
 def test_there_is_a_stack_file() -> None:
     assert "sandbox" in STACKS
 

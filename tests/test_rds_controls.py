@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.recording_monitor import Recording, plain
-from tests.test_program import PROJECT, run, sections_of
+from tests.test_program import PROJECT, sections_of
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 ABSENT = object()
@@ -84,12 +84,6 @@ CASES = [
     for environment in ENVIRONMENTS
     for control, (name, value) in {**ALWAYS, **DIFFERING[environment]}.items()
 ]
-
-
-@pytest.fixture(scope="module")
-def programs() -> dict[str, Recording]:
-    """What each environment registers."""
-    return {stack: run(sections_of(stack), stack) for stack in ENVIRONMENTS}
 
 
 @pytest.mark.parametrize(("environment", "name", "value"), CASES)

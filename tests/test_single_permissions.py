@@ -12,7 +12,7 @@ import pytest
 
 from emulator.iam.policy import Caller, Decision, Request, decide, parse_policy
 from tests.recording_monitor import ACCOUNT_ID, Recording, Registration, plain
-from tests.test_program import PROJECT, STACKS, run, sections_of
+from tests.test_program import PROJECT, STACKS, sections_of
 
 STRANGER = f"arn:aws:iam::{ACCOUNT_ID}:role/one-permission"
 WRITES_OBJECT = (
@@ -63,9 +63,9 @@ def decision(action: str, resource: str, guard: str | None = None, principal: st
     )
 
 
-@pytest.fixture(scope="module", params=STACKS)
-def program(request: pytest.FixtureRequest) -> tuple[str, Recording]:
-    return request.param, run(sections_of(request.param), request.param)
+@pytest.fixture(params=STACKS)
+def program(request: pytest.FixtureRequest, programs: dict[str, Recording]) -> tuple[str, Recording]:
+    return request.param, programs[request.param]
 
 
 def of_type(recording: Recording, token: str) -> list[Registration]:

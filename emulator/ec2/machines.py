@@ -38,7 +38,7 @@ LAUNCHER = "opt/passwordless-postgres/launcher.py"
 MACHINE = "etc/passwordless-postgres/machine.json"
 PLATFORM = "etc/passwordless-postgres/platform.json"
 DATA = "var/lib/postgresql"
-TICK_SECONDS = 4.0
+TICK_SECONDS = 10.0
 _LAUNCHER_GRACE_SECONDS = 60.0
 
 

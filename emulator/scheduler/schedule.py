@@ -18,8 +18,7 @@ from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.iam.authoriser import trusts_service
 from emulator.lambda_.service import Functions
 
-SECONDS_PER_MINUTE = 4.0
-"""The emulator's schedules hurry as its machines' timers do."""
+SECONDS_PER_MINUTE = 60.0
 
 _MINUTES = {"minute": 1, "hour": 60, "day": 1440}
 _log = logging.getLogger(__name__)

@@ -113,7 +113,7 @@ def test_a_change_by_hand_is_put_back_by_the_schedule(by_function: RdsServer) ->
     as_superuser(sandbox, "ALTER ROLE app_user NOINHERIT CREATEDB")
     (log,) = sandbox.state.glob("functions/*/function.log")
 
-    @retry(retry=retry_if_result(lambda said: not said), stop=stop_after_delay(120), wait=wait_fixed(0.2))
+    @retry(retry=retry_if_result(lambda said: not said), stop=stop_after_delay(420), wait=wait_fixed(0.2))
     def said() -> bool:
         return "put back: attributes of role app_user" in log.read_text()
 
