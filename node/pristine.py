@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from node import generation
 from node.layout import Layout
+from postgres.hold import held
 from runtime import files
 
 if TYPE_CHECKING:
@@ -55,9 +56,7 @@ class Pristine:
 
     def held(self, now: datetime.datetime) -> str:
         """Why drift is only reported now; empty where it is repaired."""
-        if self.hold is None or datetime.datetime.fromisoformat(self.hold[0]) <= now:
-            return ""
-        return f"held until {self.hold[0]}: {self.hold[1]}"
+        return held(self.hold, now)
 
     @property
     def declaration(self) -> Declaration:

@@ -110,19 +110,16 @@ class Reconciliation:
         switch = Switch(layout=self.layout, platform=self.platform, major=self.pristine.major)
         try:
             roles = Roles(layout=self.layout, sql=switch.sql(), major=self.pristine.major)
-            found = roles.reconcile(self.pristine.declaration, self._held)
+            found = roles.reconcile(self.pristine.declaration, held=bool(self._held))
         except (FailedError, RefusedError, SqlError) as error:
             findings = [Finding(what="roles and grants", state="failed", why=str(error))]
         else:
             findings = [
                 *(Finding(what=what, state="repaired") for what in found.put_back),
                 *(Finding(what=what, state="foreign") for what in found.foreign),
+                *(Finding(what=what, state="held", why=self._held) for what in found.held),
                 *(
-                    Finding(
-                        what=failure.step.purpose,
-                        state="held" if self._held and failure.message == self._held else "failed",
-                        why=failure.message,
-                    )
+                    Finding(what=failure.step.purpose, state="failed", why=failure.message)
                     for failure in found.failures
                 ),
             ]

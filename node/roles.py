@@ -49,15 +49,14 @@ class Roles:
             raise FailedError("; ".join(texts))
         return found
 
-    def reconcile(self, desired: Declaration, held: str = "") -> Reconciliation:
+    def reconcile(self, desired: Declaration, *, held: bool = False) -> Reconciliation:
         """Make the catalogues agree with the declaration, and undo what only earlier declarations named.
 
         Where nothing differs, it runs one query per database and changes nothing.
 
         Args:
             desired: the declaration.
-            held: why nothing is put back but what decides on access; everything else then is a failure
-                with this message. Empty: nothing is held.
+            held: whether a hold lasts, as for `postgres.reconciliation.reconcile`.
 
         Raises:
             RefusedError: no steps lead from an earlier declaration to this one.
@@ -81,7 +80,8 @@ class Roles:
                 desired,
                 self.major,
                 "server",
-                _Server(sql=self.sql, administrator=desired.administrator, held=held),
+                _Server(sql=self.sql, administrator=desired.administrator),
+                held=held,
             ),
         )
 
@@ -92,7 +92,6 @@ class _Server:
 
     sql: Sql
     administrator: str
-    held: str
 
     def query(self, sql: str, database: str) -> list[list[str]] | None:
         if database != MAINTENANCE_DATABASE and not self._exists(database):
@@ -102,10 +101,6 @@ class _Server:
     def run(self, steps: Sequence[Step], database: str, executor: Executor) -> list[Failure]:
         role = SUPERUSER if executor == "superuser" else self.administrator
         failures: list[Failure] = []
-        if self.held:
-            put_off = [step for step in steps if not step.access]
-            failures += [Failure(step=step, sqlstate="", message=self.held) for step in put_off]
-            steps = [step for step in steps if step.access]
         for start in range(0, len(steps), STEPS_PER_SESSION):
             failures += self._session(steps[start : start + STEPS_PER_SESSION], database, role)
         return failures

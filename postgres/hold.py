@@ -23,3 +23,15 @@ def hold_problems(until: str, now: datetime) -> list[str]:
     if end - now > LONGEST:
         return ["is more than 24 hours ahead; a hold ends by itself after a day at most"]
     return []
+
+
+def held(hold: tuple[str, str] | None, now: datetime) -> str:
+    """Why drift is only reported now; empty where it is put back.
+
+    Args:
+        hold: until when, without `hold_problems`, and why; None: never.
+        now: with a time zone.
+    """
+    if hold is None or datetime.fromisoformat(hold[0]) <= now:
+        return ""
+    return f"held until {hold[0]}: {hold[1]}"

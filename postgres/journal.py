@@ -46,7 +46,7 @@ def apply_with_journal(
 ) -> Reconciliation:
     """Apply `desired` over every declaration in the journal; afterwards the journal holds `desired` alone.
 
-    A step that fails leaves the earlier declarations in the journal.
+    A step that fails or is held leaves the earlier declarations in the journal.
 
     Args:
         desired: the declaration to apply.
@@ -62,6 +62,6 @@ def apply_with_journal(
         write([*journal, desired])
     # What several plans have in common runs once; what one of them removes, no other one makes.
     found = run(list(dict.fromkeys(step for steps in plans for step in steps)))
-    if journal != [desired] and not found.failures and not found.in_recovery:
+    if journal != [desired] and not (found.failures or found.held or found.in_recovery):
         write([desired])
     return found

@@ -23,6 +23,7 @@ LOCK_SECONDS = 2
 ATTEMPTS = 3
 """How often a step runs that somebody's change at the same time disturbs."""
 
+_EXCESS_KIND = "CASE WHEN e.access THEN 'access' ELSE 'excess' END"
 _INTERNAL_ERROR = "XX000"  # "tuple concurrently updated" has no code of its own.
 _COLLISIONS = ("40", _INTERNAL_ERROR)
 
@@ -65,6 +66,7 @@ class Reconciliation:
         routine: The same for what applications make necessary: privileges on objects made since the last run.
         failures: What could not be put back.
         foreign: What others made of declared names, and roles with powers that are not declared.
+        held: What is not as declared, and is left so while a hold lasts.
         in_recovery: Whether the server is a standby, whose catalogues are left alone.
     """
 
@@ -72,6 +74,7 @@ class Reconciliation:
     routine: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
     foreign: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     in_recovery: bool = False
 
 
@@ -88,7 +91,13 @@ class Server(Protocol):
 
 
 def reconcile(
-    steps: Sequence[Step], declaration: Declaration, major: int, platform: Platform, server: Server
+    steps: Sequence[Step],
+    declaration: Declaration,
+    major: int,
+    platform: Platform,
+    server: Server,
+    *,
+    held: bool = False,
 ) -> Reconciliation:
     """Run the steps that are not done, and take back what is not declared. A failure stops no other step.
 
@@ -100,8 +109,10 @@ def reconcile(
         major: Major release of the server.
         platform: Where the server is.
         server: Reaches it.
+        held: Whether a hold lasts: only what decides on access is put back then.
     """
     done: list[Step] = []
+    left: list[Step] = []
     failures: list[Failure] = []
     foreign: list[str] = []
     for database in (
@@ -112,7 +123,9 @@ def reconcile(
         query = survey_query(own, declaration, database, major, platform)
         rows = server.query(query, database)
         if rows is None:
-            failures += [_missing(step) for step in own if not step.database_may_be_missing][:1]
+            # Where a hold lasts, the step that makes the database is among those that wait.
+            if not held:
+                failures += [_missing(step) for step in own if not step.database_may_be_missing][:1]
             continue
         survey = read_survey(rows, own, database)
         if survey.in_recovery:
@@ -120,15 +133,16 @@ def reconcile(
         ran: dict[Step, None] = {}
         failed: dict[Step, Failure] = {}
         # What was put back may show more: a grant by a former owner becomes the administrator's.
-        while wanted := [step for step in survey.wanted if step not in ran]:
+        while wanted := [step for step in survey.due(held=held) if step not in ran]:
             ran |= dict.fromkeys(wanted)
             failed |= {failure.step: failure for failure in _run(wanted, database, server)}
             survey = read_survey(server.query(query, database) or [], own, database)
         failed |= {
             step: Failure(step=step, sqlstate="", message="it ran without an error, and is not so yet")
-            for step in survey.wanted
+            for step in survey.due(held=held)
             if step not in failed
         }
+        left += [step for step in survey.wanted if step not in survey.due(held=held)]
         failures += failed.values()
         done += [step for step in ran if step not in failed]
         foreign += survey.foreign
@@ -137,6 +151,7 @@ def reconcile(
         routine=tuple(step.purpose for step in done if step.routine),
         failures=tuple(failures),
         foreign=tuple(foreign),
+        held=tuple(step.purpose for step in left),
     )
 
 
@@ -153,6 +168,10 @@ class Survey:
     wanted: list[Step]
     foreign: list[str]
     in_recovery: bool
+
+    def due(self, *, held: bool) -> list[Step]:
+        """The steps that run now."""
+        return [step for step in self.wanted if step.access or not held]
 
 
 def survey_query(
@@ -173,7 +192,7 @@ def survey_query(
     parts = [
         f"{recovery} WHERE pg_catalog.pg_is_in_recovery()",
         *_not_done(steps),
-        f"SELECT 'excess', e.executor, e.purpose, e.sql FROM ({excess}) e",  # noqa: S608 - quoted
+        f"SELECT {_EXCESS_KIND}, e.executor, e.purpose, e.sql FROM ({excess}) e",  # noqa: S608 - quoted
         f"SELECT 'foreign', f.finding, '', '' FROM ({foreign}) f(finding)",  # noqa: S608 - quoted
     ]
     return "\nUNION ALL ".join(parts)
@@ -201,9 +220,9 @@ def read_survey(rows: Sequence[Sequence[str]], steps: Sequence[Step], database: 
     drifted = [step for number, step in enumerate(steps) if number in numbers]
     executors: dict[str, Executor] = {name: name for name in ("superuser", "master", "administrator")}
     excess = [
-        Step(database=database, as_role=executors[what], sql=sql, purpose=purpose)
+        Step(database=database, as_role=executors[what], sql=sql, purpose=purpose, access=kind == "access")
         for kind, what, purpose, sql in sorted(map(tuple, rows))
-        if kind == "excess"
+        if kind in ("access", "excess")
     ]
     first = [step for step in excess if step.as_role != "administrator"]
     return Survey(

@@ -141,6 +141,7 @@ def _roles(desired: Declaration, major: int, platform: Platform) -> Iterator[Ste
             f"CREATE ROLE {quote_identifier(role.name)} NOLOGIN",
             f"create role {role.name}",
             role_exists(role.name),
+            access=True,
         )
     # As the superuser, who alone sees passwords and may change a role that was made superuser. Before
     # everything that such a role blocks.
@@ -183,7 +184,10 @@ def _memberships(role: str, administrator: str, major: int, platform: Platform) 
     quoted, to = quote_identifier(role), quote_identifier(administrator)
     if platform == "rds":
         yield _administered(
-            f"GRANT {RDS_IAM} TO {quoted}", f"role {role} logs in by IAM", is_member(role, RDS_IAM)
+            f"GRANT {RDS_IAM} TO {quoted}",
+            f"role {role} logs in by IAM",
+            is_member(role, RDS_IAM),
+            access=True,
         )
     if major < FIRST_MAJOR_WITH_SELF_GRANT:
         # Later majors do this by createrole_self_grant. Without it the administrator could not grant on
@@ -224,8 +228,12 @@ def _without_login(role: str, platform: Platform) -> Step:
     )
 
 
-def _administered(sql: str, purpose: str, check: Check, database: str = MAINTENANCE_DATABASE) -> Step:
-    return Step(database=database, as_role="administrator", sql=sql, purpose=purpose, check=check)
+def _administered(
+    sql: str, purpose: str, check: Check, database: str = MAINTENANCE_DATABASE, *, access: bool = False
+) -> Step:
+    return Step(
+        database=database, as_role="administrator", sql=sql, purpose=purpose, check=check, access=access
+    )
 
 
 def _database_check(name: str, condition: str, **values: str) -> Check:

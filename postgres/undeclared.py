@@ -21,7 +21,7 @@ _INITIAL_ROLES = (
 
 
 def excess_query(declaration: Declaration, database: str, major: int, platform: Platform) -> str:
-    """A query for what is to be taken back: `executor`, `purpose` and `sql` of a statement for each.
+    """A query for what is to be taken back: `executor`, `purpose`, `sql`, `access` of a `Step` for each.
 
     It causes no error, whatever is missing. Memberships and privileges on databases are found from the
     maintenance database, everything else in the database that it is in.
@@ -69,12 +69,14 @@ def _memberships(declaration: Declaration, major: int, platform: Platform) -> st
     grantor, executor = "", quote_literal("superuser")
     if major >= FIRST_MAJOR_WITH_SELF_GRANT:
         grantor = " || pg_catalog.format(' GRANTED BY %I', b.rolname)"
-    option = "false"
+    option = access = "false"
     if platform == "rds":
         # RDS has no superuser; the master gave whatever the administrator did not.
         executor = f"CASE b.rolname WHEN {quote_literal(declaration.administrator)} THEN 'administrator' "
         executor += "ELSE 'master' END"
         option = f"g.rolname = {quote_literal(RDS_IAM)}"
+        # RDS's nearest to a superuser, and who may let others log in.
+        access = f"{option} OR g.rolname = 'rds_superuser'"
     administrator = quote_literal(declaration.administrator)
     return f"""
 SELECT {executor} AS executor,
@@ -82,7 +84,8 @@ SELECT {executor} AS executor,
     ELSE 'role %s is no longer a member of %s' END, u.rolname, g.rolname) AS purpose,
   pg_catalog.format('REVOKE %s%I FROM %I',
     CASE WHEN {option} THEN 'ADMIN OPTION FOR ' ELSE '' END, g.rolname, u.rolname
-  ){grantor} || ' CASCADE' AS sql
+  ){grantor} || ' CASCADE' AS sql,
+  {access} AS access
 FROM pg_catalog.pg_auth_members m
 JOIN pg_catalog.pg_roles g ON g.oid = m.roleid
 JOIN pg_catalog.pg_roles u ON u.oid = m.member
@@ -205,7 +208,8 @@ SELECT 'administrator' AS executor,
   CASE WHEN h.later THEN {quote_literal(default)}
     || CASE WHEN h.schema = '' THEN '' ELSE pg_catalog.format('IN SCHEMA %I ', h.schema) END ELSE '' END
   || 'REVOKE ' || CASE WHEN d.role IS NULL THEN '' ELSE 'GRANT OPTION FOR ' END
-  || {privileges} || ' ' || h.place || ' FROM ' || g.quoted || ' CASCADE' AS sql
+  || {privileges} || ' ' || h.place || ' FROM ' || g.quoted || ' CASCADE' AS sql,
+  false AS access
 {_undeclared(entries, declaration, database, f"{ours} AND {usual} AND {here}")}
 GROUP BY h.target, h.schema, h.name, h.place, h.later, g.name, g.quoted, d.role IS NULL, d.role
 """

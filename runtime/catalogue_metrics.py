@@ -18,6 +18,9 @@ DRIFT = "CatalogueDrift"
 FOREIGN = "ForeignGrants"
 """How many things others made that the run left alone."""
 
+HOLD = "ReconciliationHeld"
+"""1 while drift is only reported, else 0."""
+
 FAILED = "FailedReconciliations"
 """1 for a run that could not bring about what is declared, else 0."""
 

@@ -31,6 +31,7 @@ from settings.network import (
     unreachable_server_problems,
 )
 from settings.problems import Path, Problem, may_be_secret
+from settings.reconcile import Reconcile
 from settings.section import (
     Checked,
     Section,
@@ -236,6 +237,8 @@ class Rds(Section):
     """Roles by name. One that is taken out can no longer log in."""
     parameters: Mapping[str, SettingText] = {}
     """Further parameters by name, written as in postgresql.conf; see the list at the end."""
+    reconcile: Reconcile = Reconcile()
+    """How drift is put back."""
     backup: RdsBackup = RdsBackup()
     """Automated backups."""
     maintenance_window: MaintenanceWindow = "sun:03:30-sun:04:30"
@@ -268,6 +271,10 @@ def rds_problems(
     )
     yield from _instance_problems(server)
     yield from _administrator_problems(server)
+    if server.reconcile.hold and server.database_roles.through == "provider":
+        path = (*_RDS, "reconcile", "hold")
+        text = "has no effect with databaseRoles.through: provider, where `up` alone writes roles; remove it"
+        yield Problem(path, text, reads=(path, (*_RDS, "databaseRoles", "through")))
     if not has_gateway:
         yield from unreachable_server_problems(_RDS, server.allowed_clients, server.roles)
     yield from _extension_problems(server)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from ipaddress import ip_network
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from postgres import declaration, server_settings, versions
-from postgres.hold import hold_problems
 from postgres.protocol import MinimumProtocol
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
 from settings.certificates import Certificates, no_administrator_problems
@@ -35,7 +33,8 @@ from settings.network import (
     unreachable_server_problems,
 )
 from settings.problems import Path, Problem, may_be_secret
-from settings.section import Checked, Section, SettingText, StrictBool, StrictInt, unique
+from settings.reconcile import Reconcile
+from settings.section import Section, SettingText, StrictBool, StrictInt, unique
 
 _SELF: Path = ("selfManaged",)
 _GP3_BASELINE_IOPS = 3000
@@ -50,10 +49,6 @@ def _not_by_function(value: Any) -> Any:
             "has its node: choose node, or provider when pulumi up can reach the server"
         )
     return value
-
-
-def _hold_problems(until: str) -> list[str]:
-    return hold_problems(until, datetime.now(UTC))
 
 
 class Volume(Section):
@@ -94,24 +89,6 @@ class DatabaseRoles(Section):
     """Role that owns the databases and grants; not a superuser."""
     administrator_networks: ClientNetworks = ()
     """Networks from which `pulumi up` reaches the server; only and always with `through: provider`."""
-
-
-class Hold(Section):
-    """A time to work on the database by hand: drift is reported and not put back. Access is never held."""
-
-    until: Annotated[str, Checked(_hold_problems, "a time of ISO 8601 with a time zone")] = Field(
-        examples=["2026-01-31T18:00:00Z"]
-    )
-    """When it ends by itself, at most 24 hours ahead of `pulumi up`."""
-    reason: str = Field(min_length=1, max_length=200, examples=["vacuum full of the orders"])
-    """Why; the machine's report shows it, and an alarm goes off while it lasts."""
-
-
-class Reconcile(Section):
-    """How the machine puts back what was changed by hand."""
-
-    hold: Hold | None = None
-    """A time in which it does not put back roles, grants and settings."""
 
 
 class Role(DeclaredRole):

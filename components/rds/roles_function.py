@@ -320,7 +320,7 @@ def configuration_json(settings: Rds, *, host: str, region: str, master_secret_a
     All that decides where a secret goes is here, where only the deployer writes it. `FunctionRun` is asked
     again when it changes.
     """
-    declaration = _declaration(settings)
+    declaration, hold = _declaration(settings), settings.reconcile.hold
     return json.dumps(
         {
             "schemaVersion": SCHEMA_VERSION,
@@ -331,6 +331,7 @@ def configuration_json(settings: Rds, *, host: str, region: str, master_secret_a
             "administrator": settings.database_roles.administrator,
             "masterSecretArn": master_secret_arn,
             "declarationSha256": None if declaration is None else declaration.sha256,
+            **({"holdUntil": hold.until, "holdReason": hold.reason} if hold else {}),
         },
         sort_keys=True,
     )

@@ -12,7 +12,7 @@ from pulumi_aws import cloudwatch, iam, scheduler
 
 from components import iam_documents
 from components.account import Account
-from runtime.catalogue_metrics import DIMENSION, DRIFT, FAILED, FOREIGN, NAMESPACE
+from runtime.catalogue_metrics import DIMENSION, DRIFT, FAILED, FOREIGN, HOLD, NAMESPACE
 
 MINUTES = 5
 """How often the function runs."""
@@ -42,6 +42,11 @@ WATCHED: Mapping[str, _Watched] = MappingProxyType(
             metric=FOREIGN,
             meaning="Others granted something to declared roles, or a role that is not declared has powers; "
             "the function leaves it alone, and its log says what",
+        ),
+        "hold": _Watched(
+            metric=HOLD,
+            meaning="Drift of roles and grants is reported and not put back, as the stack file's "
+            "reconcile.hold declares",
         ),
         "reconciliation": _Watched(
             metric=FAILED,

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from types import NoneType
 
 from functions.roles.document import key_problems
+from postgres.hold import held, hold_problems
 from postgres.versions import SUPPORTED_MAJORS
 
 VARIABLE = "CONFIGURATION"
@@ -29,6 +31,8 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "masterSecretArn": str,
     "declarationSha256": (str, NoneType),
 }
+# Both or none.
+_HOLD_TYPES: Mapping[str, type] = {"holdUntil": str, "holdReason": str}
 
 
 class ConfigurationError(ValueError):
@@ -48,6 +52,7 @@ class Configuration:
         master_secret_arn: Secret in which RDS keeps the master's password.
         server_ca_pem: Authorities, one of which must have signed the server's certificate.
         declaration_sha256: SHA-256 of the declaration that may be applied; None for the administrator alone.
+        held: Why this run only reports drift, access apart; empty: it puts it back.
     """
 
     host: str
@@ -58,6 +63,7 @@ class Configuration:
     master_secret_arn: str
     server_ca_pem: str = field(repr=False)
     declaration_sha256: str | None
+    held: str = ""
 
     @property
     def server(self) -> str:
@@ -69,7 +75,8 @@ class Configuration:
         """The configuration that the component wrote.
 
         Raises:
-            ConfigurationError: not JSON, another schema version, or missing, unknown or mistyped keys.
+            ConfigurationError: not JSON, another schema version, or a hold that is too long, or missing,
+                unknown or mistyped keys.
         """
         try:
             document = json.loads(text)
@@ -77,10 +84,15 @@ class Configuration:
             raise ConfigurationError(f"not JSON: {error}") from None
         if not isinstance(document, dict):
             raise ConfigurationError(f"is a {type(document).__name__}; it must be an object")
-        problems = key_problems(document, _TYPES)
+        has_hold = not document.keys().isdisjoint(_HOLD_TYPES)
+        problems = key_problems(document, {**_TYPES, **_HOLD_TYPES} if has_hold else _TYPES)
         if not problems and document["major"] not in SUPPORTED_MAJORS:
             known = ", ".join(map(str, SUPPORTED_MAJORS))
             problems.append(f"major: {document['major']}; must be one of {known}")
+        now = datetime.now(UTC)
+        if not problems and has_hold:
+            until = document["holdUntil"]
+            problems += [f"holdUntil: {until} {text}" for text in hold_problems(until, now)]
         if problems:
             raise ConfigurationError("; ".join(problems))
         return cls(
@@ -92,6 +104,7 @@ class Configuration:
             master_secret_arn=document["masterSecretArn"],
             server_ca_pem=server_ca_pem,
             declaration_sha256=document["declarationSha256"],
+            held=held((document["holdUntil"], document["holdReason"]), now) if has_hold else "",
         )
 
     @classmethod

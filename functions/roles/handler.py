@@ -36,6 +36,8 @@ class Outcome:
         steps: How many statements ran; none if everything was as declared.
         drift: What somebody had changed since it was applied, and was put back.
         foreign: What others made of declared names, and roles with powers that are not declared.
+        held: What somebody changed and is left so as long as the hold lasts.
+        hold: Why that is only reported now; empty where it is put back.
     """
 
     outcome: Literal["applied", "refused", "failed"]
@@ -43,6 +45,8 @@ class Outcome:
     steps: int
     drift: tuple[str, ...] = ()
     foreign: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    hold: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The answer to whoever invoked the function."""
@@ -53,6 +57,7 @@ class Outcome:
             "steps": self.steps,
             "drift": list(self.drift),
             "foreign": list(self.foreign),
+            "held": list(self.held),
         }
 
     def metrics(self) -> dict[str, int]:
@@ -60,6 +65,7 @@ class Outcome:
         return {
             catalogue_metrics.DRIFT: len(self.drift),
             catalogue_metrics.FOREIGN: len(self.foreign),
+            catalogue_metrics.HOLD: int(bool(self.hold)),
             catalogue_metrics.FAILED: int(self.outcome != "applied"),
         }
 
@@ -78,6 +84,8 @@ def handle(event: Any, context: object) -> dict[str, Any]:
         _log.warning("put back: %s", text)
     for text in outcome.foreign:
         _log.warning("not declared, and left alone: %s", text)
+    for text in outcome.held:
+        _log.warning("left alone, %s: %s", outcome.hold, text)
     name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
     print(catalogue_metrics.line(name, outcome.metrics(), time.time()))
     level = logging.INFO if outcome.outcome == "applied" else logging.ERROR
@@ -87,16 +95,16 @@ def handle(event: Any, context: object) -> dict[str, Any]:
 
 def run(event: Any, configuration: Configuration, retry: RetryPolicy | None = None) -> Outcome:
     """The outcome of an event; `retry` is for permissions that AWS has not propagated yet."""
-    progress = Progress()
+    progress, hold = Progress(), configuration.held
     try:
         declaration = declaration_of(event, configuration)
         reconciled = _reconcile(declaration, configuration, progress, retry or RetryPolicy())
     except EventError as error:
-        return Outcome(outcome="refused", message=f"event: {error}", steps=0)
+        return Outcome(outcome="refused", message=f"event: {error}", steps=0, hold=hold)
     except RefusedError as error:
-        return Outcome(outcome="refused", message=str(error), steps=len(progress.done))
+        return Outcome(outcome="refused", message=str(error), steps=len(progress.done), hold=hold)
     except (FailedError, SqlError) as error:
-        return Outcome(outcome="failed", message=str(error), steps=len(progress.done))
+        return Outcome(outcome="failed", message=str(error), steps=len(progress.done), hold=hold)
     return _outcome(declaration, configuration, progress, reconciled)
 
 
@@ -107,7 +115,8 @@ def _reconcile(
     administrator.ensure()
     if declared is None:
         return Reconciled(found=Reconciliation(), drifted=False)
-    return Roles(administrator=administrator, major=configuration.major, progress=progress).apply(declared)
+    roles = Roles(administrator=administrator, major=configuration.major, progress=progress)
+    return roles.apply(declared, held=bool(configuration.held))
 
 
 def _outcome(
@@ -122,6 +131,8 @@ def _outcome(
         message = "; ".join(map(str, found.failures))
     elif found.in_recovery:
         message = f"{server} is a standby, and is left alone"
+    elif found.held:
+        message = f"{server}: {len(found.held)} differences are left alone, {configuration.held}"
     else:
         databases, roles = len(declared.databases), len(declared.roles)
         message = f"{server}: {databases} databases and {roles} roles are as declared"
@@ -131,4 +142,6 @@ def _outcome(
         steps=len(progress.done),
         drift=found.put_back if reconciled.drifted else (),
         foreign=found.foreign,
+        held=found.held,
+        hold=configuration.held,
     )

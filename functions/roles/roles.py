@@ -40,8 +40,10 @@ class Roles:
     major: int
     progress: Progress
 
-    def apply(self, desired: Declaration) -> Reconciled:
+    def apply(self, desired: Declaration, *, held: bool) -> Reconciled:
         """Make the catalogues agree with the declaration, and undo what only earlier declarations named.
+
+        Where a hold lasts (`held`), one that has been applied in full is only compared, access apart.
 
         Raises:
             RefusedError: no steps lead from an earlier declaration to this one.
@@ -60,6 +62,7 @@ class Roles:
             first = stack.enter_context(self.administrator.session())
             journal = Journal(first, self.administrator.name)
             recorded = journal.read()
+            applied = recorded == [desired]
             server = _Server(administrator=self.administrator, progress=self.progress, stack=stack)
             server.keep(first, "administrator", MAINTENANCE_DATABASE)
             found = apply_with_journal(
@@ -67,9 +70,9 @@ class Roles:
                 recorded,
                 plan=plan,
                 write=journal.write,
-                run=lambda steps: reconcile(steps, desired, self.major, "rds", server),
+                run=lambda steps: reconcile(steps, desired, self.major, "rds", server, held=held and applied),
             )
-        return Reconciled(found=found, drifted=bool(found.put_back) and recorded == [desired])
+        return Reconciled(found=found, drifted=bool(found.put_back) and applied)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,6 +93,9 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("rds.parameters.password_encryption", "md5", "", "cannot be set here"),
     ("rds.parameters.work_mem", 64, "", "has no unit"),
     ("rds.parameters.fsync", False, "", "is not on the list of RDS parameters"),
+    ("rds.reconcile", {"hold": {"until": "2999-01-01T00:00:00Z", "reason": "x"}}, "rds.reconcile.hold.until", "more than 24 hours ahead"),
+    ("rds.reconcile", {"hold": {"until": "2026-01-01T00:00:00", "reason": "x"}}, "rds.reconcile.hold.until", "time zone"),
+    ("rds.reconcile", {"hold": {"until": "2026-01-01T00:00:00Z"}}, "rds.reconcile.hold.reason", "is required"),
     ("rds.backup.retentionDays", 0, "", "allowed: a whole number from 1 to 35"),
     ("rds.backup.window", "2:00-3:00", "", "is not of the form hh:mm-hh:mm"),
     ("rds.backup.window", "02:00-02:20", "", "is 20 minutes long; RDS takes 30 or more"),
@@ -144,6 +147,17 @@ def test_the_good_configuration_has_safe_defaults() -> None:
     declared = server.declaration
     assert isinstance(declared, Declaration)
     assert [role.name for role in declared.roles] == ["app_user"]
+
+
+def test_a_hold_is_for_what_the_function_puts_back(findings: Callable[[dict[str, Any]], list[str]]) -> None:
+    # One that is over holds nothing, and may stay in the file.
+    config = changed("rds.reconcile.hold", {"until": "2026-01-01T00:00:00Z", "reason": "x"})
+    server = settings.load(config).rds
+    assert server is not None
+    assert server.reconcile.hold is not None
+    config["rds"]["databaseRoles"] = {"through": "provider"}
+    (line,) = findings(config)
+    assert line.startswith("passwordless-postgres:rds.reconcile.hold: has no effect with")
 
 
 def test_both_kinds_of_server_may_have_roles_of_the_same_name() -> None:

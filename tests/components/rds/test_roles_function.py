@@ -4,6 +4,7 @@ import base64
 import functools
 import json
 import zipfile
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,22 @@ def test_where_secrets_go_is_configuration_and_no_part_of_the_event() -> None:
         server_ca_pem="PEM",
         declaration_sha256=DECLARATION.sha256,
     )
+
+
+def test_a_hold_is_configuration_and_without_one_nothing_changes() -> None:
+    variables = plain(usual().one(FUNCTION_TYPE).inputs)["environment"]["variables"]
+    # Of a stack that was deployed before there were holds.
+    assert variables[VARIABLE] == (
+        f'{{"administrator": "pgpl_admin", "declarationSha256": "{DECLARATION.sha256}", '
+        '"host": "main.abc.eu-central-1.rds.amazonaws.com", "major": 17, "masterSecretArn": '
+        '"arn:aws:secretsmanager:eu-central-1:123456789012:secret:rds!db-1-AbCdEf", "port": 5432, '
+        '"region": "eu-central-1", "schemaVersion": 2}'
+    )
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    hold = {"until": until, "reason": "a repair by hand"}
+    configuration, event = configured(record(lambda: roles_function(reconcile={"hold": hold})))
+    assert configuration.held == f"held until {until}: a repair by hand"
+    assert event == configured(usual())[1]
 
 
 def test_what_it_trusts_is_in_its_artifact(tmp_path: Path) -> None:
@@ -228,6 +245,7 @@ def test_what_was_put_back_foreign_grants_and_a_function_that_does_not_run_alarm
     assert {name: (each["metricName"], each["treatMissingData"]) for name, each in alarms.items()} == {
         "main-roles-schedule-drift": ("CatalogueDrift", "notBreaching"),
         "main-roles-schedule-foreign": ("ForeignGrants", "notBreaching"),
+        "main-roles-schedule-hold": ("ReconciliationHeld", "notBreaching"),
         "main-roles-schedule-reconciliation": ("FailedReconciliations", "breaching"),
     }
     for each in alarms.values():

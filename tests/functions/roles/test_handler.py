@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -73,7 +74,7 @@ def test_an_event_that_is_none_is_refused(event: Any, message: str) -> None:
     assert message in answer["message"]
 
 
-@pytest.mark.parametrize("key", [*without(DOCUMENT, "schemaVersion"), "serverCaPem", "configuration", "Host"])
+@pytest.mark.parametrize("key", [*without(DOCUMENT, "schemaVersion"), "serverCaPem", "holdUntil", "Host"])
 def test_an_event_chooses_nothing_but_the_declaration(key: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as attackers:
         attackers.settimeout(0)
@@ -124,6 +125,12 @@ def test_a_declaration_that_rds_cannot_apply_is_refused(
         ({**DOCUMENT, "port": True}, "port: is a bool"),
         ({**DOCUMENT, "masterSecretArn": ""}, "masterSecretArn: is empty"),
         ({**DOCUMENT, "major": 14}, "major: 14; must be one of 15, 16, 17, 18"),
+        ({**DOCUMENT, "holdUntil": "2026-01-01T00:00:00Z"}, "holdReason: missing"),
+        (
+            DOCUMENT | {"holdUntil": "2026-01-01T00:00:00", "holdReason": "x"},
+            "holdUntil: 2026-01-01T00:00:00 is no",
+        ),
+        (DOCUMENT | {"holdUntil": "2999-01-01T00:00:00Z", "holdReason": "x"}, "is more than 24 hours ahead"),
         ({**without(DOCUMENT, "port"), "major": "17"}, "port: missing; major: is a str"),
     ],
 )
@@ -134,6 +141,15 @@ def test_a_wrong_configuration_is_refused(
     with pytest.raises(ConfigurationError) as caught:
         Configuration.deployed({VARIABLE: json.dumps(document)}, tmp_path)
     assert message in str(caught.value)
+
+
+def test_a_hold_ends_by_itself() -> None:
+    now = datetime.now(UTC)
+    until, over = ((now + timedelta(minutes=minutes)).isoformat() for minutes in (1, -1))
+    held = configuration(holdUntil=until, holdReason="a repair").held
+    assert held == f"held until {until}: a repair"
+    assert (configuration(holdUntil=over, holdReason="a repair").held, configuration().held) == ("", "")
+    assert run([], configuration(holdUntil=until, holdReason="a repair")).metrics()["ReconciliationHeld"] == 1
 
 
 def test_a_function_without_configuration_does_nothing(

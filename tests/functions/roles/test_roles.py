@@ -81,8 +81,63 @@ def test_changes_by_hand_are_put_back_and_counted(invoke: Invocation, server: Rd
     }
     again = invoke()
     assert (again.steps, again.drift) == (0, ())
-    assert outcome.metrics() == {"CatalogueDrift": 7, "ForeignGrants": 0, "FailedReconciliations": 0}
-    assert again.metrics() == {"CatalogueDrift": 0, "ForeignGrants": 0, "FailedReconciliations": 0}
+    usual = {"ForeignGrants": 0, "ReconciliationHeld": 0, "FailedReconciliations": 0}
+    assert outcome.metrics() == {"CatalogueDrift": 7, **usual}
+    assert again.metrics() == {"CatalogueDrift": 0, **usual}
+
+
+HELD = "held until 18:00: a repair by hand"
+
+
+def test_a_hold_leaves_grants_alone_but_never_access(invoke: Invocation, server: RdsLikeServer) -> None:
+    invoke()
+    server.sql(f"GRANT rds_superuser TO {MASTER} WITH ADMIN OPTION")
+    state = server.catalogue()
+    for statement, user, database in BY_HAND:
+        server.sql(statement, database, user)
+    outcome = invoke(held=HELD)
+    assert outcome.outcome == "applied", outcome.message
+    assert outcome.message.endswith(f"3 differences are left alone, {HELD}")
+    assert set(outcome.drift) == {
+        "attributes of role app_reader",
+        "attributes of role app_writer",
+        "role app_writer is no longer a member of rds_superuser",
+        "role app_writer logs in by IAM",
+    }
+    assert set(outcome.to_json()["held"]) == {
+        "take create on database app from app_reader",
+        "take usage on schema jobs of app from PUBLIC",
+        "grant usage on schema public of app to app_reader",
+    }
+    assert (outcome.metrics()["ReconciliationHeld"], outcome.metrics()["FailedReconciliations"]) == (1, 0)
+    again = invoke(held=HELD)
+    assert (again.steps, again.drift, again.held) == (0, (), outcome.held)
+    # It is over.
+    assert set(invoke().drift) == set(outcome.held)
+    assert server.catalogue() == state
+
+
+def test_a_hold_covers_what_was_dropped_apart_from_logins(invoke: Invocation, server: RdsLikeServer) -> None:
+    invoke()
+    server.sql("DROP DATABASE app WITH (FORCE)")
+    server.sql("DROP ROLE app_writer")
+    outcome = invoke(held=HELD)
+    assert outcome.outcome == "applied", outcome.message
+    assert "create role app_writer" in outcome.drift
+    assert "create database app" in outcome.held
+    assert invoke().outcome == "applied"
+
+
+def test_a_new_declaration_is_applied_in_full_while_a_hold_lasts(
+    invoke: Invocation, server: RdsLikeServer
+) -> None:
+    first = replace(DECLARATION, roles=(READER,))
+    assert invoke(first, held=HELD).held == ()
+    server.sql("GRANT CREATE ON DATABASE app TO app_reader", user=ADMINISTRATOR)
+    outcome = invoke(held=HELD)
+    assert (outcome.outcome, outcome.held) == ("applied", ())
+    assert server.sql("SELECT has_database_privilege('app_reader', 'app', 'CREATE')") == [(False,)]
+    assert "app_writer" in str(server.catalogue()["app schemas"])
 
 
 def test_what_nobody_on_rds_may_change_is_reported(invoke: Invocation, server: RdsLikeServer) -> None:
