@@ -347,7 +347,7 @@ def applies_beside_a_hostile_user(machine: Any, victim: Path, applies: int, chan
     assert "for root alone" not in shipped(machine)
 
 
-@pytest.mark.parametrize(("applies", "changes"), [(4, 1), pytest.param(500, 5, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("applies", "changes"), [(2, 1), pytest.param(500, 5, marks=pytest.mark.long)])
 def test_applies_beside_a_hostile_user(
     applies: int, changes: int, machine: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

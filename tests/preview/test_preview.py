@@ -151,7 +151,9 @@ def test_a_mandatory_finding_of_a_policy_is_status_1_and_names_its_rule(
     assert re.search(r"^prod: \d+ create, 3 read", answer.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, pytest.param(signal.SIGHUP, marks=pytest.mark.long)]
+)
 def test_ended_from_outside_it_leaves_neither_engine_nor_folder(
     checkout: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -40,7 +40,7 @@ PROGRAM = f"""
 """
 
 
-@pytest.mark.parametrize("running_server", [15, 17], indirect=True)
+@pytest.mark.parametrize("running_server", [pytest.param(15, marks=pytest.mark.long), 17], indirect=True)
 def test_function_and_provider_end_with_the_same_catalogues(
     server: RdsLikeServer,
     invoke: Invocation,
