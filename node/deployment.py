@@ -285,7 +285,10 @@ class Deployment:
         outcome: Outcome = "failed" if blocked else "applied"
         without = f", but without all roles and grants: {blocked}" if blocked else ""
         self.state = State(applied=applied, last_attempt=replace(self.attempt, outcome=outcome))
-        report = self._report(outcome, f"serving generation {name}{waiting}{without}").model_copy(
+        message = f"serving generation {name}{waiting}{without}"
+        if blocked:
+            print(f"node: {outcome}: {message}", file=sys.stderr)
+        report = self._report(outcome, message).model_copy(
             update={
                 "server_version": switch.server_version(),
                 "certificate_sha256": pristine.certificate_sha256,

@@ -93,7 +93,7 @@ class Reconciliation:
         findings: list[Finding] = []
         try:
             findings += self._server()
-        except (FailedError, RefusedError, SqlError) as error:
+        except (FailedError, RefusedError, SqlError, OSError) as error:
             findings.append(Finding(what="the running server", state="failed", why=str(error)))
         self.drift = self.drift.after("server", findings, self.now)
 
@@ -111,7 +111,7 @@ class Reconciliation:
         try:
             roles = Roles(layout=self.layout, sql=switch.sql(), major=self.pristine.major)
             found = roles.reconcile(self.pristine.declaration, held=bool(self._held))
-        except (FailedError, RefusedError, SqlError) as error:
+        except (FailedError, RefusedError, SqlError, OSError) as error:
             findings = [Finding(what="roles and grants", state="failed", why=str(error))]
         else:
             findings = [

@@ -60,7 +60,7 @@ class Roles:
 
         Raises:
             RefusedError: no steps lead from an earlier declaration to this one.
-            FailedError: the server cannot be reached, or the journal is damaged.
+            FailedError: the server cannot be reached, or the journal cannot be read.
         """
         path = self.layout.journal
 
@@ -126,12 +126,15 @@ def read_journal(path: Path) -> list[Declaration]:
     """The applied-state journal, oldest declaration first; empty on a new server.
 
     Raises:
-        FailedError: it is damaged; guessing could leave a removed role with its login.
+        FailedError: it is damaged, or something else has its place; guessing could leave a removed role with
+            its login.
     """
     try:
         return journal_from_json(files.read_file(path))
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise FailedError(f"the journal of roles: {error}") from error
     except DamagedJournalError as error:
         raise FailedError(f"{path} is damaged ({error}); restore it or remove it") from error
 

@@ -357,7 +357,7 @@ def test_an_override_does_not_outlive_a_new_desired_state(serving: Any) -> None:
 
 
 def test_access_goes_out_though_somebody_blocked_the_roles(
-    serving: Any, monkeypatch: pytest.MonkeyPatch
+    serving: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     applied: list[Declaration] = []
 
@@ -374,11 +374,71 @@ def test_access_goes_out_though_somebody_blocked_the_roles(
             serving.connect()
         report = serving.report()
         assert "permission denied to alter role" in report["message"]
+        assert f"node: failed: {report['message']}" in capsys.readouterr().err
         assert (report["outcome"], report["appliedSerial"]) == ("failed", report["serial"])
         # Once the new declaration, once the one before it, which is blocked just as well.
         assert len(applied) == 2
         assert serving.apply() == FAILED
     assert serving.apply() == DONE
+
+
+@pytest.fixture
+def journal(serving: Any) -> Iterator[Path]:
+    """The place of the journal of roles; afterwards it holds what it held before."""
+    path = serving.layout.journal
+    content = path.read_bytes()
+    path.unlink()
+    yield path
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    path.unlink(missing_ok=True)
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
+def a_link(path: Path) -> None:
+    path.symlink_to("/etc/hostname")
+
+
+def test_access_goes_out_though_something_has_the_place_of_the_journal(
+    serving: Any, journal: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    os.mkfifo(journal)
+    serving.desired.networks = ("203.0.113.0/24",)
+    serving.publish()
+    assert serving.apply() == FAILED
+    with pytest.raises(psycopg.OperationalError, match="rejects connection"):
+        serving.connect()
+    assert str(journal) in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("plant", [os.mkfifo, Path.mkdir, a_link])
+def test_what_has_the_place_of_the_journal_ends_no_run(
+    plant: Callable[[Path], None], drifting: Any, journal: Path
+) -> None:
+    plant(journal)
+    known = json.loads(drifting.layout.drift.read_text())
+    drifting.layout.drift.write_text(json.dumps(known | {"compared": 0}))
+    assert drifting.apply() == DONE
+    items = {item["what"]: item for item in drifting.report()["drift"]}
+    assert items["roles and grants"]["state"] == "failed"
+    assert str(journal) in items["roles and grants"]["why"]
+    # The last step of a run, but for the log.
+    assert Drift.load(drifting.layout).published > 0
+
+
+def test_a_reload_that_the_operating_system_refuses_ends_no_run(
+    drifting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any) -> None:
+        raise OSError(5, "Input/output error")
+
+    on_top(drifting.layout.current / "pg_hba.conf", TRUST)
+    with monkeypatch.context() as patched:
+        patched.setattr("node.server_log.mark", refused)
+        assert drifting.apply() == DONE
+    assert drift(drifting)["the running server"] == "failed"
+    assert Drift.load(drifting.layout).published > 0
 
 
 def test_what_cannot_be_repaired_is_reported_with_its_reason(
