@@ -173,6 +173,7 @@ class Deployment:
     def _pristine(self, desired: DesiredState, name: str, contents: Mapping[str, bytes]) -> Pristine:
         major = desired.manifest.major
         settings = parse_postgresql_conf(contents["postgresql.conf"].decode())
+        client_end = desired.manifest.client_certificates_not_after
         return Pristine(
             generation=name,
             major=major,
@@ -185,6 +186,7 @@ class Deployment:
             allowed=session_values(major),
             access=access_settings(major),
             hold=(hold.until, hold.reason) if (hold := desired.manifest.hold) else None,
+            client_certificates_not_after=client_end and client_end.isoformat(),
         )
 
     def _serve(self, desired: DesiredState, pristine: Pristine) -> Outcome:

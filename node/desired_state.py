@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from pydantic import Field
+from pydantic import AwareDatetime, Field
 
 from documents.document import Document, ObjectVersion, Sha256
 from documents.shown_text import ShownText
@@ -73,6 +73,8 @@ class Manifest(Document):
     `serial` orders desired states: a machine refuses a lower one than the last that it applied, and the
     same one with another content. `files` has the keys `postgresql.conf`, `pg_hba.conf`, `pg_ident.conf`,
     `roles.json` and `client-ca.crt`; `server_identity` is the secret with the server's certificate and key.
+    `client_certificates_not_after` is when the first of the roles' certificates ends, None where there are
+    none: the machine can read none of them.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -85,6 +87,7 @@ class Manifest(Document):
     server_identity: SecretVersion
     restart: RestartPolicy = "pending"
     hold: Hold | None = None
+    client_certificates_not_after: AwareDatetime | None = None
 
 
 class DriftItem(Document):

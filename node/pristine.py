@@ -40,6 +40,8 @@ class Pristine:
             the server.
         access: settings among `owned` that decide who gets in.
         hold: until when (ISO 8601) drift is only reported, and why; None: it is repaired.
+        client_certificates_not_after: when the first of the roles' certificates ends, ISO 8601; None where
+            there are none.
     """
 
     generation: str
@@ -53,6 +55,7 @@ class Pristine:
     allowed: Mapping[str, tuple[str, ...]]
     access: frozenset[str]
     hold: tuple[str, str] | None = None
+    client_certificates_not_after: str | None = None
 
     def held(self, now: datetime.datetime) -> str:
         """Why drift is only reported now; empty where it is repaired."""
@@ -77,6 +80,7 @@ class Pristine:
             "allowed": dict(self.allowed),
             "access": sorted(self.access),
             "hold": self.hold,
+            "clientCertificatesNotAfter": self.client_certificates_not_after,
         }
         own = {_MACHINE_FILE: self.machine_file, _RECORD: json.dumps(record).encode()}
         contents = {**self.files, **own}
@@ -101,6 +105,7 @@ class Pristine:
                 allowed={setting: tuple(values) for setting, values in record["allowed"].items()},
                 access=frozenset(record["access"]),
                 hold=(record["hold"][0], record["hold"][1]) if record.get("hold") else None,
+                client_certificates_not_after=record.get("clientCertificatesNotAfter"),
             )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None

@@ -144,7 +144,7 @@ class SelfManaged(Section):
     report_deadline_seconds: StrictInt = Field(default=900, ge=10, le=7200)
     """How long `pulumi up` waits for the instance's report, in seconds."""
     alarm_topics: Annotated[tuple[TopicArn, ...], unique] = ()
-    """SNS topics that learn of drift, of the end of the server's certificate, and of a silent machine."""
+    """SNS topics that learn of drift, of a certificate's end, and of a silent machine."""
     log_retention_days: LogRetentionDays = 90
     """How long CloudWatch keeps the server's log, in days."""
 

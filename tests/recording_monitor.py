@@ -174,7 +174,8 @@ class ProviderAnswers(pulumi_mocks.Mocks):
         if not args.custom and not args.resource_id:
             return "", dict(args.inputs)
         resource_id = args.resource_id or f"{args.name}-id"
-        state = {**args.inputs, **self._computed(args, resource_id), **self._overrides.get(args.typ, {})}
+        overrides = {**self._overrides.get(args.typ, {}), **self._overrides.get(args.name, {})}
+        state = {**args.inputs, **self._computed(args, resource_id), **overrides}
         return resource_id, state
 
     def _computed(self, args: pulumi_mocks.MockResourceArgs, resource_id: str) -> dict[str, Any]:
@@ -371,7 +372,7 @@ def record(
     Args:
         program: Makes resources and exports.
         stack: Name of the stack.
-        overrides: Outputs per type token that replace the usual ones.
+        overrides: Outputs per type token or name that replace the usual ones.
         marker: Text that is part of every private key.
         preview: Whether `pulumi.runtime.is_dry_run()` is to be true.
     """

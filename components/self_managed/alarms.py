@@ -9,7 +9,14 @@ from typing import final
 import pulumi
 from pulumi_aws import cloudwatch
 
-from node.published_metrics import CERTIFICATE_DAYS_LEFT, DRIFT_FOUND, HOLD, INTERVAL_SECONDS, SERVER
+from node.published_metrics import (
+    CERTIFICATE_DAYS_LEFT,
+    CLIENT_CERTIFICATE_DAYS_LEFT,
+    DRIFT_FOUND,
+    HOLD,
+    INTERVAL_SECONDS,
+    SERVER,
+)
 from runtime.cloudwatch import METRIC_NAMESPACE
 
 _SILENT_MINUTES = 15
@@ -24,13 +31,15 @@ class ServerAlarmsArgs:
         server: Name of the server.
         log_group: Name of its log group, which its metrics know it by.
         certificate_days: Days before the end of the server's certificate from which that is alarming.
+        client_certificate_days: The same for the certificates of its roles.
         topics: ARNs of the SNS topics that learn of alarms.
         tags: Tags of every child.
     """
 
     server: str
     log_group: str
-    certificate_days: int
+    certificate_days: float
+    client_certificate_days: float
     topics: Sequence[str] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -42,12 +51,13 @@ class ServerAlarmsResources:
 
     drift: cloudwatch.MetricAlarm
     certificate: cloudwatch.MetricAlarm
+    client_certificate: cloudwatch.MetricAlarm
     hold: cloudwatch.MetricAlarm
     silence: cloudwatch.MetricAlarm
 
 
 class ServerAlarms(pulumi.ComponentResource):
-    """`passwordless-postgres:index:ServerAlarms`: drift, the certificate's end and silence of one server.
+    """`passwordless-postgres:index:ServerAlarms`: drift, ends of certificates and silence of one server.
 
     Attributes:
         resources: The children.
@@ -70,11 +80,21 @@ class ServerAlarms(pulumi.ComponentResource):
         )
         certificate = self._alarm(
             "certificate",
-            f"The server's certificate ends in less than {args.certificate_days} days: run pulumi up",
+            f"The server's certificate ends in less than {args.certificate_days:g} days: run pulumi up",
             metric=CERTIFICATE_DAYS_LEFT,
             statistic="Minimum",
             comparison="LessThanThreshold",
             threshold=args.certificate_days,
+        )
+        client_certificate = self._alarm(
+            "client-certificate",
+            f"A role's certificate ends in less than {args.client_certificate_days:g} days: run pulumi up",
+            metric=CLIENT_CERTIFICATE_DAYS_LEFT,
+            statistic="Minimum",
+            comparison="LessThanThreshold",
+            threshold=args.client_certificate_days,
+            # When the last role goes away, the metric does too, and an alarm would last for ever.
+            missing="notBreaching",
         )
         hold = self._alarm(
             "hold",
@@ -97,9 +117,14 @@ class ServerAlarms(pulumi.ComponentResource):
             missing="breaching",
         )
         self.resources = ServerAlarmsResources(
-            drift=drift, certificate=certificate, hold=hold, silence=silence
+            drift=drift,
+            certificate=certificate,
+            client_certificate=client_certificate,
+            hold=hold,
+            silence=silence,
         )
-        self.register_outputs({"alarms": [alarm.name for alarm in (drift, certificate, hold, silence)]})
+        made = (drift, certificate, client_certificate, hold, silence)
+        self.register_outputs({"alarms": [alarm.name for alarm in made]})
 
     def _alarm(
         self,
@@ -109,7 +134,7 @@ class ServerAlarms(pulumi.ComponentResource):
         metric: str,
         statistic: str,
         comparison: str,
-        threshold: int,
+        threshold: float,
         periods: int = 1,
         missing: str = "ignore",
     ) -> cloudwatch.MetricAlarm:

@@ -12,6 +12,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, final
 
 import pulumi
@@ -69,6 +70,8 @@ class DesiredStateArgs:
         identity_arn: ARN of the server's identity secret.
         identity_version: Id of its version.
         identity_sha256: SHA-256 of that version.
+        client_certificates_not_after: When the first of the roles' certificates ends, RFC 3339; None where
+            there are none.
         writers: ARNs of the roles and users that may write the desired state.
         machine_role: ARN of the machine's role, which alone may write the report, and beside `writers`
             the record of formatted volumes.
@@ -87,6 +90,7 @@ class DesiredStateArgs:
     identity_arn: pulumi.Input[str]
     identity_version: pulumi.Input[str]
     identity_sha256: pulumi.Input[str]
+    client_certificates_not_after: pulumi.Input[str | None] = None
     writers: Sequence[str]
     machine_role: pulumi.Input[str]
     machine_role_name: pulumi.Input[str]
@@ -184,6 +188,7 @@ class DesiredState(pulumi.ComponentResource):
             },
             restart=args.settings.restart,
             hold=args.settings.reconcile.hold and args.settings.reconcile.hold.model_dump(),
+            client_certificates_not_after=args.client_certificates_not_after,
         )
         # Whatever of the manifest changes, its serial apart, asks for a new serial.
         unnumbered = content.apply(lambda values: manifest_json(**values, serial=1))
@@ -256,6 +261,7 @@ def manifest_json(
     server_identity: Mapping[str, str],
     restart: RestartPolicy,
     hold: Mapping[str, str] | None = None,
+    client_certificates_not_after: str | None = None,
 ) -> str:
     """The manifest as the machine reads it."""
     return Manifest(
@@ -268,6 +274,9 @@ def manifest_json(
         server_identity=SecretVersion(**server_identity),
         restart=restart,
         hold=Hold(**hold) if hold else None,
+        client_certificates_not_after=(
+            datetime.fromisoformat(client_certificates_not_after) if client_certificates_not_after else None
+        ),
     ).to_json()
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, final
 
 import pulumi
@@ -151,7 +152,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         role_identities = self._role_identities(name, args)
-        desired_state = self._desired_state(name, args, role, server_identity)
+        desired_state = self._desired_state(name, args, role, server_identity, role_identities)
         security_group = ServerSecurityGroup(
             f"{name}-server",
             ServerSecurityGroupArgs(
@@ -237,8 +238,9 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             ServerAlarmsArgs(
                 server=name,
                 log_group=log_group_name,
-                # Half of the time in which every deployment renews it.
-                certificate_days=args.server_authority.issuer.renew_before_days // 2,
+                # Half of the time in which every deployment renews them.
+                certificate_days=args.server_authority.issuer.renew_before_days / 2,
+                client_certificate_days=args.client_authority.issuer.renew_before_days / 2,
                 topics=args.settings.alarm_topics,
                 tags=args.tags,
             ),
@@ -303,7 +305,12 @@ class SelfManagedPostgres(pulumi.ComponentResource):
         )
 
     def _desired_state(
-        self, name: str, args: SelfManagedPostgresArgs, role: iam.Role, identity: Identity
+        self,
+        name: str,
+        args: SelfManagedPostgresArgs,
+        role: iam.Role,
+        identity: Identity,
+        role_identities: Mapping[str, Identity],
     ) -> DesiredState:
         try:
             texts = server_files(args.settings)
@@ -320,6 +327,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 identity_arn=identity.secret_arn,
                 identity_version=identity.secret_version,
                 identity_sha256=identity.secret_sha256,
+                client_certificates_not_after=_first_end(role_identities.values()),
                 writers=args.administrators,
                 machine_role=role.arn,
                 machine_role_name=role.name,
@@ -332,6 +340,11 @@ class SelfManagedPostgres(pulumi.ComponentResource):
 def pointer_name(stack: str, server: str) -> str:
     """Name of the SSM parameter in which a server's launcher finds the manifest."""
     return stack_path(stack, server, "desired-state")
+
+
+def _first_end(identities: Iterable[Identity]) -> pulumi.Output[str | None]:
+    ends = pulumi.Output.all(*(each.not_after for each in identities))
+    return ends.apply(lambda moments: min(moments, key=datetime.fromisoformat, default=None))
 
 
 def _connection(

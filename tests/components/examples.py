@@ -310,6 +310,7 @@ def server_alarms(opts: Options = None) -> ServerAlarms:
         server="main",
         log_group="/passwordless-postgres/test/main/postgresql",
         certificate_days=15,
+        client_certificate_days=15,
         topics=["arn:aws:sns:eu-central-1:123456789012:databases"],
         tags=TAGS,
     )

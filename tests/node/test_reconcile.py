@@ -7,13 +7,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
-from node import deployment, fetch, server_process
+from node import deployment, fetch, published_metrics, server_process
 from node.apply import DONE, FAILED, REFUSED
 from node.drift import REMEMBERED, REPORTED_ITEMS, Drift, Finding
 from node.pristine import Pristine
@@ -506,6 +507,38 @@ def test_alarms_learn_of_drift_once_a_minute(drifting: Any) -> None:
     drifting.layout.drift.write_text(json.dumps(document | {"published": document["published"] - 60}))
     assert drifting.apply() == DONE
     assert [line["DriftFound"] for line in lines()[len(before) :]] == [0]
+
+
+def test_alarms_learn_of_the_first_end_of_the_roles_certificates(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines: list[dict[str, Any]] = []
+    monkeypatch.setattr(
+        published_metrics, "put_events", lambda *sent: lines.append(json.loads(sent[-1][0]["message"]))
+    )
+    serving.publish(clientCertificatesNotAfter=(NOW + datetime.timedelta(days=10)).isoformat())
+    assert serving.apply() == DONE, serving.report()
+    pristine = Pristine.load(serving.layout, serving.layout.current_generation())
+    assert pristine is not None
+    ended = replace(pristine, client_certificates_not_after=(NOW - datetime.timedelta(days=2)).isoformat())
+    without = replace(pristine, client_certificates_not_after=None)
+    for each in (pristine, ended, without):
+        Drift().save(serving.layout)
+        published_metrics.publish(serving.layout, each, None, serving.log_group, NOW)  # type: ignore[arg-type]
+    assert [line.get("ClientCertificateDaysLeft") for line in lines[-3:]] == [10, -2, None]
+    metrics = [line["_aws"]["CloudWatchMetrics"][0]["Metrics"] for line in lines[-3:]]
+    assert [len(each) for each in metrics] == [4, 4, 3]
+
+
+def test_what_a_node_before_the_alarm_for_roles_wrote_can_be_read(serving: Any) -> None:
+    record = serving.layout.pristine / serving.layout.current_generation() / "record.json"
+    written = json.loads(record.read_text())
+    assert "clientCertificatesNotAfter" in written
+    text = json.dumps({key: value for key, value in written.items() if key != "clientCertificatesNotAfter"})
+    record.write_text(text)
+    pristine = Pristine.load(serving.layout, serving.layout.current_generation())
+    assert pristine is not None
+    assert pristine.client_certificates_not_after is None
 
 
 def test_without_its_pristine_copy_the_state_is_applied_again(serving: Any) -> None:

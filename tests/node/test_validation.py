@@ -11,6 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
+from pydantic import ValidationError
 
 from node.certificate import authorities_problems, identity_problems
 from node.desired_state import Manifest
@@ -85,6 +86,13 @@ def manifest(**changes: Any) -> Manifest:
         }
         | changes
     )
+
+
+@pytest.mark.parametrize("end", ["tomorrow", "2027-02-01T10:00:00", ""])
+def test_the_end_of_the_roles_certificates_is_a_time_with_a_time_zone(end: str) -> None:
+    with pytest.raises(ValidationError, match="clientCertificatesNotAfter"):
+        manifest(clientCertificatesNotAfter=end)
+    assert manifest().client_certificates_not_after is None
 
 
 def test_files_must_be_exactly_those_known(authorities: Any) -> None:

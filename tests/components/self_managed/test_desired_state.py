@@ -76,12 +76,13 @@ def test_the_serial_is_in_the_manifest_and_follows_all_of_it_but_itself() -> Non
     recording.has_properties(SERIAL, "state-serial", contentSha256=sha256(unnumbered))
 
 
-def test_another_node_restart_or_identity_asks_for_a_new_serial() -> None:
+def test_another_node_restart_identity_or_end_of_a_certificate_asks_for_a_new_serial() -> None:
     another: list[dict[str, Any]] = [
         {},
         {"node": replace(NODE, sha256="8" * 64)},
         {"restart": "automatic"},
         {"identity_version": "version-2"},
+        {"client_certificates_not_after": "2027-02-01T10:00:00Z"},
     ]
     recordings = [record(functools.partial(desired_state, None, **changes)) for changes in another]
     assert len({each.one(SERIAL).inputs["contentSha256"] for each in recordings}) == len(another)

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pulumi
@@ -297,14 +298,10 @@ def exported(**changes: Any) -> Recording:
     return record(program, overrides=overrides)
 
 
-def test_drift_the_certificates_end_and_silence_raise_alarms() -> None:
+def test_drift_the_ends_of_certificates_and_silence_raise_alarms() -> None:
     topic = "arn:aws:sns:eu-central-1:123456789012:databases"
-    recording = record(lambda: self_managed(alarm_topics=[topic]))
-    alarms = {
-        each.name.removeprefix("main-alarms-"): plain(each.inputs)
-        for each in recording.of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
-    }
-    assert set(alarms) == {"drift", "certificate", "hold", "silence"}
+    alarms = alarms_of(lambda: self_managed(alarm_topics=[topic]))
+    assert set(alarms) == {"drift", "certificate", "client-certificate", "hold", "silence"}
     log_group = "/passwordless-postgres/test/main/postgresql"
     for each in alarms.values():
         assert each["namespace"] == "PasswordlessPostgres"
@@ -314,6 +311,53 @@ def test_drift_the_certificates_end_and_silence_raise_alarms() -> None:
     assert alarms["silence"]["statistic"] == "SampleCount"
     assert alarms["drift"]["threshold"] == 0
     assert alarms["certificate"]["metricName"] == "ServerCertificateDaysLeft"
+    roles = alarms["client-certificate"]
+    assert roles["metricName"] == "ClientCertificateDaysLeft"
+    assert (roles["statistic"], roles["comparisonOperator"]) == ("Minimum", "LessThanThreshold")
+    # Without roles there is no metric, and nothing to alarm for.
+    assert roles["treatMissingData"] == "notBreaching"
+    assert roles["alarmDescription"] == "main: A role's certificate ends in less than 15 days: run pulumi up"
+
+
+@pytest.mark.parametrize(("renewed", "days"), [(30, 15), (2, 1), (1, 0.5)])
+def test_a_certificate_that_was_not_renewed_alarms_before_it_ends(renewed: int, days: float) -> None:
+    def program() -> None:
+        made = {purpose: authority(purpose) for purpose in ("server", "client")}
+        for each in made.values():
+            each.issuer = replace(each.issuer, renew_before_days=renewed)
+        self_managed(server_authority=made["server"], client_authority=made["client"])
+
+    alarms = alarms_of(program)
+    assert (alarms["certificate"]["threshold"], alarms["client-certificate"]["threshold"]) == (days, days)
+
+
+def alarms_of(program: Callable[[], Any]) -> dict[str, Any]:
+    return {
+        each.name.removeprefix("main-alarms-"): plain(each.inputs)
+        for each in record(program).of_type("aws:cloudwatch/metricAlarm:MetricAlarm")
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "end"),
+    [
+        ({}, "2027-02-01T01:30:00Z"),
+        # The administrator's is renewed by the `pulumi up` that uses it, and lies in no secret.
+        ({"database_roles": PROVIDER}, "2027-02-01T01:30:00Z"),
+        ({"roles": {}}, None),
+    ],
+)
+def test_the_machine_is_told_when_the_first_certificate_of_a_role_ends(
+    changes: dict[str, Any], end: str | None
+) -> None:
+    ends = {
+        "main-role-reporting-certificate": {"validityEndTime": "2027-01-31T23:30:00-02:00"},
+        "main-administrator-certificate": {"validityEndTime": "2027-01-01T00:00:00Z"},
+        "main-server-certificate": {"validityEndTime": "2027-01-01T00:00:00Z"},
+    }
+    recording = record(lambda: self_managed(**changes), overrides=ends)
+    manifest = json.loads(recording.one(OBJECT, "main-state-manifest").inputs["content"])
+    assert manifest["clientCertificatesNotAfter"] == end
 
 
 def test_a_refused_desired_state_ends_the_program_with_the_machine_s_words() -> None:
