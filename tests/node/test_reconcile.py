@@ -14,14 +14,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from node import deployment, fetch, published_metrics, server_process
+from node import deployment, fetch, machine_platform, published_metrics, server_process
 from node.apply import DONE, FAILED, REFUSED
 from node.drift import REMEMBERED, REPORTED_ITEMS, Drift, Finding
 from node.pristine import Pristine
 from node.probe import Probe
 from node.roles import Roles
 from postgres.declaration import Declaration
-from runtime.errors import RefusedError
+from runtime.errors import FailedError, RefusedError
 
 NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
 TRUST = "host all all 127.0.0.1/32 trust\n"
@@ -100,18 +100,22 @@ def test_a_local_rule_that_keeps_node_out_is_repaired(drifting: Any) -> None:
     hba = drifting.layout.current / "pg_hba.conf"
     before = hba.read_text()
     hba.write_text("local all all reject\n" + before)
-    reload_without_a_session(drifting)
+    reload_until_the_socket_refuses(drifting)
     hba.write_text(before)
     assert "the server's local socket refused node" in repaired(drifting)
 
 
-def reload_without_a_session(machine: Any) -> None:
-    from node import machine_platform, server_log
-
-    mark = server_log.mark(machine.layout.logs)
+def reload_until_the_socket_refuses(machine: Any) -> None:
+    """The server logs the signal before it reads its files; a refused session comes after that."""
     machine_platform.of(machine.layout).reload(17)
-    while not any("SIGHUP" in line for line in server_log.messages(machine.layout.logs, mark)):
-        pass
+
+    def sessions() -> None:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            machine.superuser("SELECT 1;")
+
+    with pytest.raises(FailedError):
+        sessions()
 
 
 def other_key(machine: Any) -> None:
