@@ -12,6 +12,9 @@ from pathlib import Path
 from runtime import files
 from runtime.errors import FailedError
 
+SETPRIV = "/usr/bin/setpriv"
+NOT_STARTED = (126, 127)  # setpriv's exit status when it cannot execute the program
+
 
 @dataclass(frozen=True, kw_only=True)
 class ServerUser:
@@ -49,13 +52,16 @@ class ServerUser:
         Raises:
             FailedError: it cannot be started or takes longer than `timeout` seconds.
         """
-        privileges = {"user": self.uid, "group": self.gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        become: list[str] = []
+        if os.geteuid() == 0:
+            # With subprocess's `user` Python copies this process's page tables first, 37 ms for 700 MB.
+            become = [SETPRIV, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--"]
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/", "PSQL_HISTORY": "/dev/null"}
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         try:
-            return subprocess.run(
-                [str(part) for part in command],
+            answer = subprocess.run(
+                [*become, *map(str, command)],
                 input=stdin,
                 env=environment,
                 capture_output=True,
@@ -65,12 +71,15 @@ class ServerUser:
                 umask=0o077,
                 timeout=timeout,
                 check=False,
-                **privileges,
             )
         except subprocess.TimeoutExpired as error:
             raise FailedError(f"{Path(command[0]).name} did not end within {timeout:.0f} s") from error
         except OSError as error:
             raise FailedError(f"{command[0]} cannot be started as user {self.name}: {error}") from error
+        if become and answer.returncode in NOT_STARTED:
+            reason = answer.stderr.strip()
+            raise FailedError(f"{command[0]} cannot be started as user {self.name}: {reason}")
+        return answer
 
     def make_directory(self, path: Path, *, mode: int = 0o700) -> None:
         """Make a folder that belongs to this user; folders above it are made enterable for all.
