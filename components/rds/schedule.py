@@ -12,7 +12,8 @@ from pulumi_aws import cloudwatch, iam, scheduler
 
 from components import iam_documents
 from components.account import Account
-from runtime.catalogue_metrics import DIMENSION, DRIFT, FAILED, FOREIGN, HOLD, NAMESPACE
+from runtime.catalogue_metrics import DIMENSION, DRIFT, FAILED, FOREIGN, HOLD
+from runtime.cloudwatch import METRIC_NAMESPACE
 
 MINUTES = 5
 """How often the function runs."""
@@ -157,7 +158,7 @@ class ReconciliationSchedule(pulumi.ComponentResource):
             what: cloudwatch.MetricAlarm(
                 f"{name}-{what}",
                 alarm_description=f"{name}: {watched.meaning}",
-                namespace=NAMESPACE,
+                namespace=METRIC_NAMESPACE,
                 metric_name=watched.metric,
                 dimensions={DIMENSION: args.function_name},
                 statistic="Maximum",

@@ -19,6 +19,7 @@ from functions.roles.steps import Progress
 from postgres.declaration import Declaration
 from postgres.reconciliation import Reconciliation
 from runtime import catalogue_metrics
+from runtime.cloudwatch import metrics_line
 from runtime.errors import FailedError, RefusedError
 
 # Lambda gives the root logger a handler and a level above INFO.
@@ -87,7 +88,8 @@ def handle(event: Any, context: object) -> dict[str, Any]:
     for text in outcome.held:
         _log.warning("left alone, %s: %s", outcome.hold, text)
     name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", "")
-    print(catalogue_metrics.line(name, outcome.metrics(), time.time()))
+    counts = {metric: (count, "Count") for metric, count in outcome.metrics().items()}
+    print(metrics_line((catalogue_metrics.DIMENSION, name), counts, time.time()))
     level = logging.INFO if outcome.outcome == "applied" else logging.ERROR
     _log.log(level, "%s after %d steps: %s", outcome.outcome, outcome.steps, outcome.message)
     return outcome.to_json()
