@@ -14,11 +14,20 @@ from typing import Any, Literal
 import pulumi
 from pulumi import dynamic
 
-from components.report_wait import SIGN_OF_LIFE_SECONDS
+from components.report_wait import POLL_SECONDS, SIGN_OF_LIFE_SECONDS
 from documents.shown_text import shown
 
 SCHEMA_VERSION = 2
 FUNCTION_SECONDS = 300
+
+ASLEEP = ("CodeArtifactUserPendingException", "ResourceConflictException", "ResourceNotReadyException")
+"""Errors of a function that Lambda has to make active first.
+
+After 14 days without a call Lambda takes a function's network interface away. The next call fails, and makes
+it active again, which takes a minute or two (Lambda developer guide, "Lambda function states").
+"""
+AWAKE_SECONDS = 600
+"""How long a function may take to become active."""
 
 _CONNECT_SECONDS = 10
 # Lambda ends the function after its own timeout; the answer arrives a little later.
@@ -65,6 +74,47 @@ class Verdict:
 
 class NoAnswer(Exception):
     """Lambda has not run the function; the text is the error of AWS."""
+
+
+class Asleep(Exception):
+    """Lambda has not run the function, and makes it active."""
+
+
+def invoke_awake(
+    invoke: Callable[[], Mapping[str, Any]],
+    configuration: Callable[[], Mapping[str, Any]],
+    *,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    say: Callable[[str], None],
+) -> Mapping[str, Any]:
+    """Lambda's answer, of a function that may have to become active first.
+
+    Args:
+        invoke: Lambda's answer; raises `Asleep` or `NoAnswer`.
+        configuration: What Lambda says about the function, with its `State`.
+        clock: Seconds of a monotonic clock.
+        sleep: Waits so many seconds.
+        say: Shows one line of progress.
+
+    Raises:
+        NoAnswer: It cannot become active, or has not in `AWAKE_SECONDS`.
+    """
+    active, start = True, clock()
+    while True:
+        if active:
+            try:
+                return invoke()
+            except Asleep:
+                say("Lambda makes its roles function active, which slept")
+        found = configuration()
+        active = found.get("State") == "Active" and found.get("LastUpdateStatus") != "InProgress"
+        said = f"Lambda says {found.get('State')}: {found.get('StateReason', 'no reason')}"
+        if found.get("State") == "Failed":
+            raise NoAnswer(said)
+        if clock() - start >= AWAKE_SECONDS:
+            raise NoAnswer(f"in {AWAKE_SECONDS} s it did not become active; {said}")
+        sleep(POLL_SECONDS)
 
 
 def run_function(
@@ -158,6 +208,9 @@ class FunctionRunProvider(dynamic.ResourceProvider):
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
 
+        def say(line: str) -> None:
+            print(line, file=sys.stderr, flush=True)
+
         def invoke() -> Mapping[str, Any]:
             try:
                 client = boto3.client(
@@ -171,18 +224,26 @@ class FunctionRunProvider(dynamic.ResourceProvider):
                         tcp_keepalive=True,
                     ),
                 )
-                answer = client.invoke(FunctionName=props["function"], Payload=props["event"].encode())
-                return {"FunctionError": answer.get("FunctionError"), "Payload": answer["Payload"].read()}
+                return invoke_awake(
+                    lambda: call(client),
+                    lambda: client.get_function_configuration(FunctionName=props["function"]),
+                    clock=time.monotonic,
+                    sleep=time.sleep,
+                    say=lambda words: say(f"{props['server']}: {words}"),
+                )
             except (BotoCoreError, ClientError) as error:
                 raise NoAnswer(str(error)) from error
 
-        found = run_function(
-            props["server"],
-            props["logGroup"],
-            invoke=invoke,
-            clock=time.monotonic,
-            say=lambda line: print(line, file=sys.stderr, flush=True),
-        )
+        def call(client: Any) -> Mapping[str, Any]:
+            try:
+                answer = client.invoke(FunctionName=props["function"], Payload=props["event"].encode())
+                return {"FunctionError": answer.get("FunctionError"), "Payload": answer["Payload"].read()}
+            except ClientError as error:
+                if error.response.get("Error", {}).get("Code") in ASLEEP:
+                    raise Asleep from error
+                raise
+
+        found = run_function(props["server"], props["logGroup"], invoke=invoke, clock=time.monotonic, say=say)
         return {
             **{key: props[key] for key in _WAITED_FOR},
             "outcome": found.outcome,

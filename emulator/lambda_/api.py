@@ -15,7 +15,7 @@ from emulator.endpoint.exchange import HttpResponse
 from emulator.endpoint.front_door import ServiceCall
 from emulator.endpoint.refusals import Kind, Refusal
 from emulator.lambda_.model import RUNTIME, Function
-from emulator.lambda_.service import Functions, RoleRefusal, UnknownFunction
+from emulator.lambda_.service import Asleep, Functions, RoleRefusal, UnknownFunction
 
 SERVICE = "lambda"
 _LARGEST_EVENT_BYTES = 6 * 1024 * 1024
@@ -35,7 +35,7 @@ def answer(functions: Functions, call: ServiceCall) -> HttpResponse:
             case "Invoke":
                 return _invoke(functions, name, call)
             case "GetFunctionConfiguration":
-                return _json(described(functions.named(name)))
+                return _json(_described(functions, functions.named(name)))
             case other:
                 raise Refusal(
                     Kind.UNKNOWN_OPERATION,
@@ -46,6 +46,9 @@ def answer(functions: Functions, call: ServiceCall) -> HttpResponse:
         own = f"arn:aws:lambda:{call.region}:{ACCOUNT}:function:{name}"
         arn = name if name.startswith("arn:") else own
         raise Refusal(Kind.INVALID, f"Function not found: {arn}", "ResourceNotFoundException") from None
+    except Asleep:
+        words = "Lambda is initializing your function. It will be ready to invoke shortly."
+        raise Refusal(Kind.INVALID, words, "CodeArtifactUserPendingException") from None
     except RoleRefusal as refusal:
         raise Refusal(Kind.INVALID, str(refusal), "InvalidParameterValueException") from None
 
@@ -71,7 +74,7 @@ def _invoke(functions: Functions, name: str, call: ServiceCall) -> HttpResponse:
     return _json(result.payload, headers)
 
 
-def described(function: Function) -> dict[str, Any]:
+def _described(functions: Functions, function: Function) -> dict[str, Any]:
     """The members of a FunctionConfiguration that the sandbox has something to say about."""
     return {
         "FunctionName": function.name,
@@ -82,7 +85,7 @@ def described(function: Function) -> dict[str, Any]:
         "Timeout": function.timeout,
         "MemorySize": function.memory_size,
         "CodeSha256": function.code_sha256,
-        "State": "Active",
+        "State": functions.state(function),
         "LastUpdateStatus": "Successful",
         "Version": "$LATEST",
     }

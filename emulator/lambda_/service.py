@@ -1,7 +1,7 @@
 """All Lambda functions of a sandbox.
 
 Layout below the state folder:
-    functions/<name>/function.json   what was created; the registry
+    functions/<name>/function.json   what was created; the registry; changed when last called
     functions/<name>/code/<hash>/    an artifact, unpacked
     functions/<name>/function.log    what calls have printed
     functions/.runtime/              what Lambda's own runtime has: links to boto3 and what it needs
@@ -39,10 +39,15 @@ _CODE = "code"
 _QUALIFIER = "$LATEST"
 _SESSION_SECONDS = 3600
 _LOG_BYTES = 1_000_000
+_IDLE_SECONDS = 14 * 24 * 3600
 
 
 class UnknownFunction(Exception):
     """There is no function of that name, or no version or alias of it."""
+
+
+class Asleep(Exception):
+    """The function sleeps, and this call has awakened it."""
 
 
 class RoleRefusal(Exception):
@@ -58,6 +63,7 @@ class Functions:
         self._endpoint = endpoint
         self._lock = threading.RLock()
         self._calls: set[Invocation] = set()
+        self._waking: set[str] = set()
         self.ended = threading.Event()
 
     def put(self, function: Function, artifact: bytes) -> None:
@@ -81,7 +87,7 @@ class Functions:
                         "Could not unzip uploaded file. Please check your file, then try to upload again."
                     ) from None
             # A kill before this leaves the function as it was.
-            function.save(home / "function.json")
+            function.save(self._file(function))
             needed = {task, *(call.task for call in self._calls)}
             for folder in (home / _CODE).iterdir():
                 if folder not in needed:
@@ -101,6 +107,15 @@ class Functions:
         except (FileNotFoundError, NotADirectoryError):
             raise UnknownFunction(name) from None
 
+    def state(self, function: Function) -> str:
+        """Inactive after 14 days without a call; after the call that wakes it Pending, once, then Active."""
+        with self._lock:
+            if function.name in self._waking:
+                self._waking.discard(function.name)
+                return "Pending"
+            idle = time.time() - self._file(function).stat().st_mtime > _IDLE_SECONDS
+            return "Inactive" if idle else "Active"
+
     def delete(self, name: str) -> None:
         """Removes a function with its log; one that is gone already is no error."""
         with self._lock:
@@ -119,10 +134,17 @@ class Functions:
 
         Raises:
             UnknownFunction: There is none.
+            Asleep: It has to become active first.
             RoleRefusal: Its role does not let Lambda assume it.
         """
         with self._lock:
             function = self.named(name)
+            state = self.state(function)
+            self._file(function).touch()
+            if state == "Inactive":
+                self._waking.add(function.name)
+            if state != "Active":
+                raise Asleep
             call = Invocation(function, self._task(function), self._runtime())
             self._calls.add(call)
         try:
@@ -133,6 +155,9 @@ class Functions:
                 self._calls.discard(call)
         self._keep_log(call, key)
         return result
+
+    def _file(self, function: Function) -> Path:
+        return self._folder / function.name / "function.json"
 
     def _task(self, function: Function) -> Path:
         return self._folder / function.name / _CODE / base64.b64decode(function.code_sha256).hex()

@@ -3,12 +3,15 @@ from __future__ import annotations
 import io
 import json
 import threading
+import time
+from collections.abc import Sequence
+from itertools import count
 from typing import Any
 
 import boto3
 import pulumi
 import pytest
-from botocore.exceptions import ReadTimeoutError
+from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
 
 from components.rds.function_run import FunctionRunProvider, NoAnswer, applied_value, run_function, verdict
@@ -34,8 +37,9 @@ def answer(**said: Any) -> dict[str, Any]:
 class Lambda:
     """boto3's client; `answers` come one after the other, exceptions are raised."""
 
-    def __init__(self, *answers: Any) -> None:
+    def __init__(self, *answers: Any, states: Sequence[dict[str, Any]] = ()) -> None:
         self.answers, self.asked, self.options = list(answers), [], {}
+        self.states = list(states)
 
     def client(self, service: str, **options: Any) -> Lambda:
         assert service == "lambda"
@@ -52,6 +56,23 @@ class Lambda:
             **({"FunctionError": found["FunctionError"]} if found["FunctionError"] else {}),
             "Payload": body,
         }
+
+    def get_function_configuration(self, **request: Any) -> dict[str, Any]:
+        assert request == {"FunctionName": PROPS["function"]}
+        return self.states.pop(0) if len(self.states) > 1 else self.states[0]
+
+
+def refused(code: str) -> ClientError:
+    words = "Lambda is initializing your function. It will be ready to invoke shortly."
+    return ClientError({"Error": {"Code": code, "Message": words}}, "Invoke")
+
+
+ACTIVE = {"State": "Active", "LastUpdateStatus": "Successful"}
+PENDING = {
+    "State": "Pending",
+    "StateReason": "The function is being created.",
+    "LastUpdateStatus": "Successful",
+}
 
 
 TIMED_OUT = b'{"errorMessage": "Task timed out after 300.00 seconds", "errorType": "Sandbox.Timedout"}'
@@ -152,6 +173,61 @@ def test_a_run_asks_lambda_once_and_waits_longer_than_the_function_may_take(
     changed = provider.update(made.id, made.outs or {}, PROPS)
     assert (changed.outs or {})["outcome"] == "no-answer"
     assert len(fake.asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "states", "left"),
+    [
+        ([refused("CodeArtifactUserPendingException")], [{"State": "Inactive"}, PENDING, PENDING], 1),
+        ([refused("ResourceNotReadyException")], [PENDING], 1),
+        ([refused("ResourceConflictException")], [{**ACTIVE, "LastUpdateStatus": "InProgress"}], 1),
+        # It is not everywhere active at the same moment.
+        ([refused("ResourceConflictException")] * 3, [PENDING], 1),
+    ],
+)
+def test_a_function_that_slept_is_awaited_and_called_again(
+    monkeypatch: pytest.MonkeyPatch, answers: list[Any], states: list[dict[str, Any]], left: int
+) -> None:
+    fake = Lambda(*answers, answer(), states=[*states, ACTIVE])
+    monkeypatch.setattr(boto3, "client", fake.client)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    made = FunctionRunProvider().create(PROPS)
+    assert (made.outs or {})["message"] == "as declared"
+    assert (len(fake.answers), len(fake.states)) == (0, left)
+
+
+@pytest.mark.parametrize(
+    ("error", "states", "message"),
+    [
+        (
+            refused("CodeArtifactUserPendingException"),
+            [PENDING, {"State": "Failed", "StateReason": "The subnet is gone."}],
+            "Lambda says Failed: The subnet is gone.",
+        ),
+        (
+            refused("ResourceNotReadyException"),
+            [{"State": "Inactive", "StateReason": "No IP."}],
+            "in 600 s it did not become active; Lambda says Inactive: No IP.",
+        ),
+        (
+            refused("AccessDeniedException"),
+            [],
+            str(refused("AccessDeniedException")),
+        ),
+    ],
+)
+def test_a_function_that_does_not_wake_is_said(
+    monkeypatch: pytest.MonkeyPatch, error: ClientError, states: list[dict[str, Any]], message: str
+) -> None:
+    fake = Lambda(error, states=states)
+    ticks = count(0, 100)
+    monkeypatch.setattr(boto3, "client", fake.client)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    monkeypatch.setattr(time, "monotonic", lambda: next(ticks))
+    made = FunctionRunProvider().create(PROPS)
+    said = f"main: its roles function did not run: {message}"
+    assert ((made.outs or {})["outcome"], (made.outs or {})["message"]) == ("no-answer", said)
+    assert len(fake.asked) == 1
 
 
 def test_it_is_run_again_until_it_is_content() -> None:

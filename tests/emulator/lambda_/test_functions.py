@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
+import time
 from typing import Any
 
 import psutil
@@ -28,6 +30,20 @@ def test_a_function_answers(aws_lambda: Lambda) -> None:
         {"event": {"a": [1, None, "ü"]}, "name": "task"},
         False,
     )
+
+
+def test_a_function_that_nobody_called_for_14_days_has_to_wake(aws_lambda: Lambda) -> None:
+    aws_lambda.put(ECHO)
+    client = aws_lambda.endpoint.client("lambda")
+    file = aws_lambda.folder / "functions/task/function.json"
+    asleep = time.time() - 14 * 86400 - 1
+    os.utime(file, (asleep, asleep))
+    assert client.get_function_configuration(FunctionName="task")["State"] == "Inactive"
+    with pytest.raises(ClientError, match=r"CodeArtifactUserPendingException.*ready to invoke shortly"):
+        aws_lambda.invoke()
+    states = [client.get_function_configuration(FunctionName="task")["State"] for _ in range(2)]
+    assert states == ["Pending", "Active"]
+    assert aws_lambda.invoke(1)[0]["event"] == 1
 
 
 def test_a_large_answer_arrives_whole(aws_lambda: Lambda) -> None:
