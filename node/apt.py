@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from node import package_lock
 from node.commands import Commands
 from node.layout import Layout
 from runtime import files
@@ -47,6 +49,7 @@ ewqmN4TfE+XIpCPxxHXwGq9Rv1IFjOdCX0iG436GHyTLC1tTUIKF5xV4Y0+cXIM=
 -----END PGP PUBLIC KEY BLOCK-----
 """
 _WAIT_FOR_OTHERS = ("-o", "DPkg::Lock::Timeout=300")
+_KEEP_CONFIGURATION = "--force-confold"  # dpkg would ask, and nobody answers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +62,8 @@ class Apt:
     def install(self, major: int, minor_floor: int) -> None:
         """Install `postgresql-<major>` at that minor or a later one; does nothing if it is installed.
 
-        An upgrade restarts the server, so raising the floor asks for a restart.
+        An upgrade restarts the server, so raising the floor asks for a restart. What a loss of power or a
+        kill left half installed is repaired first.
 
         Raises:
             FailedError: apt fails, or the archive's newest minor is too old.
@@ -69,18 +73,24 @@ class Apt:
         if minor is not None and minor >= minor_floor:
             return
         self._keep_package_from_making_a_cluster()
-        self._apt_get("update")
         if major != NATIVE_MAJOR:
+            # Before apt reads its sources: what an earlier run wrote there may be what is wrong.
             self._add_project_archive(major)
+        # What lacks a package that was not unpacked yet (status 1) is left to apt.
+        self._run("dpkg", _KEEP_CONFIGURATION, "--configure", "-a", accept=(0, 1))
+        # By default an archive that cannot be reached is a warning.
+        self._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
         candidate = self._candidate(package)
-        if candidate is None or _minor(candidate, major) < minor_floor:
+        if candidate is None:
+            raise FailedError(f"major: no archive of this machine's apt has {package}")
+        if _minor(candidate, major) < minor_floor:
             raise FailedError(
-                f"minorFloor: {package} {candidate or '(none)'} is the newest that apt offers, "
+                f"minorFloor: {package} {candidate} is the newest that apt offers, "
                 f"below {major}.{minor_floor}; lower the floor or wait for the archive"
             )
-        self._apt_get(
-            "install", "--yes", "--no-install-recommends", "-o", "Dpkg::Options::=--force-confold", package
-        )
+        options = ("--yes", "--no-install-recommends", "--fix-broken", *_WAIT_FOR_OTHERS)
+        keep = ("-o", f"Dpkg::Options::={_KEEP_CONFIGURATION}")
+        self._run("apt-get", "install", *options, *keep, package)
         minor = self.installed_minor(major)
         if minor is None or minor < minor_floor:
             raise FailedError(f"minorFloor: apt left {package} below {major}.{minor_floor}")
@@ -98,8 +108,9 @@ class Apt:
             return None
         return _minor(answer.stdout.removeprefix("ii ").strip(), major)
 
-    def _apt_get(self, *arguments: str) -> None:
-        self.commands("apt-get", *_WAIT_FOR_OTHERS, *arguments)
+    def _run(self, *command: str, accept: Sequence[int] = (0,)) -> None:
+        package_lock.wait(self.layout.root)
+        self.commands(*command, accept=accept)
 
     def _candidate(self, package: str) -> str | None:
         policy = self.commands("apt-cache", "policy", package).stdout
@@ -135,7 +146,6 @@ class Apt:
             "Package: *\nPin: release o=apt.postgresql.org\nPin-Priority: 100\n\n"
             f"Package: {wanted}\nPin: release o=apt.postgresql.org\nPin-Priority: 500\n",
         )
-        self._apt_get("update")
 
 
 def _minor(version: str, major: int) -> int:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
 
-from node import debian
-from node.apt import PROJECT_KEY, Apt
+from node import debian, package_lock
+from node.apt import PROJECT_ARCHIVE, PROJECT_KEY, Apt
 from node.fetch import Store
 from node.format_record import FormatRecord
 from node.layout import Layout
@@ -31,9 +36,13 @@ def test_the_native_major_comes_from_debian(layout: Layout) -> None:
         }
     )
     Apt(layout=layout, commands=commands).install(17, 11)
-    assert commands.ran(
-        "install --yes --no-install-recommends -o Dpkg::Options::=--force-confold postgresql-17"
-    )
+    repair, update, policy, install = commands.lines[1:5]
+    # What a loss of power left half installed is finished before apt refuses to do anything.
+    assert repair == "dpkg --force-confold --configure -a"
+    assert update == "apt-get update -o APT::Update::Error-Mode=any"
+    assert policy == "apt-cache policy postgresql-17"
+    assert install.startswith("apt-get install --yes --no-install-recommends --fix-broken ")
+    assert install.endswith(" -o Dpkg::Options::=--force-confold postgresql-17")
     assert not (layout.root / "etc/apt/sources.list.d").exists()
     conf = layout.root / "etc/postgresql-common/createcluster.d/passwordless-postgres.conf"
     assert conf.read_text() == "create_main_cluster = false\n"
@@ -52,6 +61,115 @@ def test_an_archive_below_the_floor_fails_before_anything_is_installed(layout: L
     with pytest.raises(FailedError, match=r"17\.10-0\+deb13u1 is the newest that apt offers, below 17\.11"):
         Apt(layout=layout, commands=commands).install(17, 11)
     assert not commands.ran("install")
+
+
+def test_what_dpkg_cannot_finish_alone_is_left_to_apt(layout: Layout) -> None:
+    """A package that was unpacked before one that it needs."""
+    commands = Recorded(
+        {
+            "dpkg-query": [(1, ""), (0, "ii 17.12-0+deb13u1")],
+            "dpkg --force-confold --configure": [(1, "")],
+            "apt-cache policy": [(0, "  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    Apt(layout=layout, commands=commands).install(17, 11)
+    assert commands.ran("install")
+
+
+def test_a_broken_package_database_stops_the_installation(layout: Layout) -> None:
+    commands = Recorded({"dpkg-query": [(1, "")], "dpkg --force-confold --configure": [(2, "")]})
+    with pytest.raises(FailedError, match="exit status 2"):
+        Apt(layout=layout, commands=commands).install(17, 11)
+    assert not commands.ran("apt-get")
+
+
+def test_a_half_installed_server_is_repaired(layout: Layout) -> None:
+    """Its version is the right one, and its status is not."""
+    commands = Recorded(
+        {
+            "dpkg-query": [(0, "iF 17.12-0+deb13u1"), (0, "ii 17.12-0+deb13u1")],
+            "apt-cache policy": [(0, "  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    Apt(layout=layout, commands=commands).install(17, 11)
+    assert commands.ran("dpkg --force-confold --configure -a")
+
+
+def test_an_archive_that_cannot_be_reached_is_the_reason_that_is_told(layout: Layout) -> None:
+    commands = Recorded({"dpkg-query": [(1, "")], "apt-get": [(100, "")]})
+    with pytest.raises(FailedError, match=r"apt-get update .*Error-Mode=any: exit status 100"):
+        Apt(layout=layout, commands=commands).install(18, 1)
+
+
+@pytest.mark.parametrize("policy", ["", "postgresql-18:\n  Installed: (none)\n  Candidate: (none)\n"])
+def test_archives_without_the_package_are_no_reason_to_lower_the_floor(policy: str, layout: Layout) -> None:
+    commands = Recorded({"dpkg-query": [(1, "")], "apt-cache policy": [(0, policy)]})
+    with pytest.raises(FailedError, match="no archive of this machine's apt has postgresql-18") as failure:
+        Apt(layout=layout, commands=commands).install(18, 1)
+    assert "lower the floor" not in str(failure.value)
+
+
+@pytest.mark.parametrize("wrong", ["a key that was replaced", "", "\0"])
+def test_what_is_wrong_in_the_sources_is_put_right_before_apt_reads_them(wrong: str, layout: Layout) -> None:
+    key = layout.root / "etc/apt/keyrings/passwordless-postgres.asc"
+    source = layout.root / "etc/apt/sources.list.d/passwordless-postgres.sources"
+    for path in (key, source):
+        path.parent.mkdir(parents=True)
+        path.write_text(wrong)
+    commands = Recorded({"dpkg-query": [(1, "")], "apt-get": [(100, "")]})
+    with pytest.raises(FailedError):
+        Apt(layout=layout, commands=commands).install(18, 1)
+    assert key.read_text() == PROJECT_KEY
+    assert f"URIs: {PROJECT_ARCHIVE}\n" in source.read_text()
+
+
+@contextmanager
+def another_program_holds(path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A process with a record lock, as dpkg and apt take them; it lives until its input ends."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    program = (
+        "import fcntl, sys; file = open(sys.argv[1], 'w'); fcntl.lockf(file, fcntl.LOCK_EX); "
+        "print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", program, str(path)], stdin=PIPE, stdout=PIPE
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield process
+
+
+@pytest.mark.parametrize("lock", package_lock.LOCKS)
+def test_apt_waits_for_whoever_works_on_the_packages(
+    lock: str, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands = Recorded(
+        {
+            "dpkg-query": [(1, ""), (0, "ii 17.12-0+deb13u1")],
+            "apt-cache policy": [(0, "  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    with another_program_holds(layout.root / lock) as other:
+
+        def end_the_other(seconds: float) -> None:
+            assert not commands.ran("apt-get")
+            other.communicate()
+
+        monkeypatch.setattr(package_lock.time, "sleep", end_the_other)
+        Apt(layout=layout, commands=commands).install(17, 11)
+        assert other.returncode == 0
+    assert commands.ran("apt-get install")
+
+
+def test_whoever_never_ends_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = Recorded({"dpkg-query": [(1, "")]})
+    monkeypatch.setattr(package_lock, "WAIT_SECONDS", 0)
+    path = layout.root / "var/lib/apt/lists/lock"
+    with another_program_holds(path) as other, pytest.raises(FailedError) as failure:
+        Apt(layout=layout, commands=commands).install(17, 11)
+    assert f"process {other.pid} (python" in str(failure.value)
+    assert str(path) in str(failure.value)
+    assert len(commands.lines) == 1
 
 
 @pytest.mark.parametrize("major", [15, 16, 18])
