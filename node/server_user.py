@@ -13,7 +13,18 @@ from runtime import files
 from runtime.errors import FailedError
 
 SETPRIV = "/usr/bin/setpriv"
-NOT_STARTED = (126, 127)  # setpriv's exit status when it cannot execute the program
+ENV = "/usr/bin/env"
+NOT_STARTED = (126, 127)  # the exit status of both where they cannot execute the program
+
+
+def become(uid: int, gid: int) -> list[str]:
+    """What starts a program as another user, put before the program's arguments; root alone may.
+
+    With subprocess's `user` Python forks: it copies this process's page tables (37 ms for 700 MB, measured)
+    and runs the fork handlers of gRPC, whose threads are not there in the child, so that some crash.
+    """
+    # setpriv still reaches the program's file with root's rights; env reaches it with the user's.
+    return [SETPRIV, f"--reuid={uid}", f"--regid={gid}", "--clear-groups", "--", ENV]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +63,13 @@ class ServerUser:
         Raises:
             FailedError: it cannot be started or takes longer than `timeout` seconds.
         """
-        become: list[str] = []
-        if os.geteuid() == 0:
-            # With subprocess's `user` Python copies this process's page tables first, 37 ms for 700 MB.
-            become = [SETPRIV, f"--reuid={self.uid}", f"--regid={self.gid}", "--clear-groups", "--"]
+        prefix = become(*self.owner) if os.geteuid() == 0 else []
         environment = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "HOME": "/", "PSQL_HISTORY": "/dev/null"}
         if "LD_LIBRARY_PATH" in os.environ:
             environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
         try:
             answer = subprocess.run(
-                [*become, *map(str, command)],
+                [*prefix, *map(str, command)],
                 input=stdin,
                 env=environment,
                 capture_output=True,
@@ -76,7 +84,7 @@ class ServerUser:
             raise FailedError(f"{Path(command[0]).name} did not end within {timeout:.0f} s") from error
         except OSError as error:
             raise FailedError(f"{command[0]} cannot be started as user {self.name}: {error}") from error
-        if become and answer.returncode in NOT_STARTED:
+        if prefix and answer.returncode in NOT_STARTED:
             reason = answer.stderr.strip()
             raise FailedError(f"{command[0]} cannot be started as user {self.name}: {reason}")
         return answer

@@ -26,7 +26,6 @@ from pydantic import ValidationError
 
 from emulator.autoscaling.artifacts import ArtifactError, Artifacts
 from emulator.autoscaling.model import Instance, Lifecycle
-from emulator.core import as_user
 from emulator.core.child_processes import make_enterable
 from emulator.ec2.cloud_init import UserDataError
 from emulator.ec2.machine_folder import MachineFolder
@@ -204,6 +203,7 @@ class RunningInstance:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                umask=0o077,
             )
         self._child = child
         identity = processes.identity_of(child.pid)
@@ -214,15 +214,14 @@ class RunningInstance:
     def _command(self) -> list[str]:
         # Not the environment's own interpreter: that would find the checkout's packages.
         interpreter = Path(sys.executable).resolve()
-        uid, gid = self._platform.user.uid, self._platform.user.gid
-        if self._platform.user.switched and not _may_run(uid, gid, interpreter):
-            name = self._platform.user.name
+        user = self._platform.user
+        may_run = _may_run(user, interpreter)
+        if not may_run:
             self._folder.say(
-                f"user {name} cannot run {interpreter}, so the gateway runs as this process's user"
+                f"user {user.name} cannot run {interpreter}, so the gateway runs as this process's user"
             )
-            uid, gid = os.geteuid(), os.getegid()
         return [
-            *_become(uid, gid),
+            *(user.prefix if may_run else ()),
             *(str(interpreter), "-P", "-s", "-m", "gateway"),
             *("--machine", str(self._machine_file)),
             *("--port", str(self.instance.port)),
@@ -262,12 +261,8 @@ class RunningInstance:
                 self.instance.save(self._folder.path / FILE)
 
 
-def _become(uid: int, gid: int) -> list[str]:
-    return [sys.executable, "-I", "-S", as_user.__file__, str(uid), str(gid)]
-
-
-def _may_run(uid: int, gid: int, interpreter: Path) -> bool:
+def _may_run(user: ServerUser, interpreter: Path) -> bool:
     """Whether a user can start an interpreter, which may lie in a folder of somebody else."""
-    command = [*_become(uid, gid), str(interpreter), "-I", "-S", "-c", ""]
+    command = [*user.prefix, str(interpreter), "-I", "-S", "-c", ""]
     tried = subprocess.run(command, cwd="/", stdin=subprocess.DEVNULL, capture_output=True, check=False)
     return tried.returncode == 0

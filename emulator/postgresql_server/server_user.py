@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import CommandError
+from node.server_user import become
 
 CANDIDATES = ("postgres", "nobody")
 
@@ -22,21 +23,16 @@ class ServerUser:
     gid: int
     switched: bool
 
+    @property
+    def prefix(self) -> list[str]:
+        """What starts a program as this user, put before the program's arguments."""
+        return become(self.uid, self.gid) if self.switched else []
+
     def can_enter(self, folder: Path) -> bool:
         """Whether the user can reach files in `folder`, tried as that user."""
-        if not self.switched:
-            return os.access(folder, os.X_OK)
         # A test of permission bits would miss access lists and mount options.
-        answer = subprocess.run(
-            ["test", "-x", str(folder)],
-            user=self.uid,
-            group=self.gid,
-            extra_groups=[],
-            check=False,
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-        )
-        return answer.returncode == 0
+        command = [*self.prefix, "test", "-x", str(folder)]
+        return subprocess.run(command, check=False, cwd="/", stdin=subprocess.DEVNULL).returncode == 0
 
 
 def server_user() -> ServerUser:

@@ -7,8 +7,6 @@ import os
 import pwd
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +17,6 @@ import psutil
 import psycopg
 from psycopg import sql
 
-from emulator.core import as_user
 from emulator.postgresql_server.postmasters import postmasters, stop_postmasters
 from emulator.rds.configuration import (
     SOCKET_PORT,
@@ -37,7 +34,6 @@ from runtime.errors import FailedError
 START_SECONDS = 60
 RELOAD_SECONDS = 10.0
 _POLL_SECONDS = 0.02
-_AS_USER = Path(as_user.__file__)
 _LIBRARY_FOLDERS = ("lib", "lib/postgresql")
 # What the endpoint does as RDS itself stays out of the log, a password's verifier above all.
 _UNLOGGED = "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic"
@@ -247,25 +243,13 @@ class Server:
         return {file.stem for folder in _LIBRARY_FOLDERS for file in (prefix / folder).glob("*.so")}
 
     def _run(self, program: str, *arguments: object) -> None:
-        become = (sys.executable, "-I", "-S", _AS_USER, self._user.uid, self._user.gid)
-        # Nothing else is passed on, above all not what marks processes of the sandbox that end with it.
-        environment = {"PATH": os.defpath, "LC_ALL": "C", "HOME": "/"}
-        if "LD_LIBRARY_PATH" in os.environ:
-            environment["LD_LIBRARY_PATH"] = os.environ["LD_LIBRARY_PATH"]
+        # The user's clean environment lacks what marks processes of the sandbox that end with it.
         try:
-            answer = subprocess.run(
-                [str(part) for part in (*become, self._binaries / program, *arguments)],
-                env=environment,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                timeout=2 * START_SECONDS,
-                check=False,
+            answer = self._user.run(
+                [self._binaries / program, *map(str, arguments)], timeout=2 * START_SECONDS
             )
-        except subprocess.TimeoutExpired as error:
-            raise ServerError(f"{program} did not end within {error.timeout:.0f} s") from error
+        except FailedError as error:
+            raise ServerError(str(error)) from error
         if answer.returncode != 0:
             said = answer.stderr.strip() or answer.stdout.strip() or f"ended with {answer.returncode}"
             raise ServerError(f"{program}: {said}\n{self._last_words()}".strip())

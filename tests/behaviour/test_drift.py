@@ -22,6 +22,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from gateway.document import AllowedIdentity
 from node.desired_state import Report
+from node.server_user import become
 from postgres.identifiers import SUPERUSER
 from tests.behaviour.conftest import RunningSandbox
 from tests.behaviour.gateway_sandbox import RunningGateway
@@ -68,11 +69,9 @@ class Operator:
         lines = (self.data / "postmaster.pid").read_text().splitlines()
         owner = self.data.stat()
         binaries = Path(os.environ["PASSWORDLESS_POSTGRES_TEST_BINARIES"])
-        as_owner: dict[str, Any] = {}
-        if os.geteuid() == 0:
-            as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []}
         completed = subprocess.run(
             [
+                *(become(owner.st_uid, owner.st_gid) if os.geteuid() == 0 else ()),
                 binaries / (self.data / "PG_VERSION").read_text().strip() / "bin" / "psql",
                 *("-X", "-q", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-f", "-"),
                 *("-h", lines[4], "-p", lines[3], "-U", SUPERUSER, "-d", database),
@@ -82,7 +81,6 @@ class Operator:
             capture_output=True,
             check=False,
             cwd="/",
-            **as_owner,
         )
         assert completed.returncode == 0, completed.stderr
         return list(csv.reader(io.StringIO(completed.stdout)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -27,6 +26,7 @@ from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc
 from emulator.core.properties import decode, encode
 from emulator.core.provider import Provider
 from emulator.core.servicer import ProviderServer
+from emulator.postgresql_server.server_user import server_user
 from engine.session import prevent_debug_log
 
 INHERITED = ("LANG", "PYTHONPYCACHEPREFIX", "TMPDIR")
@@ -309,22 +309,18 @@ class PostgresqlServer:
 def postgresql_server(postgresql_binaries: Callable[[int], Path]) -> Iterator[PostgresqlServer]:
     """A server of one major, owned by the user postgres when the tests run as root."""
     binaries = postgresql_binaries(17)
-    account = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-    as_server: dict[str, Any] = (
-        {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []} if account else {}
-    )
+    user = server_user()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="providers-"))
     try:
-        if account:
-            os.chown(folder, account.pw_uid, account.pw_gid)
+        os.chown(folder, user.uid, user.gid)
         data = folder / "data"
 
         def run(program: str, *arguments: str) -> None:
-            command = [str(binaries / program), "-D", str(data), *arguments]
-            subprocess.run(command, cwd=folder, check=True, capture_output=True, **as_server)
+            command = [*user.prefix, binaries / program, "-D", data, *arguments]
+            subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
         options = f"-c fsync=off -c listen_addresses=localhost -c unix_socket_directories='' -p {port}"
         run("initdb", "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -28,9 +27,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from moto.server import ThreadedMotoServer
 from psycopg import sql
 from tenacity import retry, retry_if_exception_type, retry_if_result, stop_after_delay, wait_fixed
+
+from emulator.postgresql_server.server_user import server_user
+from tests.runtime.instance import aws_url
+
+__all__ = ["aws_url"]
 
 REGION = "eu-central-1"
 OLDEST_AND_NEWEST = [15, 18]
@@ -169,12 +172,9 @@ def _free_port() -> int:
 
 
 def _start(major: int, binaries: Path, folder: Path) -> tuple[Server, subprocess.Popen[Any]]:
-    owner = pwd.getpwnam("postgres") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
-    as_owner: dict[str, Any] = (
-        {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.getuid() == 0 else {}
-    )
+    user = server_user()
     folder.chmod(0o755)
-    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    os.chown(folder, user.uid, user.gid)
     server = Server(
         major=major,
         binaries=binaries,
@@ -184,8 +184,8 @@ def _start(major: int, binaries: Path, folder: Path) -> tuple[Server, subprocess
         client_authority=Authority("client authority"),
     )
     quiet: dict[str, Any] = {"cwd": folder, "stdout": subprocess.DEVNULL, "stderr": subprocess.STDOUT}
-    initdb = [binaries / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust"]
-    subprocess.run([*initdb, "--no-sync", "-E", "UTF8", "--locale=C"], check=True, **quiet, **as_owner)
+    initdb = [*user.prefix, binaries / "initdb", "-D", server.data, "-U", "postgres", "-A", "trust"]
+    subprocess.run([*initdb, "--no-sync", "-E", "UTF8", "--locale=C"], check=True, **quiet)
     certificate, key = server.server_authority.issue("localhost", server=True)
     files = {
         "server.crt": certificate,
@@ -215,8 +215,8 @@ def _start(major: int, binaries: Path, folder: Path) -> tuple[Server, subprocess
         path = server.data / name
         path.write_text(content)
         path.chmod(0o600)
-        os.chown(path, owner.pw_uid, owner.pw_gid)
-    process = subprocess.Popen([binaries / "postgres", "-D", server.data], **quiet, **as_owner)
+        os.chown(path, user.uid, user.gid)
+    process = subprocess.Popen([*user.prefix, binaries / "postgres", "-D", server.data], **quiet)
     return server, process
 
 
@@ -250,20 +250,10 @@ def server(request: pytest.FixtureRequest, postgresql_binaries: Callable[[int], 
 
 
 @pytest.fixture(scope="session")
-def endpoint() -> Iterator[str]:
-    """The address of a stand-in AWS."""
-    moto = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    moto.start()
-    host, port = moto.get_host_and_port()
-    yield f"http://{host}:{port}"
-    moto.stop()
-
-
-@pytest.fixture(scope="session")
-def environment(endpoint: str) -> dict[str, str]:
+def environment(aws_url: str) -> dict[str, str]:
     """The environment of a stack context that reaches the stand-in AWS."""
     return {
-        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ENDPOINT_URL": aws_url,
         "AWS_ACCESS_KEY_ID": "AKIATEST",
         "AWS_SECRET_ACCESS_KEY": "a-secret-access-key",
         "AWS_REGION": REGION,

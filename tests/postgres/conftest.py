@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from emulator.postgresql_server.server_user import server_user
 from postgres.postgresql_conf import render_postgresql_conf
 from postgres.server_settings import server_settings
 from postgres.versions import SUPPORTED_MAJORS
@@ -46,22 +46,13 @@ class Cluster:
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A program of the server's release as the server's user."""
-        command = [str(self.binaries / program), *arguments]
-        environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
-        user = group = groups = None
-        if os.geteuid() == 0:
-            owner = pwd.getpwnam("postgres")
-            user, group, groups = owner.pw_uid, owner.pw_gid, []
         return subprocess.run(
-            command,
+            [*server_user().prefix, self.binaries / program, *arguments],
             check=False,
             capture_output=True,
             text=True,
             cwd=self.socket,
-            env=environment,
-            user=user,
-            group=group,
-            extra_groups=groups,
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
         )
 
     def connect(self, user: str = "postgres", database: str = "postgres") -> psycopg.Connection:

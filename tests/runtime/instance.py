@@ -1,15 +1,16 @@
-"""The environment of an instance: its metadata service, and AWS in process."""
+"""The environment of an instance: its metadata service, and AWS."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 REGION = "eu-central-1"
 INSTANCE = "i-0123456789abcdef0"
@@ -65,13 +66,27 @@ def metadata_endpoint() -> Iterator[str]:
     server.shutdown()
 
 
+# It serves until its standard input ends, with this process whatever ends that.
+_AWS = """
+import sys
+from moto.server import ThreadedMotoServer
+server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+server.start()
+print("http://%s:%s" % server.get_host_and_port(), flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.fixture(scope="session")
 def aws_url() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    """A loopback AWS, in a process of its own: `mock_aws` of any test empties all that lie in its process."""
+    with subprocess.Popen(
+        [sys.executable, "-c", _AWS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+        yield server.stdout.readline().strip()
+        server.stdin.close()
 
 
 @pytest.fixture(scope="session")

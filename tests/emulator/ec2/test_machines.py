@@ -23,6 +23,7 @@ from emulator.ec2.machines import LAUNCHER, Machines
 from emulator.ec2.metadata import InstanceFacts
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.postgresql_server.postmasters import ended, postmasters, stop_postmasters
+from emulator.postgresql_server.server_user import server_user
 from tests.emulator.asking_user import refused_to
 
 FACTS = InstanceFacts(
@@ -233,31 +234,25 @@ def test_a_script_lays_nothing_down(tmp_path: Path):
 def test_only_servers_of_ours_are_stopped(
     tmp_path: Path, postgresql_binaries: Callable[[int], Path], request: pytest.FixtureRequest
 ):
-    import pwd
-
     binaries = postgresql_binaries(17)
-    user = pwd.getpwnam("postgres") if os.geteuid() == 0 else None
-    identity = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if user else {}
+    user = server_user()
     for parent in (tmp_path, *tmp_path.parents):
         if parent.stat().st_uid == os.geteuid():
             parent.chmod(parent.stat().st_mode | 0o011)
     data = tmp_path / "root" / "var" / "lib" / "postgresql" / "17"
     data.mkdir(parents=True)
-    if user:
-        os.chown(data, user.pw_uid, user.pw_gid)
+    os.chown(data, user.uid, user.gid)
     data.chmod(0o700)
     log = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": "/", "timeout": 60}
-    subprocess.run(
-        [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "peer", "-N"], check=True, **identity, **log
-    )
+    initdb = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "peer", "-N"]
+    subprocess.run([*user.prefix, *initdb], check=True, **log)
     # A socket's path may have 107 bytes, and pytest's folders are deep.
     sockets = Path(tempfile.mkdtemp(prefix="sockets-"))
     request.addfinalizer(lambda: shutil.rmtree(sockets, ignore_errors=True))
-    if user:
-        os.chown(sockets, user.pw_uid, user.pw_gid)
+    os.chown(sockets, user.uid, user.gid)
     options = f"-c listen_addresses='' -c unix_socket_directories={sockets}"
     start = [binaries / "pg_ctl", "start", "-w", "-D", data, "-o", options, "-l", data / "log"]
-    subprocess.run(start, check=True, **identity, **log)
+    subprocess.run([*user.prefix, *start], check=True, **log)
 
     (server,) = postmasters(tmp_path)
     stale = tmp_path / "elsewhere"

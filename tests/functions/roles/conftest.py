@@ -115,12 +115,8 @@ class RdsLikeServer:
     ca_pem: str
 
     def run(self, program: str, *arguments: str) -> None:
-        user = server_user()
-        switched: dict[str, Any] = (
-            {"user": user.uid, "group": user.gid, "extra_groups": []} if user.switched else {}
-        )
-        command = [str(self.binaries / program), "-D", str(self.folder / "data"), *arguments]
-        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, **switched)
+        command = [self.binaries / program, "-D", self.folder / "data", *arguments]
+        subprocess.run([*server_user().prefix, *command], check=True, capture_output=True, cwd=self.folder)
 
     def connect(self, user: str = "rdsadmin", database: str = "postgres") -> psycopg.Connection:
         return psycopg.connect(
