@@ -25,6 +25,12 @@ PROJECT = "passwordless-postgres"
 TOKEN = f"{PROJECT}:index:"
 MARKER = "PRIVATE-KEY-MARKER"
 STACKS = sorted(path.name.split(".")[1] for path in (ROOT / "stacks").glob("Pulumi.*.yaml"))
+FUNCTION = "aws:lambda/function:Function"
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
+WORK_AS_A_ROLE = (
+    FUNCTION, "aws:autoscaling/group:Group", "aws:ec2/flowLog:FlowLog", "aws:ec2/instance:Instance",
+    "aws:rds/instance:Instance", "aws:scheduler/schedule:Schedule",
+)  # fmt: skip
 
 Sections = dict[str, Any]
 
@@ -132,6 +138,45 @@ def test_nothing_is_public(stack: str, programs: dict[str, Recording]) -> None:
             assert inputs.get("cidrIpv4") != "0.0.0.0/0"
             assert inputs.get("cidrIpv6") != "::/0"
             assert inputs["fromPort"] == inputs["toPort"] != 22
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_what_works_as_a_role_goes_before_the_roles_policies(
+    stack: str, programs: dict[str, Recording]
+) -> None:
+    """Lambda, say, deletes a function's network interface as its role, long after the function."""
+    recording = programs[stack]
+    by_urn = {each.urn: each for each in recording.registrations}
+    policies: dict[str, set[str]] = {}
+    for each in recording.of_type("aws:iam/rolePolicy:RolePolicy"):
+        for role in each.request.propertyDependencies["role"].urns:
+            policies.setdefault(role, set()).add(each.urn)
+
+    def outlived_by(urn: str) -> set[str]:
+        found, ahead = set[str](), [urn]
+        while ahead:
+            new = set(by_urn[ahead.pop()].request.dependencies) & by_urn.keys() - found
+            found |= new
+            ahead += new
+        return found
+
+    workers = [each for token in WORK_AS_A_ROLE for each in recording.of_type(token)]
+    assert workers
+    for worker in workers:
+        after = outlived_by(worker.urn)
+        needed = {policy for role in policies.keys() & after for policy in policies[role]}
+        assert needed, worker.urn
+        assert needed <= after, f"{worker.urn} does not depend on {needed - after}"
+        if worker.type == FUNCTION:
+            groups = [urn for urn in worker.request.propertyDependencies["vpcConfig"].urns if GROUP in urn]
+            assert groups, worker.urn
+            own = {
+                policy
+                for role in worker.request.propertyDependencies["role"].urns
+                for policy in policies[role]
+            }
+            for group in groups:
+                assert own <= outlived_by(group), f"{group} does not depend on {own}"
 
 
 def test_names_and_types_are_a_contract(programs: dict[str, Recording]) -> None:

@@ -136,7 +136,7 @@ class RolesFunction(pulumi.ComponentResource):
         )
         bucket, item = self._program(artifact)
         role, policy = self._role(log_group)
-        group, egress, ingress = self._security_group()
+        group, egress, ingress = self._security_group(policy)
         function = lambda_.Function(
             f"{name}-function",
             description=f"Makes databases and roles of {name} in stack {args.stack}",
@@ -260,7 +260,7 @@ class RolesFunction(pulumi.ComponentResource):
         return role, policy
 
     def _security_group(
-        self,
+        self, policy: iam.RolePolicy
     ) -> tuple[ec2.SecurityGroup, dict[str, vpc.SecurityGroupEgressRule], vpc.SecurityGroupIngressRule]:
         args, port = self._args, self._args.settings.port
         group = ec2.SecurityGroup(
@@ -268,7 +268,9 @@ class RolesFunction(pulumi.ComponentResource):
             description="Reaches PostgreSQL and Secrets Manager; nothing reaches it",
             vpc_id=args.vpc_id,
             tags={**args.tags, "Name": f"{self._name}-function"},
-            opts=pulumi.ResourceOptions(parent=self),
+            # Lambda takes the function's network interface away 20 to 45 minutes after the function, as the
+            # function's role, and until then the group cannot go; so the policy goes after the group.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
 
         def egress(what: str, to_port: int, **to: pulumi.Input[str]) -> vpc.SecurityGroupEgressRule:

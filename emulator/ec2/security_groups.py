@@ -13,6 +13,7 @@ from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.ec2.addresses import cidr_block
 from emulator.ec2.network import NETWORK_INTERFACE, NO_SUCH_VPC, SECURITY_GROUP, VPC
 from emulator.endpoint.credentials import ACCOUNT
+from emulator.lambda_.service import Functions, may_as_role
 
 _SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
 _IDENTITY = ("securityGroupId", "ipProtocol", "fromPort", "toPort", *_SOURCES)
@@ -47,6 +48,7 @@ class SecurityGroup(AwsType):
     blockers = (
         NETWORK_INTERFACE,
         "aws:ec2/instance:Instance",
+        "aws:lambda/function:Function",
         "aws:lb/loadBalancer:LoadBalancer",
         "aws:rds/instance:Instance",
     )
@@ -62,6 +64,13 @@ class SecurityGroup(AwsType):
                     "creating Security Group: api error InvalidGroup.Duplicate: The security group "
                     f"'{name}' already exists for VPC '{vpc}'"
                 )
+
+    def dispose(self, request: AwsRequest) -> None:
+        """Network interfaces of a function that is gone stay until Lambda may take them away."""
+        functions = self.running(Functions)
+        role = functions.interfaces.get(request.id) if functions is not None else None
+        if role is not None and not may_as_role(self.endpoint, role, "ec2:DeleteNetworkInterface"):
+            raise Refused(self.not_deletable.format(id=request.id))
 
 
 class DefaultSecurityGroup(AwsType):

@@ -13,15 +13,19 @@ from emulator.core.properties import UNKNOWN
 from emulator.core.resource_type import Failure, Properties, Refused
 from emulator.core.service_errors import service_call
 from emulator.ec2.network import SECURITY_GROUP, SUBNET
-from emulator.endpoint.resources import Access
 from emulator.iam.authoriser import trusts_service
 from emulator.lambda_.model import RUNTIME, Function
-from emulator.lambda_.service import SERVICE_PRINCIPAL, Functions, UnknownFunction, code_sha256
+from emulator.lambda_.service import (
+    SERVICE_PRINCIPAL,
+    Functions,
+    UnknownFunction,
+    code_sha256,
+    may_as_role,
+)
 
 _CODE = ("s3Bucket", "s3Key", "s3ObjectVersion", "sourceCodeHash")
 _ENVIRONMENT_BYTES = 4096
 _RESERVED = "AWS_"
-_CONNECT = "ec2:CreateNetworkInterface"
 _INVALID = "creating Lambda Function: api error InvalidParameterValueException: "
 
 
@@ -87,9 +91,7 @@ class LambdaFunction(AwsType):
         role = self.endpoint.role(str(arn).rsplit("/", 1)[-1])
         if role is None or role.arn != arn or not trusts_service(role.trust_policy, SERVICE_PRINCIPAL):
             raise Refused(f"{_INVALID}The role defined for the function cannot be assumed by Lambda.")
-        # Lambda itself connects a function to a VPC, with the function's role.
-        itself, connect = role.session("lambda", 60).identity, Access(action=_CONNECT, resource="*")
-        if network.get("subnetIds") and not self.endpoint.allows(itself, connect):
+        if network.get("subnetIds") and not may_as_role(self.endpoint, arn, "ec2:CreateNetworkInterface"):
             raise Refused(
                 f"{_INVALID}The provided execution role does not have permissions to call "
                 "CreateNetworkInterface on EC2"
@@ -158,4 +160,7 @@ class LambdaFunction(AwsType):
 
     def dispose(self, request: AwsRequest) -> None:
         if not request.inputs.get("skipDestroy"):
-            self.service(Functions).delete(request.id)
+            functions, network = self.service(Functions), given(request.inputs, "vpcConfig", {})
+            functions.delete(request.id)
+            groups = network.get("securityGroupIds") or ()
+            functions.interfaces.update(dict.fromkeys(groups, request.inputs["role"]))

@@ -26,6 +26,7 @@ from emulator.core.archives import unpack
 from emulator.core.child_processes import open_log
 from emulator.endpoint.aws_endpoint import AwsEndpoint
 from emulator.endpoint.credentials import AccessKey
+from emulator.endpoint.resources import Access
 from emulator.iam.authoriser import trusts_service
 from emulator.lambda_.invocation import Invocation, Result
 from emulator.lambda_.model import Function
@@ -55,7 +56,12 @@ class RoleRefusal(Exception):
 
 
 class Functions:
-    """Keeps functions and runs them."""
+    """Keeps functions and runs them.
+
+    Attributes:
+        interfaces: Role by security group, of functions that are gone and whose network interfaces are not.
+        ended: Set at the end.
+    """
 
     def __init__(self, state_dir: Path, endpoint: AwsEndpoint) -> None:
         self._state_dir = state_dir
@@ -64,6 +70,7 @@ class Functions:
         self._lock = threading.RLock()
         self._calls: set[Invocation] = set()
         self._waking: set[str] = set()
+        self.interfaces: dict[str, str] = {}
         self.ended = threading.Event()
 
     def put(self, function: Function, artifact: bytes) -> None:
@@ -203,6 +210,13 @@ class Functions:
             logs.create_log_stream(logGroupName=group, logStreamName=call.log_stream)
             events = [{"timestamp": now, "message": line or " "} for line in call.log]
             logs.put_log_events(logGroupName=group, logStreamName=call.log_stream, logEvents=events)
+
+
+def may_as_role(endpoint: AwsEndpoint, arn: str, action: str) -> bool:
+    """Whether Lambda itself may do something to a function's network, for which it has the function's role."""
+    role = endpoint.role(arn.rsplit("/", 1)[-1])
+    itself = None if role is None else role.session("lambda", 60).identity
+    return itself is not None and endpoint.allows(itself, Access(action=action, resource="*"))
 
 
 def code_sha256(artifact: bytes) -> str:

@@ -13,6 +13,7 @@ from emulator.core.properties import UNKNOWN
 from tests.emulator.lambda_.conftest import zipped
 
 FUNCTION = "aws:lambda/function:Function"
+GROUP = "aws:ec2/securityGroup:SecurityGroup"
 ROLE = "aws:iam/role:Role"
 POLICY = "aws:iam/rolePolicy:RolePolicy"
 BUCKET = "aws:s3/bucket:Bucket"
@@ -27,7 +28,7 @@ def role(engine, name: str = "task", service: str = "lambda.amazonaws.com", *act
     if actions:
         statement = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        engine.create(POLICY, name, {"role": role_id, "policy": document})
+        engine.create(POLICY, name, {"role": role_id, "name": name, "policy": document})
     return outputs["arn"]
 
 
@@ -134,12 +135,39 @@ def test_aws_refuses_code_that_is_no_zip_file(engine) -> None:
     assert "Could not unzip" in engine.refused(lambda: engine.create(FUNCTION, "task", inputs))
 
 
-def test_aws_refuses_a_vpc_function_whose_role_may_not_connect_it(engine) -> None:
+def network_of(engine) -> dict[str, list[str]]:
     vpc, *_ = engine.create("aws:ec2/vpc:Vpc", "net", {"cidrBlock": "10.20.0.0/16"})
     place = {"vpcId": vpc, "cidrBlock": "10.20.1.0/24", "availabilityZone": "eu-central-1a"}
     subnet, *_ = engine.create("aws:ec2/subnet:Subnet", "net", place)
-    group, *_ = engine.create("aws:ec2/securityGroup:SecurityGroup", "net", {"vpcId": vpc})
-    network = {"subnetIds": [subnet], "securityGroupIds": [group]}
+    group, *_ = engine.create(GROUP, "net", {"vpcId": vpc})
+    return {"subnetIds": [subnet], "securityGroupIds": [group]}
+
+
+@pytest.mark.parametrize("gone", ["policy", "role", None])
+def test_a_security_group_outlives_the_network_interfaces_of_its_function(engine, gone: str | None) -> None:
+    """Lambda takes them away as the function's role, which has to be there until then."""
+    network = network_of(engine)
+    interfaces = ("ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface")
+    arn = role(engine, "task", "lambda.amazonaws.com", *interfaces)
+    made = engine.create(FUNCTION, "task", good(engine, role=arn, vpcConfig=network))
+    group = network["securityGroupIds"][0]
+
+    def delete_group() -> None:
+        engine.delete(GROUP, "net", group, {}, {})
+
+    assert "has a dependent object" in engine.refused(delete_group)
+    engine.delete(FUNCTION, "task", *(made[index] for index in (0, 2, 1)))
+    if gone is None:
+        delete_group()
+        return
+    engine.delete(POLICY, "task", "task:task", {"role": "task", "name": "task"}, {})
+    if gone == "role":
+        engine.delete(ROLE, "task", "task", {"name": "task"}, {})
+    assert "has a dependent object" in engine.refused(delete_group)
+
+
+def test_aws_refuses_a_vpc_function_whose_role_may_not_connect_it(engine) -> None:
+    network = network_of(engine)
     inputs = good(engine, vpcConfig=network)
     said = engine.refused(lambda: engine.create(FUNCTION, "task", inputs))
     assert "does not have permissions to call CreateNetworkInterface" in said
