@@ -1,4 +1,4 @@
-"""KMS keys and aliases. Recorded: the endpoint encrypts nothing."""
+"""KMS keys. Recorded: the endpoint encrypts nothing."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from emulator.core.aws_type import AwsRequest, AwsType
-from emulator.core.checks import between, matching
-from emulator.core.properties import UNKNOWN
+from emulator.core.checks import between
 from emulator.core.resource_type import Properties
 from emulator.endpoint.credentials import ACCOUNT
 
@@ -53,43 +52,6 @@ class Key(AwsType):
 
     def computed(self, request: AwsRequest) -> Properties:
         return {"keyId": request.id}
-
-
-class Alias(AwsType):
-    """`kms.Alias`."""
-
-    token = "aws:kms/alias:Alias"
-    required = ("targetKeyId",)
-    arn_format = ("kms", "{id}")
-    name_property = "name"
-    name_maximum = 256
-    form_name = staticmethod(lambda name: f"alias/{name}")
-    name_taken = (
-        "creating KMS Alias ({id}): api error AlreadyExistsException: An alias with the name {id} already "
-        "exists"
-    )
-    checks: ClassVar = {
-        "name": (
-            matching(
-                r"alias/(?!aws/)[a-zA-Z0-9/_-]+",
-                "must begin with 'alias/' and be comprised of only [a-zA-Z0-9/_-]",
-            ),
-        )
-    }
-    replace_on = ("name", "namePrefix")
-    taggable = False
-
-    def refuse(self, request: AwsRequest) -> None:
-        self.existing(
-            KEY,
-            key_id(request.inputs["targetKeyId"]),
-            "creating KMS Alias: api error NotFoundException: Key '{id}' does not exist",
-        )
-
-    def computed(self, request: AwsRequest) -> Properties:
-        key = request.inputs["targetKeyId"]
-        target = UNKNOWN if key is UNKNOWN else request.arn("kms", f"key/{key_id(key)}")
-        return {"targetKeyArn": target}
 
 
 def key_id(key: Any) -> str:

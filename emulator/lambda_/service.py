@@ -213,7 +213,7 @@ class Functions:
 
 
 def may_as_role(endpoint: AwsEndpoint, arn: str, action: str) -> bool:
-    """Whether Lambda itself may do something to a function's network, for which it has the function's role."""
+    """Whether Lambda itself, as a function's role, may do something to the function's network."""
     role = endpoint.role(arn.rsplit("/", 1)[-1])
     itself = None if role is None else role.session("lambda", 60).identity
     return itself is not None and endpoint.allows(itself, Access(action=action, resource="*"))

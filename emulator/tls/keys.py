@@ -30,6 +30,10 @@ CURVES: Final[dict[str, type[ec.EllipticCurve]]] = {
     "P521": ec.SECP521R1,
 }
 
+OPENSSH_FORMS: Final = (
+    "privateKeyOpenssh", "publicKeyOpenssh", "publicKeyFingerprintMd5", "publicKeyFingerprintSha256",
+)  # fmt: skip
+
 
 def generate_private_key(algorithm: str, *, curve: str, bits: int) -> PrivateKey:
     """A new key. `curve` matters for ECDSA only, `bits` for RSA only.
@@ -100,12 +104,7 @@ def public_pem(key: PrivateKey) -> str:
 def openssh_forms(key: PrivateKey) -> dict[str, str]:
     """OpenSSH forms and fingerprints; all empty for P-224, which OpenSSH does not have."""
     if isinstance(key, ec.EllipticCurvePrivateKey) and isinstance(key.curve, ec.SECP224R1):
-        return {
-            "privateKeyOpenssh": "",
-            "publicKeyOpenssh": "",
-            "publicKeyFingerprintMd5": "",
-            "publicKeyFingerprintSha256": "",
-        }
+        return dict.fromkeys(OPENSSH_FORMS, "")
     line = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
     blob = base64.b64decode(line.split()[1])
     digest = hashlib.md5(blob, usedforsecurity=False).hexdigest()
