@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,9 +33,9 @@ from postgres.postgresql_conf import render_postgresql_conf
 from postgres.server_settings import server_settings
 from postgres.versions import MINIMUM_MINORS
 from tests.node.certificates import Authority, Leaf
-from tests.runtime.instance import REGION, aws_url, environment, metadata_endpoint
+from tests.runtime.instance import REGION, aws_url, environment, metadata_endpoint, on_instance
 
-__all__ = ["aws_url", "environment", "metadata_endpoint"]
+__all__ = ["aws_url", "environment", "metadata_endpoint", "on_instance"]
 
 NODE = "0" * 64
 POINTER = "/passwordless-postgres/test/main/desired-state"
@@ -298,11 +299,17 @@ def orphans_may_take_long() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def clients(environment: None) -> dict[str, Any]:
+def clients(on_instance: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
     """The operator's AWS clients; making one takes longer than most tests."""
     services = ("s3", "ssm", "secretsmanager", "logs")
-    session = boto3.Session(region_name=REGION)
-    return {service: session.client(service) for service in services}
+    with on_instance():
+        session = boto3.Session(region_name=REGION)
+        return {service: session.client(service) for service in services}
+
+
+@pytest.fixture(autouse=True)
+def whole_folder_on_the_instance(environment: None) -> None:
+    """Every test of node."""
 
 
 @pytest.fixture(scope="session")
@@ -370,10 +377,13 @@ def machine(machine_of: Callable[..., Machine]) -> Iterator[Machine]:
 
 
 @pytest.fixture(scope="session")
-def shared_machine(machine_of: Callable[..., Machine]) -> Machine:
+def shared_machine(
+    machine_of: Callable[..., Machine], on_instance: Callable[[], AbstractContextManager[None]]
+) -> Machine:
     made = machine_of(17)
-    made.publish()
-    assert made.apply() == 0, made.report()
+    with on_instance():
+        made.publish()
+        assert made.apply() == 0, made.report()
     return made
 
 

@@ -1,3 +1,3 @@
-from tests.runtime.instance import aws_url, environment, metadata_endpoint
+from tests.runtime.instance import aws_url, environment, metadata_endpoint, on_instance
 
-__all__ = ["aws_url", "environment", "metadata_endpoint"]
+__all__ = ["aws_url", "environment", "metadata_endpoint", "on_instance"]

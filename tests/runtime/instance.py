@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -90,12 +91,26 @@ def aws_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def environment(aws_url: str, metadata_endpoint: str) -> Iterator[None]:
-    """The environment in which the sandbox runs a machine: no keys but those of its role."""
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
-    monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_endpoint)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    yield
-    monkeypatch.undo()
+def on_instance(aws_url: str, metadata_endpoint: str) -> Callable[[], AbstractContextManager[None]]:
+    """The environment in which the sandbox runs a machine: no keys but those of its role.
+
+    Entered where it is needed: tests of other folders run later in the same process.
+    """
+
+    @contextmanager
+    def entered() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            monkeypatch.setenv("AWS_ENDPOINT_URL", aws_url)
+            monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", metadata_endpoint)
+            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
+                monkeypatch.delenv(name, raising=False)
+            yield
+
+    return entered
+
+
+@pytest.fixture
+def environment(on_instance: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """A test on the instance."""
+    with on_instance():
+        yield
