@@ -237,7 +237,8 @@ def enhanced_monitoring(partition: str, region: str, account_id: str) -> str:
                 "Sid": "KeepMetricsLogGroup",
                 "Effect": "Allow",
                 "Action": ["logs:CreateLogGroup", "logs:PutRetentionPolicy"],
-                "Resource": group,
+                # IAM compares a log group with its streams' part.
+                "Resource": f"{group}:*",
             },
             {
                 "Sid": "WriteMetrics",
