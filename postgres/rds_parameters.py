@@ -16,7 +16,7 @@ from typing import Literal
 
 from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.server_settings import setting_problems
-from postgres.setting_catalogue import PRELOADABLE_LIBRARIES, setting_rule
+from postgres.setting_catalogue import setting_rule
 from postgres.setting_rule import SettingRule, base_number
 from postgres.versions import SUPPORTED_MAJORS, require_supported
 
@@ -161,6 +161,12 @@ EXTRA: tuple[str, ...] = tuple(
     """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
 )
 """Settings of PostgreSQL that users may add to a group, written as in postgresql.conf."""
+
+PRELOADABLE_LIBRARIES = (
+    "auto_explain", "orafce", "pgaudit", "pglogical", "pg_bigm", "pg_cron", "pg_hint_plan", "pg_prewarm",
+    "pg_similarity", "pg_stat_statements", "pg_tle", "pg_transport", "plprofiler", "plrust",
+)  # fmt: skip
+"""What RDS allows in `shared_preload_libraries` (DescribeDBParameters of the families postgres15 to 18)."""
 
 _LIBRARIES = _list("shared_preload_libraries", PRELOADABLE_LIBRARIES, ",", static=True)
 

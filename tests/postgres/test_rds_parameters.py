@@ -102,6 +102,8 @@ def test_static_parameters_wait_for_the_reboot_and_others_do_not() -> None:
         ("nonsense", "1", "not on the list"),
         ("rds.log_retention_period", "10081", "minutes"),
         ("shared_preload_libraries", "evil", "setting shared_preload_libraries|separated"),
+        ("shared_preload_libraries", "auth_delay", "is not a list of auto_explain, orafce, pgaudit"),
+        ("shared_preload_libraries", "pgaudit,passwordcheck", "is not a list of auto_explain"),
     ],
 )
 def test_a_user_may_not_weaken_or_mistype_a_group(name: str, value: str, words: str) -> None:
@@ -110,6 +112,25 @@ def test_a_user_may_not_weaken_or_mistype_a_group(name: str, value: str, words: 
     assert any(part in problem for part in words.split("|") for problem in problems)
     with pytest.raises(ValueError, match=name):
         group_parameters(17, "TLSv1.3", {name: value})
+
+
+@pytest.mark.parametrize(
+    "libraries", ["pg_cron", "pg_stat_statements, pg_cron", "auto_explain,pglogical,pg_tle"]
+)
+def test_libraries_of_rds_alone_can_be_preloaded(libraries: str) -> None:
+    assert not rds_parameters.extra_parameter_problems(17, "shared_preload_libraries", libraries)
+    wanted = {
+        parameter.name: parameter
+        for parameter in group_parameters(17, "TLSv1.3", {"shared_preload_libraries": libraries})
+    }["shared_preload_libraries"]
+    assert not rds_parameters.parameter_problems(17, wanted.name, wanted.value, wanted.apply_method)
+
+
+def test_rds_itself_refuses_libraries_that_only_a_server_of_ones_own_has() -> None:
+    (problem,) = rds_parameters.parameter_problems(
+        17, "shared_preload_libraries", "pgaudit,auth_delay", "pending-reboot"
+    )
+    assert "Invalid parameter value: pgaudit,auth_delay" in problem
 
 
 def test_a_user_learns_of_all_mistakes_at_once() -> None:
