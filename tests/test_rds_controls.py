@@ -71,7 +71,7 @@ DIFFERING: dict[str, dict[str, tuple[str, Any]]] = {
         "P009": ("deletionProtection", True),
         "P010": ("multiAz", True),
         "P015": ("caCertIdentifier", "rds-ca-ecc384-g1"),
-        "final snapshot": ("finalSnapshotIdentifier", "passwordless-postgres-prod-rds-final"),
+        "final snapshot": ("skipFinalSnapshot", False),
         "class": ("instanceClass", "db.r7g.xlarge"),
         "at once": ("applyImmediately", False),
         "iops": ("iops", 12000),

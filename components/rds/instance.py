@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ INSIGHTS_RETENTION_DAYS = 7
 _KEY_DELETION_DAYS = 30
 _LONGEST_IDENTIFIER = 63
 _DIGEST_CHARACTERS = 7
+_SNAPSHOT_DIGEST_CHARACTERS = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -366,12 +368,29 @@ class RdsPostgres(pulumi.ComponentResource):
             delete_automated_backups=not chosen.deletion_protection,
             deletion_protection=chosen.deletion_protection,
             skip_final_snapshot=not chosen.backup.final_snapshot,
-            final_snapshot_identifier=f"{self._identifier}-final" if chosen.backup.final_snapshot else None,
+            final_snapshot_identifier=self._final_snapshot(security_group, key_arn),
             apply_immediately=chosen.apply_immediately,
             tags={**self._args.tags, "Name": self._identifier},
             opts=pulumi.ResourceOptions(
                 parent=self, protect=chosen.deletion_protection, depends_on=list(needs)
             ),
+        )
+
+    def _final_snapshot(
+        self, security_group: ServerSecurityGroup, key_arn: pulumi.Input[str] | None
+    ) -> pulumi.Output[str] | None:
+        """The name of the final snapshot, another one for each instance of the same identifier.
+
+        Snapshots outlive their instance, and a second one of a name is refused. A stack that was destroyed
+        and made again has another security group, an instance that is replaced another key.
+        """
+        if not self._args.settings.backup.final_snapshot:
+            return None
+        return pulumi.Output.all(security_group.id, key_arn).apply(
+            lambda made: (
+                f"{self._identifier}-final-"
+                f"{hashlib.sha256(json.dumps(made).encode()).hexdigest()[:_SNAPSHOT_DIGEST_CHARACTERS]}"
+            )
         )
 
     def _roles_function(

@@ -178,13 +178,12 @@ class Databases:
         """Deletes an instance; what is gone already is no error.
 
         Raises:
-            RuntimeError: Its server does not end.
+            RuntimeError: Its server does not end, or there is such a snapshot.
         """
         with self._lock:
             running = self._instances.get(resource_id)
         if running is None:
             return
-        running.announce("deleting")
         running.remove(self._snapshots / f"rds-{final_snapshot}" if final_snapshot else None)
         with self._lock:
             self._instances.pop(resource_id, None)

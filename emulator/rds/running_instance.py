@@ -127,14 +127,20 @@ class RunningInstance:
         """Stops and deletes it, or keeps its data as a snapshot.
 
         Raises:
-            RuntimeError: The server does not end.
+            RuntimeError: The server does not end, or there is such a snapshot.
         """
+        kept = snapshot if self._server.data.exists() else None
+        if kept is not None and kept.exists():
+            raise RuntimeError(
+                "api error DBSnapshotAlreadyExists: Cannot create the snapshot because a snapshot with the "
+                f"identifier {kept.name.removeprefix('rds-')} already exists."
+            )
+        self.announce("deleting")
         self.halt()
         with self._lock:
-            if snapshot is not None and self._server.data.exists():
-                snapshot.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
-                shutil.rmtree(snapshot, ignore_errors=True)
-                self._server.data.rename(snapshot)
+            if kept is not None:
+                kept.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+                self._server.data.rename(kept)
             self._server.remove()
             shutil.rmtree(self.folder, ignore_errors=True)
 

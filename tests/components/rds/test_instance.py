@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +63,6 @@ def test_the_instance_is_private_encrypted_and_knows_iam() -> None:
         deletionProtection=True,
         deleteAutomatedBackups=False,
         skipFinalSnapshot=False,
-        finalSnapshotIdentifier="passwordless-postgres-test-main-final",
         enabledCloudwatchLogsExports=["iam-db-auth-error", "postgresql", "upgrade"],
         performanceInsightsEnabled=True,
         performanceInsightsRetentionPeriod=7,
@@ -184,7 +184,13 @@ def test_failed_iam_logins_raise_alarms() -> None:
 def test_monitoring_writes_to_its_own_log_group_only() -> None:
     (document,) = policies(usual(), "main-monitoring").values()
     group = "arn:aws:logs:eu-central-1:123456789012:log-group:RDSOSMetrics"
-    assert {statement["Resource"] for statement in document["Statement"]} == {group, f"{group}:log-stream:*"}
+    # What IAM compares ends in the stream's part, also where there is no stream.
+    granted = {
+        action: statement["Resource"] for statement in document["Statement"] for action in statement["Action"]
+    }
+    assert granted["logs:CreateLogGroup"] == granted["logs:PutRetentionPolicy"] == f"{group}:*"
+    assert granted["logs:PutLogEvents"] == f"{group}:log-stream:*"
+    assert set(granted.values()) == {f"{group}:*", f"{group}:log-stream:*"}
     role = json.loads(plain(usual().one("aws:iam/role:Role", "main-monitoring").inputs)["assumeRolePolicy"])
     assert role["Statement"][0]["Condition"]["StringEquals"] == {
         "aws:SourceAccount": "123456789012",
@@ -204,6 +210,18 @@ def test_protection_is_for_production_and_can_be_lifted() -> None:
         finalSnapshotIdentifier=ABSENT,
         deleteAutomatedBackups=True,
     )
+
+
+def test_each_instance_has_a_final_snapshot_of_its_own() -> None:
+    """Snapshots outlive the stack: a second one of the same name is refused, and with it the deletion."""
+    first = plain(usual().one(INSTANCE).inputs)["finalSnapshotIdentifier"]
+    assert re.fullmatch(r"passwordless-postgres-test-main-final-[0-9a-f]{8}", first)
+    key = "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
+    of_another_key = record(lambda: rds_postgres(storage={"kms_key_arn": key}))
+    assert plain(of_another_key.one(INSTANCE).inputs)["finalSnapshotIdentifier"] != first
+    made_of = usual().one(INSTANCE).request.propertyDependencies["finalSnapshotIdentifier"].urns
+    assert {urn.rsplit("::", 1)[-1] for urn in made_of} == {"main-server", "main-key"}
+    assert plain(record(rds_postgres).one(INSTANCE).inputs)["finalSnapshotIdentifier"] == first
 
 
 def test_through_the_provider_the_function_makes_the_administrator_only() -> None:

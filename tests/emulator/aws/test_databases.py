@@ -380,6 +380,13 @@ def test_an_instance_lives_changes_and_is_deleted_with_its_secret(rds):
     with master(rds, outputs) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
 
+    (rds.folder / "snapshots" / "rds-taken").mkdir(parents=True)
+    taken = {**unnamed, "finalSnapshotIdentifier": "taken"}
+    refusal = rds.refused(lambda: rds.delete(INSTANCE, "db", resource_id, taken, outputs))
+    assert "DBSnapshotAlreadyExists" in refusal
+    with master(rds, outputs) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
     rds.delete(INSTANCE, "db", resource_id, {**unnamed, "finalSnapshotIdentifier": "last"}, outputs)
     assert (rds.folder / "snapshots" / "rds-last" / "PG_VERSION").exists()
     assert not (rds.folder / "rds" / "renamed").exists()
