@@ -32,6 +32,7 @@ from postgres.declaration import (
     Platform,
     declaration_problems,
 )
+from postgres.privileges import declared_privileges
 
 _LAST_MAJOR_WITHOUT_SELF_GRANT = 15
 _PUBLIC = "public"
@@ -83,6 +84,7 @@ class _Privileges:
     role: str
     schema: str | None
     on: GrantTarget
+    later_of: str
     names: tuple[str, ...]
 
     @property
@@ -92,22 +94,20 @@ class _Privileges:
 
 
 def _declared_privileges(declaration: Declaration) -> list[_Privileges]:
-    found: dict[tuple[str, str, str | None, GrantTarget], set[str]] = {}
-    for role in declaration.roles:
-        for database in role.databases:
-            found.setdefault((database, role.name, None, "database"), set()).add("connect")
-        for grant in role.grants:
-            key = (grant.database, role.name, grant.schema, grant.on)
-            found.setdefault(key, set()).update(grant.privileges)
+    """What each grant names; after the grant on all objects of a kind, what is granted by default."""
+    found: dict[tuple[str, str, str | None, GrantTarget, str], set[str]] = {}
+    for database, role, schema, on, privilege, later_of in declared_privileges(declaration):
+        found.setdefault((database, role, schema, on, later_of), set()).add(privilege)
     return [
         _Privileges(
             database=database,
             role=role,
             schema=schema,
             on=on,
+            later_of=later_of,
             names=tuple(name.upper() for name in PRIVILEGES[on] if name in names),
         )
-        for (database, role, schema, on), names in sorted(
+        for (database, role, schema, on, later_of), names in sorted(
             found.items(), key=lambda item: tuple(map(str, item[0]))
         )
     ]
@@ -136,7 +136,8 @@ class DatabaseRoles(pulumi.ComponentResource):
 
     Makes a `postgresql.Role` per role, a `postgresql.Database` per database, the `postgresql.Schema`s
     that grants name, `postgresql.Extension`s, `postgresql.Grant`s and, for grants on all objects of a
-    kind, `postgresql.DefaultPrivileges`; up to PostgreSQL 15 also a `postgresql.GrantRole` per role.
+    kind, a `postgresql.DefaultPrivileges` for each role that may create some; up to PostgreSQL 15 also a
+    `postgresql.GrantRole` per role.
     The provider is the caller's.
 
     Attributes:
@@ -150,7 +151,7 @@ class DatabaseRoles(pulumi.ComponentResource):
     ) -> None:
         """Carry the declaration out."""
         super().__init__("passwordless-postgres:index:DatabaseRoles", name, {}, opts)
-        roles = self._roles(name, args)
+        roles, memberships = self._roles(name, args)
         databases = {
             database.name: postgresql.Database(
                 f"{name}-{slug(database.name)}",
@@ -161,7 +162,7 @@ class DatabaseRoles(pulumi.ComponentResource):
                     parent=self,
                     retain_on_delete=True,
                     ignore_changes=_FIXED_AT_CREATION,
-                    depends_on=list(roles.values()),
+                    depends_on=[*roles.values(), *memberships],
                 ),
             )
             for database in args.declaration.databases
@@ -186,8 +187,11 @@ class DatabaseRoles(pulumi.ComponentResource):
         )
         self.register_outputs({"databases": sorted(databases), "roles": sorted(roles)})
 
-    def _roles(self, name: str, args: DatabaseRolesArgs) -> dict[str, postgresql.Role]:
+    def _roles(
+        self, name: str, args: DatabaseRolesArgs
+    ) -> tuple[dict[str, postgresql.Role], list[postgresql.GrantRole]]:
         roles: dict[str, postgresql.Role] = {}
+        memberships: list[postgresql.GrantRole] = []
         for declared in args.declaration.roles:
             role = postgresql.Role(
                 f"{name}-{slug(declared.name)}",
@@ -202,13 +206,14 @@ class DatabaseRoles(pulumi.ComponentResource):
             )
             roles[declared.name] = role
             if args.major <= _LAST_MAJOR_WITHOUT_SELF_GRANT:
-                postgresql.GrantRole(
+                membership = postgresql.GrantRole(
                     f"{name}-{slug(declared.name)}-administrator",
                     role=args.declaration.administrator,
                     grant_role=role.name,
                     opts=pulumi.ResourceOptions(parent=self, delete_before_replace=True),
                 )
-        return roles
+                memberships.append(membership)
+        return roles, memberships
 
     def _schemas(
         self, name: str, args: DatabaseRolesArgs, databases: dict[str, postgresql.Database]
@@ -257,14 +262,19 @@ class DatabaseRoles(pulumi.ComponentResource):
             if privileges.schema is not None:
                 schema = made.schemas.get((database, privileges.schema))
                 on["schema"] = schema.name if schema is not None else privileges.schema
-            child = f"{name}-{privileges.child}"
-            chain.append(postgresql.Grant(child, **on, opts=self._after(chain)))
-            if privileges.on in ("tables", "sequences", "functions"):
-                chain.append(
-                    postgresql.DefaultPrivileges(
-                        f"{child}-later", owner=args.declaration.administrator, **on, opts=self._after(chain)
-                    )
+            child, owner = f"{name}-{privileges.child}", privileges.later_of
+            if not owner:
+                chain.append(postgresql.Grant(child, **on, opts=self._after(chain)))
+                continue
+            by_a_role = owner in made.roles
+            chain.append(
+                postgresql.DefaultPrivileges(
+                    f"{child}.{slug(owner)}-later" if by_a_role else f"{child}-later",
+                    owner=made.roles[owner].name if by_a_role else owner,
+                    **on,
+                    opts=self._after(chain),
                 )
+            )
         return chain
 
     def _after(self, chain: list[postgresql.Grant | postgresql.DefaultPrivileges]) -> pulumi.ResourceOptions:

@@ -31,6 +31,9 @@ PRIVILEGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Privileges per target, in the order in which they are granted. `maintain` needs PostgreSQL 17."""
 
+OBJECT_TARGETS: frozenset[GrantTarget] = frozenset({"tables", "sequences", "functions"})
+"""The targets that are objects of a schema, made by whoever may create in it."""
+
 TRUSTED_EXTENSIONS = frozenset(
     """
     btree_gin btree_gist citext cube dict_int fuzzystrmatch hstore intarray isn lo ltree pg_trgm pgcrypto
@@ -57,7 +60,8 @@ class Grant:
     """Privileges of a role on something in one database.
 
     `on` is the database itself, the schema `schema`, or all tables (views included), sequences or
-    functions of `schema`: those that exist, and those that the administrator creates later.
+    functions of `schema`: those that exist, and those that the administrator, or a declared role that may
+    create there, creates later.
     """
 
     database: str

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
-from postgres.declaration import PRIVILEGES, Declaration, GrantTarget
+from postgres.declaration import OBJECT_TARGETS, PRIVILEGES, Declaration, GrantTarget
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
 from postgres.steps import Check, Step
 
-Privilege = tuple[str, str, str | None, GrantTarget, str]
-"""Database, role, schema, target, privilege."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class _Held:
-    """Privileges of one role on one object or kind of objects."""
+class Privilege(NamedTuple):
+    """One privilege of one role, on what exists or by default on what `later_of` will create."""
 
     database: str
     role: str
     schema: str | None
     target: GrantTarget
+    privilege: str
+    later_of: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """Privileges of one role on one object or kind of objects, those of `later_of` that come later or all."""
+
+    database: str
+    role: str
+    schema: str | None
+    target: GrantTarget
+    later_of: str
     privileges: tuple[str, ...]
 
     @property
@@ -33,6 +43,7 @@ class _Held:
             ("role", self.role),
             ("place", self.database if self.target == "database" else self.schema or ""),
             ("privileges", tuple(privilege.upper() for privilege in self.privileges)),
+            *([("owner", self.later_of)] if self.later_of else []),
         )
         return Check(condition=condition, values=values)
 
@@ -89,14 +100,31 @@ _OBJECTS: Mapping[str, _Objects] = MappingProxyType(
 
 
 def declared_privileges(declaration: Declaration) -> set[Privilege]:
-    """Every privilege that the declaration gives to its roles."""
+    """Every privilege that the declaration gives to its roles, now and by default.
+
+    Default privileges are those of whoever creates an object: the administrator, and every role that may
+    create in the schema, or in the database, and so a schema of that name.
+    """
+    creators: dict[tuple[str, str | None], set[str]] = {}
+    for role in declaration.roles:
+        for grant in role.grants:
+            if grant.on in ("schema", "database") and "create" in grant.privileges:
+                creators.setdefault((grant.database, grant.schema), set()).add(role.name)
     privileges: set[Privilege] = set()
     for role in declaration.roles:
         for database in role.databases:
-            privileges.add((database, role.name, None, "database", "connect"))
+            privileges.add(Privilege(database, role.name, None, "database", "connect"))
         for grant in role.grants:
-            for privilege in grant.privileges:
-                privileges.add((grant.database, role.name, grant.schema, grant.on, privilege))
+            owners = {""}
+            if grant.on in OBJECT_TARGETS:
+                owners |= {declaration.administrator}
+                owners |= creators.get((grant.database, grant.schema), set())
+                owners |= creators.get((grant.database, None), set())
+            privileges |= {
+                Privilege(grant.database, role.name, grant.schema, grant.on, privilege, later_of=owner)
+                for owner in owners - {role.name}
+                for privilege in grant.privileges
+            }
     return privileges
 
 
@@ -111,7 +139,6 @@ class _Place:
         entries: A query for what the catalogues say of it: `name`, `acl` and `owner` of each object. It
             reads the column `place` of `v`.
         several: Whether these are the objects of a schema, each of which takes a GRANT of its own.
-        by_default: Whether it is about objects that the administrator creates later.
     """
 
     on: str
@@ -119,29 +146,27 @@ class _Place:
     database: str
     entries: str
     several: bool = False
-    by_default: bool = False
 
 
 def grants(privileges: Iterable[Privilege], administrator: str) -> Iterator[Step]:
-    """The steps that grant the privileges, now and by default on what the administrator creates later."""
+    """The steps that grant the privileges, now and by default."""
     for held in _grouped(privileges):
-        for place in _places(held, administrator):
-            holds_all = f"NOT EXISTS (SELECT FROM {_PRIVILEGES} WHERE NOT {_GRANTED})"
-            if place.several:
-                lacking = f"{_ENTRIES.format(entries=place.entries)} WHERE NOT ({holds_all})"
-                condition = f"{_HAS_ROLE} AND NOT EXISTS (SELECT FROM {lacking})"
-            else:
-                lacking = ""
-                condition = f"EXISTS (SELECT FROM {_ENTRIES.format(entries=place.entries)} WHERE {holds_all})"
-            check = held.check(condition)
-            yield Step(
-                database=place.database,
-                as_role="administrator",
-                sql=_statement("GRANT", held, place, administrator, lacking),
-                purpose=f"grant {held.listed.lower()} on {place.where} to {held.role}",
-                check=check,
-                routine=place.several,
-            )
+        place = _place(held, administrator)
+        holds_all = f"NOT EXISTS (SELECT FROM {_PRIVILEGES} WHERE NOT {_GRANTED})"
+        if place.several:
+            lacking = f"{_ENTRIES.format(entries=place.entries)} WHERE NOT ({holds_all})"
+            condition = f"{_HAS_ROLE} AND NOT EXISTS (SELECT FROM {lacking})"
+        else:
+            lacking = ""
+            condition = f"EXISTS (SELECT FROM {_ENTRIES.format(entries=place.entries)} WHERE {holds_all})"
+        yield Step(
+            database=place.database,
+            as_role="administrator",
+            sql=_statement("GRANT", held, place, lacking),
+            purpose=f"grant {held.listed.lower()} on {place.where} to {held.role}",
+            check=held.check(condition),
+            routine=place.several,
+        )
 
 
 def revokes(privileges: Iterable[Privilege], administrator: str, databases: Iterable[str]) -> Iterator[Step]:
@@ -157,20 +182,19 @@ def revokes(privileges: Iterable[Privilege], administrator: str, databases: Iter
     """
     declared = frozenset(databases)
     for held in _grouped(privileges):
-        for place in _places(held, administrator):
-            holding = (
-                f"{_ENTRIES.format(entries=place.entries)} WHERE {acts_for(administrator, 'o.owner')} "
-                f"AND o.owner <> r.oid AND EXISTS (SELECT FROM {_PRIVILEGES} WHERE {_GRANTED})"
-            )
-            check = held.check(f"NOT EXISTS (SELECT FROM {holding})")
-            yield Step(
-                database=place.database,
-                as_role="administrator",
-                sql=_statement("REVOKE", held, place, administrator, holding),
-                purpose=f"revoke {held.listed.lower()} on {place.where} from {held.role}",
-                check=check,
-                database_may_be_missing=held.database not in declared,
-            )
+        place = _place(held, administrator)
+        holding = (
+            f"{_ENTRIES.format(entries=place.entries)} WHERE {acts_for(administrator, 'o.owner')} "
+            f"AND o.owner <> r.oid AND EXISTS (SELECT FROM {_PRIVILEGES} WHERE {_GRANTED})"
+        )
+        yield Step(
+            database=place.database,
+            as_role="administrator",
+            sql=_statement("REVOKE", held, place, holding),
+            purpose=f"revoke {held.listed.lower()} on {place.where} from {held.role}",
+            check=held.check(f"NOT EXISTS (SELECT FROM {holding})"),
+            database_may_be_missing=held.database not in declared,
+        )
 
 
 def oid_of(role: str) -> str:
@@ -190,31 +214,40 @@ _PRIVILEGES = "pg_catalog.unnest(v.privileges) AS p(privilege)"
 _GRANTED = "o.acl OPERATOR(pg_catalog.@>) pg_catalog.makeaclitem(r.oid, o.owner, p.privilege, false)"
 
 
-def _places(held: _Held, administrator: str) -> Iterator[_Place]:
+def _place(held: _Held, administrator: str) -> _Place:
     if held.target == "database" or held.schema is None:
-        yield _Place(
+        return _Place(
             on=f"DATABASE {quote_identifier(held.database)}",
             where=f"database {held.database}",
             database=MAINTENANCE_DATABASE,
             entries="SELECT coalesce(d.datacl, pg_catalog.acldefault('d', d.datdba)) AS acl, "
             "d.datdba AS owner FROM pg_catalog.pg_database d WHERE d.datname = v.place",
         )
-        return
     where = f"schema {held.schema} of {held.database}"
     if held.target == "schema":
-        yield _Place(
+        return _Place(
             on=f"SCHEMA {quote_identifier(held.schema)}",
             where=where,
             database=held.database,
             entries="SELECT coalesce(n.nspacl, pg_catalog.acldefault('n', n.nspowner)) AS acl, "
             "n.nspowner AS owner FROM pg_catalog.pg_namespace n WHERE n.nspname = v.place",
         )
-        return
     kind = held.target
     objects = _OBJECTS[kind]
     letter, default_letter = objects.letters
+    if held.later_of:
+        owned_by = "the administrator" if held.later_of == administrator else held.later_of
+        return _Place(
+            on=kind.upper(),
+            where=f"later {kind} of {owned_by} in {where}",
+            database=held.database,
+            entries="SELECT d.defaclacl AS acl, d.defaclrole AS owner FROM pg_catalog.pg_default_acl d "  # noqa: S608 - constants
+            "JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace "
+            "JOIN pg_catalog.pg_roles w ON w.oid = d.defaclrole "
+            f"WHERE n.nspname = v.place AND d.defaclobjtype = '{default_letter}' AND w.rolname = v.owner",
+        )
     owner = f"c.{objects.prefix}owner"
-    yield _Place(
+    return _Place(
         on=objects.keyword,
         where=f"{kind} in {where}",
         database=held.database,
@@ -228,24 +261,14 @@ def _places(held: _Held, administrator: str) -> Iterator[_Place]:
         "SELECT o.* FROM o WHERE o.place = v.place",
         several=True,
     )
-    yield _Place(
-        on=kind.upper(),
-        where=f"later {kind} of the administrator in {where}",
-        database=held.database,
-        entries="SELECT d.defaclacl AS acl, d.defaclrole AS owner FROM pg_catalog.pg_default_acl d "  # noqa: S608 - quoted
-        "JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace "
-        f"WHERE n.nspname = v.place AND d.defaclobjtype = '{default_letter}' "
-        f"AND d.defaclrole = {oid_of(administrator)}",
-        by_default=True,
-    )
 
 
-def _statement(verb: str, held: _Held, place: _Place, administrator: str, objects: str) -> str:
+def _statement(verb: str, held: _Held, place: _Place, objects: str) -> str:
     """GRANT … TO or REVOKE … FROM; where the place has several objects, on those in the query `objects`."""
     before = f"{verb} {held.listed} ON {place.on}"
     after = f" {'TO' if verb == 'GRANT' else 'FROM'} {quote_identifier(held.role)}"
-    if place.by_default:
-        owner, schema = quote_identifier(administrator), quote_identifier(held.schema or "")
+    if held.later_of:
+        owner, schema = quote_identifier(held.later_of), quote_identifier(held.schema or "")
         return f"ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} {before}{after}"
     if place.several:
         record = held.check("").record
@@ -278,9 +301,9 @@ def _grouped(privileges: Iterable[Privilege]) -> list[_Held]:
 
     One privilege does not depend on another.
     """
-    groups: dict[tuple[str, str, str, GrantTarget], list[str]] = {}
-    for database, role, schema, target, privilege in privileges:
-        groups.setdefault((database, role, schema or "", target), []).append(privilege)
+    groups: dict[tuple[str, str, str, GrantTarget, str], list[str]] = {}
+    for database, role, schema, target, privilege, later_of in privileges:
+        groups.setdefault((database, role, schema or "", target, later_of), []).append(privilege)
     targets = list(PRIVILEGES)
     return [
         _Held(
@@ -288,9 +311,10 @@ def _grouped(privileges: Iterable[Privilege]) -> list[_Held]:
             role=role,
             schema=schema or None,
             target=target,
+            later_of=later_of,
             privileges=tuple(sorted(names, key=PRIVILEGES[target].index)),
         )
-        for (database, role, schema, target), names in sorted(
-            groups.items(), key=lambda item: (*item[0][:3], targets.index(item[0][3]))
+        for (database, role, schema, target, later_of), names in sorted(
+            groups.items(), key=lambda item: (*item[0][:3], targets.index(item[0][3]), item[0][4])
         )
     ]

@@ -155,10 +155,12 @@ def _undeclared(entries: str, declaration: Declaration, database: str, condition
             "place": place,
             "privilege": privilege.upper(),
         }
-        for place, role, schema, target, privilege in sorted(
+        for place, role, schema, target, privilege, later_of in sorted(
             declared_privileges(declaration), key=lambda held: tuple(map(str, held))
         )
-        if (target == "database") == (database == MAINTENANCE_DATABASE)
+        # What is declared of existing objects is so of later ones too, whoever will create them.
+        if not later_of
+        and (target == "database") == (database == MAINTENANCE_DATABASE)
         and database in (place, MAINTENANCE_DATABASE)
     ]
     in_place = "d.place = h.name" if database == MAINTENANCE_DATABASE else "true"

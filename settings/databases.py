@@ -56,7 +56,8 @@ class Grant(Section):
     schema_name: str | None = Field(default=None, alias="schema")
     """Schema the privileges are about; absent: the database."""
     on_all: Literal["tables", "sequences", "functions"] | None = None
-    """All objects of this kind in the schema, present and future; absent: the schema itself."""
+    """All objects of this kind in the schema: those that exist, and those that the administrator, or a role
+    that may `create` in the schema or in the database, makes later; absent: the schema itself."""
     privileges: Annotated[tuple[Privilege, ...], unique] = Field(min_length=1)
     """Privileges, as PostgreSQL names them; which ones fit depends on the object."""
 

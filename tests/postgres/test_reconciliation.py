@@ -64,6 +64,11 @@ OURS = [
     ("REVOKE EXECUTE ON FUNCTION ours_f(int, text) FROM app_writer", "app", "postgres"),
     (f"{_DEFAULTS} GRANT SELECT ON TABLES TO PUBLIC", "app", "postgres"),
     (f"{_DEFAULTS} IN SCHEMA public GRANT DELETE ON TABLES TO app_reader", "app", "postgres"),
+    (
+        "ALTER DEFAULT PRIVILEGES FOR ROLE app_writer IN SCHEMA public REVOKE ALL ON TABLES FROM app_reader",
+        "app",
+        "app_writer",
+    ),
     (f"{_DEFAULTS} IN SCHEMA public REVOKE ALL ON TABLES FROM app_reader", "app", "postgres"),
 ]
 
@@ -264,11 +269,12 @@ def test_a_user_of_a_database_writes_nothing_that_the_superuser_runs(executor: E
 
 @ONE_MAJOR
 def test_new_objects_of_an_application_are_no_drift(executor: Executor) -> None:
-    executor.sql("CREATE TABLE later (id int)", "app", "app_writer")
+    executor.sql("CREATE TABLE moved (id int)", "app")
+    executor.sql("ALTER TABLE moved OWNER TO app_writer", "app")
     found = executor.reconcile(FIRST)
     assert found.put_back == ()
     assert found.routine == ("grant select on tables in schema public of app to app_reader",)
-    assert executor.sql("SELECT * FROM later", "app", "app_reader") == []
+    assert executor.sql("SELECT * FROM moved", "app", "app_reader") == []
 
 
 @ONE_MAJOR

@@ -269,6 +269,76 @@ def test_roles_can_do_what_is_declared_and_no_more(executor):
     assert executor.sql("SELECT * FROM writers_own", "app", "app_reader") == []
 
 
+def maker(name: str, *privileges: Grant) -> Role:
+    return Role(name=name, connection_limit=2, databases=("app",), grants=privileges)
+
+
+MIGRATED = replace(
+    FIRST,
+    databases=(Database(name="app"),),
+    roles=(
+        maker("migrator", grant(on="schema", privileges=("usage", "create"))),
+        maker("maker", grant(schema="other", on="schema", privileges=("create", "usage"))),
+        maker("founder", grant(on="database", schema=None, privileges=("create",))),
+        replace(
+            READER,
+            grants=(
+                *READER.grants,
+                grant(on="functions", privileges=("execute",)),
+                grant(schema="other", on="schema", privileges=("usage",)),
+                grant(schema="other", on="tables", privileges=("select", "insert")),
+                grant(schema="founded", on="schema", privileges=("usage",)),
+                grant(schema="founded", on="tables", privileges=("select",)),
+            ),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize("cluster", [15, 17], indirect=True)
+def test_what_a_role_that_may_create_makes_is_visible_at_once(executor):
+    without = replace(MIGRATED, roles=MIGRATED.roles[:3])
+    executor.apply(without)
+    executor.sql("CREATE SCHEMA founded", "app", "founder")
+    executor.apply(MIGRATED)
+    executor.sql("CREATE TABLE t (id serial); CREATE VIEW v AS SELECT * FROM t", "app", "migrator")
+    executor.sql("CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "app", "migrator")
+    executor.sql("REVOKE ALL ON FUNCTION f() FROM PUBLIC", "app", "migrator")
+    executor.sql("CREATE TABLE other.t (id int)", "app", "maker")
+    executor.sql("CREATE TABLE founded.t (id int)", "app", "founder")
+    for query in (
+        "SELECT * FROM t",
+        "SELECT * FROM v",
+        "SELECT last_value FROM t_id_seq",
+        "SELECT f()",
+        "INSERT INTO other.t VALUES (1) RETURNING id",
+        "SELECT * FROM founded.t",
+    ):
+        executor.sql(query, "app", "app_reader")
+    assert executor.reconcile(MIGRATED) == Reconciliation()
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        executor.sql("INSERT INTO t VALUES (1)", "app", "app_reader")
+
+
+@pytest.mark.parametrize("cluster", [17], indirect=True)
+def test_default_privileges_end_with_the_right_to_create_or_with_the_grant(executor):
+    executor.apply(MIGRATED)
+    state = executor.catalogue()
+    assert {owner for owner, *_ in state["app defaults"]} == {ADMINISTRATOR, "founder", "maker", "migrator"}
+    of_migrator = "ALTER DEFAULT PRIVILEGES FOR ROLE migrator IN SCHEMA public"
+    executor.sql(f"{of_migrator} REVOKE ALL ON TABLES FROM app_reader", "app")
+    assert executor.reconcile(MIGRATED).put_back == (
+        "grant select on later tables of migrator in schema public of app to app_reader",
+    )
+    migrator, *others = MIGRATED.roles
+    executor.apply(replace(MIGRATED, roles=(replace(migrator, grants=()), *others[1:])))
+    assert {owner for owner, *_ in executor.catalogue()["app defaults"]} == {ADMINISTRATOR, "founder"}
+    executor.apply(replace(MIGRATED, roles=(migrator, *others[:2])))
+    assert executor.catalogue()["app defaults"] == []
+    executor.apply(MIGRATED)
+    assert executor.catalogue() == state
+
+
 def test_removed_grants_and_roles_go_and_come_back(executor):
     executor.apply(FIRST)
     executor.sql("CREATE TABLE ours (id int)", "app", ADMINISTRATOR)

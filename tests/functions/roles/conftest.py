@@ -49,6 +49,7 @@ READER = Role(
     grants=(
         Grant(database="app", schema="public", on="schema", privileges=("usage",)),
         Grant(database="app", schema="public", on="tables", privileges=("select",)),
+        Grant(database="app", schema="jobs", on="tables", privileges=("select",)),
     ),
 )
 WRITER = Role(
