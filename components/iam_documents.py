@@ -1,4 +1,4 @@
-"""IAM documents as JSON. Pure; each statement names its one resource, in the partition it is for.
+"""IAM documents as JSON. Pure; each statement names its resources one by one, in the partition it is for.
 
 Documents that guard a resource deny what is not meant, because anybody's own IAM policy could allow
 it. `aws:PrincipalArn` is the ARN of the role behind a session, so exact ARNs suffice.
@@ -7,7 +7,7 @@ it. `aws:PrincipalArn` is the ARN of the role behind a session, so exact ARNs su
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 READ_SECRET = ("secretsmanager:GetSecretValue",)
@@ -287,15 +287,6 @@ def gateway_machine(
         connects: The database roles that its clients act as, by `connect_arn`.
         log_group: ARN of the log group for the gateway's log.
     """
-    logins: list[Statement] = [
-        {
-            "Sid": f"Connect{number}",
-            "Effect": "Allow",
-            "Action": "rds-db:connect",
-            "Resource": resource,
-        }
-        for number, (_, resource) in enumerate(sorted(connects.items()), start=1)
-    ]
     return document(
         [
             {
@@ -318,7 +309,12 @@ def gateway_machine(
                 # IAM puts in the ARN of the instance whose credentials they are.
                 "Resource": f"{reports}${{ec2:SourceInstanceARN}}",
             },
-            *logins,
+            {
+                "Sid": "Connect",
+                "Effect": "Allow",
+                "Action": "rds-db:connect",
+                "Resource": sorted(connects.values()),
+            },
             {
                 "Sid": "WriteLog",
                 "Effect": "Allow",
@@ -373,7 +369,7 @@ def machine(
     parameter: str,
     bucket: str,
     manifest_key: str,
-    readable: Mapping[str, str],
+    readable: Collection[str],
     report_key: str,
     formatted_volumes_key: str,
     server_identity: str,
@@ -385,21 +381,12 @@ def machine(
         parameter: ARN of the SSM parameter in which the launcher finds the manifest.
         bucket: ARN of the desired-state bucket.
         manifest_key: Key of the manifest, of which it reads the newest version.
-        readable: Statement id per object key of which the machine reads versions.
+        readable: Keys of the objects of which the machine reads versions.
         report_key: Key of the report that it writes.
         formatted_volumes_key: Key of the record of formatted volumes, which it reads and writes.
         server_identity: ARN of the server's own identity secret.
         log_group: ARN of the log group for the server's log.
     """
-    reads: list[Statement] = [
-        {
-            "Sid": sid,
-            "Effect": "Allow",
-            "Action": ["s3:GetObject", "s3:GetObjectVersion"],
-            "Resource": f"{bucket}/{key}",
-        }
-        for key, sid in readable.items()
-    ]
     return document(
         [
             {"Sid": "ReadParameter", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": parameter},
@@ -409,7 +396,12 @@ def machine(
                 "Action": "s3:GetObject",
                 "Resource": f"{bucket}/{manifest_key}",
             },
-            *reads,
+            {
+                "Sid": "ReadWhatItNames",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:GetObjectVersion"],
+                "Resource": [f"{bucket}/{key}" for key in readable],
+            },
             {
                 "Sid": "WriteReport",
                 "Effect": "Allow",
@@ -495,17 +487,18 @@ def private_bucket(
         deliveries: What services may write: `service`, `path` and the `source` on whose behalf, an ARN that
             may end in `*`.
     """
-    plain = {"Bool": {"aws:SecureTransport": "false"}}
+    paths_of: dict[tuple[str, ...], list[str]] = {}
+    for path, principals in writers.items():
+        paths_of.setdefault(tuple(sorted(set(principals))), []).append(path)
     statements: list[Statement] = [
         {
-            "Sid": f"TlsOnly{what}",
+            "Sid": "TlsOnly",
             "Effect": "Deny",
             "Principal": "*",
             "Action": "s3:*",
-            "Resource": resource,
-            "Condition": plain,
+            "Resource": [bucket, f"{bucket}/*"],
+            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
         }
-        for what, resource in (("Bucket", bucket), ("Objects", f"{bucket}/*"))
     ]
     statements += [
         {
@@ -513,10 +506,10 @@ def private_bucket(
             "Effect": "Deny",
             "Principal": "*",
             "Action": list(WRITE_OBJECT),
-            "Resource": f"{bucket}/{path}",
+            "Resource": [f"{bucket}/{path}" for path in paths],
             "Condition": _everybody_but(principals),
         }
-        for number, (path, principals) in enumerate(writers.items(), start=1)
+        for number, (principals, paths) in enumerate(paths_of.items(), start=1)
     ]
     statements += [
         {

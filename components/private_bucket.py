@@ -10,6 +10,12 @@ import pulumi
 from pulumi_aws import s3
 
 from components import iam_documents
+from settings.quotas import OBJECT_TAGS
+
+
+def object_tags(tags: dict[str, str]) -> dict[str, str]:
+    """Tags of an object: those of its bucket, or none where they are more than an object takes."""
+    return {} if OBJECT_TAGS.excess(len(tags)) else tags
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import Literal, final
 import pulumi
 from pulumi_aws import s3
 
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.private_bucket import PrivateBucket, PrivateBucketArgs, object_tags
 from components.serial import Serial
 
 DocumentType = Literal["ConnectionsDocument", "PublishedGatewayDocument"]
@@ -88,7 +88,7 @@ class PublishedDocument(pulumi.ComponentResource):
             key=args.key,
             content=text,
             content_type="application/json",
-            tags=args.tags,
+            tags=object_tags(args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
         )
         self.resources = PublishedDocumentResources(bucket=bucket, serial=serial, document=document)

@@ -26,6 +26,7 @@ from components.gateway.client_authority import (
 from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.network import Network, NetworkArgs
 from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
+from components.preflight import preflight_problems
 from components.rds import authorities
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
@@ -68,7 +69,9 @@ def deploy(name: str, settings: Settings) -> dict[str, pulumi.Input[Any]]:
         What it exports, by name.
     """
     stack = _Stack(name=name, settings=settings)
-    # A file that is wrong is found before anything is registered.
+    # What is wrong is found before anything is registered.
+    if problems := list(preflight_problems(name, settings)):
+        raise pulumi.RunError(str(SettingsError(problems)))
     stack.external_trust  # noqa: B018 - read for its errors
     if settings.self_managed is not None:
         stack.deploy_self_managed(settings.self_managed)
@@ -134,7 +137,7 @@ class _Stack:
             for file in gateway.client_authority.revocation_lists
         }
         try:
-            return external_trust(bundle, lists)
+            return external_trust(bundle, lists, self.settings.quotas)
         except ValueError as error:
             raise pulumi.RunError(f"passwordless-postgres:{key}: {error}") from None
 

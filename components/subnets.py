@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
+from settings.network import SUBNET_BITS
+
 MAX_ZONES = 3
-_SLOTS_BITS = 3  # eight equal parts: four for private, four for public subnets, one of each to spare
 _SMALLEST = 28  # AWS's smallest subnet
 
 
@@ -27,11 +28,11 @@ def plan_subnets(cidr: str, zones: int) -> SubnetPlan:
     network = ipaddress.IPv4Network(cidr)
     if not 1 <= zones <= MAX_ZONES:
         raise ValueError(f"zones: {zones}; must be from 1 to {MAX_ZONES}")
-    prefix = network.prefixlen + _SLOTS_BITS
+    prefix = network.prefixlen + SUBNET_BITS
     if prefix > _SMALLEST:
         raise ValueError(
             f"cidr: {cidr} is too small for {MAX_ZONES} zones of two subnets with 16 addresses or more; "
-            f"take a network of /{_SMALLEST - _SLOTS_BITS} or larger"
+            f"take a network of /{_SMALLEST - SUBNET_BITS} or larger"
         )
     parts = [str(part) for part in network.subnets(new_prefix=prefix)]
     half = len(parts) // 2

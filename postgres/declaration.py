@@ -216,14 +216,17 @@ def extension_problems(name: str, platform: Platform = "server") -> list[str]:
     return [f"extension {name!r} is not on the list of extensions: {allowed}"]
 
 
+def iam_name_problems(role: str) -> list[str]:
+    """Why IAM could not allow a login as `role` and as no other; empty when it can."""
+    problem = (
+        f"role name {role!r} has one of {' '.join(_IAM_SPECIAL_CHARACTERS)}, which IAM policies read as "
+        "wildcards or variables; choose another"
+    )
+    return [problem] if set(role) & set(_IAM_SPECIAL_CHARACTERS) else []
+
+
 def _login_problems(role: str, platform: Platform) -> list[str]:
-    problems = role_name_problems(role)
-    if platform == "rds" and set(role) & set(_IAM_SPECIAL_CHARACTERS):
-        problems.append(
-            f"role name {role!r} has one of {' '.join(_IAM_SPECIAL_CHARACTERS)}, which IAM policies read as "
-            "wildcards or variables; choose another"
-        )
-    return problems
+    return role_name_problems(role) + (iam_name_problems(role) if platform == "rds" else [])
 
 
 def _schema_problems(schema: str) -> list[str]:

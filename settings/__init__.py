@@ -5,6 +5,7 @@ from settings.gateway import ClientAuthority, Gateway, GatewayClient
 from settings.machine import Image
 from settings.network import AllowedClients, Network
 from settings.problems import SettingsError
+from settings.quotas import Quotas
 from settings.rds import Rds
 from settings.self_managed import SelfManaged
 from settings.stack import SECTIONS, Settings, load, load_stack_file
@@ -19,6 +20,7 @@ __all__ = [
     "Generation",
     "Image",
     "Network",
+    "Quotas",
     "Rds",
     "SelfManaged",
     "Settings",

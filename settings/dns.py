@@ -7,9 +7,7 @@ from typing import Annotated
 
 from settings.section import Checked
 
-MAX_COMMON_NAME = 64
-"""Characters of a certificate's common name (ub-common-name, RFC 5280, appendix A.1)."""
-
+_MAX_NAME = 253  # characters; RFC 1035, 2.3.4, as text
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -20,6 +18,8 @@ def zone_problems(zone: str) -> list[str]:
     if zone.endswith("."):
         return ["ends with a dot; write it without"]
     found = _relative_name_problems(zone)
+    if len(zone) > _MAX_NAME:
+        found.append(f"has {len(zone)} characters; DNS ends names at {_MAX_NAME}")
     if not found and zone.rpartition(".")[2].isdigit():
         return ["ends with a number, as an address does; give a DNS name"]
     return found

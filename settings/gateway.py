@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import IPv4Network
 from pathlib import PurePosixPath
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -20,10 +21,20 @@ from settings.certificates import (
     generation_problems,
 )
 from settings.databases import RoleName
-from settings.dns import MAX_COMMON_NAME, DnsZone, zone_problems
+from settings.dns import DnsZone, zone_problems
 from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems
-from settings.network import AllowedClients, Network
+from settings.network import SUBNET_BITS, AllowedClients, Network, security_group_problems
 from settings.problems import Path, Problem
+from settings.quotas import (
+    ALARM_ACTIONS,
+    CERTIFICATE_DOMAIN,
+    COMMON_NAME,
+    LOAD_BALANCER_SUBNET,
+    TRUST_STORE_CERTIFICATES,
+    TRUST_STORE_LISTS,
+    TRUST_STORE_REVOCATIONS,
+    Quotas,
+)
 from settings.rds import Rds
 from settings.section import Checked, Section, StrictBool, StrictInt, unique
 
@@ -45,6 +56,7 @@ _SERIAL = re.compile(r"[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2})*|[0-9A-Fa-f]+")
 _MAX_SERIAL = 1 << 159  # 20 bytes, the first bit of them clear; RFC 5280, 4.1.2.2
 _URI = re.compile(r"[!#$%&'()*+,\-./0-9:;=?@A-Z\[\]_a-z~]{1,1024}")
 _APPLICATION = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_MAX_APPLICATION = 200
 _CERTIFICATE = re.compile(
     r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
@@ -76,8 +88,8 @@ def dns_name_problems(name: str) -> list[str]:
 
 def common_name_problems(name: str) -> list[str]:
     """What is wrong with a common name."""
-    if not name or len(name) > MAX_COMMON_NAME:
-        return [f"has {len(name)} characters; a common name has 1 to {MAX_COMMON_NAME}"]
+    if not name or len(name) > COMMON_NAME.limit:
+        return [f"has {len(name)} characters; a common name has 1 to {COMMON_NAME.limit}"]
     if name != name.strip() or not name.isprintable():
         return ["begins or ends with a space, or holds what cannot be printed; write the name alone"]
     return []
@@ -93,7 +105,11 @@ def serial_number_problems(serial: str) -> list[str]:
 
 def _application_problems(application: str) -> list[str]:
     """What is wrong with the name of an ASGI application."""
-    return [] if _APPLICATION.fullmatch(application) else ["is not of the form module:attribute"]
+    if not _APPLICATION.fullmatch(application):
+        return ["is not of the form module:attribute"]
+    if len(application) > _MAX_APPLICATION:
+        return [f"has {len(application)} characters; a machine takes {_MAX_APPLICATION}"]
+    return []
 
 
 def _source_path_problems(path: str) -> list[str]:
@@ -231,7 +247,7 @@ class Gateway(Section):
     """How many machines there are at most, under load."""
     report_deadline_seconds: StrictInt = Field(default=1200, ge=10, le=7200)
     """How long `pulumi up` waits until every machine in service serves its document, in seconds."""
-    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = ()
+    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = Field(default=(), max_length=ALARM_ACTIONS.limit)
     """SNS topics that learn of unhealthy machines, errors and refused handshakes."""
     log_retention_days: LogRetentionDays = 90
     """How long access, connection and application logs are kept."""
@@ -245,11 +261,13 @@ class Gateway(Section):
 
 
 def gateway_problems(
-    gateway: Gateway, rds: Rds | None, network: Network | None, certificates: Certificates
+    gateway: Gateway, rds: Rds | None, network: Network | None, certificates: Certificates, quotas: Quotas
 ) -> Iterator[Problem]:
     """Cross-field validation of a valid section `gateway`."""
     yield from _database_problems(rds)
     yield from _network_problems(gateway, network)
+    yield from security_group_problems(_GATEWAY, gateway.allowed_clients, quotas)
+    yield from _trust_store_problems(gateway, quotas)
     yield from _address_problems(gateway)
     if gateway.client_authority.source == "generated":
         yield from _generated_authority_problems(gateway.client_authority, certificates)
@@ -280,6 +298,18 @@ def _network_problems(gateway: Gateway, network: Network | None) -> Iterator[Pro
             "subnets in two zones; name them, or make it internal",
             reads=(path, (*_GATEWAY, "internal")),
         )
+    if network and network.create:
+        path = ("network", "create", "cidr")
+        prefix = IPv4Network(network.create.cidr).prefixlen + SUBNET_BITS
+        if LOAD_BALANCER_SUBNET.excess(prefix):
+            largest = LOAD_BALANCER_SUBNET.limit - SUBNET_BITS
+            yield Problem(
+                path,
+                f"makes subnets of /{prefix}, and a load balancer takes none smaller than "
+                f"/{LOAD_BALANCER_SUBNET.limit}; choose a /{largest} or larger",
+                network.create.cidr,
+                (path, _GATEWAY),
+            )
     clients = gateway.allowed_clients
     if not (clients.networks or clients.security_groups):
         yield Problem(
@@ -294,6 +324,37 @@ def _address_problems(gateway: Gateway) -> Iterator[Problem]:
             f"has neither certificateArn nor hostedZoneId; give a certificate for {gateway.domain_name}, or "
             "the zone in which ACM can validate one",
             reads=((*_GATEWAY, "certificateArn"), (*_GATEWAY, "hostedZoneId"), (*_GATEWAY, "domainName")),
+        )
+
+    if gateway.certificate_arn is None and (excess := CERTIFICATE_DOMAIN.excess(len(gateway.domain_name))):
+        path = (*_GATEWAY, "domainName")
+        yield Problem(
+            path,
+            f"makes {excess}; choose a shorter name, or give a certificateArn",
+            gateway.domain_name,
+            (path, (*_GATEWAY, "certificateArn")),
+        )
+
+
+def _trust_store_problems(gateway: Gateway, quotas: Quotas) -> Iterator[Problem]:
+    """More generations, revocation lists or revoked certificates than one trust store takes."""
+    authority = gateway.client_authority
+    generations, lists = len(authority.generations), len(authority.revocation_lists)
+    for key, excess in (
+        ("generations", TRUST_STORE_CERTIFICATES.excess(generations, quotas)),
+        # Each generation has a list.
+        ("generations", TRUST_STORE_LISTS.excess(generations, quotas)),
+        ("revocationLists", TRUST_STORE_LISTS.excess(lists, quotas)),
+    ):
+        if excess:
+            path = (*_AUTHORITY, key)
+            yield Problem(path, f"makes {excess}; remove what nobody uses", reads=(path, ("quotas",)))
+    if excess := TRUST_STORE_REVOCATIONS.excess(len(gateway.revoked) * generations):
+        path = (*_GATEWAY, "revoked")
+        yield Problem(
+            path,
+            f"makes {excess}, since each generation lists them all; begin a generation, and remove the old",
+            reads=(path, (*_AUTHORITY, "generations")),
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,14 +11,19 @@ from pydantic import AfterValidator, Field
 from postgres import networks
 from settings.aws import SecurityGroupId, id_problems
 from settings.problems import Path, Problem
+from settings.quotas import FUNCTION_SUBNETS, SECURITY_GROUP_RULES, Quotas
 from settings.section import Checked, Section, StrictBool, StrictInt, unique
 
 # RFC 1918 and RFC 6598: a VPC with other addresses hides the part of the internet that owns them.
 _PRIVATE = tuple(
     IPv4Network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")
 )
+SUBNET_BITS = 3
+"""A VPC is split into eight: four private and four public subnets, one of each to spare."""
+
+_SMALLEST_SUBNET = 28  # of AWS
 _LARGEST_VPC_PREFIX = 16
-_SMALLEST_VPC_PREFIX = 25  # eight subnets of AWS's smallest size, /28
+_SMALLEST_VPC_PREFIX = _SMALLEST_SUBNET - SUBNET_BITS
 
 
 def vpc_cidr_problems(cidr: str) -> list[str]:
@@ -78,7 +83,7 @@ class ExistingNetwork(Section):
     vpc_id: VpcId = Field(examples=["vpc-0123456789abcdef0"])
     """The VPC."""
     private_subnet_ids: Annotated[tuple[SubnetId, ...], unique] = Field(
-        min_length=1, examples=[["subnet-0123456789abcdef0"]]
+        min_length=1, max_length=FUNCTION_SUBNETS.limit, examples=[["subnet-0123456789abcdef0"]]
     )
     """Subnets with a way out to AWS and Debian's archive and none in; the first carries the server."""
     public_subnet_ids: Annotated[tuple[SubnetId, ...], unique] = ()
@@ -122,6 +127,18 @@ def missing_network_problems(section: Path, network: Network | None) -> Iterator
             "needs to know where the server lives; add a section network with create or existing",
             reads=(section, ("network",)),
         )
+
+
+def security_group_problems(
+    section: Path, clients: AllowedClients, quotas: Quotas, *, own_rules: int = 0
+) -> Iterator[Problem]:
+    """More clients than one security group takes; `own_rules` is what the program itself lets in."""
+    versions = [ip_network(network).version for network in clients.networks]
+    groups = len(clients.security_groups) + own_rules
+    size = max(versions.count(4), versions.count(6)) + groups
+    if excess := SECURITY_GROUP_RULES.excess(size, quotas):
+        path = (*section, "allowedClients")
+        yield Problem(path, f"makes {excess}; name fewer and wider networks", reads=(path, ("quotas",)))
 
 
 def unreachable_server_problems(

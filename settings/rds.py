@@ -28,9 +28,11 @@ from settings.network import (
     AllowedClients,
     Network,
     missing_network_problems,
+    security_group_problems,
     unreachable_server_problems,
 )
 from settings.problems import Path, Problem, may_be_secret
+from settings.quotas import ALARM_ACTIONS, INSTANCE_IDENTIFIER, Quotas
 from settings.reconcile import Reconcile
 from settings.section import (
     Checked,
@@ -58,6 +60,7 @@ _MAINTENANCE = re.compile(rf"(?:{'|'.join(_DAYS)}):{_TIME}-(?:{'|'.join(_DAYS)})
 _DAY = 24 * 60
 _WEEK = 7 * _DAY
 _SHORTEST_WINDOW = 30
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _IAM_ROLE = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _BASELINE_ENDS_GIB = 400
@@ -123,6 +126,13 @@ def _too_short(length: int) -> list[str]:
     return [] if length >= _SHORTEST_WINDOW else [f"is {length} minutes long; RDS takes 30 or more"]
 
 
+def _identifier_problems(identifier: str) -> list[str]:
+    """What is wrong with the identifier of an instance."""
+    if _IDENTIFIER.fullmatch(identifier) and len(identifier) <= INSTANCE_IDENTIFIER.limit:
+        return []
+    return ["is not an identifier of an RDS instance, such as orders-prod"]
+
+
 def _iam_role_name_problems(name: str) -> list[str]:
     """What is wrong with the name of an IAM role of this account."""
     if name.startswith("arn:"):
@@ -140,6 +150,13 @@ def _service_principal_problems(service: str) -> list[str]:
 DbInstanceClass = Annotated[
     str,
     Checked(_instance_class_problems, "an RDS instance class of 2 GiB or more such as db.m7g.large"),
+]
+InstanceIdentifier = Annotated[
+    str,
+    Checked(
+        _identifier_problems,
+        f"a letter, then lower-case letters, digits and single hyphens, {INSTANCE_IDENTIFIER.limit} at most",
+    ),
 ]
 BackupWindow = Annotated[str, Checked(_backup_window_problems, "hh:mm-hh:mm, 30 minutes or more")]
 MaintenanceWindow = Annotated[
@@ -208,6 +225,8 @@ class RdsRole(DeclaredRole):
 class Rds(Section):
     """RDS for PostgreSQL, with one IAM identity per role."""
 
+    identifier: InstanceIdentifier | None = None
+    """Identifier of the instance, which stays for good; absent: one with the stack's name in it."""
     major: StrictInt = Field(default=DEFAULT_MAJOR, ge=15, le=18)
     """Major release of PostgreSQL; RDS chooses and upgrades the minor one."""
     instance_class: DbInstanceClass = "db.m7g.large"
@@ -249,7 +268,7 @@ class Rds(Section):
     """Refuse to delete the instance, also by `pulumi destroy`; its KMS key then outlives the stack."""
     monitoring_interval_seconds: MonitoringInterval = 60
     """How often enhanced monitoring measures the operating system, in seconds."""
-    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = ()
+    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = Field(default=(), max_length=ALARM_ACTIONS.limit)
     """SNS topics that learn of failed IAM logins and of what happens to the instance."""
     log_retention_days: LogRetentionDays = 90
     """How long CloudWatch keeps the logs."""
@@ -261,7 +280,12 @@ class Rds(Section):
 
 
 def rds_problems(
-    server: Rds, network: Network | None, certificates: Certificates, *, has_gateway: bool
+    server: Rds,
+    network: Network | None,
+    certificates: Certificates,
+    quotas: Quotas,
+    *,
+    has_gateway: bool,
 ) -> Iterator[Problem]:
     """Cross-field validation of a valid section `rds`; a gateway is a client that needs no other."""
     yield from missing_network_problems(_RDS, network)
@@ -277,6 +301,8 @@ def rds_problems(
         yield Problem(path, text, reads=(path, (*_RDS, "databaseRoles", "through")))
     if not has_gateway:
         yield from unreachable_server_problems(_RDS, server.allowed_clients, server.roles)
+    # The roles function, and the gateway's machines.
+    yield from security_group_problems(_RDS, server.allowed_clients, quotas, own_rules=1 + has_gateway)
     yield from _extension_problems(server)
     for name, value in server.parameters.items():
         path = (*_RDS, "parameters", name)
@@ -332,6 +358,8 @@ def _administrator_problems(server: Rds) -> Iterator[Problem]:
             "is the master user, whom an IAM login would lock out of its password; rename it",
             administrator,
         )
+    for problem in declaration.iam_name_problems(administrator):
+        yield Problem((*_RDS, "databaseRoles", "administrator"), problem)
     yield from administrator_problems(_RDS, administrator, server.roles)
 
 
@@ -352,6 +380,8 @@ def _role_problems(server: Rds, name: str, role: RdsRole) -> Iterator[Problem]:
     path = (*_RDS, "roles", name)
     if name == MASTER:
         yield Problem(path, "is the master user, who never logs in by IAM; choose another name")
+    for problem in declaration.iam_name_problems(name):
+        yield Problem(path, problem)
     yield from role_problems(_RDS, name, role, server.databases, server.major)
     new = role.new_iam_role
     if new is not None and not (new.trusted_services or new.trusted_principals):

@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from postgres import rds_parameters
 from postgres.setting_catalogue import CATALOGUE
 from settings.problems import PROJECT, Path
+from settings.quotas import OF_THE_ACCOUNT, TABLE
 from settings.schema import GENERATED, allowed_values, place_in, stack_schema
 from settings.stack import Settings
 
@@ -44,7 +47,7 @@ def reference() -> str:
         lines += ["", "| key | type | default | allowed | meaning |", "|---|---|---|---|---|"]
         rows = list(_entries(schema, (section,), "")) or [_Entry("<name>", place, required=False)]
         lines += [_row(schema, entry) for entry in rows]
-    return "\n".join([*lines, *_server_settings(), *_rds_parameters()]) + "\n"
+    return "\n".join([*lines, *_server_settings(), *_rds_parameters(), *_quotas()]) + "\n"
 
 
 def _server_settings() -> Iterator[str]:
@@ -66,6 +69,20 @@ def _rds_parameters() -> Iterator[str]:
     for name in sorted(rds_parameters.OF_USERS):
         parameter = rds_parameters.CATALOGUE[name]
         yield f"| `{name}` | {parameter.since} | {'reboot' if parameter.static else 'at once'} |"
+
+
+def _quotas() -> Iterator[str]:
+    yield from ("", "## Quotas of AWS", "")
+    yield "A stack file that exceeds one, or whose rendered documents do, is refused by name before anything"
+    yield "is deployed. Longer names end in a digest. Where there is a key, the number is AWS's default."
+    yield from ("", "| limited | at most | counted in | key of `quotas` | source (November 2026) |")
+    yield "|---|---|---|---|---|"
+    for quota in TABLE:
+        key = f"`{to_camel(quota.setting)}`" if quota.setting else ""
+        yield f"| {quota.limited} | {quota.limit} | {quota.counted} | {key} | {quota.source} |"
+    yield from ("", "What AWS counts in a whole account cannot be checked here; Service Quotas shows it:", "")
+    for service, counters in OF_THE_ACCOUNT.items():
+        yield f"- {service}: {counters}"
 
 
 @dataclass(frozen=True)

@@ -23,16 +23,18 @@ from settings.databases import (
     declared,
     role_problems,
 )
-from settings.dns import MAX_COMMON_NAME, DnsZone, RelativeDnsName
+from settings.dns import DnsZone, RelativeDnsName
 from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems
 from settings.network import (
     AllowedClients,
     ClientNetworks,
     Network,
     missing_network_problems,
+    security_group_problems,
     unreachable_server_problems,
 )
 from settings.problems import Path, Problem, may_be_secret
+from settings.quotas import ALARM_ACTIONS, COMMON_NAME, Quotas
 from settings.reconcile import Reconcile
 from settings.section import Section, SettingText, StrictBool, StrictInt, unique
 
@@ -143,7 +145,7 @@ class SelfManaged(Section):
     """How drift is put back."""
     report_deadline_seconds: StrictInt = Field(default=900, ge=10, le=7200)
     """How long `pulumi up` waits for the instance's report, in seconds."""
-    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = ()
+    alarm_topics: Annotated[tuple[TopicArn, ...], unique] = Field(default=(), max_length=ALARM_ACTIONS.limit)
     """SNS topics that learn of drift, of a certificate's end, and of a silent machine."""
     log_retention_days: LogRetentionDays = 90
     """How long CloudWatch keeps the server's log, in days."""
@@ -155,13 +157,14 @@ class SelfManaged(Section):
 
 
 def self_managed_problems(
-    server: SelfManaged, network: Network | None, certificates: Certificates
+    server: SelfManaged, network: Network | None, certificates: Certificates, quotas: Quotas
 ) -> Iterator[Problem]:
     """Cross-field validation of a valid section `selfManaged`."""
     yield from missing_network_problems(_SELF, network)
     yield from no_administrator_problems(_SELF, certificates, "nobody could renew an identity")
     yield from _machine_problems(server)
     yield from unreachable_server_problems(_SELF, server.allowed_clients, server.roles)
+    yield from security_group_problems(_SELF, server.allowed_clients, quotas)
     yield from _administrator_problems(server)
     yield from _server_setting_problems(server)
     for name, role in server.roles.items():
@@ -188,11 +191,11 @@ def _machine_problems(server: SelfManaged) -> Iterator[Problem]:
     volume = server.volume
     for key, value, message in gp3_problems(volume.size_gib, volume.iops, volume.throughput_mibps):
         yield Problem((*_SELF, "volume", key), message, value, ((*_SELF, "volume"),))
-    if len(server.private_dns.fqdn) > MAX_COMMON_NAME:
+    if len(server.private_dns.fqdn) > COMMON_NAME.limit:
         yield Problem(
             (*_SELF, "privateDns"),
             f"makes {server.private_dns.fqdn}, which has {len(server.private_dns.fqdn)} characters; "
-            f"a certificate's common name ends at {MAX_COMMON_NAME}: shorten name or zone",
+            f"a certificate's common name ends at {COMMON_NAME.limit}: shorten name or zone",
         )
 
 

@@ -19,10 +19,11 @@ from settings.certificates import Certificates, certificate_problems
 from settings.gateway import Gateway, gateway_problems
 from settings.network import Network, network_problems
 from settings.problems import Problem, SettingsError
+from settings.quotas import Quotas
 from settings.rds import Rds, rds_problems
 from settings.section import Section
 from settings.self_managed import SelfManaged, self_managed_problems
-from settings.tags import TagKey, TagValue, tag_problems
+from settings.tags import MAX_TAGS, TagKey, TagValue, tag_problems
 from settings.validation import validated, with_string_keys
 
 
@@ -39,8 +40,10 @@ class Settings(Section):
     """RDS for PostgreSQL; absent: none."""
     gateway: Gateway | None = None
     """Load balancer with mutual TLS and the gateway between it and RDS; absent: none. Needs `rds`."""
-    tags: Mapping[TagKey, TagValue] = Field(default={}, max_length=49)
-    """Tags of every resource that can carry tags."""
+    tags: Mapping[TagKey, TagValue] = Field(default={}, max_length=MAX_TAGS)
+    """Tags of every resource that can carry tags; S3 objects carry none where there are more than ten."""
+    quotas: Quotas = Quotas()
+    """Quotas that AWS has raised for the account."""
 
 
 # What `Pulumi.yaml` declares, as the stack file spells it.
@@ -106,14 +109,16 @@ def _checked_settings(
 
 def _cross_field_problems(settings: Settings) -> Iterator[Problem]:
     """Values of valid settings that do not fit each other."""
-    network, certificates = settings.network, settings.certificates
+    network, certificates, quotas = settings.network, settings.certificates, settings.quotas
     if network:
         yield from network_problems(network)
     yield from certificate_problems(certificates)
     yield from tag_problems(settings.tags)
     if settings.self_managed:
-        yield from self_managed_problems(settings.self_managed, network, certificates)
+        yield from self_managed_problems(settings.self_managed, network, certificates, quotas)
     if settings.rds:
-        yield from rds_problems(settings.rds, network, certificates, has_gateway=settings.gateway is not None)
+        yield from rds_problems(
+            settings.rds, network, certificates, quotas, has_gateway=settings.gateway is not None
+        )
     if settings.gateway:
-        yield from gateway_problems(settings.gateway, settings.rds, network, certificates)
+        yield from gateway_problems(settings.gateway, settings.rds, network, certificates, quotas)

@@ -7,7 +7,11 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated
 
 from settings.problems import Problem
+from settings.quotas import RESOURCE_TAGS, TAG_KEY, TAG_VALUE, Quota
 from settings.section import Checked
+
+MAX_TAGS = RESOURCE_TAGS.limit - 1
+"""Tags of a stack; `Name` is set by the program."""
 
 _TAG_CHARACTERS = re.compile(r"[\w .:/=+\-@]*")
 
@@ -15,7 +19,7 @@ _TAG_CHARACTERS = re.compile(r"[\w .:/=+\-@]*")
 def _tag_key_problems(key: str) -> list[str]:
     if not key:
         return ["is empty"]
-    found = [f"has {len(key)} characters; AWS takes 128"] if len(key) > 128 else []
+    found = _length_problems(key, TAG_KEY)
     if key.lower().startswith("aws:"):
         found.append("begins with aws:, which AWS keeps for itself; choose another key")
     if key == "Name":
@@ -24,8 +28,12 @@ def _tag_key_problems(key: str) -> list[str]:
 
 
 def _tag_value_problems(value: str) -> list[str]:
-    found = [f"has {len(value)} characters; AWS takes 256"] if len(value) > 256 else []
+    found = _length_problems(value, TAG_VALUE)
     return found + _tag_character_problems(value)
+
+
+def _length_problems(text: str, quota: Quota) -> list[str]:
+    return [f"has {len(text)} characters; AWS takes {quota.limit}"] if quota.excess(len(text)) else []
 
 
 def _tag_character_problems(text: str) -> list[str]:

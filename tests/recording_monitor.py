@@ -182,6 +182,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
         name = plain(args.inputs.get("name")) or f"{args.name}-physical"
         arn = f"arn:aws:{args.typ.split(':')[1].split('/')[0]}:{REGION}:{ACCOUNT_ID}:{args.name}"
         short = args.name.replace("-", "")
+        authority = "tls:index/selfSignedCert:SelfSignedCert"
         revocation_list = "pulumi-python:dynamic/passwordless-postgres:RevocationList"
         by_type: dict[str, dict[str, Any]] = {
             "tls:index/privateKey:PrivateKey": {
@@ -191,7 +192,7 @@ class ProviderAnswers(pulumi_mocks.Mocks):
                 "publicKeyPem": f"public {args.name}",
             },
             "tls:index/certRequest:CertRequest": {"certRequestPem": f"request {args.name}"},
-            "tls:index/selfSignedCert:SelfSignedCert": {"certPem": authority_pem(args.name)},
+            authority: {"certPem": authority_pem(args.name) if args.typ == authority else ""},
             "tls:index/locallySignedCert:LocallySignedCert": {
                 "certPem": f"leaf {args.name}\n",
                 "validityEndTime": "2027-02-01T12:00:00+02:00",

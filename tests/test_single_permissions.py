@@ -83,9 +83,9 @@ def objects(recording: Recording) -> list[Guarded]:
         inputs = plain(each.inputs)
         policy = policies[inputs["bucket"]]
         bucket = next(
-            statement["Resource"]
+            statement["Resource"][0]
             for statement in json.loads(policy)["Statement"]
-            if statement["Sid"] == "TlsOnlyBucket"
+            if statement["Sid"] == "TlsOnly"
         )
         found.append(Guarded(arn=f"{bucket}/{inputs['key']}", policy=policy, urn=each.urn))
     return found

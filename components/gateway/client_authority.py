@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import final
@@ -11,8 +11,15 @@ import pulumi
 
 import settings
 from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs, Issuer
-from components.pki.pem_bundle import certificate_bundle, revocation_list
+from components.pki.pem_bundle import certificate_bundle, certificates, revocation_list
 from components.pki.revocation_list import RevocationList, RevocationListArgs
+from settings.quotas import (
+    TRUST_STORE_CERTIFICATE,
+    TRUST_STORE_CERTIFICATES,
+    TRUST_STORE_LIST,
+    TRUST_STORE_REVOCATIONS,
+    TRUST_STORE_SUBJECTS,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,23 +35,47 @@ class ClientTrust:
     revocation_lists: Mapping[str, pulumi.Input[str]]
 
 
-def external_trust(bundle: str, revocation_lists: Mapping[str, str]) -> ClientTrust:
+def external_trust(bundle: str, revocation_lists: Mapping[str, str], quotas: settings.Quotas) -> ClientTrust:
     """What a gateway trusts of somebody else's authority, which its own code has found good.
 
     Args:
         bundle: Text of the PEM file with the authority's certificates.
         revocation_lists: Text of each PEM file with a revocation list, by a name that stays.
+        quotas: What AWS has raised for the account.
 
     Raises:
-        ValueError: The gateway would refuse them, or clients of an authority among them.
+        ValueError: The gateway would refuse them, or clients of an authority among them, or they exceed a
+            quota of trust stores.
     """
     from gateway.verdict import trust_problems
 
+    for name, text in revocation_lists.items():
+        if excess := TRUST_STORE_LIST.excess(TRUST_STORE_LIST.size(text)):
+            raise ValueError(f"{name} makes {excess}")
     pem = certificate_bundle(bundle)
     lists = {name: revocation_list(text) for name, text in revocation_lists.items()}
-    if problems := trust_problems(pem, lists.values(), datetime.now(UTC)):
+    problems = [f"makes {excess}" for excess in _excesses(pem, lists.values(), quotas)]
+    if problems := problems or trust_problems(pem, lists.values(), datetime.now(UTC)):
         raise ValueError("; ".join(problems))
     return ClientTrust(bundle_pem=pem, revocation_lists=lists)
+
+
+def _excesses(bundle: str, revocation_lists: Iterable[str], quotas: settings.Quotas) -> Iterator[str]:
+    """What exceeds a quota of trust stores."""
+    from cryptography import x509
+
+    pems = certificates(bundle)
+    sizes = (
+        TRUST_STORE_CERTIFICATES.excess(len(pems), quotas),
+        TRUST_STORE_CERTIFICATE.excess(max(TRUST_STORE_CERTIFICATE.size(pem) for pem in pems)),
+        TRUST_STORE_SUBJECTS.excess(
+            sum(len(each.subject.public_bytes()) for each in x509.load_pem_x509_certificates(bundle.encode()))
+        ),
+        TRUST_STORE_REVOCATIONS.excess(
+            sum(len(x509.load_pem_x509_crl(text.encode())) for text in revocation_lists)
+        ),
+    )
+    return (excess for excess in sizes if excess)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from components.gateway.document import DOCUMENT_KEY
 from components.gateway.user_data import user_data_base64
 from components.network import PrivateSubnet
 from components.pinned_image import PinnedImage, image_of
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.private_bucket import PrivateBucket, PrivateBucketArgs, object_tags
 from documents.document import ObjectAddress, ObjectPointer
 from gateway.machine import Machine
 from settings import Gateway
@@ -139,7 +139,7 @@ class GatewayMachines(pulumi.ComponentResource):
             source=pulumi.FileAsset(str(args.artifact.path)),
             source_hash=args.artifact.sha256,
             content_type="application/zip",
-            tags=args.tags,
+            tags=object_tags(args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
         )
         log_group = cloudwatch.LogGroup(

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import lb, s3
 
 from components.pki.pem_bundle import certificate_bundle, revocation_list
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.private_bucket import PrivateBucket, PrivateBucketArgs, object_tags
 
 BUNDLE_KEY = "client-authorities.pem"
 
@@ -125,7 +125,7 @@ class TrustStore(pulumi.ComponentResource):
             key=key,
             content=text,
             content_type="application/x-pem-file",
-            tags=self._args.tags,
+            tags=object_tags(self._args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
         )
 

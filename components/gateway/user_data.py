@@ -6,10 +6,9 @@ the program and the location of the document, never its content.
 
 from __future__ import annotations
 
-import base64
 import json
 
-from components.self_managed.user_data import MAX_BYTES, gzip_stored
+from components.self_managed.user_data import encoded
 from gateway.machine import MACHINE_FILE, Machine
 
 PROGRAMS = "/opt/passwordless-postgres-gateway"
@@ -136,9 +135,4 @@ def user_data_base64(launcher: str, machine: Machine, log_group: str) -> str:
     Raises:
         ValueError: It is larger than EC2 takes.
     """
-    data = gzip_stored(cloud_config(launcher, machine, log_group).encode())
-    if len(data) > MAX_BYTES:
-        raise ValueError(
-            f"user-data has {len(data)} bytes; EC2 takes {MAX_BYTES}; make gateway/launcher.py smaller"
-        )
-    return base64.b64encode(data).decode()
+    return encoded(cloud_config(launcher, machine, log_group))

@@ -22,13 +22,14 @@ from urllib.parse import quote
 import pulumi
 import pulumi_tls as tls
 
+from components.names import fitted
 from postgres.identifiers import role_uri_path
 from settings import Certificates, Generation
+from settings.quotas import COMMON_NAME
 
 Purpose = Literal["server", "client"]
 
 _HOURS_PER_DAY = 24
-_MAX_COMMON_NAME = 64  # characters; RFC 5280, ub-common-name
 _LEAF_USES: dict[Purpose, list[str]] = {
     "server": ["digital_signature", "server_auth"],
     "client": ["digital_signature", "client_auth"],
@@ -95,17 +96,11 @@ class CertificateAuthorityArgs:
                 f"leaf_validity_days: {leaf}; must be less than the authority's own validity_days "
                 f"({self.validity_days})"
             )
-        for name in names:
-            common_name = self.common_name(name)
-            if len(common_name) > _MAX_COMMON_NAME:
-                raise ValueError(
-                    f"trust_domain: the subject {common_name!r} has {len(common_name)} characters; X.509 "
-                    f"allows {_MAX_COMMON_NAME}"
-                )
 
     def common_name(self, generation: str) -> str:
         """Subject of a generation; every authority and generation has a different one."""
-        return f"{self.trust_domain} {self.purpose} CA {generation}"
+        rest = f" {self.purpose} CA {generation}"
+        return fitted(self.trust_domain, COMMON_NAME.limit - len(rest)) + rest
 
 
 @final
@@ -213,10 +208,10 @@ class LeafCertificateArgs:
                 f"issuer: its authority signs every {self.issuer.purpose}; a {self.purpose} certificate for "
                 f"{self.common_name!r} must come from an authority with purpose {self.purpose!r}"
             )
-        if not 0 < len(self.common_name) <= _MAX_COMMON_NAME:
+        if not 0 < len(self.common_name) <= COMMON_NAME.limit:
             raise ValueError(
                 f"common_name: {self.common_name!r} has {len(self.common_name)} characters; X.509 allows 1 "
-                f"to {_MAX_COMMON_NAME}"
+                f"to {COMMON_NAME.limit}"
             )
         if self.purpose == "server" and self.alternative_name is not None:
             raise ValueError(

@@ -11,9 +11,6 @@ import binascii
 import re
 from collections.abc import Sequence
 
-MAX_CERTIFICATES = 25
-"""Certificates in one trust store; an adjustable quota of Elastic Load Balancing."""
-
 _BLOCK = re.compile(r"-----BEGIN (?P<label>[A-Z0-9 ]+)-----(?P<body>.*?)-----END (?P=label)-----", re.DOTALL)
 _LINE = 64  # characters; RFC 7468
 
@@ -32,12 +29,9 @@ def certificate_bundle(text: str) -> str:
     """The certificates alone, one after another, without blank lines.
 
     Raises:
-        ValueError: As for `certificates`, or there are more than a trust store takes.
+        ValueError: As for `certificates`.
     """
-    found = certificates(text)
-    if len(found) > MAX_CERTIFICATES:
-        raise ValueError(f"holds {len(found)} certificates; a trust store takes {MAX_CERTIFICATES}")
-    return "".join(found)
+    return "".join(certificates(text))
 
 
 def revocation_list(text: str) -> str:

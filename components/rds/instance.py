@@ -15,21 +15,21 @@ from pulumi_aws import cloudwatch, iam, kms, rds
 from components import iam_documents
 from components.account import Account
 from components.connections import IamRole, iam_database
-from components.names import slug
+from components.names import description_of, digest_of, fitted, resource_name, slug
 from components.network import Network
 from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from postgres import rds_parameters
 from postgres.identifiers import MAINTENANCE_DATABASE
+from settings.quotas import INSTANCE_IDENTIFIER, POLICY_NAME, ROLE_NAME
 from settings.rds import MASTER, NewIamRole, Rds
 
 EXPORTED_LOGS = ("iam-db-auth-error", "postgresql", "upgrade")
 INSIGHTS_RETENTION_DAYS = 7
 _KEY_DELETION_DAYS = 30
-_LONGEST_IDENTIFIER = 63
-_DIGEST_CHARACTERS = 7
 _SNAPSHOT_DIGEST_CHARACTERS = 8
+_IDENTIFIER_PART = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +121,8 @@ class RdsPostgres(pulumi.ComponentResource):
         """Make the instance."""
         super().__init__("passwordless-postgres:index:RdsPostgres", name, {}, opts)
         self._name, self._args = name, args
-        self._identifier = instance_identifier(args.stack, name)
+        self._identifier = args.settings.identifier or instance_identifier(args.stack, name)
+        self._connectors: dict[str, tuple[str, str]] = {}
         security_group = ServerSecurityGroup(
             f"{name}-server",
             ServerSecurityGroupArgs(
@@ -218,8 +219,10 @@ class RdsPostgres(pulumi.ComponentResource):
             if not (role.trusted_services or role.trusted_principals):
                 raise ValueError(f"{self._name}: the new IAM role for {database_role!r} would trust nobody")
             new_role = iam.Role(
-                f"{self._name}-application-{suffix}",
-                description=f"Logs in to {self._name} in stack {self._args.stack} as {database_role}",
+                resource_name(f"{self._name}-application-{suffix}", ROLE_NAME),
+                description=(
+                    f"Logs in to {self._name} in stack {self._args.stack} as {description_of(database_role)}"
+                ),
                 assume_role_policy=iam_documents.application_trust(
                     role.trusted_services, role.trusted_principals
                 ),
@@ -229,8 +232,12 @@ class RdsPostgres(pulumi.ComponentResource):
             role_name, child = new_role.name, f"{self._name}-connect-{suffix}"
         else:
             role_name, child = role, f"{self._name}-connect-{suffix}-{slug(role)}"
+        pair = (database_role, "" if new_role is not None else str(role))
+        if self._connectors.setdefault(child, pair) != pair:
+            # Such as `a-b` by the IAM role `c` after `a` by the IAM role `b-c`.
+            child = f"{child}-{digest_of('/'.join(pair))}"
         policy = iam.RolePolicy(
-            child,
+            resource_name(child, POLICY_NAME),
             role=role_name,
             policy=self.connect_arn(database_role).apply(iam_documents.connect),
             opts=pulumi.ResourceOptions(parent=self),
@@ -446,10 +453,12 @@ def instance_identifier(stack: str, name: str) -> str:
     Lower-case letters, digits and single hyphens, at most 63 (RDS API, CreateDBInstance).
     """
     plain = re.sub(r"[^a-z0-9]+", "-", f"passwordless-postgres-{stack}-{name}".lower()).strip("-")
-    if len(plain) <= _LONGEST_IDENTIFIER:
-        return plain
-    digest = hashlib.sha256(plain.encode()).hexdigest()[:_DIGEST_CHARACTERS]
-    return f"{plain[: _LONGEST_IDENTIFIER - _DIGEST_CHARACTERS - 1].rstrip('-')}-{digest}"
+    return fitted(plain, INSTANCE_IDENTIFIER.limit)
+
+
+def shares_identifier(stack: str) -> bool:
+    """Whether the instance of another stack, which spells its name differently, has the same identifier."""
+    return not _IDENTIFIER_PART.fullmatch(stack)
 
 
 def master_secret_arn(secrets: Sequence[Any] | None) -> str:

@@ -16,7 +16,7 @@ from components import iam_documents
 from components.account import Account
 from components.names import stack_path
 from components.network import PrivateSubnet
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.private_bucket import PrivateBucket, PrivateBucketArgs, object_tags
 from components.rds.function_run import FUNCTION_SECONDS, SCHEMA_VERSION, FunctionRun, FunctionRunArgs
 from components.rds.schedule import ReconciliationSchedule, ReconciliationScheduleArgs
 from postgres.declaration import Declaration, declaration_problems
@@ -223,7 +223,7 @@ class RolesFunction(pulumi.ComponentResource):
             key=ARTIFACT_KEY,
             content_base64=artifact.apply(lambda made: base64.b64encode(made.content).decode()),
             content_type="application/zip",
-            tags=self._args.tags,
+            tags=object_tags(self._args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket], hide_diffs=["contentBase64"]),
         )
         return bucket, item

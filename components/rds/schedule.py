@@ -14,12 +14,10 @@ from components import iam_documents
 from components.account import Account
 from runtime.catalogue_metrics import DIMENSION, DRIFT, FAILED, FOREIGN, HOLD
 from runtime.cloudwatch import METRIC_NAMESPACE
+from settings.quotas import SCHEDULE_EVENT
 
 MINUTES = 5
 """How often the function runs."""
-
-LARGEST_EVENT_BYTES = 256 * 1024
-"""Of a schedule's input (EventBridge Scheduler API reference, Target)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,12 +85,8 @@ class ReconciliationScheduleArgs:
         Raises:
             ValueError: The event is larger than a schedule's may be.
         """
-        size = len(self.event.encode())
-        if size > LARGEST_EVENT_BYTES:
-            raise ValueError(
-                f"the declaration of databases and roles has {size} bytes as an event; a schedule takes "
-                f"{LARGEST_EVENT_BYTES}: declare fewer roles or grants"
-            )
+        if excess := SCHEDULE_EVENT.excess(SCHEDULE_EVENT.size(self.event)):
+            raise ValueError(f"the declaration of databases and roles makes {excess}")
 
 
 @final

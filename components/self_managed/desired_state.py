@@ -13,14 +13,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, final
+from typing import Any, TypeVar, final
 
 import pulumi
 from pulumi_aws import iam, s3, ssm
 
 from artifacts.node import NodeArtifact
 from components import iam_documents
-from components.private_bucket import PrivateBucket, PrivateBucketArgs
+from components.private_bucket import PrivateBucket, PrivateBucketArgs, object_tags
 from components.serial import Serial
 from node.desired_state import (
     FORMATTED_VOLUMES_KEY,
@@ -44,15 +44,21 @@ def file_key(name: str) -> str:
     return f"files/{name}"
 
 
-def readable_keys() -> dict[str, str]:
-    """Keys of which a machine reads the versions that the manifest names, each with its statement's Sid."""
-    files = {file_key(name): "".join(part.title() for part in _words(name)) for name in FILES}
-    keys = {NODE_KEY: "Node", **files}
-    return {key: f"Read{what}" for key, what in keys.items()}
+READABLE_KEYS = (NODE_KEY, *(file_key(name) for name in FILES))
+"""Keys of which a machine reads the versions that the manifest names."""
+
+Principal = TypeVar("Principal", str, pulumi.Input[str])
 
 
-def _words(name: str) -> list[str]:
-    return name.replace("-", ".").replace("_", ".").split(".")
+def writers(machine_role: Principal, administrators: Sequence[Principal]) -> dict[str, list[Principal]]:
+    """Who may write which path of the bucket."""
+    return {
+        "files/*": [*administrators],
+        "node/*": [*administrators],
+        MANIFEST_KEY: [*administrators],
+        REPORT_KEY: [machine_role],
+        FORMATTED_VOLUMES_KEY: [machine_role, *administrators],
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,16 +148,7 @@ class DesiredState(pulumi.ComponentResource):
         super().__init__("passwordless-postgres:index:DesiredState", name, {}, opts)
         bucket = PrivateBucket(
             name,
-            PrivateBucketArgs(
-                writers={
-                    "files/*": args.writers,
-                    "node/*": args.writers,
-                    MANIFEST_KEY: args.writers,
-                    REPORT_KEY: [args.machine_role],
-                    FORMATTED_VOLUMES_KEY: [args.machine_role, *args.writers],
-                },
-                tags=args.tags,
-            ),
+            PrivateBucketArgs(writers=writers(args.machine_role, args.writers), tags=args.tags),
             opts=pulumi.ResourceOptions(parent=self),
         )
         files = {
@@ -161,7 +158,7 @@ class DesiredState(pulumi.ComponentResource):
                 key=file_key(file),
                 content=args.files[file],
                 content_type="application/json" if file.endswith(".json") else "text/plain; charset=utf-8",
-                tags=args.tags,
+                tags=object_tags(args.tags),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
             )
             for file in FILES
@@ -172,7 +169,7 @@ class DesiredState(pulumi.ComponentResource):
             key=NODE_KEY,
             content_base64=base64.b64encode(args.node.content).decode(),
             content_type="application/zip",
-            tags=args.tags,
+            tags=object_tags(args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket], hide_diffs=["contentBase64"]),
         )
         content = pulumi.Output.all(
@@ -202,7 +199,7 @@ class DesiredState(pulumi.ComponentResource):
             key=MANIFEST_KEY,
             content=manifest_text,
             content_type="application/json",
-            tags=args.tags,
+            tags=object_tags(args.tags),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
         )
         self.manifest_sha256 = _sha256(manifest_text)

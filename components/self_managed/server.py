@@ -20,7 +20,12 @@ from components.pki.certificates import CertificateAuthority, LeafCertificate, L
 from components.pki.identity import Identity, IdentityArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from components.self_managed.alarms import ServerAlarms, ServerAlarmsArgs
-from components.self_managed.desired_state import REPORT_KEY, DesiredState, DesiredStateArgs, readable_keys
+from components.self_managed.desired_state import (
+    READABLE_KEYS,
+    REPORT_KEY,
+    DesiredState,
+    DesiredStateArgs,
+)
 from components.self_managed.machine import DatabaseMachine, DatabaseMachineArgs
 from components.self_managed.node_report import NodeReport, NodeReportArgs
 from components.self_managed.server_files import server_files
@@ -170,7 +175,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 parameter=desired_state.resources.launcher_parameter.arn,
                 bucket=desired_state.bucket_arn,
                 manifest_key=MANIFEST_KEY,
-                readable=readable_keys(),
+                readable=READABLE_KEYS,
                 report_key=REPORT_KEY,
                 formatted_volumes_key=FORMATTED_VOLUMES_KEY,
                 server_identity=server_identity.secret_arn,

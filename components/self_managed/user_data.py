@@ -13,8 +13,7 @@ import struct
 import zlib
 
 from node.desired_state import Machine
-
-MAX_BYTES = 16384  # EC2, before base64
+from settings.quotas import USER_DATA
 
 LAUNCHER_PATH = "/opt/passwordless-postgres/launcher.py"
 MACHINE_PATH = "/etc/passwordless-postgres/machine.json"
@@ -101,9 +100,16 @@ def user_data_base64(launcher: str, machine: Machine) -> str:
     Raises:
         ValueError: It is larger than EC2 takes.
     """
-    data = gzip_stored(cloud_config(launcher, machine).encode())
-    if len(data) > MAX_BYTES:
-        raise ValueError(
-            f"user-data has {len(data)} bytes; EC2 takes {MAX_BYTES}; make node/launcher.py smaller"
-        )
+    return encoded(cloud_config(launcher, machine))
+
+
+def encoded(cloud_config: str) -> str:
+    """The text as EC2 takes it.
+
+    Raises:
+        ValueError: It is larger than EC2 takes.
+    """
+    data = gzip_stored(cloud_config.encode())
+    if excess := USER_DATA.excess(len(data)):
+        raise ValueError(f"makes {excess}; make the launcher smaller")
     return base64.b64encode(data).decode()

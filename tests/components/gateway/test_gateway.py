@@ -131,7 +131,7 @@ def test_nothing_but_the_document_s_own_writers_decides_what_machines_read() -> 
         plain(recording.one("aws:s3/bucketPolicy:BucketPolicy", "gateway-document-policy").inputs)["policy"]
     )
     (guard,) = (each for each in policy["Statement"] if "s3:PutObject" in each["Action"])
-    assert (guard["Effect"], guard["Resource"]) == ("Deny", "arn:aws:s3:::gateway-document-id/gateway.json")
+    assert (guard["Effect"], guard["Resource"]) == ("Deny", ["arn:aws:s3:::gateway-document-id/gateway.json"])
     assert guard["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [examples.OPERATOR]}}
 
 
@@ -455,12 +455,12 @@ def test_machines_may_log_in_as_the_roles_of_the_clients_and_nothing_else() -> N
         )["policy"]
     )
     connects = [each for each in policy["Statement"] if each["Action"] == "rds-db:connect"]
-    assert [each["Resource"] for each in connects] == [f"{RESOURCE}/app_user"]
+    assert [each["Resource"] for each in connects] == [[f"{RESOURCE}/app_user"]]
     assert {each["Sid"]: each["Resource"] for each in policy["Statement"]} == {
         "ReadDocument": "arn:aws:s3:::gateway-document-id/gateway.json",
         "ReadArtifact": "arn:aws:s3:::gateway-machines-program-id/gateway.zip",
         "WriteOwnReport": "arn:aws:s3:::gateway-machines-program-id/reports/${ec2:SourceInstanceARN}",
-        "Connect1": f"{RESOURCE}/app_user",
+        "Connect": [f"{RESOURCE}/app_user"],
         "WriteLog": (
             "arn:aws:logs:eu-central-1:123456789012:log-group:/passwordless-postgres/test/gateway/gateway:*"
         ),

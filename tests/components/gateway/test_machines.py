@@ -10,8 +10,8 @@ from typing import Any
 
 from artifacts.sources import launcher_source
 from components.gateway.user_data import LAUNCHER_PATH, LOG_SERVICE, PROGRAMS, SERVICE, SERVICE_UNIT
-from components.self_managed.user_data import MAX_BYTES
 from gateway.machine import MACHINE_FILE, Machine
+from settings.quotas import USER_DATA
 from tests.components import examples
 from tests.recording_monitor import Recording, plain, record
 
@@ -77,7 +77,7 @@ def test_the_log_goes_to_the_log_group_by_a_service_of_its_own() -> None:
 
 def test_the_real_launcher_fits_into_user_data() -> None:
     recording = recorded(launcher=launcher_source("gateway"))
-    assert len(base64.b64decode(plain(recording.one(TEMPLATE).inputs)["userData"])) <= MAX_BYTES
+    assert USER_DATA.excess(len(base64.b64decode(plain(recording.one(TEMPLATE).inputs)["userData"]))) is None
 
 
 def test_the_unit_starts_the_program_as_nobody_with_nothing() -> None:

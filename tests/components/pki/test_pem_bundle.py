@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.pki.pem_bundle import MAX_CERTIFICATES, certificate_bundle, certificates, revocation_list
+from components.pki.pem_bundle import certificate_bundle, certificates, revocation_list
 from tests.recording_monitor import pem
 
 FIRST, SECOND = pem("CERTIFICATE", "first" * 40), pem("CERTIFICATE", "second")
@@ -47,12 +47,6 @@ def test_what_is_no_bundle_is_refused(text: str, said: str) -> None:
     with pytest.raises(ValueError, match=said) as refused:
         certificate_bundle(text)
     assert base64.b64encode(b"hidden").decode() not in str(refused.value)
-
-
-def test_more_certificates_than_a_trust_store_takes_are_refused() -> None:
-    many = "".join(pem("CERTIFICATE", f"number {number}") for number in range(MAX_CERTIFICATES + 1))
-    with pytest.raises(ValueError, match=rf"{MAX_CERTIFICATES + 1} certificates; a trust store takes"):
-        certificate_bundle(many)
 
 
 def test_a_revocation_list_is_one() -> None:

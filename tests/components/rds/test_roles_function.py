@@ -117,7 +117,8 @@ def test_what_it_runs_is_written_by_the_operator_alone() -> None:
     assert list(item.request.hideDiffs) == ["contentBase64"]
     policy = json.loads(plain(usual().one("aws:s3/bucketPolicy:BucketPolicy").inputs)["policy"])
     (guard,) = [each for each in policy["Statement"] if each["Sid"].startswith("NamedWriters")]
-    assert guard["Resource"].endswith("/roles-function.zip")
+    (item_arn,) = guard["Resource"]
+    assert item_arn.endswith("/roles-function.zip")
     assert guard["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": [OPERATOR]}}
 
 
@@ -254,5 +255,5 @@ def test_what_was_put_back_foreign_grants_and_a_function_that_does_not_run_alarm
 
 
 def test_an_event_that_no_schedule_takes_is_refused_before_anything_is_registered() -> None:
-    with pytest.raises(ValueError, match="262145 bytes as an event; a schedule takes 262144"):
+    with pytest.raises(ValueError, match="262145 bytes of the event of one schedule; AWS takes 262144"):
         reconciliation_schedule(event="x" * (256 * 1024 + 1))

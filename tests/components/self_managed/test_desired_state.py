@@ -134,9 +134,10 @@ def test_a_changed_file_changes_serial_manifest_and_parameter_only() -> None:
 def test_the_machine_writes_its_report_and_the_deployer_the_rest() -> None:
     policy = json.loads(usual().one("aws:s3/bucketPolicy:BucketPolicy").inputs["policy"])
     writers = {
-        each["Resource"].split("/", 1)[1]: each["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
+        resource.split("/", 1)[1]: each["Condition"]["ArnNotEquals"]["aws:PrincipalArn"]
         for each in policy["Statement"]
         if each["Sid"].startswith("NamedWriters")
+        for resource in each["Resource"]
     }
     assert writers == {
         "files/*": [OPERATOR],

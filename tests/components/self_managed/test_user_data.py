@@ -70,7 +70,7 @@ def test_the_real_launcher_fits() -> None:
 
 
 def test_too_much_user_data_is_refused() -> None:
-    with pytest.raises(ValueError, match="EC2 takes 16384"):
+    with pytest.raises(ValueError, match="bytes of user-data before base64; AWS takes 16384"):
         user_data.user_data_base64("x" * 16384, MACHINE)
 
 
