@@ -1,6 +1,7 @@
 """The server's JSON log: what it says while node watches, and its way to CloudWatch Logs.
 
-Each line is shipped as one event, once. Positions are kept per file and only after AWS has accepted the
+Each line is shipped as one event, once. Files that the server no longer writes to are removed after that, and
+unshipped before they fill the disk. Positions are kept per file and only after AWS has accepted the
 lines, so a crash repeats a few lines and loses none. A file is known by its first line, so that one that
 was truncated and filled again under the same name is read from its beginning.
 """
@@ -11,7 +12,10 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+import re
+import sys
+import time
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -28,6 +32,10 @@ MAX_MESSAGES = 10
 BATCHES_PER_RUN = 10
 MAX_FILES = 1000
 """More log files than that are not the server's; the newest count."""
+KEPT_BYTES = 4 * 1024**3
+"""What closed files may hold while AWS cannot be reached; machines have a root volume of 16 GiB."""
+KEPT_SECONDS = 7 * 86_400
+_STRAY_LOG = re.compile(r"postgresql-[A-Z][a-z]{2}-[0-9]{6}\.log", re.ASCII)
 _READ_BYTES = 4 * 1_048_576
 _START_LOG_BYTES = 65_536
 
@@ -114,9 +122,8 @@ class LogShipper:
         positions = shipped_positions(self.layout)
         sent = 0
         stream: str | None = None
-        for _, batch in zip(
-            range(BATCHES_PER_RUN), batches(unshipped(self.layout.logs, positions)), strict=False
-        ):
+        lines = unshipped(self.layout.logs, positions, closed(self.layout))
+        for _, batch in zip(range(BATCHES_PER_RUN), batches(lines), strict=False):
             stream = stream or InstanceMetadata().instance_id()
             put_events(self.requests, self.log_group, stream, log_events(batch))
             for event in batch:
@@ -164,30 +171,90 @@ def has_unshipped_lines(layout: Layout) -> bool:
     return any(not _is_shipped(name, status, positions) for name, status in _log_files(layout.logs).items())
 
 
-def unshipped(logs: Path, positions: Mapping[str, Any]) -> Iterator[LogEvent[LinePosition]]:
+def closed(layout: Layout) -> dict[str, os.stat_result]:
+    """The JSON logs that the server no longer writes to, the oldest first; none while it is not known."""
+    found = _log_files(layout.logs)
+    current = found.get(_written_now(layout))
+    if current is None:
+        return {}
+    # Between a rotation and the server's word on it, the newest file is another one.
+    return {
+        name: status
+        for name, status in found.items()
+        if status.st_ino != current.st_ino and status.st_mtime_ns <= current.st_mtime_ns
+    }
+
+
+def _written_now(layout: Layout) -> str:
+    """Name of the JSON log that the server writes to, by its own word; empty without one."""
+    for major in layout.initialised_majors():
+        try:
+            text = files.read_file(layout.data(major) / "current_logfiles", most=_START_LOG_BYTES).decode()
+        except (FileNotFoundError, PlantedError, ValueError):
+            continue
+        for line in text.splitlines():
+            kind, _, path = line.partition(" ")
+            if kind == "jsonlog":
+                return Path(path).name
+    return ""
+
+
+def remove_closed(layout: Layout) -> None:
+    """Remove closed files that were shipped, that are older than a week, or that would fill the disk."""
+    positions, found = shipped_positions(layout), closed(layout)
+    held = sum(status.st_size for status in found.values())
+    oldest = time.time() - KEPT_SECONDS
+    for name, status in found.items():
+        shipped = _is_shipped(name, status, positions)
+        if shipped or held > KEPT_BYTES or status.st_mtime < oldest:
+            if not shipped:
+                print(f"node: {layout.logs / name} is removed before it was shipped", file=sys.stderr)
+            files.remove_file(layout.logs / name)
+            held -= status.st_size
+    if found:
+        _remove_stray(layout.logs, oldest)
+
+
+def _remove_stray(logs: Path, oldest: float) -> None:
+    """Beside each JSON log the server opens one for what libraries write, which mostly stays empty."""
+    stray = {
+        name: status
+        for name, status in files.regular_files(logs, ".log").items()
+        if _STRAY_LOG.fullmatch(name)
+    }
+    for name in sorted(stray, key=lambda name: stray[name].st_mtime_ns)[:-1]:
+        if stray[name].st_size == 0 or stray[name].st_mtime < oldest:
+            files.remove_file(logs / name)
+
+
+def unshipped(
+    logs: Path, positions: Mapping[str, Any], closed: Container[str] = ()
+) -> Iterator[LogEvent[LinePosition]]:
     """The complete lines after `positions`, file by file, the oldest file first.
 
-    A line of more than 4 MiB, which the server does not write, is taken in pieces of that size.
+    Nothing will complete the last line of a closed file. A line of more than 4 MiB, which the server does not
+    write, is taken in pieces of that size.
     """
     for name, status in _log_files(logs).items():
         if _is_shipped(name, status, positions):
             continue
         try:
             with files.opened(logs / name) as file:
-                yield from _lines_after(file, name, status.st_ino, positions.get(name, {}))
+                known = positions.get(name, {})
+                yield from _lines_after(file, name, status.st_ino, known, closed=name in closed)
         except (FileNotFoundError, PlantedError):
             # It is another file by now, and the next run looks again.
             continue
 
 
 def _lines_after(
-    file: BinaryIO, name: str, inode: int, known: Mapping[str, Any]
+    file: BinaryIO, name: str, inode: int, known: Mapping[str, Any], *, closed: bool
 ) -> Iterator[LogEvent[LinePosition]]:
     first = hashlib.sha256(file.readline(_READ_BYTES)).hexdigest()
     offset = known.get("offset", 0) if known.get("first") == first else 0
     file.seek(offset)
     while line := file.readline(_READ_BYTES):
-        if not line.endswith(b"\n") and len(line) < _READ_BYTES:
+        if not line.endswith(b"\n") and len(line) < _READ_BYTES and not closed:
             return
         offset += len(line)
         text = line.decode(errors="replace").rstrip("\n")

@@ -31,11 +31,11 @@ _LOGGING: Mapping[str, str] = MappingProxyType(
     {
         "logging_collector": "on",
         "log_destination": "jsonlog",
-        # One file per weekday, overwritten after a week: the machine ships the lines elsewhere.
-        "log_filename": "postgresql-%a.log",
+        # The machine ships the lines elsewhere, and then removes the files that the server has left.
+        "log_filename": "postgresql-%a-%H%M%S.log",
         "log_truncate_on_rotation": "on",
         "log_rotation_age": "1d",
-        "log_rotation_size": "0",
+        "log_rotation_size": "64MB",
         "log_file_mode": "0600",
         "log_connections": "on",
         "log_disconnections": "on",

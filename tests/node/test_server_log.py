@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from node import server_log
 from node.layout import Layout
-from node.server_log import LogShipper, has_unshipped_lines, shipped_positions, unshipped
+from node.server_log import LogShipper, has_unshipped_lines, remove_closed, shipped_positions, unshipped
 from runtime.cloudwatch import EVENT_BYTES, batches
 from runtime.errors import FailedError
 from runtime.signed_requests import Credentials, SignedRequests
 
 REGION = "eu-central-1"
+NOW = time.time()
 
 
 def line(message: str, second: int = 0) -> str:
@@ -65,6 +69,103 @@ def test_each_line_goes_once_also_across_rotation(layout: Layout, group: tuple[A
     assert has_unshipped_lines(layout)
     assert ship(layout, group) == 5
     assert shipped(group) == ["one", "two", "three", "four", *(f"again {number}" for number in range(5))]
+
+
+@pytest.fixture
+def rotated(layout: Layout) -> Layout:
+    """A machine whose server wrote two files, the last line of the older one by half, and is at a third."""
+    for age, name, text in (
+        (200, "Mon-100000", line("one")),
+        (100, "Mon-110000", line("two") + '{"half'),
+        (0, "Mon-120000", line("three") + '{"half'),
+    ):
+        for kind, content in (("json", text), ("log", "")):
+            path = layout.logs / f"postgresql-{name}.{kind}"
+            path.write_text(content)
+            os.utime(path, (NOW - age, NOW - age))
+    data = layout.data(17)
+    data.mkdir(parents=True)
+    (data / "PG_VERSION").touch()
+    (data / "current_logfiles").write_text(f"jsonlog {layout.logs}/postgresql-Mon-120000.json\n")
+    return layout
+
+
+def names(layout: Layout, kind: str = "*") -> list[str]:
+    return sorted(path.name.removeprefix("postgresql-") for path in layout.logs.glob(f"*.{kind}"))
+
+
+def test_files_that_the_server_has_left_go_once_they_are_shipped(
+    rotated: Layout, group: tuple[Any, str]
+) -> None:
+    remove_closed(rotated)
+    assert names(rotated, "json") == ["Mon-100000.json", "Mon-110000.json", "Mon-120000.json"]
+    assert ship(rotated, group) == 4
+    remove_closed(rotated)
+    assert names(rotated) == ["Mon-120000.json", "Mon-120000.log"]
+
+
+def test_what_cannot_be_shipped_does_not_fill_the_disk(
+    rotated: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = (rotated.logs / "postgresql-Mon-110000.json").stat().st_size
+    monkeypatch.setattr(server_log, "KEPT_BYTES", size)
+    remove_closed(rotated)
+    assert names(rotated, "json") == [
+        "Mon-110000.json",
+        "Mon-120000.json",
+    ]
+    assert "postgresql-Mon-100000.json is removed before it was shipped" in capsys.readouterr().err
+
+
+def test_a_week_after_the_last_line_a_file_goes(rotated: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_log.time, "time", lambda: NOW - 150 + server_log.KEPT_SECONDS)
+    remove_closed(rotated)
+    assert "Mon-100000.json" not in names(rotated)
+    assert "Mon-110000.json" in names(rotated)
+
+
+@pytest.mark.parametrize(
+    "said", [None, "", "stderr x.log\n", "jsonlog /gone/away.json\n", "jsonlog\n", b"\xff jsonlog"]
+)
+def test_without_the_servers_word_nothing_is_removed(
+    said: str | bytes | None, rotated: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    word = rotated.data(17) / "current_logfiles"
+    word.unlink()
+    if said is not None:
+        word.write_bytes(said if isinstance(said, bytes) else said.encode())
+    monkeypatch.setattr(server_log, "KEPT_BYTES", 0)
+    before = names(rotated)
+    remove_closed(rotated)
+    assert names(rotated) == before
+
+
+def test_a_file_that_the_server_has_just_begun_stays(
+    rotated: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word still names the one before."""
+    new = rotated.logs / "postgresql-Mon-130000.json"
+    new.touch()
+    os.utime(new, (NOW + 1, NOW + 1))
+    monkeypatch.setattr(server_log, "KEPT_BYTES", 0)
+    remove_closed(rotated)
+    assert names(rotated, "json") == [
+        "Mon-120000.json",
+        "Mon-130000.json",
+    ]
+
+
+def test_what_a_library_wrote_stays_for_a_week(rotated: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    stray, start = rotated.logs / "postgresql-Mon-100000.log", rotated.logs / "postgresql-17-main.log"
+    for path in (stray, start):
+        path.write_text("out of memory\n")
+        os.utime(path, (NOW - 200, NOW - 200))
+    remove_closed(rotated)
+    assert stray.exists()
+    monkeypatch.setattr(server_log.time, "time", lambda: NOW - 150 + server_log.KEPT_SECONDS)
+    remove_closed(rotated)
+    assert not stray.exists()
+    assert start.exists()
 
 
 def test_positions_of_removed_files_are_forgotten(layout: Layout, group: tuple[Any, str]) -> None:
