@@ -76,6 +76,10 @@ def keep_serving(layout: Layout, state: State) -> None:
     from node import machine_platform
 
     platform = machine_platform.of(layout)
+    if (other := platform.package_work()) is not None:
+        # A server that is started on half of an upgrade goes on running the old programs.
+        print(f"node: the server is down while {other} changes packages", file=sys.stderr)
+        return
     try:
         platform.start(majors[-1])
     except FailedError:
@@ -104,7 +108,12 @@ def _run(layout: Layout) -> int:
     if reconciliation is not None:
         reconciliation.check_server()
         reconciliation.compare_catalogues()
-        reconciliation.keep()
+        try:
+            reconciliation.keep()
+        except OSError as error:
+            # On a full disk the machine still has to say so.
+            print(f"node: {error}", file=sys.stderr)
+    server_log.remove_closed(layout)
     try:
         requests = SignedRequests(region=machine["region"], credentials=Credentials.find())
         newest = NewestManifest.read(requests, machine["bucket"], InstanceMetadata().account_id())
@@ -116,7 +125,10 @@ def _run(layout: Layout) -> int:
         status = FAILED
     if reconciliation is not None:
         now = datetime.datetime.now(datetime.UTC)
-        published_metrics.publish(layout, reconciliation.pristine, requests, log_group, now)
+        try:
+            published_metrics.publish(layout, reconciliation.pristine, requests, log_group, now)
+        except OSError as error:
+            print(f"node: {error}", file=sys.stderr)
     if server_log.has_unshipped_lines(layout):
         server_log.LogShipper(layout=layout, requests=requests, log_group=log_group).ship()
     return status

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from node import server_log, server_process
+from node import package_lock, server_log, server_process
 from node.apt import Apt
 from node.commands import Commands, run
 from node.data_volume import DataVolume
@@ -140,11 +140,16 @@ class Debian:
         """Loopback and the private address of the instance's network interface."""
         return ("localhost", InstanceMetadata().get("local-ipv4").strip())
 
+    def package_work(self) -> str | None:
+        """Whoever holds dpkg's frontend lock: an upgrade stops the server, and starts it when it is done."""
+        return package_lock.holder(self.layout.root / package_lock.FRONTEND)
+
     def start(self, major: int) -> None:
         """Start it with systemd, so that the server outlives node and starts at boot.
 
         The unit ignores a failed start, so the server's own files decide whether it runs.
         """
+        package_lock.wait(self.layout.root, (package_lock.FRONTEND,))
         self._keep_from_credentials()
         mark = server_log.mark(self.layout.logs)
         self.commands("systemctl", "daemon-reload")

@@ -138,6 +138,8 @@ class Deployment:
 
     def _apply(self) -> Outcome:
         self._earlier_outcome = self.reporter.last_outcome(self.newest.serial, self.newest.manifest)
+        if (other := self.platform.package_work()) is not None:
+            return self._wait(f"waiting until {other} has changed the machine's packages")
         self._refuse_step_back()
         manifest = self._manifest()
         self.stage("fetching files and secret")
@@ -169,6 +171,14 @@ class Deployment:
         files.replace_file(self.layout.applying, name, durable=True)
         machine_file.write(self.layout, user, manifest.major, pristine.machine_file)
         return self._serve(desired, pristine)
+
+    def _wait(self, message: str) -> Outcome:
+        """Leave everything to the next run."""
+        print(f"node: {message}", file=sys.stderr)
+        # One that was applied is so again once the server is up.
+        if self._earlier_outcome != "applied":
+            self.stage(message)
+        return "failed"
 
     def _pristine(self, desired: DesiredState, name: str, contents: Mapping[str, bytes]) -> Pristine:
         major = desired.manifest.major
@@ -257,7 +267,7 @@ class Deployment:
     def _restart_where_wanted(
         self, switch: Switch, manifest: Manifest, name: str, expected: ServingExpectation
     ) -> tuple[str, ...]:
-        pending = self._pending(switch, manifest)
+        pending = self._pending(switch)
         if not pending or manifest.restart == "pending":
             return pending
         self.stage(f"restarting for {', '.join(pending)}")
@@ -269,13 +279,13 @@ class Deployment:
         except FailedError as error:
             # A retry would end all sessions again, with the same result.
             raise RefusedError(f"restart for {', '.join(pending)}: {error}") from error
-        return self._pending(switch, manifest)
+        return self._pending(switch)
 
-    def _pending(self, switch: Switch, manifest: Manifest) -> tuple[str, ...]:
-        version = switch.server_version()
-        minor = version.partition(".")[2]
-        old_programs = minor.isdigit() and int(minor) < manifest.minor_floor
-        return (*switch.pending_restart(), *(["server_version"] if old_programs else []))
+    def _pending(self, switch: Switch) -> tuple[str, ...]:
+        process = server_process.find(self.layout.data(switch.major))
+        program = self.platform.binaries(switch.major) / "postgres"
+        replaced = server_process.replaced_files(process, program) if process else ()
+        return (*switch.pending_restart(), *replaced)
 
     def _record(
         self, switch: Switch, pristine: Pristine, pending: tuple[str, ...], blocked: str | None
@@ -316,11 +326,18 @@ class Deployment:
             outcome = "failed"
             message = f"{message}\nreturning to the applied configuration: {error}"
         print(f"node: {outcome}: {message}", file=sys.stderr)
-        self.reporter.keep(self._report(outcome, message))
+        report = self._report(outcome, message)
         self.state = replace(self.state, last_attempt=replace(self.attempt, outcome=outcome))
-        self.state.save(self.layout.state)
-        files.remove_file(self.layout.applying)
-        self.reporter.deliver()
+        try:
+            self.reporter.keep(report)
+            self.state.save(self.layout.state)
+            files.remove_file(self.layout.applying)
+        except OSError as error:
+            # A full disk must not silence the machine.
+            print(f"node: {error}", file=sys.stderr)
+            self.reporter.deliver_unkept(report)
+        else:
+            self.reporter.deliver()
         return outcome
 
     def _take_down(self) -> None:
@@ -372,7 +389,7 @@ class Deployment:
             raise RefusedError(f"manifest: {_wrong(error)}") from error
 
     def _report(self, outcome: Outcome, message: str) -> Report:
-        applied = self.state.applied
+        applied = self.state.applied if self._serves() else None
         return Report(
             serial=self.newest.serial,
             manifest_sha256=self.newest.manifest,
@@ -383,6 +400,11 @@ class Deployment:
             node_sha256=self.attempt.node,
             time=timestamp(),
         )
+
+    def _serves(self) -> bool:
+        """Whether a server runs: without its volume none does, whatever was applied."""
+        majors = self.layout.initialised_majors()
+        return any(server_process.find(self.layout.data(major)) is not None for major in majors)
 
 
 def _now() -> datetime.datetime:

@@ -110,7 +110,7 @@ class Report(Document):
     `serial` is 0 where the manifest has none. `message` is for people: the
     stage while `applying`, the reason when `refused` (the desired state is wrong; retried only when it
     changes) or `failed` (something else is; retried on every run). `applied_serial` is the serial that
-    the server serves now, None before the first; `drift` is what deviated from it. Whoever reads a
+    the server serves now, None where none runs; `drift` is what deviated from it. Whoever reads a
     report shows it to people, so no text in it holds control characters.
     """
 

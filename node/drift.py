@@ -21,7 +21,7 @@ REPORTED_ITEMS = 50
 MAX_LENGTH = 300
 
 FindingState = Literal["repaired", "held", "foreign", "failed"]
-Part = Literal["hold", "files", "server", "catalogues"]
+Part = Literal["hold", "files", "server", "catalogues", "programs"]
 """What one look finds; a later look at the same part tells what is no longer there."""
 
 

@@ -44,6 +44,10 @@ class Platform(Protocol):
         """The addresses to listen on; the first one reaches the server from this machine."""
         ...
 
+    def package_work(self) -> str | None:
+        """Who changes the machine's packages now: the server must not be started. None if nobody does."""
+        ...
+
     def start(self, major: int) -> None:
         """Start the server and wait until it accepts connections."""
         ...

@@ -87,6 +87,9 @@ class Prefix:
         """The addresses that platform.json names."""
         return self.addresses
 
+    def package_work(self) -> None:
+        """Nobody: there are no packages."""
+
     def start(self, major: int) -> None:
         """Start it with pg_ctl, once the backends of a killed server are gone."""
         data = self.layout.data(major)

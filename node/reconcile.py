@@ -21,6 +21,7 @@ from node.layout import Layout
 from node.machine_platform import Platform
 from node.overrides import Observed, Overrides, observe
 from node.pristine import Pristine
+from node.server_process import ServerProcess
 from node.sql import SqlError
 from node.state import State
 from node.switch import ServingExpectation, Switch
@@ -92,6 +93,7 @@ class Reconciliation:
             return
         findings: list[Finding] = []
         try:
+            self.drift = self.drift.after("programs", self._replaced(process), self.now)
             findings += self._server()
         except (FailedError, RefusedError, SqlError, OSError) as error:
             findings.append(Finding(what="the running server", state="failed", why=str(error)))
@@ -162,6 +164,13 @@ class Reconciliation:
         if self.layout.current.is_dir() and not self.layout.current.is_symlink():
             files.remove_tree(self.layout.current)
         files.replace_link(self.layout.current, wanted)
+
+    def _replaced(self, process: ServerProcess) -> Iterator[Finding]:
+        program = self.platform.binaries(self.pristine.major) / "postgres"
+        found = server_process.replaced_files(process, program)
+        if found:
+            what = f"a restart is pending: {', '.join(found)} was replaced on disk"
+            yield Finding(what=what, state="foreign", why="sessions would end")
 
     def _server(self) -> Iterator[Finding]:
         switch = Switch(layout=self.layout, platform=self.platform, major=self.pristine.major)

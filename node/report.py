@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import sys
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -23,9 +24,12 @@ class Reporter:
     key: str
 
     def keep(self, report: Report) -> None:
-        """Keep a report, with what had drifted, unless it differs from the last one in its time alone."""
-        drift = [DriftItem(**item) for item in Drift.load(self.layout).reported()]
-        report = report.model_copy(update={"drift": tuple(drift)})
+        """Keep a report, with what had drifted, unless it differs from the last one in its time alone.
+
+        Raises:
+            OSError: it cannot be written, as on a full disk.
+        """
+        report = self._with_drift(report)
         last = self._last()
         if last is None or last.model_copy(update={"time": report.time}) != report:
             files.replace_file(self.layout.report, report.to_json(), durable=True)
@@ -38,12 +42,30 @@ class Reporter:
         """
         last = self._last()
         if last is not None:
-            self.keep(last.model_copy(update={"time": timestamp()}))
+            report = last.model_copy(update={"time": timestamp()})
+            try:
+                self.keep(report)
+            except OSError as error:
+                print(f"node: {error}", file=sys.stderr)
+                self.deliver_unkept(report)
+                return
         if not self.layout.report.exists() or self.layout.report_is_delivered():
             return
         text = self.layout.report.read_bytes()
         self.store.put(self.key, text.decode())
         files.replace_file(self.layout.delivered_report, text, durable=True)
+
+    def deliver_unkept(self, report: Report) -> None:
+        """Send a report that cannot be kept.
+
+        Raises:
+            FailedError: it cannot be sent.
+        """
+        self.store.put(self.key, self._with_drift(report).to_json())
+
+    def _with_drift(self, report: Report) -> Report:
+        drift = [DriftItem(**item) for item in Drift.load(self.layout).reported()]
+        return report.model_copy(update={"drift": tuple(drift)})
 
     def last_outcome(self, serial: int, manifest: str) -> str | None:
         """How the last report on this desired state ended; None if there is none."""

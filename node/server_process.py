@@ -11,6 +11,8 @@ from runtime import files
 LOCK_BYTES = 8192
 """PostgreSQL's own limit for a lock file is smaller."""
 _SOCKET_LOCK = re.compile(r"\.s\.PGSQL\.[0-9]+\.lock")
+# Of what is mapped as code; the kernel's own shared memory and code made at run time have no file either.
+_REPLACED = re.compile(r"^\S+ ..x. \S+ \S+ \d+ +(/(?!memfd:|dev/|SYSV).*) \(deleted\)$", re.MULTILINE)
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
 
@@ -55,6 +57,26 @@ def find(data: Path) -> ServerProcess | None:
         socket_directory=Path(lines[4].strip() if len(lines) > 4 else ""),
         ready=len(lines) > 7 and lines[7].strip() == "ready",
     )
+
+
+def replaced_files(process: ServerProcess, program: Path) -> tuple[str, ...]:
+    """What a running server still uses although it was replaced on disk, so that a restart brings the new.
+
+    Args:
+        process: the server.
+        program: its program on disk.
+
+    Returns:
+        `server_version` if the program is another one, and names of libraries; empty while either is missing.
+    """
+    proc = Path(f"/proc/{process.pid}")
+    try:
+        same = program.samefile(proc / "exe")
+        mapped = (proc / "maps").read_text(errors="replace")
+    except OSError:
+        return ()
+    libraries = {Path(found).name for found in _REPLACED.findall(mapped)} - {program.name}
+    return (*([] if same else ["server_version"]), *sorted(ascii(name)[1:-1] for name in libraries))
 
 
 def remove_stale_locks(data: Path, socket_directory: Path) -> None:

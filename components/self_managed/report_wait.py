@@ -42,7 +42,7 @@ class _Seen(Sight):
 def still_serving(report: Report) -> str:
     """What a server that has not applied its desired state serves instead."""
     if report.applied_serial is None:
-        return "it does not serve anything yet"
+        return "it does not serve anything"
     return f"it goes on serving desired state {report.applied_serial}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import errno
 import json
 import os
 import signal
@@ -17,7 +18,9 @@ import pytest
 from node import deployment, server_process
 from node.apply import DONE, FAILED, OTHER_NODE, REFUSED, apply
 from node.layout import Layout
+from node.prefix import Prefix
 from node.state import MANIFEST_KEY
+from runtime import files
 
 MachineOf = Callable[..., Any]
 
@@ -344,18 +347,88 @@ def test_what_cannot_be_fetched_fails_and_is_tried_again(machine: Any) -> None:
     assert machine.apply() == DONE
 
 
-def test_restart_is_pending_or_automatic(serving: Any) -> None:
+def test_a_machine_whose_packages_change_is_left_alone_until_they_have(
+    serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generation = serving.layout.current_generation()
+    serving.publish()
+    with monkeypatch.context() as patch:
+        patch.setattr(Prefix, "package_work", lambda self: "process 17 (dpkg)")
+        assert serving.apply() == FAILED
+        report = serving.report()
+        assert report["outcome"] == "applying"
+        assert report["message"] == "waiting until process 17 (dpkg) has changed the machine's packages"
+        assert serving.layout.current_generation() == generation
+    assert serving.apply() == DONE
+    serving.stop()
+    reports = serving.report_count()
+    with monkeypatch.context() as patch:
+        patch.setattr(Prefix, "package_work", lambda self: "process 17 (dpkg)")
+        assert serving.apply() == FAILED
+        assert server_process.find(serving.layout.data(17)) is None
+    # An upgrade starts the server itself, and the report is still right.
+    assert serving.report_count() == reports
+    assert serving.apply() == DONE
+    assert server_process.find(serving.layout.data(17)) is not None
+
+
+@pytest.mark.parametrize(
+    "full_from",
+    [
+        "fetching files and secret",
+        pytest.param("proving the configuration", marks=pytest.mark.long),
+        "failed",
+    ],
+)
+def test_a_full_disk_does_not_silence_the_machine(
+    full_from: str, serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the first stage on, from a later one on, or when another failure is to be kept."""
+    before = serving.report()["appliedSerial"]
+    write = files.replace_file
+    full = False
+
+    def replace_file(path: Path, content: str | bytes, *rest: Any, **options: Any) -> None:
+        nonlocal full
+        full = full or full_from in str(content)
+        if full:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        write(path, content, *rest, **options)
+
+    wrong = serving.manifest()["files"]
+    wrong["roles.json"]["key"] = "files/none"
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "replace_file", replace_file)
+        published = serving.publish(**({"files": wrong} if full_from == "failed" else {}))
+        assert serving.apply() == FAILED
+        report = serving.report()
+        assert (report["serial"], report["outcome"]) == (published, "failed")
+        assert report["appliedSerial"] == before
+        told = "files/none" if full_from == "failed" else f"{full_from}: [Errno 28] No space left on device"
+        assert told in report["message"].replace(" on a scratch server", "")
+    serving.publish()
+    assert serving.apply() == DONE
+
+
+def test_restart_is_pending_or_automatic(serving: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     server = server_process.find(serving.layout.data(17))
+    replaced = {server: ("server_version", "libssl.so.3")}
+    monkeypatch.setattr(server_process, "replaced_files", lambda process, program: replaced.get(process, ()))
     serving.desired.extra_settings = {"max_connections": "50"}
     serving.publish()
     assert serving.apply() == DONE, serving.report()
-    assert serving.report()["pendingRestart"] == ["max_connections"]
+    assert serving.report()["pendingRestart"] == ["max_connections", "server_version", "libssl.so.3"]
+    # Packages are upgraded between two deployments.
+    (found,) = serving.report()["drift"]
+    assert found["what"] == "a restart is pending: server_version, libssl.so.3 was replaced on disk"
     assert server_process.find(serving.layout.data(17)) == server
     serving.desired.restart = "automatic"
     serving.publish()
     assert serving.apply() == DONE
     assert serving.report()["pendingRestart"] == []
     assert serving.superuser("SHOW max_connections;") == [["50"]]
+    assert serving.apply() == DONE
+    assert serving.report()["drift"] == []
 
 
 def test_a_restart_that_fails_returns_to_the_applied_state(serving: Any) -> None:

@@ -14,11 +14,13 @@ from subprocess import PIPE
 
 import pytest
 
-from node import debian, package_lock
+from node import debian, machine_platform, package_lock
+from node.apply import keep_serving
 from node.apt import PROJECT_ARCHIVE, PROJECT_KEY, Apt
 from node.fetch import Store
 from node.format_record import FormatRecord
 from node.layout import Layout
+from node.state import State
 from runtime.errors import FailedError
 from tests.node.recorded_commands import Recorded
 
@@ -242,6 +244,30 @@ def test_start_reload_and_stop(layout: Layout, monkeypatch: pytest.MonkeyPatch) 
         platform.start(17)
 
 
+def test_nothing_is_started_while_packages_change(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade stops the server; what runs before it is done is the old program."""
+    commands = Recorded({})
+    platform = debian.Debian(layout=layout, commands=commands)
+    monkeypatch.setattr(machine_platform, "of", lambda layout: platform)
+    monkeypatch.setattr(debian.server_process, "find", lambda data: None)
+    (layout.data(17)).mkdir(parents=True)
+    (layout.data(17) / "PG_VERSION").touch()
+    layout.home.mkdir(parents=True)
+    layout.current.symlink_to("generations/1-00000000")
+    with another_program_holds(layout.root / package_lock.FRONTEND) as other:
+        keep_serving(layout, State())
+        assert commands.lines == []
+        # A deployment that has begun waits.
+        monkeypatch.setattr(package_lock, "WAIT_SECONDS", 0)
+        with pytest.raises(FailedError, match=f"process {other.pid}"):
+            platform.start(17)
+        assert not commands.ran("systemctl start")
+        other.communicate()
+    with pytest.raises(FailedError, match="does not start"):
+        keep_serving(layout, State())
+    assert commands.ran("systemctl start postgresql@17-main.service")
+
+
 def prepared(layout: Layout, commands: Recorded) -> debian.Debian:
     platform = debian.Debian(layout=layout, commands=commands)
     platform.prepare(17, None, FormatRecord(store=Store(bucket="", owner="", s3=None, secrets=None)))
@@ -333,8 +359,6 @@ def test_addresses_are_loopback_and_the_instances_own(layout: Layout, environmen
 
 
 def test_no_platform_file_is_debian(layout: Layout, tmp_path: Path) -> None:
-    from node import machine_platform
-
     assert isinstance(machine_platform.of(layout), debian.Debian)
     layout.platform.parent.mkdir(parents=True)
     layout.platform.write_text('{"platform": "other"}')
