@@ -77,6 +77,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.long
 def test_the_program_as_it_is_passes(checkout: Path) -> None:
     control = preview(checkout, STACK)
     assert control.returncode == 0, control.stdout

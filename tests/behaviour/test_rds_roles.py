@@ -123,9 +123,12 @@ def test_a_change_by_hand_is_put_back_by_the_schedule(by_function: RdsServer) ->
     assert as_superuser(sandbox, query) == [True]
 
 
-def test_a_new_grant_reaches_the_server_and_a_removed_role_loses_its_login(by_function: RdsServer) -> None:
+def test_a_changed_declaration_is_applied_a_refused_one_is_the_updates_error_and_a_revert_is_applied(
+    by_function: RdsServer,
+) -> None:
     sandbox = by_function.sandbox
     original = sandbox.stack_file.read_text()
+    as_superuser(sandbox, "CREATE SCHEMA strangers")
 
     def without_reporting(section: dict[str, Any]) -> None:
         del section["roles"]["reporting"]
@@ -133,9 +136,12 @@ def test_a_new_grant_reaches_the_server_and_a_removed_role_loses_its_login(by_fu
             {"schema": "public", "onAll": "sequences", "privileges": ["select"]}
         )
 
+    def on_a_schema_of_somebody_else(section: dict[str, Any]) -> None:
+        section["roles"]["app_user"]["grants"].append({"schema": "strangers", "privileges": ["usage"]})
+
     token = by_function.token("reporting")
-    sandbox.edit(without_reporting, "rds")
     try:
+        sandbox.edit(without_reporting, "rds")
         sandbox.deployed()
         with pytest.raises(
             psycopg.OperationalError, match=r"PAM authentication failed|not permitted to log in"
@@ -146,24 +152,8 @@ def test_a_new_grant_reaches_the_server_and_a_removed_role_loses_its_login(by_fu
                 "SELECT rolcanlogin FROM pg_roles WHERE rolname = 'reporting'"
             ).fetchone()
         assert found == (False,)
-    finally:
-        sandbox.stack_file.write_text(original)
-        sandbox.deployed()
-    with by_function.login("reporting") as connection:
-        assert connection.execute("SELECT current_user").fetchone() == ("reporting",)
 
-
-def test_a_refused_declaration_is_the_updates_error_and_a_revert_is_applied(by_function: RdsServer) -> None:
-    """A schema of somebody else's, on which the administrator cannot grant."""
-    sandbox = by_function.sandbox
-    original = sandbox.stack_file.read_text()
-    as_superuser(sandbox, "CREATE SCHEMA strangers")
-
-    def grant_on_it(section: dict[str, Any]) -> None:
-        section["roles"]["app_user"]["grants"].append({"schema": "strangers", "privileges": ["usage"]})
-
-    sandbox.edit(grant_on_it, "rds")
-    try:
+        sandbox.edit(on_a_schema_of_somebody_else, "rds")
         failed = sandbox.up()
         assert failed.returncode == 1
         assert "strangers" in failed.stdout
@@ -173,7 +163,9 @@ def test_a_refused_declaration_is_the_updates_error_and_a_revert_is_applied(by_f
             assert connection.execute("SELECT 1").fetchone() == (1,)
     finally:
         sandbox.stack_file.write_text(original)
-    sandbox.deployed()
+        sandbox.deployed()
+    with by_function.login("reporting") as connection:
+        assert connection.execute("SELECT current_user").fetchone() == ("reporting",)
     assert "unchanged" in sandbox.deployed().stdout
 
 

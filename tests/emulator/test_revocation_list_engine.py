@@ -49,6 +49,7 @@ pulumi.export("key", made.resources.authority.issuer.private_key_pem)
 
 
 @pytest.mark.sandbox
+@pytest.mark.long
 def test_a_list_changes_with_what_is_revoked_and_with_nothing_else(
     stack: Any, serve: Callable[[Provider], ProviderServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from emulator.core.provider import Provider
 from emulator.core.servicer import ProviderServer
 from emulator.postgresql import PostgresqlProvider
@@ -31,6 +33,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.long
 def test_a_database_from_creation_to_destruction(
     serve: Callable[[Provider], ProviderServer], stack: Any, postgresql_server: Any
 ) -> None:

@@ -46,6 +46,7 @@ def clock(serve: Callable[[Provider], ProviderServer], stack: Any) -> Clock:
     return clock
 
 
+@pytest.mark.long
 def test_certificates_from_creation_to_renewal(stack: Any, clock: Clock) -> None:
     stack.program(PROGRAM.format(subject="one", early=10))
     up = stack.up()
@@ -76,6 +77,7 @@ def test_certificates_from_creation_to_renewal(stack: Any, clock: Clock) -> None
     assert gone.status == 0, gone.output
 
 
+@pytest.mark.long
 def test_refusals_name_resource_and_reason(stack: Any, clock: Clock) -> None:
     del clock
     stack.program("""
