@@ -74,6 +74,12 @@ class DatabaseRolesArgs:
             for extension in database.extensions
             if self.platform == "server" and extension not in TRUSTED_EXTENSIONS
         ]
+        problems += [
+            f"role {role.name!r}: only a superuser, or the master of RDS, gives membership in {group!r}, and "
+            "the provider is the administrator; declare it through the node or the function, or drop it"
+            for role in self.declaration.roles
+            for group in role.member_of
+        ]
         if problems:
             raise ValueError("declaration: " + "; ".join(problems))
 

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from postgres.identifiers import database_name_problems, quote_identifier, role_name_problems
+from postgres.predefined_roles import predefined_role_problems
 
 SCHEMA_VERSION = 1
 
@@ -80,6 +81,7 @@ class Role:
         databases: Databases it may connect to.
         grants: What it may do in them.
         networks: Networks (CIDR) it may come from, on a server of our own.
+        member_of: Predefined roles of PostgreSQL that it is a member of.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Role:
     databases: tuple[str, ...]
     grants: tuple[Grant, ...] = ()
     networks: tuple[str, ...] = ()
+    member_of: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +112,13 @@ class Declaration:
         """The document roles.json: compact, camelCase, sorted, so that equal declarations are equal bytes.
 
         It says what shall be in the catalogues. Networks are not: pg_hba.conf holds them, and nothing else.
+        Keys of later versions are there only where they say something, so that nothing else differs.
         """
         document = {"schemaVersion": SCHEMA_VERSION, **asdict(self)}
         for role in document["roles"]:
             del role["networks"]
+            for key in [key for key in _LATER_KEYS if not role[key]]:
+                del role[key]
         return json.dumps(_camel(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
@@ -168,7 +174,9 @@ def declaration_problems(declaration: Declaration, major: int, platform: Platfor
             found.append(
                 f"connection limit {role.connection_limit} is out of range; give 0 to 2147483647, or -1"
             )
-        found += _repeated(role.databases, "database")
+        found += _repeated(role.databases, "database") + _repeated(role.member_of, "membership in")
+        for name in role.member_of:
+            found += predefined_role_problems(name, major, rds=platform == "rds")
         found += [
             f"database {name!r} is not declared; declare it or drop it"
             for name in role.databases
@@ -248,6 +256,7 @@ def _repeated(names: tuple[str, ...] | list[str], what: str) -> list[str]:
 
 
 _LISTS: dict[str, type] = {"databases": list, "roles": list}
+_LATER_KEYS = ("member_of",)
 
 
 def _camel(value: Any) -> Any:
@@ -285,12 +294,15 @@ def _database(item: Any, where: str) -> Database:
 
 
 def _role(item: Any, where: str) -> Role:
-    values = _fields(item, where, {"name": str, "connectionLimit": int, "databases": list, "grants": list})
+    types = {"name": str, "connectionLimit": int, "databases": list, "grants": list, "memberOf": list}
+    later = {"memberOf": []}
+    values = _fields({**later, **item} if isinstance(item, dict) else item, where, types)
     return Role(
         name=values["name"],
         connection_limit=values["connectionLimit"],
         databases=_texts(values["databases"], f"{where}.databases"),
         grants=tuple(_grant(grant, f"{where}.grants[{i}]") for i, grant in enumerate(values["grants"])),
+        member_of=_texts(values["memberOf"], f"{where}.memberOf"),
     )
 
 

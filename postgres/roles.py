@@ -46,6 +46,7 @@ def statements(
         removed = {role.name for role in previous.roles} - {role.name for role in desired.roles}
         databases = [database.name for database in desired.databases]
         gone += revokes(declared_privileges(previous) - privileges, desired.administrator, databases)
+        gone += _former_memberships(previous, desired, platform)
     return [
         *administrator_steps(desired.administrator, major, platform),
         *(_without_login(role, platform) for role in sorted(removed)),
@@ -148,10 +149,10 @@ def _roles(desired: Declaration, major: int, platform: Platform) -> Iterator[Ste
     for role in roles:
         yield _attributes(role, platform)
     memberships = [
-        step for role in roles for step in _memberships(role.name, desired.administrator, major, platform)
+        step for role in roles for step in _memberships(role, desired.administrator, major, platform)
     ]
     # One session for each executor.
-    yield from sorted(memberships, key=lambda step: step.as_role != "superuser")
+    yield from sorted(memberships, key=lambda step: step.as_role == "administrator")
 
 
 def _attributes(role: Role, platform: Platform) -> Step:
@@ -180,8 +181,18 @@ def _attributes(role: Role, platform: Platform) -> Step:
     )
 
 
-def _memberships(role: str, administrator: str, major: int, platform: Platform) -> Iterator[Step]:
+def _memberships(declared: Role, administrator: str, major: int, platform: Platform) -> Iterator[Step]:
+    role = declared.name
     quoted, to = quote_identifier(role), quote_identifier(administrator)
+    with_options = major >= FIRST_MAJOR_WITH_SELF_GRANT
+    for group in sorted(declared.member_of):
+        yield Step(
+            database=MAINTENANCE_DATABASE,
+            as_role=_giver(platform),
+            sql=f"GRANT {group} TO {quoted}{' WITH INHERIT TRUE, SET TRUE' if with_options else ''}",
+            purpose=f"role {role} is a member of {group}",
+            check=is_member(role, group, "m.inherit_option AND m.set_option" if with_options else ""),
+        )
     if platform == "rds":
         yield _administered(
             f"GRANT {RDS_IAM} TO {quoted}",
@@ -211,6 +222,26 @@ def _memberships(role: str, administrator: str, major: int, platform: Platform) 
         f"administrator acts for role {role}",
         is_member(administrator, role, "m.inherit_option AND m.set_option"),
     )
+
+
+def _former_memberships(previous: Declaration, desired: Declaration, platform: Platform) -> Iterator[Step]:
+    kept = {(role.name, group) for role in desired.roles for group in role.member_of}
+    for role in sorted(previous.roles, key=lambda role: role.name):
+        for group in sorted(role.member_of):
+            if (role.name, group) not in kept:
+                member = is_member(role.name, group)
+                yield Step(
+                    database=MAINTENANCE_DATABASE,
+                    as_role=_giver(platform),
+                    sql=f"REVOKE {group} FROM {quote_identifier(role.name)}",
+                    purpose=f"role {role.name} is no longer a member of {group}",
+                    check=Check(condition=f"NOT {member.condition}", values=member.values),
+                )
+
+
+def _giver(platform: Platform) -> Executor:
+    """Who may give memberships in predefined roles: since PostgreSQL 16 no administrator does."""
+    return "superuser" if platform == "server" else "master"
 
 
 def _without_login(role: str, platform: Platform) -> Step:

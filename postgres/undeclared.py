@@ -69,14 +69,23 @@ def _memberships(declaration: Declaration, major: int, platform: Platform) -> st
     grantor, executor = "", quote_literal("superuser")
     if major >= FIRST_MAJOR_WITH_SELF_GRANT:
         grantor = " || pg_catalog.format(' GRANTED BY %I', b.rolname)"
-    option = access = "false"
+    declared = [
+        {"member": role.name, "granted": group} for role in declaration.roles for group in role.member_of
+    ]
+    given = (
+        f"EXISTS (SELECT FROM {record_set(declared)} AS d(member text, granted text) "
+        "WHERE d.member = u.rolname AND d.granted = g.rolname)"
+    )
+    # Of what is declared, only the right to give it to others is too much.
+    option, access = given, "false"
     if platform == "rds":
         # RDS has no superuser; the master gave whatever the administrator did not.
         executor = f"CASE b.rolname WHEN {quote_literal(declaration.administrator)} THEN 'administrator' "
         executor += "ELSE 'master' END"
-        option = f"g.rolname = {quote_literal(RDS_IAM)}"
+        iam = f"g.rolname = {quote_literal(RDS_IAM)}"
+        option = f"({iam} OR {given})"
         # RDS's nearest to a superuser, and who may let others log in.
-        access = f"{option} OR g.rolname = 'rds_superuser'"
+        access = f"{iam} OR g.rolname = 'rds_superuser'"
     administrator = quote_literal(declaration.administrator)
     return f"""
 SELECT {executor} AS executor,

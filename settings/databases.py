@@ -8,7 +8,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from postgres import declaration, identifiers
+from postgres import declaration, identifiers, versions
+from postgres.predefined_roles import PREDEFINED_ROLES, predefined_role_problems
 from settings.problems import Path, Problem
 from settings.section import Checked, Section, StrictInt, unique
 
@@ -30,6 +31,11 @@ def _extension_problems(name: str) -> list[str]:
     return ["is not on the list of extensions"] if declaration.extension_problems(name) else []
 
 
+def _predefined_role_problems(name: str) -> list[str]:
+    problems = predefined_role_problems(name, versions.SUPPORTED_MAJORS[-1], rds=False)
+    return [problem.removeprefix(f"membership in {name!r} ") for problem in problems]
+
+
 _EXTENSIONS = ", ".join(sorted(declaration.TRUSTED_EXTENSIONS | declaration.SUPERUSER_EXTENSIONS))
 
 RoleName = Annotated[str, Checked(identifiers.role_name_problems, "a PostgreSQL role name")]
@@ -37,6 +43,7 @@ DatabaseName = Annotated[str, Checked(identifiers.database_name_problems, "a Pos
 DeclaredRoleName = Annotated[RoleName, Checked(_rewritten_name_problems, "")]
 DeclaredDatabaseName = Annotated[DatabaseName, Checked(_rewritten_name_problems, "")]
 Extension = Annotated[str, Checked(_extension_problems, _EXTENSIONS)]
+PredefinedRole = Annotated[str, Checked(_predefined_role_problems, ", ".join(PREDEFINED_ROLES))]
 Privilege = Literal[
     "connect", "create", "delete", "execute", "insert", "maintain", "references", "select", "temporary",
     "trigger", "truncate", "update", "usage",
@@ -80,6 +87,9 @@ class DeclaredRole(Section):
     """Most connections at the same time."""
     grants: tuple[Grant, ...] = ()
     """What it may do in its database."""
+    member_of: Annotated[tuple[PredefinedRole, ...], unique] = ()
+    """Predefined roles of PostgreSQL that it is a member of, such as `pg_monitor`. Not with
+    `through: provider`; on RDS fewer than on a server of our own."""
 
     def declared(self, name: str) -> declaration.Role:
         """The role of a declaration."""
@@ -88,6 +98,7 @@ class DeclaredRole(Section):
             connection_limit=self.connection_limit,
             databases=(self.database,),
             grants=tuple(grant.declared(self.database) for grant in self.grants),
+            member_of=self.member_of,
         )
 
 
@@ -130,6 +141,30 @@ def role_problems(
                 place,
                 f"is about the same as grants[{first}]; put the privileges of both in one",
                 reads=((*path, "grants"),),
+            )
+
+
+def membership_problems(
+    section: Path, name: str, role: DeclaredRole, major: int, *, by_provider: bool
+) -> Iterator[Problem]:
+    """Memberships that this server does not give, or not pulumi-postgresql, which is no superuser."""
+    for index, group in enumerate(role.member_of):
+        path = (*section, "roles", name, "memberOf", index)
+        problems = [
+            problem.removeprefix(f"membership in {group!r} ")
+            for problem in predefined_role_problems(group, major, rds=section == ("rds",))
+        ]
+        if by_provider:
+            giver, other = (
+                ("the master of RDS", "function") if section == ("rds",) else ("a superuser", "node")
+            )
+            problems.append(
+                f"is given by {giver}, which pulumi-postgresql is not here; remove it, or set "
+                f"databaseRoles.through: {other}"
+            )
+        for problem in problems:
+            yield Problem(
+                path, problem, group, (path, (*section, "major"), (*section, "databaseRoles", "through"))
             )
 
 

@@ -21,6 +21,7 @@ from settings.databases import (
     RoleName,
     administrator_problems,
     declared,
+    membership_problems,
     role_problems,
 )
 from settings.dns import DnsZone, RelativeDnsName
@@ -169,6 +170,8 @@ def self_managed_problems(
     yield from _server_setting_problems(server)
     for name, role in server.roles.items():
         yield from role_problems(_SELF, name, role, server.databases, server.major)
+        by_provider = server.database_roles.through == "provider"
+        yield from membership_problems(_SELF, name, role, server.major, by_provider=by_provider)
         yield from _network_problems(server, (*_SELF, "roles", name, "networks"), role.networks)
         yield from _connection_limit_problems(server, name, role)
 

@@ -10,6 +10,7 @@ from functions.roles.administrator import Administrator
 from functions.roles.journal import Journal
 from functions.roles.session import DatabaseSession, NoSuchDatabase, SqlError
 from functions.roles.steps import Progress, attempt
+from postgres.administrator import administrator_steps
 from postgres.declaration import Declaration
 from postgres.identifiers import MAINTENANCE_DATABASE
 from postgres.journal import apply_with_journal
@@ -55,8 +56,9 @@ class Roles:
                 steps = statements(desired, previous, self.major, "rds")
             except ValueError as error:
                 raise RefusedError(f"declaration: {error}") from error
-            # The master's steps ran in `administrator.ensure`.
-            return [step for step in steps if step.as_role == "administrator"]
+            # These ran in `administrator.ensure`.
+            ran = set(administrator_steps(desired.administrator, self.major, "rds"))
+            return [step for step in steps if step not in ran]
 
         with ExitStack() as stack:
             first = stack.enter_context(self.administrator.session())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 MASTER = "the_master"
+PREDEFINED = "pg_monitor, pg_signal_backend, pg_checkpoint, pg_read_all_data"
 
 
 def rds_setup(major: int) -> list[str]:
@@ -11,6 +12,7 @@ def rds_setup(major: int) -> list[str]:
         "CREATE ROLE rds_superuser NOLOGIN",
         "CREATE ROLE rds_iam NOLOGIN",
         f"CREATE ROLE {MASTER} LOGIN CREATEDB CREATEROLE",
+        f"GRANT {PREDEFINED} TO rds_superuser WITH ADMIN OPTION",
         f"GRANT rds_superuser TO {MASTER}",
         f"ALTER DATABASE postgres OWNER TO {MASTER}",
     ]

@@ -42,6 +42,7 @@ role_values = st.builds(
     connection_limit=st.integers(-1, 1000),
     databases=st.lists(texts, max_size=3).map(tuple),
     grants=st.lists(grants, max_size=3).map(tuple),
+    member_of=st.lists(texts, max_size=2).map(tuple),
 )
 declarations = st.builds(
     Declaration,
@@ -51,6 +52,32 @@ declarations = st.builds(
     ).map(tuple),
     roles=st.lists(role_values, max_size=3).map(tuple),
 )
+
+
+def test_what_no_role_has_is_not_in_the_document():
+    """Documents and journals of earlier versions are read, and the same declaration is the same bytes."""
+    assert set(json.loads(GOOD.to_json())["roles"][0]) == {"name", "connectionLimit", "databases", "grants"}
+    declared = replace(GOOD, roles=(replace(ROLE, member_of=("pg_monitor",)),))
+    assert json.loads(declared.to_json())["roles"][0]["memberOf"] == ["pg_monitor"]
+
+
+@pytest.mark.parametrize(
+    ("name", "major", "platform", "reason"),
+    [
+        ("pg_execute_server_program", 17, "server", "run programs"),
+        ("pg_write_server_files", 15, "server", "become superusers"),
+        ("pg_create_subscription", 17, "server", "log in to other servers"),
+        ("pg_maintain", 16, "server", "cannot be declared; allowed: pg_checkpoint, pg_monitor"),
+        ("pg_write_all_data", 17, "rds", "(PostgreSQL 17 on RDS)"),
+        ("rds_superuser", 17, "rds", "cannot be declared"),
+        ("app_owner", 17, "server", "cannot be declared"),
+    ],
+)
+def test_no_membership_lets_a_role_leave_postgresql(name, major, platform, reason):
+    declaration = replace(GOOD, roles=(replace(ROLE, member_of=(name,)),))
+    (problem,) = declaration_problems(declaration, major, platform)
+    assert problem.startswith(f"role 'app_user': membership in '{name}'")
+    assert reason in problem
 
 
 @given(declarations)

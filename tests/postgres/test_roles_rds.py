@@ -12,7 +12,7 @@ from postgres.administrator import administrator_deviations, administrator_steps
 from postgres.declaration import Declaration, Role, declaration_problems
 from postgres.roles import statements
 from tests.postgres.rds_roles import MASTER, rds_setup
-from tests.postgres.test_roles_server import ADMINISTRATOR, FIRST, Executor
+from tests.postgres.test_roles_server import ADMINISTRATOR, FIRST, Executor, check_memberships
 
 DECLARATION = replace(
     FIRST, databases=tuple(replace(each, extensions=("pg_trgm",)) for each in FIRST.databases)
@@ -104,6 +104,11 @@ def test_the_master_could_not_say_what_the_superuser_says(executor):
         executor.sql(attributes.sql, user=MASTER)
     _, attributes, *_ = administrator_steps(ADMINISTRATOR, major, "rds")
     executor.sql(attributes.sql, user=MASTER)
+
+
+@pytest.mark.parametrize("cluster", [15, 17], indirect=True)
+def test_the_master_gives_memberships_in_predefined_roles(executor):
+    check_memberships(executor)
 
 
 @pytest.mark.parametrize("name", ["app_*", "a?b", "${aws}"])

@@ -69,7 +69,7 @@ CATALOGUE = {
     "memberships": """
         SELECT r.rolname, m.rolname, g.rolname, a.admin_option
         FROM pg_auth_members a JOIN pg_roles r ON r.oid = roleid JOIN pg_roles m ON m.oid = member
-        JOIN pg_roles g ON g.oid = grantor WHERE r.rolname !~ '^pg_' ORDER BY 1, 2, 3""",
+        JOIN pg_roles g ON g.oid = grantor WHERE m.rolname !~ '^pg_' ORDER BY 1, 2, 3""",
     "databases": f"""
         SELECT datname, pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datconnlimit,
                datallowconn, datistemplate, acl
@@ -166,7 +166,11 @@ class Executor:
         if self.platform == "rds":
             self.run(list(administrator_steps(desired.administrator, major, "rds")), "postgres", "master")
             self.ran = [sql for sql in self.ran if not sql.startswith("ALTER ROLE")]
-        steps = [s for s in statements(desired, self.previous, major, self.platform) if s.as_role != "master"]
+        ran = (
+            administrator_steps(desired.administrator, major, self.platform) if self.platform == "rds" else []
+        )
+        ran = set(ran)
+        steps = [s for s in statements(desired, self.previous, major, self.platform) if s not in ran]
         return reconcile(steps, desired, major, self.platform, self)
 
     def apply(self, desired: Declaration) -> list[str]:
@@ -337,6 +341,59 @@ def test_default_privileges_end_with_the_right_to_create_or_with_the_grant(execu
     assert executor.catalogue()["app defaults"] == []
     executor.apply(MIGRATED)
     assert executor.catalogue() == state
+
+
+WATCHER = Role(
+    name="watcher",
+    connection_limit=1,
+    databases=("app",),
+    member_of=("pg_monitor", "pg_signal_backend", "pg_read_all_data"),
+)
+WATCHED = replace(FIRST, databases=(Database(name="app"),), roles=(READER, WATCHER))
+
+
+def check_memberships(executor):
+    """Given, given back, taken back, and ended with the declaration or the role."""
+    without = replace(WATCHED, roles=(READER, replace(WATCHER, member_of=())))
+    executor.apply(without)
+    bare = executor.catalogue()
+    executor.apply(WATCHED)
+    state = executor.catalogue()
+    executor.sql("CREATE TABLE ours (id int)", "app", ADMINISTRATOR)
+    assert executor.sql("SELECT * FROM ours", "app", "watcher") == []
+    executor.sql("DROP TABLE ours", "app", ADMINISTRATOR)
+    assert executor.reconcile(WATCHED) == Reconciliation()
+    by_hand = [
+        "REVOKE pg_monitor FROM watcher",
+        "GRANT pg_read_all_data TO watcher WITH ADMIN OPTION",
+        "GRANT pg_checkpoint TO watcher",
+        *(["GRANT pg_signal_backend TO watcher WITH INHERIT FALSE"] if executor.cluster.major >= 16 else []),
+    ]
+    for statement in by_hand:
+        executor.sql(statement, user=LOGINS["superuser" if executor.platform == "server" else "master"])
+    found = executor.reconcile(WATCHED)
+    assert found.failures == ()
+    assert {
+        "role watcher is a member of pg_monitor",
+        "role watcher no longer lets others be members of pg_read_all_data",
+        "role watcher is no longer a member of pg_checkpoint",
+    } <= set(found.put_back)
+    assert len(found.put_back) == len(by_hand)
+    assert executor.catalogue() == state
+    executor.apply(without)
+    assert executor.catalogue() == bare
+    executor.apply(WATCHED)
+    assert executor.catalogue() == state
+    executor.apply(replace(WATCHED, roles=(READER,)))
+    groups = (
+        "SELECT 1 FROM pg_auth_members WHERE member = 'watcher'::regrole AND roleid::regrole::text ~ '^pg'"
+    )
+    assert executor.sql(groups) == []
+
+
+@pytest.mark.parametrize("cluster", [15, 17], indirect=True)
+def test_memberships_in_predefined_roles(executor):
+    check_memberships(executor)
 
 
 def test_removed_grants_and_roles_go_and_come_back(executor):

@@ -148,6 +148,11 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.grants", [{"schema": "public", "privileges": ["usage"]}] * 2, f"{ROLE}.grants[1]", "is about the same as grants[0]"),
     (f"{ROLE}.grants", [{"schema": "public", "onAll": "tables", "privileges": []}], f"{ROLE}.grants[0].privileges", "is empty"),
     (f"{ROLE}.grants", [{"schema": "public", "onAll": "tables", "privileges": ["all"]}], f"{ROLE}.grants[0].privileges[0]", "allowed: connect, create, delete"),
+    (f"{ROLE}.memberOf", ["pg_execute_server_program"], f"{ROLE}.memberOf[0]", "is refused: its members run programs as the server's user"),
+    (f"{ROLE}.memberOf", ["pg_read_server_files"], "", "is refused: its members read every file of the server"),
+    (f"{ROLE}.memberOf", ["pg_signal_autovacuum_worker"], f"{ROLE}.memberOf[0]", "cannot be declared; allowed: pg_checkpoint, pg_maintain, pg_monitor"),
+    (f"{ROLE}.memberOf", ["app_owner"], "", "cannot be declared; allowed: pg_checkpoint"),
+    (f"{ROLE}.memberOf", ["pg_monitor", "pg_monitor"], "", "lists pg_monitor more than once"),
     # server settings
     (f"{MACHINE}.serverSettings.shared_bufers", "1GB", "", "shared_buffers"),
     (f"{MACHINE}.serverSettings.ssl", "off", "", "ssl"),
@@ -226,6 +231,13 @@ def test_a_privilege_that_the_major_does_not_know_is_refused(spoilt, findings):
     grants = [{"schema": "public", "onAll": "tables", "privileges": ["maintain"]}]
     (line,) = findings(spoilt(**{"selfManaged.major": 16, f"{ROLE}.grants": grants}))
     assert "privilege 'maintain'" in line
+
+
+def test_memberships_need_the_node(spoilt, findings):
+    through = {"through": "provider", "administratorNetworks": ["10.30.0.0/24"]}
+    (line,) = findings(spoilt(**{f"{ROLE}.memberOf": ["pg_monitor"], "selfManaged.databaseRoles": through}))
+    assert line.startswith(f'passwordless-postgres:{ROLE}.memberOf[0]: "pg_monitor" is given by a superuser')
+    assert "set databaseRoles.through: node" in line
 
 
 def test_extensions_for_superusers_need_the_node(spoilt, findings):

@@ -62,6 +62,7 @@ WRITER = Role(
         Grant(database="app", schema="jobs", on="tables", privileges=("select", "insert")),
     ),
 )
+WATCHER = Role(name="watcher", connection_limit=1, databases=("app",), member_of=("pg_monitor",))
 DECLARATION = Declaration(
     administrator=ADMINISTRATOR,
     databases=(Database(name="app", extensions=("citext",)),),

@@ -13,6 +13,7 @@ from tests.functions.roles.conftest import (
     ADMINISTRATOR,
     DECLARATION,
     READER,
+    WATCHER,
     WRITER,
     Invocation,
     RdsLikeServer,
@@ -57,6 +58,18 @@ BY_HAND = (
     ("GRANT USAGE ON SCHEMA jobs TO PUBLIC", ADMINISTRATOR, "app"),
     ("REVOKE USAGE ON SCHEMA public FROM app_reader", ADMINISTRATOR, "app"),
 )
+
+
+def test_the_master_gives_memberships_once(invoke: Invocation, server: RdsLikeServer) -> None:
+    server.sql("GRANT pg_monitor TO rds_superuser WITH ADMIN OPTION")
+    watched = replace(DECLARATION, roles=(*DECLARATION.roles, WATCHER))
+    assert invoke(watched).outcome == "applied"
+    assert server.sql("SELECT pg_has_role('watcher', 'pg_monitor', 'USAGE')") == [(True,)]
+    assert (invoke(watched).steps, invoke(watched).drift) == (0, ())
+    server.sql("REVOKE pg_monitor FROM watcher", user=MASTER)
+    assert invoke(watched).drift == ("role watcher is a member of pg_monitor",)
+    assert invoke().outcome == "applied"
+    assert server.sql("SELECT pg_has_role('watcher', 'pg_monitor', 'USAGE')") == [(False,)]
 
 
 def test_changes_by_hand_are_put_back_and_counted(invoke: Invocation, server: RdsLikeServer) -> None:
