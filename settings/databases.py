@@ -58,8 +58,10 @@ class Database(Section):
 
 
 class Grant(Section):
-    """What a role may do with its database, a schema in it, or everything of one kind in a schema."""
+    """What a role may do with a database, a schema in it, or everything of one kind in a schema."""
 
+    database: DatabaseName | None = None
+    """Which of the role's databases; absent: its `database`."""
     schema_name: str | None = Field(default=None, alias="schema")
     """Schema the privileges are about; absent: the database."""
     on_all: Literal["tables", "sequences", "functions"] | None = None
@@ -69,9 +71,9 @@ class Grant(Section):
     """Privileges, as PostgreSQL names them; which ones fit depends on the object."""
 
     def declared(self, database: str) -> declaration.Grant:
-        """The grant of a declaration."""
+        """The grant of a declaration, for a role with this `database`."""
         return declaration.Grant(
-            database=database,
+            database=self.database or database,
             schema=self.schema_name,
             on=self.on_all or ("schema" if self.schema_name else "database"),
             privileges=self.privileges,
@@ -82,11 +84,14 @@ class DeclaredRole(Section):
     """What every role has, however it logs in; the map's key is its name."""
 
     database: DatabaseName = Field(examples=["app"])
-    """The database it may connect to, one of `databases`."""
+    """The database it connects to, one of `databases`."""
+    other_databases: Annotated[tuple[DatabaseName, ...], unique] = ()
+    """Further databases that it may connect to, of `databases`. What reads `connections` connects to
+    `database`, and gives another name itself; the gateway always connects to `database`."""
     connection_limit: StrictInt = Field(default=20, ge=1, le=10000)
     """Most connections at the same time."""
     grants: tuple[Grant, ...] = ()
-    """What it may do in its database."""
+    """What it may do in its databases."""
     member_of: Annotated[tuple[PredefinedRole, ...], unique] = ()
     """Predefined roles of PostgreSQL that it is a member of, such as `pg_monitor`. Not with
     `through: provider`; on RDS fewer than on a server of our own."""
@@ -96,7 +101,7 @@ class DeclaredRole(Section):
         return declaration.Role(
             name=name,
             connection_limit=self.connection_limit,
-            databases=(self.database,),
+            databases=(self.database, *self.other_databases),
             grants=tuple(grant.declared(self.database) for grant in self.grants),
             member_of=self.member_of,
         )
@@ -121,21 +126,37 @@ def role_problems(
 ) -> Iterator[Problem]:
     """A role in a database that is not declared, and grants that `major` does not know or that repeat."""
     path = (*section, "roles", name)
-    if role.database not in databases:
-        allowed = f"allowed: {', '.join(databases)}" if databases else "there are none"
-        yield Problem(
-            (*path, "database"),
-            f"is not one of databases; {allowed}; correct it, or add it to databases",
-            role.database,
-            ((*path, "database"), (*section, "databases")),
-        )
-    earlier: dict[tuple[str | None, str], int] = {}
+    others = [((*path, "otherDatabases", index), name) for index, name in enumerate(role.other_databases)]
+    for place, database in [((*path, "database"), role.database), *others]:
+        if database not in databases:
+            allowed = f"allowed: {', '.join(databases)}" if databases else "there are none"
+            yield Problem(
+                place,
+                f"is not one of databases; {allowed}; correct it, or add it to databases",
+                database,
+                (place, (*section, "databases")),
+            )
+    for place, database in others:
+        if database == role.database:
+            yield Problem(
+                place, "is the role's database already; remove it", database, (place, (*path, "database"))
+            )
+    own = (role.database, *role.other_databases)
+    earlier: dict[tuple[str, str | None, str], int] = {}
     for index, grant in enumerate(role.grants):
         place = (*path, "grants", index)
         wanted = grant.declared(role.database)
         for problem in declaration.grant_problems(wanted, major):
             yield Problem(place, problem, reads=(place, (*section, "major")))
-        first = earlier.setdefault((wanted.schema, wanted.on), index)
+        if wanted.database not in own:
+            yield Problem(
+                (*place, "database"),
+                f"is not one that the role may connect to; allowed: {', '.join(own)}; correct it, or add it "
+                "to otherDatabases",
+                wanted.database,
+                (place, (*path, "database"), (*path, "otherDatabases")),
+            )
+        first = earlier.setdefault((wanted.database, wanted.schema, wanted.on), index)
         if first != index:
             yield Problem(
                 place,

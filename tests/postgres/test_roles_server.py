@@ -279,15 +279,17 @@ def maker(name: str, *privileges: Grant) -> Role:
 
 MIGRATED = replace(
     FIRST,
-    databases=(Database(name="app"),),
+    databases=(Database(name="app"), Database(name="archive")),
     roles=(
         maker("migrator", grant(on="schema", privileges=("usage", "create"))),
         maker("maker", grant(schema="other", on="schema", privileges=("create", "usage"))),
         maker("founder", grant(on="database", schema=None, privileges=("create",))),
         replace(
             READER,
+            databases=("app", "archive"),
             grants=(
                 *READER.grants,
+                grant(database="archive", on="tables", privileges=("select",)),
                 grant(on="functions", privileges=("execute",)),
                 grant(schema="other", on="schema", privileges=("usage",)),
                 grant(schema="other", on="tables", privileges=("select", "insert")),

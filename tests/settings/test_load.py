@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import settings
+from postgres.access import hba_rules
 from postgres.versions import MINIMUM_MINORS
 from settings.machine import architecture_of
 from settings.network import vpc_cidr_problems
@@ -208,3 +209,24 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
         yield value, key
         if isinstance(child, (dict, list)):
             yield from _places(child)
+
+
+def test_a_role_with_several_databases_connects_to_each(good):
+    """On each server: the declaration, and on one of our own the rules that let the role in."""
+    role = good["selfManaged"]["roles"]["app_user"]
+    role |= {"otherDatabases": ["archive", "jobs"]}
+    role["grants"].append({"database": "archive", "schema": "public", "privileges": ["usage"]})
+    databases = {name: {} for name in ("app", "archive", "jobs")}
+    good["selfManaged"]["databases"] = databases
+    iam = {"iamRoles": ["app"], **{key: role[key] for key in ("database", "otherDatabases", "grants")}}
+    allowed = {"networks": ["10.30.0.0/16"]}
+    good["rds"] = {"allowedClients": allowed, "databases": databases, "roles": {"app_user": iam}}
+    loaded = settings.load(good)
+    assert loaded.self_managed is not None
+    assert loaded.rds is not None
+    for server in (loaded.self_managed, loaded.rds):
+        (declared,) = server.declaration.roles
+        assert declared.databases == ("app", "archive", "jobs")
+        assert [each.database for each in declared.grants] == ["app", "app", "archive"]
+    rules = hba_rules(loaded.self_managed.declaration)
+    assert {rule.databases for rule in rules if rule.users == ("app_user",)} == {("app", "archive", "jobs")}
