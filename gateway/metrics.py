@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -39,6 +40,14 @@ class Metrics:
             registry=self.registry,
         )
         self._refused = {code: self._refusals.labels(code.value) for code in RefusalCode}
+        self._turned_away = Counter(
+            f"{PREFIX}_turned_away",
+            "Requests that met a limit: the caller's, that of all, or the time of a body",
+            ["limit"],
+            registry=self.registry,
+        )
+        for limit in ("caller", "all", "body"):
+            self._turned_away.labels(limit)
         self._documents = Counter(
             f"{PREFIX}_documents",
             "Documents that were adopted or refused",
@@ -73,6 +82,10 @@ class Metrics:
     def refusal(self, code: RefusalCode) -> None:
         """A request was refused."""
         self._refused[code].inc()
+
+    def turned_away(self, limit: Literal["caller", "all", "body"]) -> None:
+        """A request met a limit."""
+        self._turned_away.labels(limit).inc()
 
     def document_adopted(self) -> None:
         """A new document took effect."""

@@ -23,6 +23,7 @@ from gateway.database import RolePools
 from gateway.document_source import DocumentSource
 from gateway.errors import ApplicationError
 from gateway.health import HealthMiddleware
+from gateway.limits import LimitsMiddleware
 from gateway.metrics import Metrics
 from gateway.middleware import CertificateMiddleware, UnavailableMiddleware
 from gateway.published_metrics import (
@@ -40,8 +41,6 @@ METRICS_ADDRESS = "127.0.0.1"
 # connection that is just being closed (ALB guide, HTTP 502).
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 25
-# Below the 1024 open files that a process may have unless its unit says otherwise.
-MAX_CONCURRENT_REQUESTS = 900
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +97,8 @@ def guarded(
         metrics: counters of requests and refusals.
         write: writes a line of the access log.
     """
-    callers_only = CertificateMiddleware(application, watcher=watcher, pools=pools, metrics=metrics)
+    limited = LimitsMiddleware(application, metrics=metrics)
+    callers_only = CertificateMiddleware(limited, watcher=watcher, pools=pools, metrics=metrics)
     answering = UnavailableMiddleware(callers_only)
     return AccessLog(HealthMiddleware(answering, watcher=watcher, pools=pools), write=write, metrics=metrics)
 
@@ -198,7 +198,8 @@ def _configuration(application: ASGIApp, ports: Ports) -> uvicorn.Config:
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=DRAIN_SECONDS,
-        limit_concurrency=MAX_CONCURRENT_REQUESTS,
+        # `LimitsMiddleware` has the limits: this one would turn health checks away too.
+        limit_concurrency=None,
         ssl_context_factory=_context,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp, Message, Receive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +27,12 @@ async def request(
     *,
     method: str = "GET",
     query: bytes = b"",
+    receive: Receive | None = None,
 ) -> Answer:
     """The application's answer; its exceptions are raised here."""
     sent: list[Message] = []
 
-    async def receive() -> Message:
+    async def empty() -> Message:
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message: Message) -> None:
@@ -52,7 +53,7 @@ async def request(
         "server": ("gateway.example.test", 443),
         "state": {},
     }
-    await application(scope, receive, send)
+    await application(scope, receive or empty, send)
     (start,) = [message for message in sent if message["type"] == "http.response.start"]
     return Answer(
         status=start["status"],

@@ -265,6 +265,34 @@ def test_requests_of_a_users_application_that_have_begun_are_finished_before_it_
         assert process.popen.wait(30) == 0
 
 
+@pytest.mark.long
+def test_960_unfinished_bodies_of_one_client_leave_health_checks_alone(issuer, tmp_path):
+    """`test_limits.py` shows the same without a server."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    path = tmp_path / "document.json"
+    write(path, document(issuer))
+    headers = b"".join(
+        name + b": " + value + b"\r\n" for name, value in forwarded(client(issuer)) if name != b"host"
+    )
+    unfinished = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n" + headers + b"\r\n"
+    with gateway(
+        "--document",
+        str(path),
+        "--application=slow:application",
+        environment={"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+    ) as process:
+        listening(process)
+        open_connections = [process.connection() for _ in range(960)]
+        for connection in open_connections:
+            connection.connect()
+            connection.sock.sendall(unfinished)
+        turned_away = 'turned_away_total{limit="caller"} 660.0'
+        eventually(lambda: turned_away in process.metrics())
+        assert [process.get("/healthz")[0] for _ in range(20)] == [200] * 20
+        for connection in open_connections:
+            connection.close()
+
+
 def refuses_connections(process: Process) -> bool:
     try:
         process.get("/healthz")
