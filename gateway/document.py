@@ -7,7 +7,6 @@ header suffixes, which are secret.
 
 from __future__ import annotations
 
-import re
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -15,13 +14,12 @@ from pydantic import Field, field_validator, model_validator
 from documents.document import Document
 from gateway.header_names import header_names
 from pgpasswordless.connections import Database
+from postgres.identifiers import role_name_problems
 
 SCHEMA_VERSION = 1
 MAX_HEADER_SUFFIXES = 2
 
 IdentityKind = Literal["uri", "dns", "commonName"]
-
-_ROLE = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
 class AllowedIdentity(Document):
@@ -40,10 +38,8 @@ class AllowedIdentity(Document):
     @field_validator("role")
     @classmethod
     def _is_a_role_name(cls, value: str) -> str:
-        if not _ROLE.fullmatch(value):
-            raise ValueError(
-                f"{value!r} is not the name of a database role: use lower case letters, digits and _ only"
-            )
+        if problems := role_name_problems(value):
+            raise ValueError("; ".join(problems))
         return value
 
 

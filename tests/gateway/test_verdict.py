@@ -457,6 +457,17 @@ def test_a_name_that_only_resembles_a_listed_one_is_refused(authority, changes):
     assert admitted(admission, forwarded(authority.client(subject=name("Reporting")))).role == "by_name"
 
 
+@pytest.mark.parametrize("role", ["x-key", "jos\u00e9", "a b", "r" * 63])
+def test_a_client_acts_as_any_role_that_postgresql_takes(role):
+    assert AllowedIdentity(kind="uri", value=URI, role=role).role == role
+
+
+@pytest.mark.parametrize("role", ["", "postgres", "pg_monitor", "Upper", "a\nb", "r" * 64])
+def test_a_client_acts_as_no_other_role(role):
+    with pytest.raises(ValueError, match="role name"):
+        AllowedIdentity(kind="uri", value=URI, role=role)
+
+
 LEDGER = AllowedIdentity(kind="commonName", value="ledger", role=ROLE)
 
 
