@@ -33,6 +33,8 @@ WRITE_OBJECT = (
     "s3:ReplicateObject",
 )
 
+_POD_IDENTITY = "pods.eks.amazonaws.com"
+
 Statement = dict[str, Any]
 
 
@@ -328,20 +330,31 @@ def gateway_machine(
 def application_trust(services: Sequence[str], principals: Sequence[str]) -> str:
     """Trust policy of a role made for an application: these AWS services and IAM principals."""
     trusted: dict[str, list[str]] = {}
-    if services:
-        trusted["Service"] = sorted(set(services))
+    if others := sorted(set(services) - {_POD_IDENTITY}):
+        trusted["Service"] = others
     if principals:
         trusted["AWS"] = sorted(set(principals))
-    return document(
-        [
+    statements: list[Statement] = []
+    if trusted:
+        statements.append(
             {
                 "Sid": "ApplicationAssumes",
                 "Effect": "Allow",
                 "Principal": trusted,
                 "Action": "sts:AssumeRole",
             }
-        ]
-    )
+        )
+    if _POD_IDENTITY in services:
+        statements.append(
+            {
+                "Sid": "PodsAssume",
+                "Effect": "Allow",
+                "Principal": {"Service": _POD_IDENTITY},
+                # EKS tags each session with cluster, namespace and service account.
+                "Action": ["sts:AssumeRole", "sts:TagSession"],
+            }
+        )
+    return document(statements)
 
 
 def current_manifest(manifest: str, version: str) -> str:

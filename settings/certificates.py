@@ -63,6 +63,31 @@ class Certificates(Section):
     """Generations of the authority that signs roles; exactly one is `issuing`."""
 
 
+def foreign_reader_problems(
+    path: Path, readers: Sequence[str], certificates: Certificates
+) -> Iterator[Problem]:
+    """Readers of a secret who cannot decrypt it: it is encrypted with the account's own key.
+
+    Whoever runs `pulumi up` is an administrator, so the stack's account is one of theirs.
+    """
+    administrators = (*_CERTIFICATES, "administrators")
+    accounts = {_account_of(arn) for arn in certificates.administrators}
+    for index, reader in enumerate(readers):
+        if accounts and _account_of(reader) not in accounts:
+            yield Problem(
+                (*path, index),
+                f"is of another account ({_account_of(reader)}) than certificates.administrators "
+                f"({', '.join(sorted(accounts))}), and the key of secrets, aws/secretsmanager, decrypts for "
+                "its own account alone; name a role of the stack's account that it may assume",
+                reader,
+                ((*path, index), administrators),
+            )
+
+
+def _account_of(arn: str) -> str:
+    return arn.split(":")[4]
+
+
 def certificate_problems(certificates: Certificates) -> Iterator[Problem]:
     """Cross-field validation of a valid section `certificates`."""
     renew, leaf, authority = (

@@ -18,6 +18,7 @@ from settings.certificates import (
     BundlePath,
     Certificates,
     Generation,
+    foreign_reader_problems,
     generation_problems,
 )
 from settings.databases import RoleName
@@ -277,6 +278,9 @@ def gateway_problems(
     yield from _client_problems(gateway, rds)
     if gateway.client_authority.source == "generated":
         yield from _issued_name_problems(gateway)
+        for name, client in gateway.clients.items():
+            readers = (*_GATEWAY, "clients", name, "secretReaders")
+            yield from foreign_reader_problems(readers, client.secret_readers, certificates)
     yield from _machine_problems(gateway)
 
 

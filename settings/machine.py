@@ -27,6 +27,19 @@ def _instance_type_problems(instance_type: str) -> list[str]:
     return []
 
 
+_XEN = (
+    "c1", "c3", "c4", "cc2", "cr1", "d2", "f1", "g2", "g3", "g3s", "h1", "hs1", "i2", "i3", "m1", "m2", "m3",
+    "m4", "p2", "p3", "r3", "r4", "t1", "t2", "x1", "x1e",
+)  # fmt: skip
+"""Families of Xen instances (EC2 user guide, "Instances built on the Nitro System"); metal has no Xen."""
+
+
+def is_xen(instance_type: str) -> bool:
+    """Whether volumes of such an instance are no NVMe devices."""
+    family, _, size = instance_type.partition(".")
+    return family in _XEN and not size.startswith("metal")
+
+
 InstanceType = Annotated[str, Checked(_instance_type_problems, "an EC2 instance type such as m7g.large")]
 ImageId = Annotated[str, Checked(id_problems("ami"), "ami- and 8 or 17 hexadecimal digits")]
 Architecture = Literal["arm64", "x86_64"]

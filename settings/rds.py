@@ -63,6 +63,8 @@ _WEEK = 7 * _DAY
 _SHORTEST_WINDOW = 30
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _IAM_ROLE = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
+_OF_IDENTITY_CENTER = "AWSReservedSSO_"
+_OF_AWS_SERVICES = "AWSServiceRoleFor"
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
 _BASELINE_ENDS_GIB = 400
 
@@ -138,6 +140,15 @@ def _iam_role_name_problems(name: str) -> list[str]:
     """What is wrong with the name of an IAM role of this account."""
     if name.startswith("arn:"):
         return ["is an ARN; give the name alone, since a policy is attached in this account only"]
+    if name.startswith(_OF_IDENTITY_CENTER):
+        problem = (
+            "belongs to IAM Identity Center, which alone writes its policies; let its users connect by the "
+            "permission set's inline policy (rds-db:connect on the role's connectArn in the connections "
+            "document), or assume a newIamRole"
+        )
+        return [problem]
+    if name.startswith(_OF_AWS_SERVICES):
+        return ["belongs to a service of AWS and takes no policy; name a role of your own"]
     return [] if _IAM_ROLE.fullmatch(name) else ["is not the name of an IAM role"]
 
 

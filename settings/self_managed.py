@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field
 from postgres import declaration, server_settings, versions
 from postgres.protocol import MinimumProtocol
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
-from settings.certificates import Certificates, no_administrator_problems
+from settings.certificates import Certificates, foreign_reader_problems, no_administrator_problems
 from settings.databases import (
     Database,
     DeclaredDatabaseName,
@@ -25,7 +25,7 @@ from settings.databases import (
     role_problems,
 )
 from settings.dns import DnsZone, RelativeDnsName
-from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems
+from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems, is_xen
 from settings.network import (
     AllowedClients,
     ClientNetworks,
@@ -174,12 +174,21 @@ def self_managed_problems(
         yield from membership_problems(_SELF, name, role, server.major, by_provider=by_provider)
         yield from _network_problems(server, (*_SELF, "roles", name, "networks"), role.networks)
         yield from _connection_limit_problems(server, name, role)
+        readers = (*_SELF, "roles", name, "secretReaders")
+        yield from foreign_reader_problems(readers, role.secret_readers, certificates)
 
 
 def _machine_problems(server: SelfManaged) -> Iterator[Problem]:
     floor, major = (*_SELF, "minorFloor"), (*_SELF, "major")
     for problem in versions.minor_floor_problems(server.major, server.minor_floor):
         yield Problem(floor, problem, server.minor_floor, (floor, major))
+    if is_xen(server.instance_type):
+        yield Problem(
+            (*_SELF, "instanceType"),
+            "runs on Xen, where the machine does not find its volume, which it looks for among NVMe devices; "
+            "choose a type of the Nitro system, such as t4g.small or m7g.large",
+            server.instance_type,
+        )
     real = architecture_of(server.instance_type)
     if server.architecture != real:
         path = (*_SELF, "architecture")

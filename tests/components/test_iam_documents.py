@@ -195,6 +195,34 @@ def test_what_the_roles_function_may_do() -> None:
     assert "kms:" not in iam_documents.roles_function(**given, key=None)
 
 
+@pytest.mark.parametrize(
+    ("services", "principals", "granted"),
+    [
+        (["pods.eks.amazonaws.com"], [], {"pods.eks.amazonaws.com": {"sts:AssumeRole", "sts:TagSession"}}),
+        (
+            ["pods.eks.amazonaws.com", "ecs-tasks.amazonaws.com"],
+            ["arn:aws:iam::123456789012:role/ci"],
+            {
+                "pods.eks.amazonaws.com": {"sts:AssumeRole", "sts:TagSession"},
+                "ecs-tasks.amazonaws.com": {"sts:AssumeRole"},
+                "arn:aws:iam::123456789012:role/ci": {"sts:AssumeRole"},
+            },
+        ),
+        (["lambda.amazonaws.com"], [], {"lambda.amazonaws.com": {"sts:AssumeRole"}}),
+    ],
+)
+def test_pods_of_eks_may_tag_their_sessions_and_nobody_else_may(
+    services: list[str], principals: list[str], granted: dict[str, set[str]]
+) -> None:
+    found: dict[str, set[str]] = {}
+    for statement in json.loads(iam_documents.application_trust(services, principals))["Statement"]:
+        actions = statement["Action"]
+        for names in statement["Principal"].values():
+            for name in names if isinstance(names, list) else [names]:
+                found.setdefault(name, set()).update([actions] if isinstance(actions, str) else actions)
+    assert found == granted
+
+
 def test_functions_are_trusted_by_lambda_alone() -> None:
     (only,) = statements(iam_documents.function_trust("aws-cn"))
     assert only["Principal"] == {"Service": "lambda.amazonaws.com"}

@@ -141,6 +141,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("gateway.application", "shop.web:app", "", "no applicationSource says where its modules are"),
     ("gateway.applicationSource", "../shop", "", "the built-in application runs"),
     ("gateway.applicationSource", "..", "", "is not the path of a folder"),
+    (f"{BILLING}.secretReaders", ["arn:aws:iam::999999999999:role/billing"], f"{BILLING}.secretReaders[0]", "is of another account"),
     ("gateway.logRetentionDays", 8, "", "is not allowed"),
     ("gateway.alarmTopics", ["x"], "gateway.alarmTopics[0]", "is not of the form arn:aws:sns:"),
     ("gateway.healthPath", "/", "", "unknown key"),

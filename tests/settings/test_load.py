@@ -142,6 +142,7 @@ def test_49_tags_are_allowed(good):
         "a1.medium": "arm64", "im4gn.large": "arm64", "g5g.xlarge": "arm64", "m8gb.48xlarge": "arm64",
         "r8gd.metal-24xl": "arm64", "m7i.large": "x86_64", "g4dn.xlarge": "x86_64", "g6.xlarge": "x86_64",
         "m7i-flex.large": "x86_64", "u-6tb1.112xlarge": "x86_64", "u7i-12tb.224xlarge": "x86_64",
+        "i3.metal": "x86_64", "i3en.large": "x86_64", "p3dn.24xlarge": "x86_64",
         "t3a.nano": "x86_64", "p5en.48xlarge": "x86_64",
     }.items(),
 )  # fmt: skip
