@@ -30,9 +30,11 @@ from postgres.declaration import (
     Declaration,
     GrantTarget,
     Platform,
+    Role,
     declaration_problems,
 )
 from postgres.privileges import declared_privileges
+from postgres.role_settings import PROVIDER_SETTINGS, SEARCH_PATH, schemas_of
 
 _LAST_MAJOR_WITHOUT_SELF_GRANT = 15
 _PUBLIC = "public"
@@ -80,6 +82,13 @@ class DatabaseRolesArgs:
             for role in self.declaration.roles
             for group in role.member_of
         ]
+        problems += [
+            f"role {role.name!r}: pulumi-postgresql has no setting {name!r}; declare it through the node or "
+            "the function, or drop it"
+            for role in self.declaration.roles
+            for name, _ in role.settings
+            if name not in PROVIDER_SETTINGS
+        ]
         if problems:
             raise ValueError("declaration: " + "; ".join(problems))
 
@@ -117,6 +126,16 @@ def _declared_privileges(declaration: Declaration) -> list[_Privileges]:
             found.items(), key=lambda item: tuple(map(str, item[0]))
         )
     ]
+
+
+def _settings(role: Role) -> dict[str, Any]:
+    """The role's settings as arguments of `postgresql.Role`."""
+    return {
+        "search_paths" if name == SEARCH_PATH else name: (
+            schemas_of(value) if name == SEARCH_PATH else int(value)
+        )
+        for name, value in role.settings
+    }
 
 
 @final
@@ -208,6 +227,7 @@ class DatabaseRoles(pulumi.ComponentResource):
                 create_role=False,
                 connection_limit=declared.connection_limit,
                 roles=[RDS_IAM] if args.platform == "rds" else None,
+                **_settings(declared),
                 opts=pulumi.ResourceOptions(parent=self),
             )
             roles[declared.name] = role

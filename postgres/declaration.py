@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 
 from postgres.identifiers import database_name_problems, quote_identifier, role_name_problems
 from postgres.predefined_roles import predefined_role_problems
+from postgres.role_settings import role_setting_problems, written_value
 
 SCHEMA_VERSION = 1
 
@@ -82,6 +83,7 @@ class Role:
         grants: What it may do in them.
         networks: Networks (CIDR) it may come from, on a server of our own.
         member_of: Predefined roles of PostgreSQL that it is a member of.
+        settings: Names and values (role_settings.stored_value) of what its sessions start with.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Role:
     grants: tuple[Grant, ...] = ()
     networks: tuple[str, ...] = ()
     member_of: tuple[str, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +180,10 @@ def declaration_problems(declaration: Declaration, major: int, platform: Platfor
         found += _repeated(role.databases, "database") + _repeated(role.member_of, "membership in")
         for name in role.member_of:
             found += predefined_role_problems(name, major, rds=platform == "rds")
+        found += _repeated([name for name, _ in role.settings], "setting")
+        for name, value in role.settings:
+            texts = role_setting_problems(name, written_value(name, value), major)
+            found += [f"setting {name} = {value!r} {text}" for text in texts]
         found += [
             f"database {name!r} is not declared; declare it or drop it"
             for name in role.databases
@@ -256,7 +263,7 @@ def _repeated(names: tuple[str, ...] | list[str], what: str) -> list[str]:
 
 
 _LISTS: dict[str, type] = {"databases": list, "roles": list}
-_LATER_KEYS = ("member_of",)
+_LATER_KEYS = ("member_of", "settings")
 
 
 def _camel(value: Any) -> Any:
@@ -294,8 +301,9 @@ def _database(item: Any, where: str) -> Database:
 
 
 def _role(item: Any, where: str) -> Role:
-    types = {"name": str, "connectionLimit": int, "databases": list, "grants": list, "memberOf": list}
-    later = {"memberOf": []}
+    later: dict[str, Any] = {"memberOf": [], "settings": []}
+    types = {"name": str, "connectionLimit": int, "databases": list, "grants": list}
+    types |= dict.fromkeys(later, list)
     values = _fields({**later, **item} if isinstance(item, dict) else item, where, types)
     return Role(
         name=values["name"],
@@ -303,7 +311,15 @@ def _role(item: Any, where: str) -> Role:
         databases=_texts(values["databases"], f"{where}.databases"),
         grants=tuple(_grant(grant, f"{where}.grants[{i}]") for i, grant in enumerate(values["grants"])),
         member_of=_texts(values["memberOf"], f"{where}.memberOf"),
+        settings=tuple(_setting(pair, f"{where}.settings[{i}]") for i, pair in enumerate(values["settings"])),
     )
+
+
+def _setting(item: Any, where: str) -> tuple[str, str]:
+    if not isinstance(item, list) or len(item) != 2:
+        raise DeclarationError(f"{where} must be a name and a value")
+    name, value = _texts(item, where)
+    return name, value
 
 
 def _grant(item: Any, where: str) -> Grant:

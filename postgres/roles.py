@@ -12,6 +12,7 @@ from postgres.administrator import FIRST_MAJOR_WITH_SELF_GRANT, RDS_IAM, adminis
 from postgres.declaration import TRUSTED_EXTENSIONS, Declaration, Platform, Role, declaration_problems
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier
 from postgres.privileges import acts_for, declared_privileges, grants, revokes
+from postgres.role_settings import SEARCH_PATH, assigned, schemas_of
 from postgres.steps import Check, Executor, Step, is_member, role_exists, row
 from postgres.versions import require_supported
 
@@ -47,6 +48,7 @@ def statements(
         databases = [database.name for database in desired.databases]
         gone += revokes(declared_privileges(previous) - privileges, desired.administrator, databases)
         gone += _former_memberships(previous, desired, platform)
+        gone += _former_settings(previous, desired)
     return [
         *administrator_steps(desired.administrator, major, platform),
         *(_without_login(role, platform) for role in sorted(removed)),
@@ -151,6 +153,7 @@ def _roles(desired: Declaration, major: int, platform: Platform) -> Iterator[Ste
     memberships = [
         step for role in roles for step in _memberships(role, desired.administrator, major, platform)
     ]
+    yield from (_setting(role, name, value) for role in roles for name, value in sorted(role.settings))
     # One session for each executor.
     yield from sorted(memberships, key=lambda step: step.as_role == "administrator")
 
@@ -222,6 +225,45 @@ def _memberships(declared: Role, administrator: str, major: int, platform: Platf
         f"administrator acts for role {role}",
         is_member(administrator, role, "m.inherit_option AND m.set_option"),
     )
+
+
+def _setting(role: Role, name: str, value: str) -> Step:
+    return _administered(
+        f"ALTER ROLE {quote_identifier(role.name)} SET {assigned(name, value)}",
+        f"setting {name} of role {role.name}",
+        _has_setting(role.name, name, value),
+    )
+
+
+def _has_setting(role: str, name: str, value: str) -> Check:
+    has = (
+        "EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = v.role AND {entry} = ANY (r.rolconfig))"
+    )
+    if name != SEARCH_PATH:
+        return Check(
+            condition=has.format(entry="v.entry"), values=(("role", role), ("entry", f"{name}={value}"))
+        )
+    quoted = (
+        "(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.name), ', ' ORDER BY s.n) "
+        "FROM pg_catalog.unnest(v.schemas) WITH ORDINALITY AS s(name, n))"
+    )
+    return Check(
+        condition=has.format(entry=f"'{SEARCH_PATH}=' || {quoted}"),
+        values=(("role", role), ("schemas", tuple(schemas_of(value)))),
+    )
+
+
+def _former_settings(previous: Declaration, desired: Declaration) -> Iterator[Step]:
+    kept = {(role.name, name) for role in desired.roles for name, _ in role.settings}
+    for role in sorted(previous.roles, key=lambda role: role.name):
+        for name, value in sorted(role.settings):
+            if (role.name, name) not in kept:
+                has = _has_setting(role.name, name, value)
+                yield _administered(
+                    f"ALTER ROLE {quote_identifier(role.name)} RESET {name}",
+                    f"role {role.name} has no {name} of its own any more",
+                    Check(condition=f"NOT {has.condition}", values=has.values),
+                )
 
 
 def _former_memberships(previous: Declaration, desired: Declaration, platform: Platform) -> Iterator[Step]:

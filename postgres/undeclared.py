@@ -286,6 +286,7 @@ WHERE (r.rolsuper OR (r.rolcanlogin AND (r.rolcreaterole OR r.rolreplication OR 
 def _settings(declaration: Declaration) -> str:
     """Names alone: values may be secret."""
     named, administrator = _names(declaration, administrator=True), quote_literal(declaration.administrator)
+    declared = [{"role": role.name, "name": name} for role in declaration.roles for name, _ in role.settings]
     return f"""
 SELECT pg_catalog.format('ALTER %s SET %s: not declared', CASE
     WHEN r.oid IS NULL THEN 'DATABASE ' || d.datname WHEN d.oid IS NULL THEN 'ROLE ' || r.rolname
@@ -298,6 +299,8 @@ CROSS JOIN LATERAL pg_catalog.unnest(s.setconfig) c(setting)
 WHERE (r.rolname = {named} OR (r.oid IS NULL AND d.datname = {_databases(declaration)}))
   AND NOT coalesce(r.rolname = {administrator} AND d.oid IS NULL
     AND c.setting LIKE 'createrole_self_grant=%', false)
+  AND NOT (d.oid IS NULL AND EXISTS (SELECT FROM {record_set(declared)} AS x(role text, name text)
+    WHERE x.role = r.rolname AND x.name = pg_catalog.split_part(c.setting, '=', 1)))
 GROUP BY r.oid, r.rolname, d.oid, d.datname
 """
 

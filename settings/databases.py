@@ -10,8 +10,9 @@ from pydantic import Field
 
 from postgres import declaration, identifiers, versions
 from postgres.predefined_roles import PREDEFINED_ROLES, predefined_role_problems
+from postgres.role_settings import PROVIDER_SETTINGS, role_setting_problems, stored_value
 from settings.problems import Path, Problem
-from settings.section import Checked, Section, StrictInt, unique
+from settings.section import Checked, Section, SettingText, StrictInt, unique
 
 # What the engine makes of keys that YAML does not take as text: 010 arrives as "8", ~ as "<nil>".
 _REWRITTEN = re.compile(
@@ -95,6 +96,10 @@ class DeclaredRole(Section):
     member_of: Annotated[tuple[PredefinedRole, ...], unique] = ()
     """Predefined roles of PostgreSQL that it is a member of, such as `pg_monitor`. Not with
     `through: provider`; on RDS fewer than on a server of our own."""
+    settings: Mapping[str, SettingText] = {}
+    """What its sessions start with and may change, such as `statement_timeout: 30s` or
+    `search_path: app, public`, from the list in `postgres/role_settings.py`. With `through: provider` only
+    `search_path`, `statement_timeout` and `idle_in_transaction_session_timeout`."""
 
     def declared(self, name: str) -> declaration.Role:
         """The role of a declaration."""
@@ -104,6 +109,9 @@ class DeclaredRole(Section):
             databases=(self.database, *self.other_databases),
             grants=tuple(grant.declared(self.database) for grant in self.grants),
             member_of=self.member_of,
+            settings=tuple(
+                (setting, stored_value(setting, value)) for setting, value in sorted(self.settings.items())
+            ),
         )
 
 
@@ -165,10 +173,20 @@ def role_problems(
             )
 
 
-def membership_problems(
+def executor_problems(
     section: Path, name: str, role: DeclaredRole, major: int, *, by_provider: bool
 ) -> Iterator[Problem]:
-    """Memberships that this server does not give, or not pulumi-postgresql, which is no superuser."""
+    """Memberships and settings that this server does not take, or not from pulumi-postgresql."""
+    through, other = (*section, "databaseRoles", "through"), "function" if section == ("rds",) else "node"
+    for setting, value in role.settings.items():
+        path = (*section, "roles", name, "settings", setting)
+        problems = role_setting_problems(setting, value, major)
+        if by_provider and not problems and setting not in PROVIDER_SETTINGS:
+            known = ", ".join(PROVIDER_SETTINGS)
+            ways = f"remove it, or set databaseRoles.through: {other}"
+            problems = [f"is not known to pulumi-postgresql, which has {known}; {ways}"]
+        for problem in problems:
+            yield Problem(path, problem, reads=(path, (*section, "major"), through))
     for index, group in enumerate(role.member_of):
         path = (*section, "roles", name, "memberOf", index)
         problems = [
@@ -176,17 +194,13 @@ def membership_problems(
             for problem in predefined_role_problems(group, major, rds=section == ("rds",))
         ]
         if by_provider:
-            giver, other = (
-                ("the master of RDS", "function") if section == ("rds",) else ("a superuser", "node")
-            )
+            giver = "the master of RDS" if section == ("rds",) else "a superuser"
             problems.append(
                 f"is given by {giver}, which pulumi-postgresql is not here; remove it, or set "
                 f"databaseRoles.through: {other}"
             )
         for problem in problems:
-            yield Problem(
-                path, problem, group, (path, (*section, "major"), (*section, "databaseRoles", "through"))
-            )
+            yield Problem(path, problem, group, (path, (*section, "major"), through))
 
 
 def administrator_problems(section: Path, administrator: str, roles: Collection[str]) -> Iterator[Problem]:

@@ -22,7 +22,7 @@ from settings.databases import (
     RoleName,
     administrator_problems,
     declared,
-    membership_problems,
+    executor_problems,
     role_problems,
 )
 from settings.network import (
@@ -396,7 +396,7 @@ def _role_problems(server: Rds, name: str, role: RdsRole) -> Iterator[Problem]:
         yield Problem(path, problem)
     yield from role_problems(_RDS, name, role, server.databases, server.major)
     by_provider = server.database_roles.through == "provider"
-    yield from membership_problems(_RDS, name, role, server.major, by_provider=by_provider)
+    yield from executor_problems(_RDS, name, role, server.major, by_provider=by_provider)
     new = role.new_iam_role
     if new is not None and not (new.trusted_services or new.trusted_principals):
         yield Problem(

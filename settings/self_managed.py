@@ -21,7 +21,7 @@ from settings.databases import (
     RoleName,
     administrator_problems,
     declared,
-    membership_problems,
+    executor_problems,
     role_problems,
 )
 from settings.dns import DnsZone, RelativeDnsName
@@ -171,7 +171,7 @@ def self_managed_problems(
     for name, role in server.roles.items():
         yield from role_problems(_SELF, name, role, server.databases, server.major)
         by_provider = server.database_roles.through == "provider"
-        yield from membership_problems(_SELF, name, role, server.major, by_provider=by_provider)
+        yield from executor_problems(_SELF, name, role, server.major, by_provider=by_provider)
         yield from _network_problems(server, (*_SELF, "roles", name, "networks"), role.networks)
         yield from _connection_limit_problems(server, name, role)
         readers = (*_SELF, "roles", name, "secretReaders")

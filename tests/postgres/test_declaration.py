@@ -22,6 +22,7 @@ from postgres.declaration import (
     Role,
     declaration_problems,
 )
+from postgres.role_settings import role_setting_problems, stored_value
 from postgres.roles import statements
 
 GRANT = Grant(database="app", schema="public", on="tables", privileges=("select",))
@@ -43,6 +44,7 @@ role_values = st.builds(
     databases=st.lists(texts, max_size=3).map(tuple),
     grants=st.lists(grants, max_size=3).map(tuple),
     member_of=st.lists(texts, max_size=2).map(tuple),
+    settings=st.lists(st.tuples(texts, texts), max_size=2).map(tuple),
 )
 declarations = st.builds(
     Declaration,
@@ -78,6 +80,53 @@ def test_no_membership_lets_a_role_leave_postgresql(name, major, platform, reaso
     (problem,) = declaration_problems(declaration, major, platform)
     assert problem.startswith(f"role 'app_user': membership in '{name}'")
     assert reason in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "stored"),
+    [
+        ("statement_timeout", "30s", "30000"),
+        ("lock_timeout", "1.5min", "90000"),
+        ("idle_session_timeout", "0", "0"),
+        ("work_mem", "64MB", "64MB"),
+        ("search_path", "app,public", "app, public"),
+        ("search_path", '"$user", app', '"$user", app'),
+    ],
+)
+def test_settings_of_roles_have_one_form(name, value, stored):
+    assert role_setting_problems(name, value, 15) == []
+    assert stored_value(name, value) == stored_value(name, stored) == stored
+    assert declaration_problems(replace(GOOD, roles=(replace(ROLE, settings=((name, stored),)),)), 15) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("statement_timeout", "30", "has no unit"),
+        ("statement_timeout", "30 parsecs", "has unit 'parsecs'"),
+        ("work_mem", "1kB", "out of range"),
+        (
+            "transaction_timeout",
+            "1s",
+            "is no setting that a role may have; allowed: default_transaction_isolat",
+        ),
+        ("log_statement", "none", "is no setting that a role may have"),
+        ("session_preload_libraries", "x", "is no setting that a role may have"),
+        ("role", "pgpl_admin", "is no setting that a role may have"),
+        ("search_path", "", "is not a list of schemas"),
+        ("search_path", "pg_temp, app", "is not a list of schemas"),
+        ("search_path", "app; DROP", "is not a list of schemas"),
+        ("search_path", "App", "is not a list of schemas"),
+    ],
+)
+def test_settings_that_no_role_may_have(name, value, reason):
+    (problem,) = role_setting_problems(name, value, 16)
+    assert reason in problem
+    if value != "30":
+        (problem,) = declaration_problems(
+            replace(GOOD, roles=(replace(ROLE, settings=((name, value),)),)), 16
+        )
+        assert problem.startswith(f"role 'app_user': setting {name} = '{value}' ")
 
 
 @given(declarations)

@@ -63,7 +63,8 @@ RELATION_KIND = """(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END)::"char" """
 CATALOGUE = {
     "roles": """
         SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication,
-               rolbypassrls, rolconnlimit, rolvaliduntil::text, rolpassword IS NULL, s.setconfig
+               rolbypassrls, rolconnlimit, rolvaliduntil::text, rolpassword IS NULL,
+               ARRAY(SELECT c FROM unnest(s.setconfig) c ORDER BY c)
         FROM pg_authid LEFT JOIN pg_db_role_setting s ON s.setrole = pg_authid.oid
         WHERE rolname !~ '^pg_' ORDER BY 1""",
     "memberships": """
@@ -287,6 +288,7 @@ MIGRATED = replace(
         replace(
             READER,
             databases=("app", "archive"),
+            settings=(("search_path", '"$user", public, user'), ("statement_timeout", "30000")),
             grants=(
                 *READER.grants,
                 grant(database="archive", on="tables", privileges=("select",)),
@@ -396,6 +398,36 @@ def check_memberships(executor):
 @pytest.mark.parametrize("cluster", [15, 17], indirect=True)
 def test_memberships_in_predefined_roles(executor):
     check_memberships(executor)
+
+
+@pytest.mark.parametrize("cluster", [17], indirect=True)
+def test_settings_of_roles(executor):
+    settings = (("search_path", '"$user", user, app'), ("statement_timeout", "30000"), ("work_mem", "8MB"))
+    without = replace(FIRST, databases=(Database(name="app"),), roles=(READER,))
+    executor.apply(without)
+    bare = executor.catalogue()
+    declared = replace(without, roles=(replace(READER, settings=settings),))
+    executor.apply(declared)
+    state = executor.catalogue()
+    query = "SELECT current_setting('search_path'), current_setting('statement_timeout')"
+    assert executor.sql(query, "app", "app_reader") == [('"$user", "user", app', "30s")]
+    assert executor.reconcile(declared) == Reconciliation()
+    executor.sql("ALTER ROLE app_reader SET work_mem = '9MB'; ALTER ROLE app_reader RESET search_path")
+    executor.sql("ALTER ROLE app_reader SET jit = off")
+    executor.sql("ALTER ROLE app_reader IN DATABASE app SET work_mem = '1MB'")
+    found = executor.reconcile(declared)
+    assert found.put_back == ("setting search_path of role app_reader", "setting work_mem of role app_reader")
+    assert found.foreign == (
+        "ALTER ROLE app_reader IN DATABASE app SET work_mem: not declared",
+        "ALTER ROLE app_reader SET jit: not declared",
+    )
+    executor.sql("ALTER ROLE app_reader RESET jit; ALTER ROLE app_reader IN DATABASE app RESET work_mem")
+    assert executor.catalogue() == state
+    executor.apply(without)
+    assert executor.catalogue() == bare
+    executor.apply(declared)
+    executor.apply(replace(without, roles=()))
+    assert executor.sql("SELECT rolconfig FROM pg_roles WHERE rolname = 'app_reader'") == [(None,)]
 
 
 def test_removed_grants_and_roles_go_and_come_back(executor):

@@ -158,6 +158,9 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.otherDatabases", ["a", "a"], "", "lists a more than once"),
     (f"{ROLE}.grants", [{"database": "other", "privileges": ["connect"]}], f"{ROLE}.grants[0].database", "is not one that the role may connect to; allowed: app; correct it"),
     (f"{ROLE}.grants", [{"schema": "public", "privileges": ["usage"]}, {"database": "app", "schema": "public", "privileges": ["usage"]}], f"{ROLE}.grants[1]", "is about the same as grants[0]"),
+    (f"{ROLE}.settings", {"log_statement": "none"}, f"{ROLE}.settings.log_statement", "is no setting that a role may have; allowed: default_transaction_isolation"),
+    (f"{ROLE}.settings", {"statement_timeout": 30}, f"{ROLE}.settings.statement_timeout", "has no unit"),
+    (f"{ROLE}.settings", {"search_path": "pg_temp"}, f"{ROLE}.settings.search_path", "is not a list of schemas"),
     (f"{ROLE}.memberOf", ["pg_execute_server_program"], f"{ROLE}.memberOf[0]", "is refused: its members run programs as the server's user"),
     (f"{ROLE}.memberOf", ["pg_read_server_files"], "", "is refused: its members read every file of the server"),
     (f"{ROLE}.memberOf", ["pg_signal_autovacuum_worker"], f"{ROLE}.memberOf[0]", "cannot be declared; allowed: pg_checkpoint, pg_maintain, pg_monitor"),
@@ -241,6 +244,15 @@ def test_a_privilege_that_the_major_does_not_know_is_refused(spoilt, findings):
     grants = [{"schema": "public", "onAll": "tables", "privileges": ["maintain"]}]
     (line,) = findings(spoilt(**{"selfManaged.major": 16, f"{ROLE}.grants": grants}))
     assert "privilege 'maintain'" in line
+
+
+def test_settings_that_the_provider_does_not_know_need_the_node(spoilt, findings):
+    through = {"through": "provider", "administratorNetworks": ["10.30.0.0/24"]}
+    wanted = {"statement_timeout": "30s", "work_mem": "8MB"}
+    (line,) = findings(spoilt(**{f"{ROLE}.settings": wanted, "selfManaged.databaseRoles": through}))
+    assert line.startswith(
+        f"passwordless-postgres:{ROLE}.settings.work_mem: is not known to pulumi-postgresql"
+    )
 
 
 def test_memberships_need_the_node(spoilt, findings):
