@@ -10,12 +10,16 @@ traps (facts on 3.18 with PostgreSQL 15 to 18), and this is how each is kept out
 - Databases, schemas and extensions hold data: they are retained when they are no longer declared, as the
   machine retains them, and nothing that would replace a database is looked at after its creation.
 - No password exists anywhere, so the provider never compares one.
+- Functions that an extension brings belong to a superuser. The administrator cannot grant on them, and the
+  provider would grant on them again after each refresh: where they lie among those that are granted on, it
+  does not compare. Grants wait for the extensions.
 - A role without `roles` and a `GrantRole` for it undo each other for ever: on RDS, `rds_iam` is said in the
   role's own `roles`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, final
 
@@ -154,6 +158,7 @@ class _Made:
     roles: dict[str, postgresql.Role]
     databases: dict[str, postgresql.Database]
     schemas: dict[tuple[str, str], postgresql.Schema]
+    extensions: dict[str, list[postgresql.Extension]]
 
 
 class DatabaseRoles(pulumi.ComponentResource):
@@ -193,15 +198,19 @@ class DatabaseRoles(pulumi.ComponentResource):
             for database in args.declaration.databases
         }
         schemas = self._schemas(name, args, databases)
-        for database in args.declaration.databases:
-            for extension in database.extensions:
+        extensions = {
+            database.name: [
                 postgresql.Extension(
                     f"{name}-{slug(database.name)}.{slug(extension)}",
                     name=extension,
                     database=databases[database.name].name,
                     opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
                 )
-        made = _Made(roles=roles, databases=databases, schemas=schemas)
+                for extension in database.extensions
+            ]
+            for database in args.declaration.databases
+        }
+        made = _Made(roles=roles, databases=databases, schemas=schemas, extensions=extensions)
         grants = [
             grant
             for database in args.declaration.databases
@@ -273,7 +282,7 @@ class DatabaseRoles(pulumi.ComponentResource):
                 object_type="database",
                 privileges=[],
                 **in_database,
-                opts=self._after(chain),
+                opts=self._after(made.extensions[database]),
             )
         )
         for privileges in _declared_privileges(args.declaration):
@@ -289,8 +298,15 @@ class DatabaseRoles(pulumi.ComponentResource):
                 schema = made.schemas.get((database, privileges.schema))
                 on["schema"] = schema.name if schema is not None else privileges.schema
             child, owner = f"{name}-{privileges.child}", privileges.later_of
+            options = self._after(chain[-1:])
             if not owner:
-                chain.append(postgresql.Grant(child, **on, opts=self._after(chain)))
+                if (
+                    privileges.on == "functions"
+                    and privileges.schema == _PUBLIC
+                    and made.extensions[database]
+                ):
+                    options.ignore_changes = ["privileges"]
+                chain.append(postgresql.Grant(child, **on, opts=options))
                 continue
             by_a_role = owner in made.roles
             chain.append(
@@ -298,10 +314,10 @@ class DatabaseRoles(pulumi.ComponentResource):
                     f"{child}.{slug(owner)}-later" if by_a_role else f"{child}-later",
                     owner=made.roles[owner].name if by_a_role else owner,
                     **on,
-                    opts=self._after(chain),
+                    opts=options,
                 )
             )
         return chain
 
-    def _after(self, chain: list[postgresql.Grant | postgresql.DefaultPrivileges]) -> pulumi.ResourceOptions:
-        return pulumi.ResourceOptions(parent=self, delete_before_replace=True, depends_on=chain[-1:])
+    def _after(self, made: Sequence[pulumi.Resource]) -> pulumi.ResourceOptions:
+        return pulumi.ResourceOptions(parent=self, delete_before_replace=True, depends_on=made)

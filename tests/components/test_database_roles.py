@@ -102,6 +102,38 @@ def test_grants_of_a_database_are_made_one_after_the_other() -> None:
         assert each.request.deleteBeforeReplace is True
 
 
+def test_grants_wait_for_the_extensions_of_their_database() -> None:
+    """An extension brings functions and tables into the schema that is granted on."""
+    recording = usual()
+    extensions = {each.urn for each in recording.of_type(EXTENSION)}
+    assert extensions
+    first = recording.one(GRANT, "roles-app.database.public")
+    assert extensions <= set(first.request.dependencies)
+
+
+@pytest.mark.parametrize(
+    ("extensions", "schema", "ignored"),
+    [(("citext",), "public", ["privileges"]), (("citext",), "jobs", []), ((), "public", [])],
+)
+def test_functions_that_an_extension_brought_are_nobody_s_to_grant(
+    extensions: tuple[str, ...], schema: str, ignored: list[str]
+) -> None:
+    """They belong to a superuser, and the provider would see their privileges missing for ever."""
+    (database,) = DECLARATION.databases
+    functions = Grant(database="app", schema=schema, on="functions", privileges=("execute",))
+    tables = Grant(database="app", schema=schema, on="tables", privileges=("select",))
+    declaration = replace(
+        DECLARATION,
+        databases=(replace(database, extensions=extensions),),
+        roles=(replace(DECLARATION.roles[0], grants=(functions, tables)),),
+    )
+    recording = record(lambda: database_roles(declaration=declaration))
+    on = {each.inputs["objectType"]: list(each.request.ignoreChanges) for each in recording.of_type(GRANT)}
+    assert on["function"] == ignored
+    assert on["table"] == []
+    assert not [each for each in recording.of_type(DEFAULTS) if each.request.ignoreChanges]
+
+
 def test_names_are_given_by_their_resources() -> None:
     recording = usual()
     role = recording.one(ROLE, "roles-app_user").urn
