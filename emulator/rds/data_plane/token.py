@@ -20,7 +20,8 @@ from emulator.endpoint.signature import ALGORITHM, signature
 LONGEST_LIFE = timedelta(minutes=15)
 CLOCK_SKEW = timedelta(minutes=5)
 _SIGNATURE = "X-Amz-Signature"
-_FORM = re.compile(r"(?P<netloc>[a-zA-Z0-9.:-]+)/\?(?P<query>[!-~]+)")
+# AWS's Go SDK leaves the slash out, and signs as with it.
+_FORM = re.compile(r"(?P<netloc>[a-zA-Z0-9.:-]+)/?\?(?P<query>[!-~]+)")
 _REQUIRED = frozenset(
     {
         "Action", "DBUser", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Expires",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from unittest.mock import patch
 from urllib.parse import quote
@@ -53,6 +54,18 @@ def check(text: str, *, now: datetime = NOW, expected: Expected = EXPECTED) -> N
 )
 def test_a_token_is_taken_as_long_as_it_lives(now):
     check(token(), now=now)
+
+
+@pytest.mark.parametrize("session", [None, "FwoGZXIvYXdzEBYaD/+=="])
+def test_a_token_of_awss_go_sdk_has_no_slash(session):
+    text = token(session=session).replace("/?", "?", 1)
+    assert text.startswith("localhost:25432?Action=connect")
+    check(text)
+    with pytest.raises(InvalidToken, match="another user"):
+        check(text, expected=replace(EXPECTED, user="other"))
+    for other in (text.replace("?", "//?", 1), text.replace("?", "??", 1), text.replace("?", "", 1)):
+        with pytest.raises(InvalidToken):
+            check(other)
 
 
 def test_a_token_ends_to_the_second_and_a_future_one_is_refused():
