@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
+from urllib.parse import quote
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -113,10 +115,16 @@ class CertificateInputs(ResourceModel):
             return [
                 *(x509.DNSName(name) for name in self.dns_names),
                 *(x509.IPAddress(ipaddress.ip_address(address)) for address in self.ip_addresses),
-                *(x509.UniformResourceIdentifier(uri) for uri in self.uris),
+                *(x509.UniformResourceIdentifier(_parsed(uri)) for uri in self.uris),
             ]
         except ValueError as error:
             raise Refused(f"Failed to parse subject alternative names: {error}") from error
+
+
+def _parsed(uri: str) -> str:
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:|[^:]*(?:/|$)", uri) is None:
+        raise ValueError(f'parse "{uri}": missing protocol scheme')
+    return quote(uri, safe="%/:=&?~#+!$,;'@()*[]")
 
 
 def create_request(inputs: CertificateInputs, key: PrivateKey) -> str:

@@ -206,7 +206,7 @@ class _CertificateType(_SignedByKey):
         }
 
     def update(self, request: Request) -> Properties:
-        """Takes the new settings over; the certificate stays, whatever `maxPathLength` says now."""
+        """Takes the new settings over; the certificate stays."""
         return {**request.outputs, **self.defaults, **self._outputs(request.inputs)}
 
     def read(self, request: Request) -> State | None:
@@ -230,7 +230,7 @@ class SelfSignedCertType(_CertificateType):
     replace_on = (
         "allowedUses", "dnsNames", "ipAddresses", "uris", "isCaCertificate", "privateKeyPem",
         "privateKeyPemWoVersion", "setAuthorityKeyId", "setSubjectKeyId", "subject",
-        "validityPeriodHours",
+        "maxPathLength", "validityPeriodHours",
     )  # fmt: skip
     secret_outputs = frozenset({"privateKeyPem"})
     defaults: Mapping[str, Any] = {**_CertificateType.defaults, "setAuthorityKeyId": False}
@@ -248,7 +248,7 @@ class LocallySignedCertType(_CertificateType):
     algorithm_property = "caKeyAlgorithm"
     replace_on = (
         "allowedUses", "caCertPem", "caPrivateKeyPem", "caPrivateKeyPemWoVersion", "certRequestPem",
-        "isCaCertificate", "setSubjectKeyId", "validityPeriodHours",
+        "isCaCertificate", "maxPathLength", "setSubjectKeyId", "validityPeriodHours",
     )  # fmt: skip
     secret_outputs = frozenset({"caPrivateKeyPem"})
 

@@ -287,6 +287,28 @@ def test_a_name_that_does_not_fit_is_refused(issuer: Issuer) -> None:
         issuer.client.create(SELF, issuer.authority_inputs(ipAddresses=["10.0.0"]))
 
 
+def test_uris_are_parsed(issuer: Issuer) -> None:
+    inputs = issuer.authority_inputs(uris=["spiffe://x/a b", "urn:x"])
+    _, outputs = issuer.client.create(SELF, inputs)
+    certificate = x509.load_pem_x509_certificate(outputs["certPem"].encode())
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.UniformResourceIdentifier) == ["spiffe://x/a%20b", "urn:x"]
+    for bad in ("::bad", ":", "1x:y"):
+        with pytest.raises(grpc.RpcError, match=f'parse "{bad}"'):
+            issuer.client.create(SELF, issuer.authority_inputs(uris=[bad]))
+
+
+def test_another_path_length_replaces_the_certificate(issuer: Issuer) -> None:
+    authority_inputs = issuer.authority_inputs()
+    _, authority = issuer.client.create(SELF, authority_inputs)
+    inputs = issuer.leaf_inputs(authority_inputs, authority["certPem"], isCaCertificate=True)
+    for token, old in ((SELF, authority_inputs), (LEAF, inputs)):
+        _, outputs = issuer.client.create(token, old)
+        assert list(issuer.client.diff(token, old, outputs, {**old, "maxPathLength": 1}).replaces) == [
+            "maxPathLength"
+        ]
+
+
 def test_write_only_keys_work_and_stay_out_of_the_outputs(issuer: Issuer) -> None:
     key = issuer.key()
     inputs = issuer.authority_inputs(privateKeyPemWo=Secret(key), privateKeyPemWoVersion=1)
