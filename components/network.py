@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_network
 from typing import final
 
 import pulumi
@@ -15,6 +16,7 @@ from components.account import Account
 from components.names import stack_path
 from components.subnets import plan_subnets
 from settings.network import CreatedNetwork, ExistingNetwork
+from settings.quotas import LOAD_BALANCER_SUBNET
 
 _ANYWHERE = "0.0.0.0/0"
 
@@ -49,19 +51,25 @@ class NetworkArgs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrivateSubnet:
-    """A subnet without a way in from the internet, and its availability zone."""
-
+class _Subnet:
     id: pulumi.Output[str]
     zone: pulumi.Output[str]
+    cidr: pulumi.Input[str | None] = None
+
+    @property
+    def id_for_load_balancer(self) -> pulumi.Output[str]:
+        """Its id; resolving it raises `pulumi.RunError` where it is too small for a load balancer."""
+        return pulumi.Output.all(self.id, self.cidr).apply(lambda values: large_enough(*values))
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublicSubnet:
-    """A subnet with a way in from the internet, and its availability zone."""
+class PrivateSubnet(_Subnet):
+    """A subnet without a way in from the internet, its availability zone and its addresses."""
 
-    id: pulumi.Output[str]
-    zone: pulumi.Output[str]
+
+@dataclass(frozen=True, kw_only=True)
+class PublicSubnet(_Subnet):
+    """A subnet with a way in from the internet, its availability zone and its addresses."""
 
 
 @final
@@ -109,11 +117,11 @@ class Network(pulumi.ComponentResource):
         else:
             self.vpc_id = self.resources.private_subnets[0].vpc_id
         self.private_subnets = tuple(
-            PrivateSubnet(id=subnet.id, zone=subnet.availability_zone)
+            PrivateSubnet(id=subnet.id, zone=subnet.availability_zone, cidr=subnet.cidr_block)
             for subnet in self.resources.private_subnets
         )
         self.public_subnets = tuple(
-            PublicSubnet(id=subnet.id, zone=subnet.availability_zone)
+            PublicSubnet(id=subnet.id, zone=subnet.availability_zone, cidr=subnet.cidr_block)
             for subnet in self.resources.public_subnets
         )
         self.register_outputs(
@@ -306,3 +314,17 @@ class Network(pulumi.ComponentResource):
             tags={**args.tags, "Name": f"{name}-flow-log"},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
+
+
+def large_enough(subnet: str, cidr: str | None) -> str:
+    """The subnet, if it is large enough for a load balancer, as far as its addresses are known.
+
+    Raises:
+        pulumi.RunError: It is too small.
+    """
+    if cidr and LOAD_BALANCER_SUBNET.excess(ip_network(cidr).prefixlen):
+        raise pulumi.RunError(
+            f"passwordless-postgres:network.existing: {subnet} is {cidr}, and a load balancer takes no "
+            f"subnet smaller than a /{LOAD_BALANCER_SUBNET.limit}; name larger ones"
+        )
+    return subnet

@@ -274,7 +274,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
             MutualTlsListenerArgs(
                 account=args.account,
                 vpc_id=args.network.vpc_id,
-                subnets=[subnet.id for subnet in subnets],
+                subnets=[subnet.id_for_load_balancer for subnet in subnets],
                 security_group=security_groups.load_balancer_id,
                 settings=args.settings,
                 target_port=TARGET_PORT,

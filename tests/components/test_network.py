@@ -118,6 +118,24 @@ def test_an_existing_network_is_only_read() -> None:
     assert recording.exports["zones"].value == ["eu-central-1a", "eu-central-1a"]
 
 
+@pytest.mark.parametrize("cidr", ["10.0.0.0/27", "10.0.0.0/20", None])
+def test_a_load_balancer_takes_subnets_that_are_large_enough(cidr: str | None) -> None:
+    def program() -> None:
+        pulumi.export("ids", [each.id_for_load_balancer for each in existing_network().private_subnets])
+
+    found = record(program, overrides={SUBNET: {"cidrBlock": cidr}})
+    assert found.exports["ids"].value == ["subnet-01234567", "subnet-89abcdef"]
+
+
+@pytest.mark.parametrize("cidr", ["10.0.0.0/28", "10.0.0.16/28"])
+def test_a_load_balancer_takes_no_smaller_subnet_of_an_existing_network(cidr: str) -> None:
+    def program() -> None:
+        pulumi.export("ids", [each.id_for_load_balancer for each in existing_network().private_subnets])
+
+    with pytest.raises(pulumi.RunError, match=rf"subnet-01234567 is {cidr}, and a load balancer takes"):
+        record(program, overrides={SUBNET: {"cidrBlock": cidr}})
+
+
 @pytest.mark.parametrize(
     "values",
     [{}, {"create": {}, "existing": {"vpcId": "vpc-01234567", "privateSubnetIds": ["subnet-01234567"]}}],
