@@ -281,6 +281,8 @@ class MutualTlsGateway(pulumi.ComponentResource):
                 certificate_arn=certificate_arn,
                 trust_store_arn=trust_store.arn,
                 header_suffix=suffixes.listener,
+                # One that faces the internet is refused in a VPC without an internet gateway.
+                reached_by=[] if args.settings.internal else [args.network],
                 # Gateways must accept a suffix before the listener uses it.
                 serve_after=[args.network, trust_store, document],
                 tags=args.tags,

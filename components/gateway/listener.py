@@ -36,6 +36,7 @@ class MutualTlsListenerArgs:
         trust_store_arn: Which clients' certificates it takes.
         header_suffix: End of the names of the headers in which it hands the certificate on; made a secret
             here, whatever the caller passes.
+        reached_by: What must be there before the load balancer is, such as the VPC's way in.
         serve_after: What must be there before anybody is let in.
         tags: Tags of every child.
 
@@ -52,6 +53,7 @@ class MutualTlsListenerArgs:
     certificate_arn: pulumi.Input[str]
     trust_store_arn: pulumi.Input[str]
     header_suffix: pulumi.Input[str] = field(repr=False)
+    reached_by: Sequence[pulumi.Resource] = ()
     serve_after: Sequence[pulumi.Resource] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -172,7 +174,7 @@ class MutualTlsListener(pulumi.ComponentResource):
             ),
             tags={**args.tags, "Name": self._name},
             # Elastic Load Balancing writes a test object when logging to a bucket is enabled.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs]),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[logs, *args.reached_by]),
         )
 
     def _target_group(self) -> lb.TargetGroup:

@@ -302,6 +302,15 @@ def test_clients_of_an_external_authority_get_nothing_from_us() -> None:
     assert subnets == ["net-public-1-id", "net-public-2-id"]
 
 
+def test_a_load_balancer_that_faces_the_internet_waits_for_the_way_in() -> None:
+    def waits(recording: Recording) -> bool:
+        gateway = recording.one("aws:ec2/internetGateway:InternetGateway")
+        return gateway.urn in recording.one("aws:lb/loadBalancer:LoadBalancer").request.dependencies
+
+    assert waits(record(examples.external_gateway, marker=MARKER))
+    assert not waits(recorded())
+
+
 def test_an_internal_load_balancer_is_in_private_subnets() -> None:
     recording = recorded()
     recording.has_properties(
