@@ -48,6 +48,7 @@ ewqmN4TfE+XIpCPxxHXwGq9Rv1IFjOdCX0iG436GHyTLC1tTUIKF5xV4Y0+cXIM=
 =oiB/
 -----END PGP PUBLIC KEY BLOCK-----
 """
+_SOURCE = "etc/apt/sources.list.d/passwordless-postgres.sources"
 _WAIT_FOR_OTHERS = ("-o", "DPkg::Lock::Timeout=300")
 _KEEP_CONFIGURATION = "--force-confold"  # dpkg would ask, and nobody answers
 
@@ -73,8 +74,10 @@ class Apt:
         if minor is not None and minor >= minor_floor:
             return
         self._keep_package_from_making_a_cluster()
-        if major != NATIVE_MAJOR:
-            # Before apt reads its sources: what an earlier run wrote there may be what is wrong.
+        # Before apt reads its sources: what an earlier run wrote there may be what is wrong.
+        if major == NATIVE_MAJOR:
+            files.remove_file(self.layout.root / _SOURCE)
+        else:
             self._add_project_archive(major)
         # What lacks a package that was not unpacked yet (status 1) is left to apt.
         self._run("dpkg", _KEEP_CONFIGURATION, "--configure", "-a", accept=(0, 1))
@@ -131,7 +134,7 @@ class Apt:
     def _add_project_archive(self, major: int) -> None:
         self._write("etc/apt/keyrings/passwordless-postgres.asc", PROJECT_KEY)
         self._write(
-            "etc/apt/sources.list.d/passwordless-postgres.sources",
+            _SOURCE,
             "Types: deb\n"
             f"URIs: {PROJECT_ARCHIVE}\n"
             f"Suites: {PROJECT_SUITE}\n"

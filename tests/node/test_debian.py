@@ -50,6 +50,18 @@ def test_the_native_major_comes_from_debian(layout: Layout) -> None:
     assert conf.read_text() == "create_main_cluster = false\n"
 
 
+def test_the_project_is_not_asked_for_the_native_major(layout: Layout) -> None:
+    """A machine that was given another major by mistake has it among its sources."""
+    source = layout.root / "etc/apt/sources.list.d/passwordless-postgres.sources"
+    source.parent.mkdir(parents=True)
+    source.touch()
+    with pytest.raises(FailedError):
+        Apt(layout=layout, commands=Recorded({"dpkg-query": [(1, "")], "apt-get": [(100, "")]})).install(
+            17, 1
+        )
+    assert not source.exists()
+
+
 def test_nothing_runs_when_the_floor_is_met(layout: Layout) -> None:
     commands = Recorded({"dpkg-query": [(0, "ii 17.12-0+deb13u1")]})
     Apt(layout=layout, commands=commands).install(17, 12)

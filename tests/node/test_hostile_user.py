@@ -12,7 +12,7 @@ import shutil
 import signal
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +60,12 @@ def deadline() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def serving(machine_of: Callable[..., Any]) -> Any:
+def serving(machine_of: Callable[..., Any], on_instance: Callable[[], AbstractContextManager[None]]) -> Any:
     """A machine of this module's own, since what a test plants may stay."""
     machine = machine_of(17)
-    machine.publish()
-    assert machine.apply() == DONE, machine.report()
+    with on_instance():
+        machine.publish()
+        assert machine.apply() == DONE, machine.report()
     return machine
 
 
