@@ -87,6 +87,13 @@ class DatabaseRolesArgs:
             for group in role.member_of
         ]
         problems += [
+            f"role {role.name!r}: the grant on {', '.join(grant.objects)} would fail as long as one of them "
+            "does not exist; declare it through the node or the function, or grant on all"
+            for role in self.declaration.roles
+            for grant in role.grants
+            if grant.objects
+        ]
+        problems += [
             f"role {role.name!r}: pulumi-postgresql has no setting {name!r}; declare it through the node or "
             "the function, or drop it"
             for role in self.declaration.roles
@@ -115,7 +122,7 @@ class _Privileges:
 def _declared_privileges(declaration: Declaration) -> list[_Privileges]:
     """What each grant names; after the grant on all objects of a kind, what is granted by default."""
     found: dict[tuple[str, str, str | None, GrantTarget, str], set[str]] = {}
-    for database, role, schema, on, privilege, later_of in declared_privileges(declaration):
+    for database, role, schema, on, privilege, later_of, _ in declared_privileges(declaration):
         found.setdefault((database, role, schema, on, later_of), set()).add(privilege)
     return [
         _Privileges(

@@ -61,15 +61,16 @@ class DeclarationError(ValueError):
 class Grant:
     """Privileges of a role on something in one database.
 
-    `on` is the database itself, the schema `schema`, or all tables (views included), sequences or
-    functions of `schema`: those that exist, and those that the administrator, or a declared role that may
-    create there, creates later.
+    `on` is the database itself, the schema `schema`, or tables (views included), sequences or
+    functions of `schema`: those named in `objects`, as soon as they exist, or without names all that exist,
+    and all that the administrator, or a declared role that may create there, creates later.
     """
 
     database: str
     schema: str | None = None
     on: GrantTarget
     privileges: tuple[str, ...]
+    objects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,8 +121,9 @@ class Declaration:
         document = {"schemaVersion": SCHEMA_VERSION, **asdict(self)}
         for role in document["roles"]:
             del role["networks"]
-            for key in [key for key in _LATER_KEYS if not role[key]]:
-                del role[key]
+            for value in (role, *role["grants"]):
+                for key in [key for key in _LATER_KEYS if key in value and not value[key]]:
+                    del value[key]
         return json.dumps(_camel(document), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
     @property
@@ -218,7 +220,10 @@ def grant_problems(grant: Grant, major: int) -> list[str]:
         for name in grant.privileges
         if name not in known
     ]
-    return problems + _repeated(grant.privileges, "privilege")
+    if grant.objects and grant.on not in OBJECT_TARGETS:
+        problems.append(f"grant on {grant.on} names objects; drop them")
+    problems += [text for name in grant.objects for text in _object_problems(name)]
+    return problems + _repeated(grant.privileges, "privilege") + _repeated(grant.objects, "object")
 
 
 def extension_problems(name: str, platform: Platform = "server") -> list[str]:
@@ -258,12 +263,22 @@ def _schema_problems(schema: str) -> list[str]:
     )
 
 
+def _object_problems(name: str) -> list[str]:
+    try:
+        quote_identifier(name)
+    except ValueError as error:
+        return [f"object {error}"]
+    return (
+        [f"object {name!r} has upper-case letters, which unquoted SQL folds"] if name != name.lower() else []
+    )
+
+
 def _repeated(names: tuple[str, ...] | list[str], what: str) -> list[str]:
     return [f"{what} {name!r} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
 
 
 _LISTS: dict[str, type] = {"databases": list, "roles": list}
-_LATER_KEYS = ("member_of", "settings")
+_LATER_KEYS = ("member_of", "settings", "objects")
 
 
 def _camel(value: Any) -> Any:
@@ -323,8 +338,8 @@ def _setting(item: Any, where: str) -> tuple[str, str]:
 
 
 def _grant(item: Any, where: str) -> Grant:
-    types = {"database": str, "schema": (str, type(None)), "on": str, "privileges": list}
-    values = _fields(item, where, types)
+    types = {"database": str, "schema": (str, type(None)), "on": str, "privileges": list, "objects": list}
+    values = _fields({"objects": [], **item} if isinstance(item, dict) else item, where, types)
     if values["on"] not in get_args(GrantTarget):
         raise DeclarationError(
             f"{where}.on is {values['on']!r}; it must be one of {', '.join(get_args(GrantTarget))}"
@@ -334,4 +349,5 @@ def _grant(item: Any, where: str) -> Grant:
         schema=values["schema"],
         on=values["on"],
         privileges=_texts(values["privileges"], f"{where}.privileges"),
+        objects=_texts(values["objects"], f"{where}.objects"),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -13,7 +13,10 @@ from postgres.steps import Check, Step
 
 
 class Privilege(NamedTuple):
-    """One privilege of one role, on what exists or by default on what `later_of` will create."""
+    """One privilege of one role, on what exists, or by default on what `later_of` will create.
+
+    On objects it is about the one named `object`, or about all.
+    """
 
     database: str
     role: str
@@ -21,18 +24,26 @@ class Privilege(NamedTuple):
     target: GrantTarget
     privilege: str
     later_of: str = ""
+    object: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Held:
-    """Privileges of one role on one object or kind of objects, those of `later_of` that come later or all."""
+    """Privileges of one role on one object or kind of objects, those of `later_of` that come later or all.
+
+    Attributes:
+        object: The one object, or empty.
+        kept: Objects that it is not about: they keep the privileges by a grant of their own.
+    """
 
     database: str
     role: str
     schema: str | None
     target: GrantTarget
     later_of: str
+    object: str
     privileges: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
     @property
     def listed(self) -> str:
@@ -44,6 +55,8 @@ class _Held:
             ("place", self.database if self.target == "database" else self.schema or ""),
             ("privileges", tuple(privilege.upper() for privilege in self.privileges)),
             *([("owner", self.later_of)] if self.later_of else []),
+            *([("object", self.object)] if self.object else []),
+            *([("kept", self.kept)] if self.kept else []),
         )
         return Check(condition=condition, values=values)
 
@@ -116,14 +129,15 @@ def declared_privileges(declaration: Declaration) -> set[Privilege]:
             privileges.add(Privilege(database, role.name, None, "database", "connect"))
         for grant in role.grants:
             owners = {""}
-            if grant.on in OBJECT_TARGETS:
+            if grant.on in OBJECT_TARGETS and not grant.objects:
                 owners |= {declaration.administrator}
                 owners |= creators.get((grant.database, grant.schema), set())
                 owners |= creators.get((grant.database, None), set())
             privileges |= {
-                Privilege(grant.database, role.name, grant.schema, grant.on, privilege, later_of=owner)
+                Privilege(grant.database, role.name, grant.schema, grant.on, privilege, owner, name)
                 for owner in owners - {role.name}
                 for privilege in grant.privileges
+                for name in grant.objects or [""]
             }
     return privileges
 
@@ -169,19 +183,27 @@ def grants(privileges: Iterable[Privilege], administrator: str) -> Iterator[Step
         )
 
 
-def revokes(privileges: Iterable[Privilege], administrator: str, databases: Iterable[str]) -> Iterator[Step]:
-    """The steps that revoke the privileges, where the role and the place still exist.
+def revokes(
+    former: set[Privilege], declared: set[Privilege], administrator: str, databases: Iterable[str]
+) -> Iterator[Step]:
+    """The steps that revoke what is not declared any more, where the role and the place still exist.
 
     A grant that was refused, on somebody else's schema for example, cannot be revoked either: its step
     counts as done, and must not block a declaration without it.
 
     Args:
-        privileges: What is revoked.
+        former: What was granted.
+        declared: What is granted now.
         administrator: The role that granted it.
         databases: The declared databases; any other may be missing.
     """
-    declared = frozenset(databases)
-    for held in _grouped(privileges):
+    existing = frozenset(databases)
+    revoked = {each for each in former - declared if each._replace(object="") not in declared}
+    kept: dict[Privilege, list[str]] = {}
+    for each in declared:
+        if each.object:
+            kept.setdefault(each._replace(object=""), []).append(each.object)
+    for held in _grouped(revoked, kept):
         place = _place(held, administrator)
         holding = (
             f"{_ENTRIES.format(entries=place.entries)} WHERE {acts_for(administrator, 'o.owner')} "
@@ -193,7 +215,7 @@ def revokes(privileges: Iterable[Privilege], administrator: str, databases: Iter
             sql=_statement("REVOKE", held, place, holding),
             purpose=f"revoke {held.listed.lower()} on {place.where} from {held.role}",
             check=held.check(f"NOT EXISTS (SELECT FROM {holding})"),
-            database_may_be_missing=held.database not in declared,
+            database_may_be_missing=held.database not in existing,
         )
 
 
@@ -247,18 +269,19 @@ def _place(held: _Held, administrator: str) -> _Place:
             f"WHERE n.nspname = v.place AND d.defaclobjtype = '{default_letter}' AND w.rolname = v.owner",
         )
     owner = f"c.{objects.prefix}owner"
+    which = "AND o.object = v.object" if held.object else "AND o.object <> ALL (v.kept)" if held.kept else ""
     return _Place(
         on=objects.keyword,
-        where=f"{kind} in {where}",
+        where=f"{kind} {held.object} in {where}" if held.object else f"{kind} in {where}",
         database=held.database,
         # Materialised, so that what does not depend on the role is found once for all roles.
         entries=f"WITH o AS MATERIALIZED (SELECT n.nspname AS place, {owner} AS owner, "  # noqa: S608 - constants
-        f"c.oid::{objects.name_type}::text AS name, "
+        f"c.oid::{objects.name_type}::text AS name, c.{objects.prefix}name::text AS object, "
         f"coalesce(c.{objects.prefix}acl, pg_catalog.acldefault('{letter}', {owner})) AS acl "
         f"FROM pg_catalog.{objects.catalogue} c "
         f"JOIN pg_catalog.pg_namespace n ON n.oid = c.{objects.prefix}namespace "
         f"WHERE {objects.condition} AND n.nspname !~ '^pg_' AND {acts_for(administrator, owner)}) "
-        "SELECT o.* FROM o WHERE o.place = v.place",
+        f"SELECT o.* FROM o WHERE o.place = v.place {which}",
         several=True,
     )
 
@@ -296,14 +319,19 @@ END
     return f"DO {quote_literal(body)}"
 
 
-def _grouped(privileges: Iterable[Privilege]) -> list[_Held]:
+def _grouped(
+    privileges: Iterable[Privilege], kept: Mapping[Privilege, Sequence[str]] = MappingProxyType({})
+) -> list[_Held]:
     """Privileges by role and object, those of one session together, in an order that content alone decides.
 
+    `kept` has the objects that a privilege on all of them is not about.
     One privilege does not depend on another.
     """
-    groups: dict[tuple[str, str, str, GrantTarget, str], list[str]] = {}
-    for database, role, schema, target, privilege, later_of in privileges:
-        groups.setdefault((database, role, schema or "", target, later_of), []).append(privilege)
+    groups: dict[tuple[str, str, str, GrantTarget, str, str, tuple[str, ...]], list[str]] = {}
+    for each in privileges:
+        database, role, schema, target, privilege, later_of, name = each
+        key = (database, role, schema or "", target, later_of, name, tuple(sorted(kept.get(each, ()))))
+        groups.setdefault(key, []).append(privilege)
     targets = list(PRIVILEGES)
     return [
         _Held(
@@ -312,9 +340,11 @@ def _grouped(privileges: Iterable[Privilege]) -> list[_Held]:
             schema=schema or None,
             target=target,
             later_of=later_of,
+            object=name,
+            kept=others,
             privileges=tuple(sorted(names, key=PRIVILEGES[target].index)),
         )
-        for (database, role, schema, target, later_of), names in sorted(
-            groups.items(), key=lambda item: (*item[0][:3], targets.index(item[0][3]), item[0][4])
+        for (database, role, schema, target, later_of, name, others), names in sorted(
+            groups.items(), key=lambda item: (*item[0][:3], targets.index(item[0][3]), *item[0][4:])
         )
     ]

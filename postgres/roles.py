@@ -46,7 +46,7 @@ def statements(
     if previous is not None:
         removed = {role.name for role in previous.roles} - {role.name for role in desired.roles}
         databases = [database.name for database in desired.databases]
-        gone += revokes(declared_privileges(previous) - privileges, desired.administrator, databases)
+        gone += revokes(declared_privileges(previous), privileges, desired.administrator, databases)
         gone += _former_memberships(previous, desired, platform)
         gone += _former_settings(previous, desired)
     return [

@@ -163,8 +163,9 @@ def _undeclared(entries: str, declaration: Declaration, database: str, condition
             "target": target,
             "place": place,
             "privilege": privilege.upper(),
+            "object": name,
         }
-        for place, role, schema, target, privilege, later_of in sorted(
+        for place, role, schema, target, privilege, later_of, name in sorted(
             declared_privileges(declaration), key=lambda held: tuple(map(str, held))
         )
         # What is declared of existing objects is so of later ones too, whoever will create them.
@@ -178,9 +179,10 @@ FROM ({entries}) h
 JOIN (SELECT r.oid, r.rolname::text AS name, pg_catalog.quote_ident(r.rolname) AS quoted
   FROM pg_catalog.pg_roles r WHERE r.rolname = {_names(declaration)}
   UNION ALL SELECT 0, 'PUBLIC', 'PUBLIC') g ON g.oid = h.grantee
-LEFT JOIN {record_set(declared)} AS d(role text, schema text, target text, place text, privilege text)
+LEFT JOIN {record_set(declared)} AS d(role text, schema text, target text, place text, privilege text,
+    object text)
   ON d.role = g.name AND d.schema = h.schema AND d.target = h.target AND d.privilege = h.privilege_type
-  AND {in_place}
+  AND {in_place} AND (d.object = '' OR (d.object = h.name AND NOT h.later))
 LEFT JOIN pg_catalog.pg_roles o ON o.oid = h.grantor
 WHERE h.grantee <> h.grantor AND {condition} AND (d.role IS NULL OR h.is_grantable)
 """

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from postgres import declaration, identifiers, versions
 from postgres.predefined_roles import PREDEFINED_ROLES, predefined_role_problems
@@ -58,8 +58,11 @@ class Database(Section):
     """Extensions to create in it."""
 
 
+ObjectNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], unique]
+
+
 class Grant(Section):
-    """What a role may do with a database, a schema in it, or everything of one kind in a schema."""
+    """What a role may do with a database, a schema in it, or all or some objects of one kind in a schema."""
 
     database: DatabaseName | None = None
     """Which of the role's databases; absent: its `database`."""
@@ -67,7 +70,15 @@ class Grant(Section):
     """Schema the privileges are about; absent: the database."""
     on_all: Literal["tables", "sequences", "functions"] | None = None
     """All objects of this kind in the schema: those that exist, and those that the administrator, or a role
-    that may `create` in the schema or in the database, makes later; absent: the schema itself."""
+    that may `create` in the schema or in the database, makes later. Absent, and no object named: the schema
+    itself."""
+    tables: ObjectNames = ()
+    """Tables and views of the schema by name, instead of `onAll`. One that does not exist yet gets the
+    privileges with the first run after it does. Not with `through: provider`, as the two that follow."""
+    sequences: ObjectNames = ()
+    """Sequences of the schema by name."""
+    functions: ObjectNames = ()
+    """Functions of the schema by name, whatever their arguments."""
     privileges: Annotated[tuple[Privilege, ...], unique] = Field(min_length=1)
     """Privileges, as PostgreSQL names them; which ones fit depends on the object."""
 
@@ -76,9 +87,24 @@ class Grant(Section):
         return declaration.Grant(
             database=self.database or database,
             schema=self.schema_name,
-            on=self.on_all or ("schema" if self.schema_name else "database"),
+            on=self.on_all or self.named or ("schema" if self.schema_name else "database"),
             privileges=self.privileges,
+            objects=() if self.on_all else (*self.tables, *self.sequences, *self.functions),
         )
+
+    @property
+    def named(self) -> Literal["tables", "sequences", "functions"] | None:
+        """The kind of the objects that it names."""
+        if self.tables:
+            return "tables"
+        return "sequences" if self.sequences else "functions" if self.functions else None
+
+    @model_validator(mode="after")
+    def _one_kind_of_object(self) -> Grant:
+        kinds = [bool(self.on_all), bool(self.tables), bool(self.sequences), bool(self.functions)]
+        if sum(kinds) > 1:
+            raise ValueError("has more than one of onAll, tables, sequences and functions; give each a grant")
+        return self
 
 
 class DeclaredRole(Section):
@@ -150,7 +176,7 @@ def role_problems(
                 place, "is the role's database already; remove it", database, (place, (*path, "database"))
             )
     own = (role.database, *role.other_databases)
-    earlier: dict[tuple[str, str | None, str], int] = {}
+    earlier: dict[tuple[str, str | None, str, str], int] = {}
     for index, grant in enumerate(role.grants):
         place = (*path, "grants", index)
         wanted = grant.declared(role.database)
@@ -164,7 +190,8 @@ def role_problems(
                 wanted.database,
                 (place, (*path, "database"), (*path, "otherDatabases")),
             )
-        first = earlier.setdefault((wanted.database, wanted.schema, wanted.on), index)
+        subjects = [(wanted.database, wanted.schema, wanted.on, each) for each in wanted.objects or ("",)]
+        first = min(earlier.setdefault(subject, index) for subject in subjects)
         if first != index:
             yield Problem(
                 place,
@@ -178,6 +205,14 @@ def executor_problems(
 ) -> Iterator[Problem]:
     """Memberships and settings that this server does not take, or not from pulumi-postgresql."""
     through, other = (*section, "databaseRoles", "through"), "function" if section == ("rds",) else "node"
+    for index, grant in enumerate(role.grants):
+        if by_provider and grant.named:
+            path = (*section, "roles", name, "grants", index, grant.named)
+            text = (
+                "would fail by pulumi-postgresql as long as one of them does not exist; use onAll, or set "
+                f"databaseRoles.through: {other}"
+            )
+            yield Problem(path, text, reads=(path, through))
     for setting, value in role.settings.items():
         path = (*section, "roles", name, "settings", setting)
         problems = role_setting_problems(setting, value, major)

@@ -36,6 +36,7 @@ grants = st.builds(
     schema=st.none() | texts,
     on=st.sampled_from(list(PRIVILEGES)),
     privileges=st.lists(texts, max_size=3).map(tuple),
+    objects=st.lists(texts, max_size=2).map(tuple),
 )
 role_values = st.builds(
     Role,

@@ -401,6 +401,48 @@ def test_memberships_in_predefined_roles(executor):
 
 
 @pytest.mark.parametrize("cluster", [17], indirect=True)
+def test_grants_on_named_objects(executor):
+    single = (
+        READER.grants[0],
+        grant(on="tables", privileges=("select", "insert"), objects=("orders", "o'view")),
+        grant(on="sequences", privileges=("usage",), objects=("numbers",)),
+        grant(on="functions", privileges=("execute",), objects=("f",)),
+    )
+    named = replace(FIRST, databases=(Database(name="app"),), roles=(replace(READER, grants=single),))
+    executor.apply(named)
+    assert executor.reconcile(named) == Reconciliation()
+    executor.sql(
+        "CREATE TABLE orders (id int); CREATE TABLE other (id int); CREATE SEQUENCE numbers; "
+        'CREATE SEQUENCE others; CREATE VIEW "o\'view" AS SELECT 1; '
+        "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'; "
+        "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; "
+        "REVOKE ALL ON FUNCTION f(), f(int) FROM PUBLIC",
+        "app",
+        ADMINISTRATOR,
+    )
+    found = executor.reconcile(named)
+    assert (found.put_back, found.failures, len(found.routine)) == ((), (), 4)
+    assert "grant select, insert on tables orders in schema public of app to app_reader" in found.routine
+    state = executor.catalogue()
+    executor.sql("INSERT INTO orders VALUES (1); SELECT nextval('numbers'), f(), f(1)", "app", "app_reader")
+    for refused in ("SELECT * FROM other", "SELECT nextval('others')"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            executor.sql(refused, "app", "app_reader")
+    executor.sql("GRANT SELECT ON other TO app_reader; REVOKE SELECT ON orders FROM app_reader", "app")
+    assert "take select on tables other in schema public of app from app_reader" in str(
+        executor.reconcile(named).put_back
+    )
+    assert executor.catalogue() == state
+    on_all = replace(named, roles=(READER,))
+    executor.apply(on_all)
+    assert executor.sql("SELECT * FROM other", "app", "app_reader") == []
+    executor.apply(named)
+    assert executor.catalogue() == state
+    executor.apply(replace(named, roles=(replace(READER, grants=single[:1]),)))
+    assert "app_reader" not in str(executor.catalogue()["app relations"])
+
+
+@pytest.mark.parametrize("cluster", [17], indirect=True)
 def test_settings_of_roles(executor):
     settings = (("search_path", '"$user", user, app'), ("statement_timeout", "30000"), ("work_mem", "8MB"))
     without = replace(FIRST, databases=(Database(name="app"),), roles=(READER,))

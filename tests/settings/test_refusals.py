@@ -161,6 +161,11 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.settings", {"log_statement": "none"}, f"{ROLE}.settings.log_statement", "is no setting that a role may have; allowed: default_transaction_isolation"),
     (f"{ROLE}.settings", {"statement_timeout": 30}, f"{ROLE}.settings.statement_timeout", "has no unit"),
     (f"{ROLE}.settings", {"search_path": "pg_temp"}, f"{ROLE}.settings.search_path", "is not a list of schemas"),
+    (f"{ROLE}.grants", [{"schema": "public", "onAll": "tables", "tables": ["a"], "privileges": ["select"]}], f"{ROLE}.grants[0]", "has more than one of onAll, tables, sequences and functions"),
+    (f"{ROLE}.grants", [{"schema": "public", "sequences": ["a"], "privileges": ["insert"]}], f"{ROLE}.grants[0]", "privilege 'insert' on sequences is not one of usage, select, update"),
+    (f"{ROLE}.grants", [{"tables": ["a"], "privileges": ["select"]}], f"{ROLE}.grants[0]", "grant on tables names no schema"),
+    (f"{ROLE}.grants", [{"schema": "public", "tables": ["A"], "privileges": ["select"]}], f"{ROLE}.grants[0]", "object 'A' has upper-case letters"),
+    (f"{ROLE}.grants", [{"schema": "public", "tables": ["a", "b"], "privileges": ["select"]}, {"schema": "public", "tables": ["b"], "privileges": ["insert"]}], f"{ROLE}.grants[1]", "is about the same as grants[0]"),
     (f"{ROLE}.memberOf", ["pg_execute_server_program"], f"{ROLE}.memberOf[0]", "is refused: its members run programs as the server's user"),
     (f"{ROLE}.memberOf", ["pg_read_server_files"], "", "is refused: its members read every file of the server"),
     (f"{ROLE}.memberOf", ["pg_signal_autovacuum_worker"], f"{ROLE}.memberOf[0]", "cannot be declared; allowed: pg_checkpoint, pg_maintain, pg_monitor"),
@@ -253,6 +258,13 @@ def test_settings_that_the_provider_does_not_know_need_the_node(spoilt, findings
     assert line.startswith(
         f"passwordless-postgres:{ROLE}.settings.work_mem: is not known to pulumi-postgresql"
     )
+
+
+def test_grants_on_named_objects_need_the_node(spoilt, findings):
+    through = {"through": "provider", "administratorNetworks": ["10.30.0.0/24"]}
+    grants = [{"schema": "public", "tables": ["orders"], "privileges": ["select"]}]
+    (line,) = findings(spoilt(**{f"{ROLE}.grants": grants, "selfManaged.databaseRoles": through}))
+    assert line.startswith(f"passwordless-postgres:{ROLE}.grants[0].tables: would fail by pulumi-postgresql")
 
 
 def test_memberships_need_the_node(spoilt, findings):
