@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pulumi
 from pulumi import dynamic
 
+from components.major_change import major_failures
 from components.report_wait import POLL_SECONDS, SIGN_OF_LIFE_SECONDS
 from documents.shown_text import shown
 
@@ -52,6 +53,7 @@ class FunctionRunArgs:
         resource_id: The instance; another one with the same name, as after a restore, is run again.
         configuration: Its configuration, as JSON; another one is run again.
         event: What it is asked, as JSON.
+        major: Major release of the server; another one is refused.
     """
 
     region: pulumi.Input[str]
@@ -62,6 +64,7 @@ class FunctionRunArgs:
     resource_id: pulumi.Input[str]
     configuration: pulumi.Input[str]
     event: pulumi.Input[str]
+    major: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,6 +193,11 @@ class FunctionRunProvider(dynamic.ResourceProvider):
 
     serialize_as_secret_always = False
 
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
+        """Refuse another major release, which a preview shows."""
+        before = _olds.get("major") or _configured_major(_olds)
+        return dynamic.CheckResult(news, list(major_failures("rds", before, news["major"])))
+
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
         """Run again when the request changes, or when the last outcome was not `applied`."""
         changed = any(_olds.get(key) != _news.get(key) for key in _WAITED_FOR)
@@ -251,6 +259,11 @@ class FunctionRunProvider(dynamic.ResourceProvider):
         }
 
 
+def _configured_major(inputs: Mapping[str, Any]) -> Any:
+    """The major release in the configuration, of a run from before it was an input."""
+    return json.loads(inputs.get("configuration") or "{}").get("major")
+
+
 class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="FunctionRun"):
     """One function's answer to one event."""
 
@@ -271,6 +284,7 @@ class FunctionRun(dynamic.Resource, module="passwordless-postgres", name="Functi
                 "resourceId": args.resource_id,
                 "configuration": args.configuration,
                 "event": args.event,
+                "major": args.major,
                 "outcome": None,
                 "message": None,
             },

@@ -170,6 +170,7 @@ class RolesFunction(pulumi.ComponentResource):
                 resource_id=args.resource_id,
                 configuration=configuration,
                 event=event_json(args.settings),
+                major=args.settings.major,
             ),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[function, policy, ingress, *egress.values(), *args.serve_after]

@@ -10,6 +10,7 @@ from typing import Any
 import pulumi
 from pulumi import dynamic
 
+from components.major_change import major_failures
 from components.report_wait import applied_value, read_report
 from components.self_managed.report_wait import Expected, Verdict, wait_for_report
 from node.desired_state import Report
@@ -31,6 +32,7 @@ class NodeReportArgs:
         manifest_sha256: SHA-256 of its manifest.
         instance: Id of the EC2 instance that must answer.
         deadline_seconds: How long to wait. Not waited for again when only this changes.
+        major: Major release of the server; another one is refused.
     """
 
     region: pulumi.Input[str]
@@ -42,6 +44,7 @@ class NodeReportArgs:
     manifest_sha256: pulumi.Input[str]
     instance: pulumi.Input[str]
     deadline_seconds: int
+    major: int
 
 
 class NodeReportProvider(dynamic.ResourceProvider):
@@ -53,6 +56,11 @@ class NodeReportProvider(dynamic.ResourceProvider):
     """
 
     serialize_as_secret_always = False
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> dynamic.CheckResult:
+        """Refuse another major release, which a preview shows."""
+        before = _olds.get("major")
+        return dynamic.CheckResult(news, list(major_failures("selfManaged", before, news["major"])))
 
     def diff(self, _id: str, _olds: dict[str, Any], _news: dict[str, Any]) -> dynamic.DiffResult:
         """Wait again when the expected report changes, or when the last outcome was not `applied`."""
@@ -124,6 +132,7 @@ class NodeReport(dynamic.Resource, module="passwordless-postgres", name="NodeRep
                 "manifestSha256": args.manifest_sha256,
                 "instance": args.instance,
                 "deadlineSeconds": args.deadline_seconds,
+                "major": args.major,
                 "outcome": None,
                 "message": None,
                 "serverVersion": None,

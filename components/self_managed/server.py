@@ -233,6 +233,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 manifest_sha256=desired_state.manifest_sha256,
                 instance=machine.instance_id,
                 deadline_seconds=args.settings.report_deadline_seconds,
+                major=args.settings.major,
             ),
             opts=pulumi.ResourceOptions(
                 parent=self, depends_on=[machine, desired_state, server_identity, record]

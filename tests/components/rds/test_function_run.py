@@ -13,8 +13,10 @@ import pulumi
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from botocore.response import StreamingBody
+from pulumi import dynamic
 
 from components.rds.function_run import FunctionRunProvider, NoAnswer, applied_value, run_function, verdict
+from components.self_managed.node_report import NodeReportProvider
 from tests.recording_monitor import record
 
 PROPS: dict[str, Any] = {
@@ -228,6 +230,29 @@ def test_a_function_that_does_not_wake_is_said(
     said = f"main: its roles function did not run: {message}"
     assert ((made.outs or {})["outcome"], (made.outs or {})["message"]) == ("no-answer", said)
     assert len(fake.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "section"), [(FunctionRunProvider(), "rds"), (NodeReportProvider(), "selfManaged")]
+)
+@pytest.mark.parametrize(("before", "after"), [(17, 18), (17.0, 16), (15, 18)])
+def test_another_major_release_is_refused_by_the_preview(
+    provider: dynamic.ResourceProvider, section: str, before: float, after: int
+) -> None:
+    (failure,) = provider.check({"major": before}, {"major": after}).failures
+    assert failure.property == "major"
+    assert failure.reason.startswith(
+        f"{section}.major is {after}, and the server was deployed with {before:.0f}"
+    )
+    for olds in ({"major": after}, {}):
+        kept = provider.check(olds, {"major": after})
+        assert (kept.inputs, kept.failures) == ({"major": after}, [])
+
+
+def test_a_run_from_before_the_major_was_an_input_knows_it_by_its_configuration() -> None:
+    before = {"configuration": '{"major": 17}'}
+    assert FunctionRunProvider().check(before, {"major": 18}).failures
+    assert not FunctionRunProvider().check(before, {"major": 17}).failures
 
 
 def test_it_is_run_again_until_it_is_content() -> None:
