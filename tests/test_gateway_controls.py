@@ -154,9 +154,10 @@ def test_machines_log_in_as_exactly_the_roles_of_the_clients(
         plain(programs[environment].one("aws:iam/rolePolicy:RolePolicy", "gateway-machines").inputs)["policy"]
     )
     connects = {
-        each["Resource"].rsplit("/", 1)[1]
+        resource.rsplit("/", 1)[1]
         for each in policy["Statement"]
         if each["Action"] == "rds-db:connect"
+        for resource in each["Resource"]
     }
     clients = sections_of(environment)[f"{PROJECT}:gateway"]["clients"]
     assert connects == {client["role"] for client in clients.values()}
