@@ -60,6 +60,7 @@ class Desired:
         self.networks = ("127.0.0.0/24", "::1/128")
         self.extra_settings: dict[str, str] = {}
         self.roles = ("app_user",)
+        self.role_values: dict[str, Any] = {}
         self.restart = "pending"
         self.extra_hba = ""
         self.extensions: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class Desired:
                     databases=("app",),
                     grants=grants,
                     networks=tuple(self.networks),
+                    **self.role_values,
                 )
                 for role in self.roles
             ),

@@ -200,14 +200,24 @@ def test_a_new_certificate_is_served_after_a_reload(serving: Any) -> None:
 
 def test_roles_are_added_and_lose_their_login(serving: Any) -> None:
     serving.desired.roles = ("app_user", "report_user")
+    serving.desired.role_values = {
+        "member_of": ("pg_monitor",),
+        "settings": (("search_path", '"$user", user'), ("statement_timeout", "30000")),
+    }
     serving.publish()
     assert serving.apply() == DONE, serving.report()
+    own_values = "SELECT pg_has_role(oid, 'pg_monitor', 'USAGE'), rolconfig FROM pg_roles "
+    started = f"{own_values} WHERE rolname = 'report_user';"
+    own = """{"search_path=\\"$user\\", \\"user\\"",statement_timeout=30000}"""
+    assert serving.superuser(started) == [["t", own]]
     logins = "SELECT rolname FROM pg_roles WHERE rolcanlogin ORDER BY 1;"
     assert serving.superuser(logins) == [["app_user"], ["pgpl_admin"], ["postgres"], ["report_user"]]
     serving.desired.roles = ("app_user",)
+    serving.desired.role_values = {}
     serving.publish()
     assert serving.apply() == DONE
     assert serving.superuser(logins) == [["app_user"], ["pgpl_admin"], ["postgres"]]
+    assert serving.superuser(started) == [["f", ""]]
 
 
 def test_what_cannot_be_granted_is_told_of_all_roles_together(serving: Any) -> None:
