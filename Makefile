@@ -16,7 +16,7 @@ WHOLE_FILES := --dist loadfile --no-loadscope-reorder
 FAST_TESTS := tests/postgres tests/settings tests/components tests/policy tests/pgpasswordless \
 	$(addprefix tests/gateway/test_,verdict.py kept_verdicts.py revocation.py)
 
-.PHONY: help environment up preview verify down clean bench policy-pack lint test test-fast test-long
+.PHONY: help environment up preview verify down clean bench policy-pack lint test test-fast test-long test-debian
 
 help:
 	@echo 'make up         deploy the sandbox: PostgreSQL with client certificates on loopback'
@@ -30,6 +30,7 @@ help:
 	@echo 'make test       the test suite (PYTEST="-k hba" passes options on)'
 	@echo 'make test-fast  what of it needs neither the engine nor a server, in less than a minute'
 	@echo 'make test-long  the tests that take minutes, alone'
+	@echo 'make test-debian  installations on a real Debian 13; needs root and debootstrap'
 
 environment:
 	@sh tools/environment.sh
@@ -81,7 +82,7 @@ test: environment
 	engine=$$($(PYTHON) -m engine); \
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
-		$(RUN_TESTS) -n 3 $(WHOLE_FILES) -m 'not long' $(PYTEST)
+		$(RUN_TESTS) -n 3 $(WHOLE_FILES) -m 'not (long or debian)' $(PYTEST)
 
 test-fast: environment
 	@$(RUN_TESTS) -n 2 $(WHOLE_FILES) -m 'not (long or engine or server)' $(FAST_TESTS) $(PYTEST)
@@ -92,3 +93,6 @@ test-long: environment
 	binaries=$$($(SANDBOX) postgresql --major 15 --major 16 --major 17 --major 18); \
 	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
 		$(RUN_TESTS) -m long $(PYTEST)
+
+test-debian: environment
+	@$(RUN_TESTS) -m debian tests/debian $(PYTEST)
