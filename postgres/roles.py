@@ -236,21 +236,19 @@ def _setting(role: Role, name: str, value: str) -> Step:
 
 
 def _has_setting(role: str, name: str, value: str) -> Check:
-    has = (
-        "EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = v.role AND {entry} = ANY (r.rolconfig))"
-    )
-    if name != SEARCH_PATH:
-        return Check(
-            condition=has.format(entry="v.entry"), values=(("role", role), ("entry", f"{name}={value}"))
+    entry = "v.entry"
+    if name == SEARCH_PATH:
+        entry = (
+            f"'{SEARCH_PATH}=' || (SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.name), ', ' "  # noqa: S608 - constants
+            "ORDER BY s.n) FROM pg_catalog.unnest(v.schemas) WITH ORDINALITY AS s(name, n))"
         )
-    quoted = (
-        "(SELECT pg_catalog.string_agg(pg_catalog.quote_ident(s.name), ', ' ORDER BY s.n) "
-        "FROM pg_catalog.unnest(v.schemas) WITH ORDINALITY AS s(name, n))"
+    # A set that does not depend on the role is made once for all roles.
+    stored = (
+        "SELECT r.rolname::text, c.entry FROM pg_catalog.pg_roles r "
+        "CROSS JOIN LATERAL pg_catalog.unnest(r.rolconfig) AS c(entry)"
     )
-    return Check(
-        condition=has.format(entry=f"'{SEARCH_PATH}=' || {quoted}"),
-        values=(("role", role), ("schemas", tuple(schemas_of(value)))),
-    )
+    own = ("schemas", tuple(schemas_of(value))) if name == SEARCH_PATH else ("entry", f"{name}={value}")
+    return Check(condition=f"(v.role, {entry}) IN ({stored})", values=(("role", role), own))
 
 
 def _former_settings(previous: Declaration, desired: Declaration) -> Iterator[Step]:
@@ -262,7 +260,7 @@ def _former_settings(previous: Declaration, desired: Declaration) -> Iterator[St
                 yield _administered(
                     f"ALTER ROLE {quote_identifier(role.name)} RESET {name}",
                     f"role {role.name} has no {name} of its own any more",
-                    Check(condition=f"NOT {has.condition}", values=has.values),
+                    Check(condition=f"NOT ({has.condition})", values=has.values),
                 )
 
 
