@@ -39,7 +39,7 @@ class Machines:
                 document_object="arn:aws:s3:::documents/gateway.json",
                 artifact_object=f"arn:aws:s3:::{BUCKET}/gateway.zip",
                 reports=f"arn:aws:s3:::{BUCKET}/reports/",
-                connects={},
+                connects={"app_user": "arn:aws:rds-db:eu-central-1:123456789012:dbuser:db-1/app_user"},
                 log_group="arn:aws:logs:eu-central-1:123456789012:log-group:x",
             ),
         )

@@ -429,8 +429,8 @@ def test_restart_is_pending_or_automatic(serving: Any, monkeypatch: pytest.Monke
     assert serving.apply() == DONE, serving.report()
     assert serving.report()["pendingRestart"] == ["max_connections", "server_version", "libssl.so.3"]
     # Packages are upgraded between two deployments.
-    (found,) = serving.report()["drift"]
-    assert found["what"] == "a restart is pending: server_version, libssl.so.3 was replaced on disk"
+    pending = "a restart is pending: server_version, libssl.so.3 was replaced on disk"
+    assert pending in [found["what"] for found in serving.report()["drift"]]
     assert server_process.find(serving.layout.data(17)) == server
     serving.desired.restart = "automatic"
     serving.publish()
@@ -438,7 +438,7 @@ def test_restart_is_pending_or_automatic(serving: Any, monkeypatch: pytest.Monke
     assert serving.report()["pendingRestart"] == []
     assert serving.superuser("SHOW max_connections;") == [["50"]]
     assert serving.apply() == DONE
-    assert serving.report()["drift"] == []
+    assert pending not in [found["what"] for found in serving.report()["drift"]]
 
 
 def test_a_restart_that_fails_returns_to_the_applied_state(serving: Any) -> None:
