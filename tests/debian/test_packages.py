@@ -27,7 +27,6 @@ from node.apt import NATIVE_MAJOR, PROJECT_KEY
 
 pytestmark = pytest.mark.debian
 
-ARCHIVE = "http://deb.debian.org/debian"
 SUITE = "trixie"
 PACKAGE = f"postgresql-{NATIVE_MAJOR}"
 NODE = ("node", "postgres", "runtime", "documents")
@@ -124,14 +123,14 @@ def fresh() -> Iterator[Debian]:
         made = Debian(Path(folder) / "fresh")
         options = ("--variant=minbase", "--include=python3,ca-certificates")
         answer = subprocess.run(
-            ["debootstrap", *options, SUITE, str(made.root), ARCHIVE],
+            ["debootstrap", *options, SUITE, str(made.root)],
             capture_output=True,
             text=True,
             timeout=SECONDS,
             check=False,
         )
         if answer.returncode != 0:
-            pytest.fail(f"debootstrap from {ARCHIVE}: {answer.stdout[-2000:]}{answer.stderr[-2000:]}")
+            pytest.fail(f"debootstrap: {answer.stdout[-2000:]}{answer.stderr[-2000:]}")
         policy = made.root / "usr/sbin/policy-rc.d"
         policy.write_text("#!/bin/sh\nexit 101\n")
         policy.chmod(0o755)
