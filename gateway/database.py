@@ -330,6 +330,7 @@ class RolePools:
                 user=target.role,
                 region=target.region,
                 session=self._session,
+                known_endpoint=True,
             )
             self._sources[target] = source
         return source()

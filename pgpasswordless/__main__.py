@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from rich.console import Console
 
 from pgpasswordless.drivers import Driver
 from pgpasswordless.errors import PgpasswordlessError, StackError
+from pgpasswordless.libpq import Tunnel
 from pgpasswordless.login import token_source
 from pgpasswordless.show import as_text, client_as_text, show, show_client
 from pgpasswordless.stack import Stack, load
@@ -71,6 +73,18 @@ def show_command(
             metavar="DIRECTORY",
         ),
     ] = None,
+    hostaddr: Annotated[
+        str | None,
+        typer.Option(
+            "--hostaddr",
+            help="IP address of a tunnel's near end, such as 127.0.0.1; name and token stay the server's.",
+            metavar="ADDRESS",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", help="With --hostaddr: port of the tunnel's near end.", metavar="NUMBER"),
+    ] = None,
     connections: ConnectionsOption = None,
     account: AccountOption = None,
     parameter: ParameterOption = None,
@@ -79,8 +93,10 @@ def show_command(
     """Put the files of a role or client in place, and print how it connects."""
     with _expected_errors():
         if client is not None:
-            if database or role or driver:
-                raise StackError("--client is for the gateway, without --database, --role and --driver")
+            if database or role or driver or hostaddr or port:
+                raise StackError(
+                    "--client is for the gateway, without --database, --role, --driver, --hostaddr and --port"
+                )
             found = show_client(_load(stack, connections, account, parameter), client, directory)
             typer.echo(found.model_dump_json(by_alias=True, indent=2) if as_json else client_as_text(found))
             return
@@ -92,6 +108,7 @@ def show_command(
             role=role,
             driver=driver,
             directory=directory,
+            tunnel=_tunnel(hostaddr, port),
         )
         typer.echo(shown.model_dump_json(by_alias=True, indent=2) if as_json else as_text(shown))
 
@@ -108,9 +125,12 @@ def token_command(
     account: AccountOption = None,
     parameter: ParameterOption = None,
     host: Annotated[
-        str | None, typer.Option("--host", help="Endpoint, without a stack.", metavar="NAME")
+        str | None,
+        typer.Option("--host", help="The endpoint's own name, without a stack.", metavar="NAME"),
     ] = None,
-    port: Annotated[int, typer.Option("--port", help="With --host.", metavar="NUMBER")] = 5432,
+    port: Annotated[
+        int, typer.Option("--port", help="With --host: the endpoint's, not a tunnel's.", metavar="NUMBER")
+    ] = 5432,
     user: Annotated[str | None, typer.Option("--user", help="With --host.", metavar="NAME")] = None,
     region: Annotated[str | None, typer.Option("--region", help="With --host.", metavar="NAME")] = None,
 ) -> None:
@@ -172,6 +192,21 @@ def verify_command(
 
 def _load(stack: str | None, connections: str | None, account: str | None, parameter: str | None) -> Stack:
     return load(stack, connections=connections, account=account, parameter=parameter)
+
+
+def _tunnel(hostaddr: str | None, port: int | None) -> Tunnel | None:
+    if hostaddr is None and port is None:
+        return None
+    try:
+        ip_address(hostaddr or "")
+    except ValueError:
+        raise StackError(
+            f"--hostaddr {hostaddr or ''!r} is not an IP address; libpq takes one there, such as 127.0.0.1,"
+            " with --port of the tunnel's near end"
+        ) from None
+    if port is None or not 0 < port < 65536:
+        raise StackError("--hostaddr needs --port of the tunnel's near end, 1 to 65535")
+    return Tunnel(hostaddr=str(hostaddr), port=port)
 
 
 def _console() -> Console:

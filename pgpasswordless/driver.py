@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from pgpasswordless.libpq import CertificateTarget, TokenTarget
+from pgpasswordless.rds_names import is_near
 
 RELOADED = "The files are read again for each new connection: a renewed certificate needs no restart."
 FRESH = "A token is requested for each new connection; an open session outlives its token."
@@ -84,6 +85,8 @@ def python_arguments(values: Mapping[str, Any], indent: int = 4) -> str:
 def python_token_source(target: TokenTarget) -> str:
     """Python that makes the `TokenSource` called `source`."""
     arguments = {"host": target.host, "port": target.port, "user": target.user, "region": target.region}
+    if is_near(target.host):
+        arguments["known_endpoint"] = True
     return (
         "from pgpasswordless.tokens import TokenSource\n\n"
         f"source = TokenSource(\n{python_arguments(arguments)})\n"

@@ -15,6 +15,14 @@ TLS_PARAMETERS = ("sslmode", "sslrootcert", "sslcert", "sslkey")
 
 
 @dataclass(frozen=True, kw_only=True)
+class Tunnel:
+    """The near end of a tunnel to a server: an IP address, and a TCP port."""
+
+    hostaddr: str
+    port: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Target(ABC):
     """Where and as whom to log in, by certificate or by token.
 
@@ -25,6 +33,7 @@ class Target(ABC):
         user: database role.
         max_lifetime_seconds: recommended maximum lifetime of a pooled connection.
         psql: path of the psql program to print, None for the one on PATH.
+        tunnel: where to connect instead; `host` is verified and signed for all the same.
     """
 
     host: str
@@ -33,6 +42,7 @@ class Target(ABC):
     user: str
     max_lifetime_seconds: int
     psql: str | None = None
+    tunnel: Tunnel | None = None
 
     @property
     @abstractmethod
@@ -91,9 +101,11 @@ def keywords(target: Target) -> dict[str, str | int]:
     certificate: dict[str, str | int] = {}
     if isinstance(target, CertificateTarget):
         certificate = {"sslcert": str(target.files.certificate), "sslkey": str(target.files.key)}
+    near = {"hostaddr": target.tunnel.hostaddr} if target.tunnel else {}
     return {
         "host": target.host,
-        "port": target.port,
+        **near,
+        "port": target.tunnel.port if target.tunnel else target.port,
         "dbname": target.dbname,
         "user": target.user,
         "sslmode": "verify-full",
@@ -138,7 +150,7 @@ def uri(target: Target, scheme: str, parameters: tuple[str, ...] = (), path_safe
     values = keywords(target)
     query = "&".join(f"{name}={encode(str(values[name]))}" for name in parameters if name in values)
     return (
-        f"{scheme}://{encode(target.user)}@{uri_host(target.host)}:{target.port}"
+        f"{scheme}://{encode(target.user)}@{uri_host(target.host)}:{values['port']}"
         f"/{encode(target.dbname, path_safe)}" + (f"?{query}" if query else "")
     )
 

@@ -143,7 +143,12 @@ def source_of(role: DatabaseRole) -> TokenSource:
             f" `show --database {role.database} --role {role.name}` fetches what it needs"
         )
     return TokenSource(
-        host=server.host, port=server.port, user=role.name, region=server.region, session=stack.aws.session()
+        host=server.host,
+        port=server.port,
+        user=role.name,
+        region=server.region,
+        session=stack.aws.session(),
+        known_endpoint=True,
     )
 
 

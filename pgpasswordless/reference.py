@@ -75,14 +75,23 @@ BY_TOKEN = """\
 A token is the password of a login. It is valid for 15 minutes and for one endpoint, port, role and
 region; an open session outlives it. So a pool must request a token whenever it opens a connection: a
 pool that keeps its first token works for 15 minutes, and fails when it grows after that. Tokens must be
-signed for the endpoint's own name, not for a CNAME of it, and with credentials that may
-`rds-db:connect` as the role.
+signed for the endpoint's own name and port, not for a CNAME of it or the near end of a tunnel, and with
+credentials that may `rds-db:connect` as the role. The region is the one in the endpoint's name, not the
+machine's own; a global database's writer endpoint has none, so it must be given. Aurora DSQL
+(`*.dsql.REGION.on.aws`) takes tokens of another service and is refused.
 
 In Python `pgpasswordless.TokenSource` signs with boto3's credentials, keeps a token while it is valid,
 and says what is wrong before the server refuses without a reason. `pgpasswordless.token_source(stack,
 database=…, role=…)` makes one from a stack. In a shell,
 `python -m pgpasswordless token --stack STACK --database DATABASE --role ROLE` prints a token, and so
 does `--host HOST --port PORT --user ROLE` without a stack.
+
+### Through a tunnel
+
+`show --hostaddr 127.0.0.1 --port 5433` prints a login through a tunnel (SSH, Session Manager) whose near
+end is that address: libpq connects to `hostaddr` and `port`, and verifies `host`, whose name and own port
+the token is for. psycopg and SQLAlchemy with psycopg take the same. Other drivers verify the address that
+they connect to: let the endpoint's name resolve to the tunnel on this machine, on the endpoint's own port.
 """
 
 

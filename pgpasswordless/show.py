@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,7 @@ from documents.document import Document
 from pgpasswordless.connections import Authentication
 from pgpasswordless.drivers import Driver, DriverSettings, render
 from pgpasswordless.gateway_client import curl_command, gateway_target
-from pgpasswordless.libpq import CertificateTarget, Target, conninfo, keywords, psql_command
+from pgpasswordless.libpq import CertificateTarget, Target, Tunnel, conninfo, keywords, psql_command
 from pgpasswordless.login import target_of
 from pgpasswordless.stack import Stack
 
@@ -51,11 +52,20 @@ class Shown(Document):
 
 
 def show(
-    stack: Stack, *, database: str, role: str, driver: Driver | None = None, directory: Path | None = None
+    stack: Stack,
+    *,
+    database: str,
+    role: str,
+    driver: Driver | None = None,
+    directory: Path | None = None,
+    tunnel: Tunnel | None = None,
 ) -> Shown:
-    """Put the role's files in place and say how it connects; errors as in `login.settings_for`."""
+    """Put the role's files in place and say how it connects, through `tunnel` where there is one.
+
+    Errors as in `login.settings_for`.
+    """
     resolved = stack.database_role(database, role)
-    target = target_of(resolved, directory)
+    target = replace(target_of(resolved, directory), tunnel=tunnel)
     return Shown(
         stack=stack.name,
         database=database,

@@ -22,7 +22,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from pgpasswordless.aws import reason
 from pgpasswordless.errors import TokenError
-from pgpasswordless.rds_names import canonical_name, may_be_alias, normalised, region_in
+from pgpasswordless.rds_names import (
+    canonical_name,
+    dsql_region,
+    in_rds,
+    is_near,
+    may_be_alias,
+    normalised,
+    region_in,
+)
 
 if TYPE_CHECKING:
     from botocore.credentials import ReadOnlyCredentials
@@ -81,33 +89,33 @@ class TokenSource:
         user: str,
         region: str | None = None,
         session: boto3.Session | None = None,
+        known_endpoint: bool = False,
         clock: Callable[[], float] = time.time,
         look_up: Callable[[str], str | None] = canonical_name,
     ) -> None:
         """No credential is looked up yet.
 
         Args:
-            host: the endpoint's own name, not an alias: RDS verifies the signature for that name.
-            port: TCP port of the endpoint.
+            host: the endpoint's own name, not an alias and not the near end of a tunnel: RDS verifies the
+                signature for that name.
+            port: TCP port of the endpoint, not of a tunnel.
             user: database role, case-sensitive.
             region: of the database; None for the one in `host`, or else the session's.
             session: its credentials sign; boto3's default session when None.
+            known_endpoint: `host` was not typed but is from a stack, whose emulated RDS is on this machine;
+                otherwise addresses and `localhost` are refused.
             clock: seconds since 1970.
             look_up: returns the canonical name of a host, None when there is none.
 
         Raises:
-            TokenError: the host name contains another region than `region`.
+            TokenError: the host name contains another region than `region`, or none and `region` is not
+                given; it is Aurora DSQL's; or it is an address.
         """
+        _require_name_to_sign(host, port, region, known_endpoint=known_endpoint)
         self.host = normalised(host)
         self.port = port
         self.user = user
-        named = region_in(host)
-        if region and named and region != named:
-            raise TokenError(
-                f"the host {host!r} is in region {named!r}, and the region given is {region!r}: a token for"
-                f" another region is refused; give the region {named!r}"
-            )
-        self.region = region or named
+        self.region = region or region_in(host)
         self._session = session
         self._client: RDSClient | None = None
         self._clock = clock
@@ -201,11 +209,38 @@ class TokenSource:
         if not may_be_alias(self.host):
             return
         name = self._look_up(self.host)
-        if name and region_in(name):
+        if name and (in_rds(name) or dsql_region(name)):
             raise TokenError(
                 f"the host {self.host!r} is an alias of {normalised(name)!r}: RDS accepts only tokens for the"
                 " endpoint's own name; give that name as the host"
             )
+
+
+def _require_name_to_sign(host: str, port: int, region: str | None, *, known_endpoint: bool) -> None:
+    named = region_in(host)
+    if region and named and region != named:
+        raise TokenError(
+            f"the host {host!r} is in region {named!r}, and the region given is {region!r}: a token for"
+            f" another region is refused; give the region {named!r}"
+        )
+    if in_rds(host) and not named and not region:
+        raise TokenError(
+            f"the host {host!r} says no region, as the writer endpoint of a global database does not;"
+            " give the region of the cluster that is the writer now"
+        )
+    if dsql := dsql_region(host):
+        raise TokenError(
+            f"the host {host!r} is Aurora DSQL in region {dsql!r}, which takes tokens of its own service"
+            " (dsql:DbConnect) and none of RDS; use `aws dsql generate-db-connect-auth-token"
+            f" --hostname {normalised(host)} --region {dsql}`"
+        )
+    if is_near(host) and not known_endpoint:
+        raise TokenError(
+            f"the host {host!r} is an address and no endpoint of RDS, perhaps a tunnel's near end: a token is"
+            " for the endpoint's own name and port; give those, and connect through the tunnel with libpq's"
+            f" host=ENDPOINT hostaddr={'127.0.0.1' if 'localhost' in host.lower() else host} port={port},"
+            " which `show --hostaddr` prints"
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from documents.document import Document
 from pgpasswordless.driver import DriverModule
+from pgpasswordless.errors import NotSupportedError
 from pgpasswordless.libpq import CertificateTarget, Target, TokenTarget
 
 
@@ -18,6 +19,10 @@ class Driver(StrEnum):
     _ignore_ = "_module"
     for _module in sorted(module.name for module in iter_modules(__path__)):
         vars()[_module.upper()] = _module.replace("_", "-")
+
+
+# They connect by libpq.
+_WITH_HOSTADDR = (Driver("libpq"), Driver("psycopg"), Driver("sqlalchemy"))
 
 
 class Pool(Document):
@@ -59,7 +64,8 @@ def render(driver: Driver, target: Target) -> DriverSettings:
     """The settings of `driver` for `target`.
 
     Raises:
-        NotSupportedError: the driver's connection string cannot carry the database's name.
+        NotSupportedError: the driver's connection string cannot carry the database's name, or the driver
+            cannot verify another name than the one that it connects to, which a tunnel needs.
     """
     module = cast("DriverModule", import_module(f"{__name__}.{driver.name.lower()}"))
     match target:
@@ -69,6 +75,12 @@ def render(driver: Driver, target: Target) -> DriverSettings:
             rendering = module.by_token(target)
         case _:
             raise TypeError(f"{type(target).__name__} is not a login that drivers have settings for")
+    if target.tunnel and driver not in _WITH_HOSTADDR:
+        raise NotSupportedError(
+            f"the driver {driver.value} has no hostaddr as libpq has: through a tunnel it would verify"
+            f" {target.tunnel.hostaddr} instead of {target.host!r}; use one of {', '.join(_WITH_HOSTADDR)},"
+            " or let that name resolve to the tunnel (/etc/hosts) on the endpoint's own port"
+        )
     return DriverSettings(
         driver=driver,
         language=module.LANGUAGE,

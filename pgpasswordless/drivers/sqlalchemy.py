@@ -47,7 +47,7 @@ def engine_rendering(target: Target, url: str, snippet: str, *notes: str) -> Ren
 
 
 def _url(target: Target) -> str:
-    return uri(target, "postgresql+psycopg", (*TLS_PARAMETERS, "gssencmode"))
+    return uri(target, "postgresql+psycopg", ("hostaddr", *TLS_PARAMETERS, "gssencmode"))
 
 
 def _engine(target: Target) -> str:

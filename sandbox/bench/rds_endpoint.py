@@ -55,6 +55,7 @@ def rds_endpoint(stack: Stack, state: State, progress: Progress, seconds: int) -
         user=ADMINISTRATOR,
         region=database.region or "",
         session=stack.aws.session(),
+        known_endpoint=True,
     )
     through = {
         "host": database.host,

@@ -8,10 +8,12 @@ import json
 import logging
 import os
 import shlex
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -169,6 +171,51 @@ def test_the_psql_command_works_as_printed_from_any_directory(
     assert "X-Amz" not in command
 
 
+def test_a_login_through_a_tunnel_is_verified_and_signed_as_without(
+    show: Callable[..., dict[str, Any]], document: dict[str, Any], role: str
+) -> None:
+    endpoint = document["databases"]["rds"]["port"]
+    near = socket.create_server(("127.0.0.1", 0))
+    near.settimeout(20)
+
+    def relay(source: socket.socket, sink: socket.socket) -> None:
+        while data := source.recv(65536):
+            sink.sendall(data)
+        # psql ends without waiting for the server's half.
+        with suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+    def forward() -> None:
+        with near, near.accept()[0] as client, socket.create_connection(("127.0.0.1", endpoint)) as server:
+            back = threading.Thread(target=relay, args=(server, client))
+            back.start()
+            relay(client, server)
+            back.join()
+
+    forwarding = threading.Thread(target=forward)
+    forwarding.start()
+    port = near.getsockname()[1]
+    shown = show("--hostaddr", "127.0.0.1", "--port", str(port))
+    assert f"host=localhost hostaddr=127.0.0.1 port={port} " in shown["psql"]
+    command = shown["psql"] + f" -XAtc {shlex.quote(SESSION_USER)}"
+    assert subprocess.check_output(["sh", "-c", command], text=True) == f"{role}\n"
+    forwarding.join()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--hostaddr", "tunnel.example.org", "--port", "1"], "--hostaddr 'tunnel.example.org' is not an IP"),
+        (["--hostaddr", "127.0.0.1"], "--hostaddr needs --port"),
+        (["--port", "5433"], "--hostaddr '' is not an IP address"),
+    ],
+)
+def test_a_tunnel_is_an_address_and_a_port(stack: Path, options: list[str], said: str) -> None:
+    result = run("show", "--stack", "test", "--database", "rds", "--role", "app_user", *options)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert said in result.stderr
+
+
 def test_only_the_authorities_are_put_in_place(show: Callable[..., dict[str, Any]], stack: Path) -> None:
     shown = show()
     root = Path(shown["files"]["rootCertificate"])
@@ -208,7 +255,9 @@ def test_a_token_without_a_stack(stack: Path, cloud: Cloud, monkeypatch: pytest.
     refused = run("token", *place, "--region", "eu-central-1")
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "is in region 'eu-west-1'" in refused.stderr
-    assert "X-Amz-Credential" in run("token", "--host", "localhost", "--user", "me").stdout
+    tunnel = run("token", "--host", "localhost", "--port", "5433", "--user", "me", "--region", "eu-west-1")
+    assert (tunnel.exit_code, tunnel.stdout) == (1, "")
+    assert "hostaddr=127.0.0.1 port=5433" in tunnel.stderr
     both = run("token", *place, "--stack", "test")
     assert (both.exit_code, both.stdout) == (1, "")
     assert "give one or the other" in both.stderr
@@ -288,6 +337,7 @@ def test_a_pool_that_grows_after_its_first_token_expired_takes_a_new_one(
         user="app_user",
         region=REGION,
         session=loaded.aws.session(),
+        known_endpoint=True,
         clock=lambda: now[0],
     )
     # Whether a token is asked for anew shows in what the pool is given.

@@ -45,6 +45,7 @@ def session(access_key: str = "AKIATEST", region: str | None = None) -> boto3.Se
 
 def source(**options: Any) -> TokenSource:
     values: dict[str, Any] = {"host": ENDPOINT, "port": 5432, "user": "app_user", "session": SESSION}
+    values["known_endpoint"] = True
     return TokenSource(**values | options)
 
 
@@ -230,6 +231,47 @@ def test_the_region_of_another_database() -> None:
     with pytest.raises(TokenError, match=r"is in region 'eu-central-1', and the region given is 'us-east-1'"):
         source(region="us-east-1")
     source(region="eu-central-1")
+
+
+@pytest.mark.parametrize("host", ["localhost", "db.localhost", "127.0.0.1", "::1", "10.1.2.3"])
+def test_a_tunnels_near_end_is_refused(host: str) -> None:
+    with pytest.raises(TokenError, match=r"the endpoint's own name and port; .* port=5433"):
+        source(host=host, port=5433, region="eu-central-1", known_endpoint=False)
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "x.endpoint.proxy-abc.eu-west-1.rds.amazonaws.com",
+        "x.cluster-ro-abc.eu-west-1.rds.amazonaws.com",
+        "x.abc.rds.eu-west-1.amazonaws.com.cn",
+    ],
+)
+def test_every_endpoint_says_its_region_and_the_machine_does_not(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    found = source(host=host, known_endpoint=False)
+    assert made_for(found())["region"] == "eu-west-1"
+    with pytest.raises(TokenError, match="is in region 'eu-west-1', and the region given is 'us-east-1'"):
+        source(host=host, region="us-east-1")
+
+
+def test_a_global_writer_needs_the_region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    host = "main.global-abc.global.rds.amazonaws.com"
+    with pytest.raises(TokenError, match="give the region of the cluster that is the writer now"):
+        source(host=host)
+    assert made_for(source(host=host, region="eu-west-1")())["region"] == "eu-west-1"
+    with pytest.raises(TokenError, match=f"is an alias of '{host}'"):
+        source(host="db.example.org", region="eu-west-1", look_up=lambda _: host)()
+
+
+def test_dsql_has_tokens_of_its_own() -> None:
+    with pytest.raises(
+        TokenError, match=r"use `aws dsql generate-db-connect-auth-token --hostname abc\.dsql"
+    ):
+        source(host="abc.dsql.eu-west-1.on.aws")
 
 
 def test_an_alias_is_named_with_the_endpoint_that_it_leads_to() -> None:

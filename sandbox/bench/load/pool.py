@@ -27,7 +27,9 @@ async def _client(pool: AsyncConnectionPool[Any], load: Load, until: float) -> i
 
 
 async def _run(load: Load, size: int) -> LoadResult:
-    source = TokenSource(host=load.host, port=load.port, user=load.user, region=load.region)
+    source = TokenSource(
+        host=load.host, port=load.port, user=load.user, region=load.region, known_endpoint=True
+    )
     keywords = source.keywords(**load.keywords)
     async with AsyncConnectionPool(
         kwargs=keywords,  # type: ignore[arg-type]

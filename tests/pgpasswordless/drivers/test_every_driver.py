@@ -16,7 +16,8 @@ import pgpasswordless.drivers
 from pgpasswordless.__main__ import app
 from pgpasswordless.driver import PoolSetting, Rendering
 from pgpasswordless.drivers import Driver, DriverSettings, render
-from pgpasswordless.libpq import CertificateTarget, Target, TokenTarget
+from pgpasswordless.errors import NotSupportedError
+from pgpasswordless.libpq import CertificateTarget, Target, TokenTarget, Tunnel
 from pgpasswordless.reference import DRIVERS_NAME, EXAMPLE, TOKEN_EXAMPLE, drivers_text
 
 FILES = sorted(
@@ -110,6 +111,24 @@ def test_settings_are_json(driver: Driver, target: Target) -> None:
     document = json.loads(settings.model_dump_json(by_alias=True))
     assert DriverSettings.model_validate(document) == settings
     assert document["driver"] == driver
+
+
+@ALL
+@LOGINS
+def test_a_tunnel_leaves_name_and_token_as_they_are(driver: Driver, target: Target) -> None:
+    through = replace(target, tunnel=Tunnel(hostaddr="127.0.0.1", port=15433))
+    if driver.value not in {"libpq", "psycopg", "sqlalchemy"}:
+        with pytest.raises(NotSupportedError, match=f"would verify 127.0.0.1 instead of '{target.host}'"):
+            render(driver, through)
+        return
+    found = render(driver, through)
+    plain = found.connection_string.replace("@", " host=").replace(":15433", " port=15433")
+    assert "hostaddr=127.0.0.1" in plain
+    assert f"host={target.host}" in plain
+    assert "port=15433" in plain
+    if driver.value != "libpq" and isinstance(target, TokenTarget):
+        source = found.snippet[found.snippet.index("TokenSource(\n") :]
+        assert f"    port={target.port},\n" in source[: source.index(")")]
 
 
 def test_a_target_of_another_kind_is_an_error() -> None:
