@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,10 +27,12 @@ from components.gateway.client_authority import (
 from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.network import Network, NetworkArgs
 from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
+from components.pki.pem_bundle import certificates, revocation_list
 from components.preflight import preflight_problems
 from components.rds import authorities
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
+from runtime.pem_text import held
 from settings import Gateway, Rds, SelfManaged, Settings, SettingsError, load
 
 SELF_MANAGED = "self-managed"
@@ -133,7 +136,7 @@ class _Stack:
             return None
         bundle = _pem(f"{key}.bundle", gateway.client_authority.bundle)
         lists = {
-            Path(file).stem: _pem(f"{key}.revocationLists", file)
+            Path(file).stem: _pem(f"{key}.revocationLists", file, revocation_list)
             for file in gateway.client_authority.revocation_lists
         }
         try:
@@ -346,11 +349,23 @@ def _authorities_of(region: str) -> str:
         raise pulumi.RunError(f"passwordless-postgres:rds: {error}") from None
 
 
-def _pem(key: str, file: str) -> str:
+def _pem(key: str, file: str, take: Callable[[str], object] = certificates) -> str:
+    """The text of a PEM file of which `take` can take what it must hold."""
     try:
-        return (PROJECT / file).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
+        content = (PROJECT / file).read_bytes()
+    except OSError as error:
         raise pulumi.RunError(
             f"passwordless-postgres:{key}: {file!r} cannot be read: {error}; give the path of a PEM file, "
             "from the project's folder"
         ) from None
+    try:
+        text = content.decode("ascii")
+        take(text)
+    except ValueError as error:
+        reason = "it is not ASCII" if isinstance(error, UnicodeDecodeError) else f"it {error}"
+        wanted = "certificates" if take is certificates else "one revocation list"
+        raise pulumi.RunError(
+            f"passwordless-postgres:{key}: {file!r} holds {held(content)}: {reason}; allowed: {wanted} in PEM"
+            " and nothing else"
+        ) from None
+    return text

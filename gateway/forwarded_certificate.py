@@ -8,33 +8,15 @@ from urllib.parse import quote, unquote_to_bytes
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
 
 from gateway.certificate_policy import UNREADABLE
+from gateway.distinguished_name import parsed, parts_of
 from gateway.forwarded_headers import ForwardedHeaders
 from gateway.refusals import RefusalCode, Refused
 
 SAFE_CHARACTERS = "+=/"
 """What a load balancer leaves unescaped besides letters, digits and `-._~` (ALB guide, mutual TLS)."""
 
-# Attribute names that RFC 4514 lacks and OpenSSL writes.
-_ATTRIBUTE_NAMES = {
-    "emailAddress": NameOID.EMAIL_ADDRESS,
-    "E": NameOID.EMAIL_ADDRESS,
-    "serialNumber": NameOID.SERIAL_NUMBER,
-    "SERIALNUMBER": NameOID.SERIAL_NUMBER,
-    "SN": NameOID.SURNAME,
-    "GN": NameOID.GIVEN_NAME,
-    "initials": NameOID.INITIALS,
-    "title": NameOID.TITLE,
-    "T": NameOID.TITLE,
-    "dnQualifier": NameOID.DN_QUALIFIER,
-    "pseudonym": NameOID.PSEUDONYM,
-    "generationQualifier": NameOID.GENERATION_QUALIFIER,
-    "street": NameOID.STREET_ADDRESS,
-    "postalCode": NameOID.POSTAL_CODE,
-    "organizationIdentifier": NameOID.ORGANIZATION_IDENTIFIER,
-}
 _ESCAPE = re.compile(rb"%(?![0-9A-F]{2})")
 # RFC 5280 allows 20 bytes, and a leading zero byte may be kept.
 _SERIAL = re.compile(r"[0-9A-Fa-f]{1,42}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){0,20}")
@@ -95,12 +77,12 @@ def _check_serial(value: str, certificate: x509.Certificate) -> None:
 
 def _check_name(value: str, expected: x509.Name, field: str, mismatch: RefusalCode) -> None:
     try:
-        name = x509.Name.from_rfc4514_string(value, _ATTRIBUTE_NAMES)
+        parts = parsed(value)
     except ValueError:
         raise Refused(
-            RefusalCode.MALFORMED_HEADER, f"the {field} is not a name as RFC 2253 writes it"
+            RefusalCode.MALFORMED_HEADER, f"the {field} is not a name as RFC 4514 writes it"
         ) from None
-    if name != expected:
+    if parts != parts_of(expected):
         raise Refused(mismatch, f"the {field} is not the certificate's")
 
 

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from runtime.identity_secret import IdentityDocument
+from runtime.pem_text import held
 
 SMALLEST_RSA_BITS = 3072
 
@@ -36,7 +37,8 @@ def identity_problems(identity: IdentityDocument, now: datetime.datetime) -> lis
     try:
         chain = x509.load_pem_x509_certificates(identity.certificate.encode())
     except ValueError as error:
-        return [f"server certificate: not readable as PEM ({error}); give the leaf first, then intermediates"]
+        found = f"{held(identity.certificate)}, not readable as PEM ({error})"
+        return [f"server certificate holds {found}; give the leaf first, then intermediates"]
     leaf = chain[0]
     named = f"server certificate {leaf.subject.rfc4514_string() or '(empty subject)'}"
     problems: list[str] = []
@@ -45,7 +47,7 @@ def identity_problems(identity: IdentityDocument, now: datetime.datetime) -> lis
     if leaf.not_valid_before_utc > now:
         problems.append(f"{named} is not valid before {leaf.not_valid_before_utc.isoformat()}")
     problems += [f"{named} {problem}" for problem in (*_usage_problems(leaf), *_key_problems(leaf))]
-    problems += _private_key_problems(identity, leaf, named)
+    problems += _private_key_problems(identity, chain, named)
     return problems
 
 
@@ -79,17 +81,21 @@ def _key_problems(leaf: x509.Certificate) -> list[str]:
     return [f"has a key of kind {type(key).__name__.removesuffix('PublicKey')}; {allowed}"]
 
 
-def _private_key_problems(identity: IdentityDocument, leaf: x509.Certificate, named: str) -> list[str]:
+def _private_key_problems(identity: IdentityDocument, chain: list[x509.Certificate], named: str) -> list[str]:
     if "-----BEGIN PRIVATE KEY-----" not in identity.private_key:
-        return ["server private key must be unencrypted PKCS#8 PEM (BEGIN PRIVATE KEY)"]
+        found = held(identity.private_key)
+        return [f"server private key must be unencrypted PKCS#8 PEM (BEGIN PRIVATE KEY), and holds {found}"]
     try:
         key = load_pem_private_key(identity.private_key.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return ["server private key is not readable as PKCS#8 PEM"]
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*form) != leaf.public_key().public_bytes(*form):
-        return [f"server private key does not match {named}: both must come from the same issuance"]
-    return []
+    owned = key.public_key().public_bytes(*form)
+    if owned == chain[0].public_key().public_bytes(*form):
+        return []
+    if any(owned == each.public_key().public_bytes(*form) for each in chain[1:]):
+        return [f"server private key is of a later certificate than {named}; give the leaf first"]
+    return [f"server private key does not match {named}: both must come from the same issuance"]
 
 
 def authorities_problems(bundle: bytes, now: datetime.datetime) -> list[str]:
@@ -97,7 +103,7 @@ def authorities_problems(bundle: bytes, now: datetime.datetime) -> list[str]:
     try:
         authorities = x509.load_pem_x509_certificates(bundle)
     except ValueError as error:
-        return [f"client-ca.crt: not readable as PEM ({error})"]
+        return [f"client-ca.crt holds {held(bundle)}, not readable as PEM ({error})"]
     problems: list[str] = []
     for authority in authorities:
         named = f"client-ca.crt: {authority.subject.rfc4514_string()}"

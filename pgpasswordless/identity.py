@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from pgpasswordless.aws import Aws, reason
 from pgpasswordless.errors import IdentityError
 from runtime.identity_secret import IdentityDocument
+from runtime.pem_text import held
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,14 +74,24 @@ def check(text: str, role: str, *, where: str, now: datetime | None = None) -> I
     try:
         chain = x509.load_pem_x509_certificates(document.certificate.encode())
     except ValueError:
-        raise _wrong(role, where, "certificate is not a PEM chain of X.509 certificates") from None
+        found = held(document.certificate)
+        raise _wrong(
+            role, where, f"certificate is not a PEM chain of X.509 certificates: it holds {found}"
+        ) from None
     try:
         key = load_pem_private_key(document.private_key.encode(), password=None)
     # The parser's own text is not passed on: it could quote the key.
     except (ValueError, TypeError, UnsupportedAlgorithm):
-        raise _wrong(role, where, "privateKey is not an unencrypted PEM private key") from None
+        found = held(document.private_key)
+        raise _wrong(
+            role, where, f"privateKey is not an unencrypted PEM private key: it holds {found}"
+        ) from None
+    if "PRIVATE KEY" in document.certificate:
+        found = held(document.certificate)
+        raise _wrong(role, where, f"certificate must hold certificates alone: it holds {found}")
     leaf = chain[0]
-    _check_leaf(leaf, key, role, where, now or datetime.now(UTC))
+    _check_order(chain, key, role, where)
+    _check_leaf(leaf, role, where, now or datetime.now(UTC))
     return Identity(
         certificate=b"".join(certificate.public_bytes(Encoding.PEM) for certificate in chain),
         key_pem=key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()),
@@ -90,10 +101,22 @@ def check(text: str, role: str, *, where: str, now: datetime | None = None) -> I
     )
 
 
-def _check_leaf(leaf: x509.Certificate, key: PrivateKeyTypes, role: str, where: str, now: datetime) -> None:
+def _check_order(chain: list[x509.Certificate], key: PrivateKeyTypes, role: str, where: str) -> None:
     form = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if leaf.public_key().public_bytes(*form) != key.public_key().public_bytes(*form):
+    owned = key.public_key().public_bytes(*form)
+    place = next((n for n, each in enumerate(chain) if each.public_key().public_bytes(*form) == owned), None)
+    if place is None:
         raise _wrong(role, where, "certificate and privateKey do not belong together")
+    if place:
+        raise _wrong(
+            role,
+            where,
+            f"the certificate of privateKey is number {place + 1} of the chain; it must be the first,"
+            " its authorities after it",
+        )
+
+
+def _check_leaf(leaf: x509.Certificate, role: str, where: str, now: datetime) -> None:
     names = [attribute.value for attribute in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [role]:
         found = ", ".join(repr(name) for name in names) or "none"

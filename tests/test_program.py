@@ -17,7 +17,7 @@ import yaml
 from components import stack as assembly
 from pgpasswordless.connections import Connections
 from tests.components.examples import GATEWAY
-from tests.recording_monitor import Recording, is_taggable, plain, record, tags_of, texts_outside_secrets
+from tests.recording_monitor import Recording, is_taggable, pem, plain, record, tags_of, texts_outside_secrets
 from tests.signed_certificates import authority_pem
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -358,6 +358,25 @@ def test_what_the_gateway_would_refuse_ends_the_program_before_anything_is_regis
     other.write_text(authority_pem("other"))
     sections[f"{PROJECT}:gateway"]["clientAuthority"]["bundle"] = str(other)
     with pytest.raises(pulumi.RunError, match=r"gateway\.clientAuthority: .*clientAuthorities signed it"):
+        run(sections, "prod")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (pem("EC PRIVATE KEY", "x") + pem("CERTIFICATE", "y"), "holds a private key, then a certificate: "),
+        (pem("X509 CRL", "x"), "holds a revocation list: "),
+        ("\x30\x82é", "holds binary data, such as DER or PKCS#12 .*: it is not ASCII"),
+    ],
+)
+def test_a_file_that_holds_something_else_is_named_with_what_it_holds(
+    tmp_path: Path, content: str, said: str
+) -> None:
+    sections = sections_of("prod")
+    file = tmp_path / "clients.pem"
+    file.write_text(content, encoding="latin-1")
+    sections[f"{PROJECT}:gateway"]["clientAuthority"]["bundle"] = str(file)
+    with pytest.raises(pulumi.RunError, match=rf"clientAuthority.bundle: '{file}' {said}"):
         run(sections, "prod")
 
 

@@ -276,6 +276,49 @@ def test_subjects_with_letters_of_other_languages_and_mail_addresses_are_read(ad
     admitted(admission, forwarded(certificate, subject="CN=Zo\\C3\\AB,emailAddress=zoe@example.test"))
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "CN=client+UID=7,emailAddress=c@example.test,OID.2.5.4.97=NTRDE-1\\ ",
+        "uid=7 + cn=client , E=c@example.test , organizationIdentifier=NTRDE-1\\20",
+        "CN=#1306636c69656e74+UID=#0c0137,EMAILADDRESS=c@example.test,2.5.4.97=#0c084e545244452d3120",
+        (
+            'CN="client"+0.9.2342.19200300.100.1.1=7;1.2.840.113549.1.9.1=#160e63406578616d706c652e74657374;'
+            '2.5.4.97="NTRDE-1 "'
+        ),
+    ],
+)
+def test_every_spelling_of_a_subject_is_read(admission, authority, subject):
+    certificate = authority.client(
+        uris=[URI],
+        subject=x509.Name(
+            [
+                x509.RelativeDistinguishedName(
+                    [x509.NameAttribute(NameOID.ORGANIZATION_IDENTIFIER, "NTRDE-1 ")]
+                ),
+                x509.RelativeDistinguishedName([x509.NameAttribute(NameOID.EMAIL_ADDRESS, "c@example.test")]),
+                x509.RelativeDistinguishedName(
+                    [
+                        x509.NameAttribute(NameOID.USER_ID, "7"),
+                        x509.NameAttribute(NameOID.COMMON_NAME, "client"),
+                    ]
+                ),
+            ]
+        ),
+    )
+    admitted(admission, forwarded(certificate, subject=subject))
+    for wrong in (subject.replace("client", "clienT").replace("6e74+", "6e54+"), f"{subject},C=DE"):
+        assert refused(admission, forwarded(certificate, subject=wrong)) == "subject-mismatch"
+    for broken in (
+        f"{subject},",
+        f"{subject}+",
+        f"{subject},X Y=1",
+        f"{subject},CN=#0c05aa",
+        f"{subject},CN=#0",
+    ):
+        assert refused(admission, forwarded(certificate, subject=broken)) == "malformed-header"
+
+
 def test_an_empty_subject_is_an_empty_header(admission, authority):
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(URI)])
     certificate = authority.client(subject=x509.Name([]), extensions=[names])

@@ -52,7 +52,12 @@ def test_wrong_keys_are_told_without_quoting_them(authorities: Any) -> None:
     assert "does not match" in found[0]
     rsa_form = one.private_key.replace("PRIVATE KEY", "EC PRIVATE KEY")
     found = identity_problems(IdentityDocument.parse(json.dumps(swapped | {"privateKey": rsa_form})), NOW)
-    assert "PKCS#8" in found[0]
+    assert "PKCS#8 PEM (BEGIN PRIVATE KEY), and holds a private key" in found[0]
+    exchanged = json.dumps({"certificate": one.private_key, "privateKey": one.certificate})
+    found = identity_problems(IdentityDocument.parse(exchanged), NOW)
+    assert "server certificate holds a private key" in found[0]
+    late = swapped | {"certificate": one.certificate + other.certificate}
+    assert "give the leaf first" in identity_problems(IdentityDocument.parse(json.dumps(late)), NOW)[0]
 
 
 def test_a_secret_that_is_no_identity_is_refused() -> None:

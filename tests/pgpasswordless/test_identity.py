@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
     PrivateFormat,
     load_der_private_key,
     load_pem_private_key,
@@ -60,6 +62,28 @@ def with_broken_key(authority: Any) -> str:
     return json.dumps(parts | {"privateKey": parts["privateKey"].replace("MIG", "MIX", 1)})
 
 
+def swapped(authority: Any) -> str:
+    parts = json.loads(authority.secret("app_user"))
+    return json.dumps({"certificate": parts["privateKey"], "privateKey": parts["certificate"]})
+
+
+def key_first(authority: Any) -> str:
+    parts = json.loads(authority.secret("app_user"))
+    return json.dumps(parts | {"certificate": parts["privateKey"] + parts["certificate"]})
+
+
+def authority_first(authority: Any) -> str:
+    parts = json.loads(authority.secret("app_user"))
+    return json.dumps(parts | {"certificate": authority.pem + parts["certificate"]})
+
+
+def encrypted(authority: Any) -> str:
+    parts = json.loads(authority.secret("app_user"))
+    key = load_pem_private_key(parts["privateKey"].encode(), None)
+    form = (Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"x"))
+    return json.dumps(parts | {"privateKey": key.private_bytes(*form).decode()})
+
+
 WRONG: dict[str, tuple[Callable[[Any], str], str]] = {
     "not JSON": (lambda a: a.issue("app_user")[1], "it is not a JSON object"),
     "list": (lambda a: json.dumps([a.issue("app_user")[1]]), "it is not a JSON object"),
@@ -72,6 +96,10 @@ WRONG: dict[str, tuple[Callable[[Any], str], str]] = {
         "certificate is not a PEM chain",
     ),
     "broken key": (with_broken_key, "privateKey is not an unencrypted PEM private key"),
+    "swapped": (swapped, "it holds a private key;"),
+    "key before certificate": (key_first, "certificates alone: it holds a private key, then a certificate"),
+    "authority before leaf": (authority_first, "is number 2 of the chain; it must be the first"),
+    "encrypted key": (encrypted, "PEM private key: it holds an encrypted private key"),
     "another key": (mismatched, "certificate and privateKey do not belong together"),
     "another role": (lambda a: a.secret("reporting"), "must be this very name, and it is 'reporting'"),
     "expired": (lambda a: a.secret("app_user", start=-9, days=-1), "the certificate expired at 20"),
