@@ -36,9 +36,13 @@ def program_sources(program: Program, root: Path = PROJECT) -> dict[str, bytes]:
     }
 
 
-def launcher_source(program: Literal["node", "gateway"], root: Path = PROJECT) -> str:
-    """Text of the program that fetches an artifact on a machine and runs it; part of user-data."""
-    return (root / program / "launcher.py").read_text(encoding="utf-8")
+def launcher_sources(program: Literal["node", "gateway"], root: Path = PROJECT) -> dict[str, str]:
+    """The program that fetches an artifact on a machine; part of user-data.
+
+    Texts by path below a folder that `python3 -I` runs.
+    """
+    sources = {"__main__.py": f"{program}/launcher.py", "runtime/bootstrap.py": "runtime/bootstrap.py"}
+    return {path: (root / source).read_text(encoding="utf-8") for path, source in sources.items()}
 
 
 def pack(files: Mapping[str, bytes]) -> bytes:

@@ -357,29 +357,8 @@ def application_trust(services: Sequence[str], principals: Sequence[str]) -> str
     return document(statements)
 
 
-def current_manifest(manifest: str, version: str) -> str:
-    """Which versions of its manifest a machine may read: the current one, whatever names another.
-
-    Args:
-        manifest: ARN of the object.
-        version: Id of its version.
-    """
-    return document(
-        [
-            {
-                "Sid": "ReadCurrentManifest",
-                "Effect": "Allow",
-                "Action": "s3:GetObjectVersion",
-                "Resource": manifest,
-                "Condition": {"StringEquals": {"s3:VersionId": version}},
-            }
-        ]
-    )
-
-
 def machine(
     *,
-    parameter: str,
     bucket: str,
     manifest_key: str,
     readable: Collection[str],
@@ -388,12 +367,11 @@ def machine(
     server_identity: str,
     log_group: str,
 ) -> str:
-    """What a machine's own role may do, beside `current_manifest`.
+    """What a machine's own role may do.
 
     Args:
-        parameter: ARN of the SSM parameter in which the launcher finds the manifest.
         bucket: ARN of the desired-state bucket.
-        manifest_key: Key of the manifest, of which it reads the newest version.
+        manifest_key: Key of the manifest, of which it reads the newest version and no other.
         readable: Keys of the objects of which the machine reads versions.
         report_key: Key of the report that it writes.
         formatted_volumes_key: Key of the record of formatted volumes, which it reads and writes.
@@ -402,7 +380,6 @@ def machine(
     """
     return document(
         [
-            {"Sid": "ReadParameter", "Effect": "Allow", "Action": "ssm:GetParameter", "Resource": parameter},
             {
                 "Sid": "ReadManifest",
                 "Effect": "Allow",

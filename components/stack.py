@@ -14,7 +14,7 @@ import pulumi_postgresql as postgresql
 from artifacts.dependencies import DEBIAN_13, DependenciesError, this_platform
 from artifacts.gateway import ApplicationSourceError, GatewayArtifact, gateway_artifact
 from artifacts.node import node_artifact
-from artifacts.sources import PROJECT, launcher_source
+from artifacts.sources import PROJECT, launcher_sources
 from components.account import Account, available_zones, deploying_account
 from components.connections import connections_document, publish_connections
 from components.database_roles import DatabaseRoles, DatabaseRolesArgs
@@ -174,7 +174,7 @@ class _Stack:
                 ),
                 administrators=self.administrators,
                 node=node_artifact(),
-                launcher=launcher_source("node"),
+                launcher=launcher_sources("node"),
                 settings=settings,
                 tags=self.tags,
             ),
@@ -232,7 +232,7 @@ class _Stack:
                 ),
                 authority=self._client_authority(settings),
                 artifact=artifact,
-                launcher=launcher_source("gateway"),
+                launcher=launcher_sources("gateway"),
                 tags=self.tags,
             ),
         )

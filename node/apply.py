@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from node import published_metrics, server_log, server_process
+from node import machine_platform, published_metrics, server_log, server_process
 from node.drift import Drift
 from node.layout import Layout
 from node.reconcile import Reconciliation
@@ -73,8 +73,6 @@ def keep_serving(layout: Layout, state: State) -> None:
         return
     if server_process.find(layout.data(majors[-1])) is not None:
         return
-    from node import machine_platform
-
     platform = machine_platform.of(layout)
     if (other := platform.package_work()) is not None:
         # A server that is started on half of an upgrade goes on running the old programs.
@@ -105,6 +103,7 @@ def _run(layout: Layout) -> int:
         # A new desired state may repair it.
         start_failure = error
         print(f"node: {error}", file=sys.stderr)
+    machine_platform.of(layout).install_own()
     if reconciliation is not None:
         reconciliation.check_server()
         reconciliation.compare_catalogues()

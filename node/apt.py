@@ -48,6 +48,12 @@ ewqmN4TfE+XIpCPxxHXwGq9Rv1IFjOdCX0iG436GHyTLC1tTUIKF5xV4Y0+cXIM=
 =oiB/
 -----END PGP PUBLIC KEY BLOCK-----
 """
+OWN_PACKAGES = {
+    "boto3": "python3-boto3",
+    "pydantic": "python3-pydantic",
+    "cryptography": "python3-cryptography",
+}
+"""What node itself imports, and the package that has it."""
 _SOURCE = "etc/apt/sources.list.d/passwordless-postgres.sources"
 _WAIT_FOR_OTHERS = ("-o", "DPkg::Lock::Timeout=300")
 _KEEP_CONFIGURATION = "--force-confold"  # dpkg would ask, and nobody answers
@@ -79,10 +85,7 @@ class Apt:
             files.remove_file(self.layout.root / _SOURCE)
         else:
             self._add_project_archive(major)
-        # What lacks a package that was not unpacked yet (status 1) is left to apt.
-        self._run("dpkg", _KEEP_CONFIGURATION, "--configure", "-a", accept=(0, 1))
-        # By default an archive that cannot be reached is a warning.
-        self._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
+        self._update()
         candidate = self._candidate(package)
         if candidate is None:
             raise FailedError(f"major: no archive of this machine's apt has {package}")
@@ -91,25 +94,44 @@ class Apt:
                 f"minorFloor: {package} {candidate} is the newest that apt offers, "
                 f"below {major}.{minor_floor}; lower the floor or wait for the archive"
             )
-        options = ("--yes", "--no-install-recommends", "--fix-broken", *_WAIT_FOR_OTHERS)
-        keep = ("-o", f"Dpkg::Options::={_KEEP_CONFIGURATION}")
-        self._run("apt-get", "install", *options, *keep, package)
+        self._get(package)
         minor = self.installed_minor(major)
         if minor is None or minor < minor_floor:
             raise FailedError(f"minorFloor: apt left {package} below {major}.{minor_floor}")
 
     def installed_minor(self, major: int) -> int | None:
         """Minor release of the installed package, None without one."""
-        answer = self.commands(
-            "dpkg-query",
-            "--show",
-            "--showformat=${db:Status-Abbrev}${Version}",
-            f"postgresql-{major}",
-            accept=(0, 1),
-        )
+        version = self._installed_version(f"postgresql-{major}")
+        return None if version is None else _minor(version, major)
+
+    def install_own(self) -> None:
+        """Install what node imports, where a package is missing or was left half installed.
+
+        Raises:
+            FailedError: apt fails.
+        """
+        missing = [name for name in OWN_PACKAGES.values() if self._installed_version(name) is None]
+        if missing:
+            self._update()
+            self._get(*missing)
+
+    def _installed_version(self, package: str) -> str | None:
+        shown = ("--show", "--showformat=${db:Status-Abbrev}${Version}")
+        answer = self.commands("dpkg-query", *shown, package, accept=(0, 1))
         if answer.returncode != 0 or not answer.stdout.startswith("ii "):
             return None
-        return _minor(answer.stdout.removeprefix("ii ").strip(), major)
+        return answer.stdout.removeprefix("ii ").strip()
+
+    def _update(self) -> None:
+        # What lacks a package that was not unpacked yet (status 1) is left to apt.
+        self._run("dpkg", _KEEP_CONFIGURATION, "--configure", "-a", accept=(0, 1))
+        # By default an archive that cannot be reached is a warning.
+        self._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
+
+    def _get(self, *packages: str) -> None:
+        options = ("--yes", "--no-install-recommends", "--fix-broken", *_WAIT_FOR_OTHERS)
+        keep = ("-o", f"Dpkg::Options::={_KEEP_CONFIGURATION}")
+        self._run("apt-get", "install", *options, *keep, *packages)
 
     def _run(self, *command: str, accept: Sequence[int] = (0,)) -> None:
         package_lock.wait(self.layout.root)

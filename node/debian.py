@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 import stat
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from node import package_lock, server_log, server_process
-from node.apt import Apt
+from node.apt import OWN_PACKAGES, Apt
 from node.commands import Commands, run
 from node.data_volume import DataVolume
 from node.layout import CLUSTER, Layout
@@ -67,6 +69,17 @@ class Debian:
     def binaries(self, major: int) -> Path:
         """Debian's folder of that major."""
         return self.layout.root / f"usr/lib/postgresql/{major}/bin"
+
+    def install_own(self) -> None:
+        """Install node's own packages with apt, at the first run and where one has gone since."""
+        have = self.layout.own_packages
+        wanted = " ".join(OWN_PACKAGES.values())
+        # A package that a loss of power left half installed can be found too.
+        if all(map(find_spec, OWN_PACKAGES)) and have.exists() and have.read_text() == wanted:
+            return
+        Apt(layout=self.layout, commands=self.commands).install_own()
+        importlib.invalidate_caches()
+        files.replace_file(have, wanted, 0o600, durable=True)
 
     def install(self, major: int, minor_floor: int) -> None:
         """Install the packages with apt."""

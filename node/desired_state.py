@@ -1,7 +1,7 @@
 """The documents of a machine: where it looks for its desired state, the desired state, its report.
 
 `Machine` lies on the instance and never changes. `Manifest` lists the files and secrets of one desired state,
-and holds its serial. `Pointer` names its current version to the launcher. `Report` is the machine's answer.
+and holds its serial. `Report` is the machine's answer.
 """
 
 from __future__ import annotations
@@ -33,28 +33,18 @@ class SecretVersion(Document):
 class Machine(Document):
     """What user-data tells an instance; it holds no secret.
 
-    `pointer` is the name of the SSM parameter with the launcher's `Pointer`, `report_key` the key in `bucket`
-    that this machine alone writes, `volume` the id of its data volume (None where the root folder is the
-    volume).
+    `report_key` is the key in `bucket` that this machine alone writes, `volume` the id of its data volume
+    (None where the root folder is the volume). User-data of former releases has a `pointer`, which nothing
+    reads.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
     region: str
     bucket: str
-    pointer: str
+    pointer: str | None = Field(default=None, exclude=True)
     report_key: str
     log_group: str
     volume: str | None = None
-
-
-class Pointer(Document):
-    """The value of the SSM parameter in which the launcher, and it alone, looks for the manifest.
-
-    It decides nothing: by its IAM policy the machine reads no version of the manifest but the current one.
-    """
-
-    schema_version: Literal[1] = SCHEMA_VERSION
-    manifest: ObjectVersion
 
 
 class Hold(Document):

@@ -1,31 +1,24 @@
 """Starts the node that the desired state names. Part of user-data, so it is small and never changes.
 
-An installed node is run first: alone it costs no SDK import and needs no network, and it starts the
-server on its last good configuration. Only if there is none, if it asks for another one (status 66)
-or if it breaks, the node named by the desired state is fetched, verified and run.
+An installed node is run first: it starts the server on its last good configuration without the network.
+Only if there is none, if it asks for another one (status 66) or if it breaks, the node that the newest
+manifest names is fetched, verified and run. What node needs of Debian's packages it installs itself.
 """
 
-import hashlib
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+from runtime.bootstrap import BootstrapError, digest, read_artifact, read_object
+
 ROOT = Path(os.environ.get("PASSWORDLESS_POSTGRES_ROOT", "/"))
 MACHINE = ROOT / "etc/passwordless-postgres/machine.json"
 NODES = ROOT / "opt/passwordless-postgres/node"
+MANIFEST = "manifest.json"
 ANSWERS = {0: "done", 65: "desired state refused", 75: "failed, the next run tries again"}
 OTHER_NODE = 66
-
-
-class BootstrapError(Exception):
-    """No node can be had; the text says why."""
-
-
-def digest(data: bytes) -> str:
-    """SHA-256 as hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def installed() -> str | None:
@@ -40,7 +33,7 @@ def installed() -> str | None:
 def replace(path: Path, data: bytes) -> None:
     """Write a file whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside = path.with_name(f".{path.name}.new")
     with beside.open("wb") as file:
         file.write(data)
         file.flush()
@@ -49,35 +42,14 @@ def replace(path: Path, data: bytes) -> None:
 
 
 def install() -> str:
-    """Fetch the node that the desired state names; its SHA-256."""
-    # Takes a second of CPU, and most runs do not need it.
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
+    """Have the node that the newest manifest names; its SHA-256."""
     machine = json.loads(MACHINE.read_text())
-    limits = Config(connect_timeout=5, read_timeout=30, retries={"mode": "standard"})
-    session = boto3.Session(region_name=machine["region"])
-
-    def fetch(wanted: dict) -> bytes:
-        answer = s3.get_object(Bucket=machine["bucket"], Key=wanted["key"], VersionId=wanted["version"])
-        data = answer["Body"].read()
-        if digest(data) != wanted["sha256"]:
-            raise BootstrapError(f"{wanted['key']} has SHA-256 {digest(data)}, not {wanted['sha256']}")
-        return data
-
-    try:
-        parameter = session.client("ssm", config=limits).get_parameter(Name=machine["pointer"])
-        s3 = session.client("s3", config=limits)
-        pointer = json.loads(parameter["Parameter"].get("Value", ""))
-        wanted = json.loads(fetch(pointer["manifest"]))["node"]
-        sha256 = wanted["sha256"]
-        if sha256 != installed():
-            replace(NODES / f"{sha256}.zip", fetch(wanted))
-            replace(NODES / "installed", sha256.encode())
-    except (BotoCoreError, ClientError, KeyError, ValueError) as error:
-        raise BootstrapError(f"{type(error).__name__}: {error}") from error
-    return sha256
+    region, bucket = machine["region"], machine["bucket"]
+    wanted = json.loads(read_object(region, bucket, MANIFEST))["node"]
+    if wanted["sha256"] != installed():
+        replace(NODES / f"{wanted['sha256']}.zip", read_artifact(region, {**wanted, "bucket": bucket}))
+        replace(NODES / "installed", wanted["sha256"].encode())
+    return wanted["sha256"]
 
 
 def run(sha256: str) -> int:
@@ -95,8 +67,8 @@ def main() -> int:
         return status
     try:
         wanted = install()
-    except (BootstrapError, OSError) as error:
-        print(f"launcher: no node to run: {error}", file=sys.stderr)
+    except (BootstrapError, OSError, KeyError, TypeError, ValueError) as error:
+        print(f"launcher: no node to run: {type(error).__name__}: {error}", file=sys.stderr)
         return 75
     return status if wanted == present else run(wanted)
 

@@ -41,6 +41,11 @@ class Layout:
         return self.root / "var/lib/passwordless-postgres"
 
     @property
+    def own_packages(self) -> Path:
+        """The packages for node itself that are installed."""
+        return self.home / "own-packages"
+
+    @property
     def lock(self) -> Path:
         """Lock file, held by the run in progress."""
         return self.home / "lock"

@@ -32,6 +32,10 @@ class Platform(Protocol):
         """The folder with `postgres`, `initdb` and `psql` of that major."""
         ...
 
+    def install_own(self) -> None:
+        """Install what node itself imports; cheap when it is there."""
+        ...
+
     def install(self, major: int, minor_floor: int) -> None:
         """Install the server's programs, at least at that minor release."""
         ...

@@ -59,6 +59,9 @@ class Prefix:
                 f"major: this machine has no PostgreSQL {major}, only {sorted(self.programs)}"
             ) from None
 
+    def install_own(self) -> None:
+        """Install nothing: the interpreter of the folder's maker has it."""
+
     def install(self, major: int, minor_floor: int) -> None:
         """Install nothing; refuse programs below the floor, since no later run would find others."""
         answer = self.user.run([self.binaries(major) / "postgres", "--version"])

@@ -1,18 +1,13 @@
 """Requests to AWS signed with the standard library (Signature Version 4).
 
 Importing the SDK and its service models takes about a second of CPU; this takes a few milliseconds.
-node's timer runs every few seconds and usually has nothing to do, so it reads the pointer this way.
-https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html
-
-gateway/launcher.py signs its one request with a copy of this: it is user-data and runs before any file
-of ours is on the machine. A test holds both to the same signature.
+node's timer runs every few seconds and usually has nothing to do, so it reads the manifest this way.
 """
 
 from __future__ import annotations
 
 import datetime
 import hashlib
-import hmac
 import http.client
 import json
 import os
@@ -20,8 +15,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
+from runtime.bootstrap import endpoint, object_url, signed_headers
 from runtime.errors import FailedError
 from runtime.instance_metadata import InstanceMetadata
 
@@ -58,81 +54,20 @@ class Credentials:
                 secret_key=os.environ.get("AWS_SECRET_ACCESS_KEY", ""),
                 token=os.environ.get("AWS_SESSION_TOKEN"),
             )
-        metadata = InstanceMetadata()
-        role = metadata.get("iam/security-credentials/").strip()
-        try:
-            document = json.loads(metadata.get(f"iam/security-credentials/{role}"))
-            return cls(
-                access_key=document["AccessKeyId"],
-                secret_key=document["SecretAccessKey"],
-                token=document["Token"],
-            )
-        except (KeyError, ValueError) as error:
-            raise FailedError(f"the metadata service has no credentials for role {role}") from error
+        document = InstanceMetadata().credentials()
+        return cls(
+            access_key=document["AccessKeyId"],
+            secret_key=document["SecretAccessKey"],
+            token=document["Token"],
+        )
 
-
-def endpoint(service: str, region: str) -> str:
-    """The service's URL: $AWS_ENDPOINT_URL_<SERVICE>, $AWS_ENDPOINT_URL or AWS's own."""
-    return _named_endpoint(service) or f"https://{service}.{region}.{_suffix(region)}"
-
-
-def object_url(region: str, bucket: str, key: str) -> str:
-    """Where S3 has an object: its newest version."""
-    named = _named_endpoint("s3")
-    store = f"{named}/{bucket}" if named else f"https://{bucket}.s3.{region}.{_suffix(region)}"
-    return f"{store}/{quote(key)}"
-
-
-def _named_endpoint(service: str) -> str:
-    named = os.environ.get(f"AWS_ENDPOINT_URL_{service.upper()}") or os.environ.get("AWS_ENDPOINT_URL")
-    return (named or "").rstrip("/")
-
-
-def _suffix(region: str) -> str:
-    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-
-
-def signed_headers(
-    headers: Mapping[str, str],
-    *,
-    method: str,
-    path: str,
-    query: str = "",
-    body: bytes,
-    service: str,
-    region: str,
-    credentials: Credentials,
-    now: str,
-) -> dict[str, str]:
-    """The headers of a request with its date, session token and signature added.
-
-    Args:
-        headers: every header to be signed, `host` among them, by its lower-case name.
-        method: for example POST.
-        path: already quoted.
-        query: already quoted, its parameters in the order of their names.
-        body: what is sent.
-        service: as the signature names it, for example `logs`.
-        region: of the service.
-        credentials: whose signature it is.
-        now: for example 20261123T120000Z.
-    """
-    whole = {**headers, "x-amz-date": now}
-    if credentials.token:
-        whole["x-amz-security-token"] = credentials.token
-    names = ";".join(sorted(whole))
-    lines = "".join(f"{name}:{whole[name]}\n" for name in sorted(whole))
-    canonical = f"{method}\n{path}\n{query}\n{lines}\n{names}\n{hashlib.sha256(body).hexdigest()}"
-    scope = f"{now[:8]}/{region}/{service}/aws4_request"
-    text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    key = f"AWS4{credentials.secret_key}".encode()
-    for part in (*scope.split("/"), text):
-        key = hmac.digest(key, part.encode(), "sha256")
-    authorization = (
-        f"AWS4-HMAC-SHA256 Credential={credentials.access_key}/{scope}, "
-        f"SignedHeaders={names}, Signature={key.hex()}"
-    )
-    return {**whole, "authorization": authorization}
+    def identity(self) -> dict[str, str]:
+        """As `signed_headers` takes it."""
+        return {
+            "AccessKeyId": self.access_key,
+            "SecretAccessKey": self.secret_key,
+            "Token": self.token or "",
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,7 +126,7 @@ class SignedRequests:
             body=body,
             service=service,
             region=self.region,
-            credentials=self.credentials,
+            identity=self.credentials.identity(),
             now=datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ"),
         )
         scheme = http.client.HTTPConnection if url.scheme == "http" else http.client.HTTPSConnection

@@ -104,12 +104,6 @@ SECRET_VALUE = Quota(
     counted="bytes",
     source="Secrets Manager User Guide, quotas",
 )
-PARAMETER_VALUE = Quota(
-    limited="the value of one standard SSM parameter",
-    limit=4_096,
-    counted="characters",
-    source="Systems Manager User Guide, Managing parameter tiers",
-)
 USER_DATA = Quota(
     limited="user-data before base64",
     limit=16_384,

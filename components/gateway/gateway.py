@@ -56,7 +56,7 @@ class MutualTlsGatewayArgs:
         server_ca_pem: What clients trust for it; None where its authority is a public one.
         authority: Signs the clients; or what is trusted of an authority whose clients have certificates.
         artifact: The program of its machines.
-        launcher: Text of the program that fetches it.
+        launcher: The program that fetches it, see `artifacts.sources.launcher_sources`.
         tags: Tags of every child.
     """
 
@@ -69,7 +69,7 @@ class MutualTlsGatewayArgs:
     server_ca_pem: str | None = None
     authority: ClientAuthority | ClientTrust
     artifact: GatewayArtifact
-    launcher: str = field(repr=False)
+    launcher: Mapping[str, str] = field(repr=False)
     tags: dict[str, str] = field(default_factory=dict)
 
 

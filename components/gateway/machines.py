@@ -40,7 +40,7 @@ class GatewayMachinesArgs:
         security_group: Their one security group.
         target_group_arn: Where they are registered.
         artifact: What they run.
-        launcher: Text of the program that fetches it; part of user-data.
+        launcher: The program that fetches it, see `artifacts.sources.launcher_sources`.
         settings: The section `gateway`: application, instance type, image, how many machines there are.
         gateway: What their metrics call the gateway.
         document_bucket: Bucket of the gateway's document.
@@ -62,7 +62,7 @@ class GatewayMachinesArgs:
     security_group: pulumi.Input[str]
     target_group_arn: pulumi.Input[str]
     artifact: GatewayArtifact
-    launcher: str = field(repr=False)
+    launcher: Mapping[str, str] = field(repr=False)
     settings: Gateway
     gateway: str
     document_bucket: pulumi.Input[str]

@@ -6,13 +6,13 @@ the program and the location of the document, never its content.
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 
-from components.self_managed.user_data import encoded
+from components.cloud_config import cloud_config, encoded, launcher_files
 from gateway.machine import MACHINE_FILE, Machine
 
 PROGRAMS = "/opt/passwordless-postgres-gateway"
-LAUNCHER_PATH = f"{PROGRAMS}/launcher.py"
+LAUNCHER_PATH = f"{PROGRAMS}/launcher"
 SERVICE = "passwordless-postgres-gateway.service"
 LOG_SERVICE = "passwordless-postgres-gateway-log.service"
 
@@ -102,37 +102,17 @@ WantedBy=multi-user.target
 """
 
 
-def cloud_config(launcher: str, machine: Machine, log_group: str) -> str:
-    """The cloud-config that installs the launcher and starts the service.
-
-    The document after the first line is JSON, which is YAML without its quoting rules.
+def user_data_base64(launcher: Mapping[str, str], machine: Machine, log_group: str) -> str:
+    """User-data as a launch template takes it.
 
     Args:
-        launcher: Text of `gateway/launcher.py`.
+        launcher: See `artifacts.sources.launcher_sources`.
         machine: Configuration of the machine.
         log_group: Name of the log group for the service's log.
-    """
-    units = {SERVICE: SERVICE_UNIT, LOG_SERVICE: log_unit(machine.region, log_group)}
-    return "#cloud-config\n" + json.dumps(
-        {
-            "write_files": [
-                {"path": LAUNCHER_PATH, "permissions": "0644", "content": launcher},
-                {"path": MACHINE_FILE, "permissions": "0644", "content": machine.to_json()},
-                *(
-                    {"path": f"/etc/systemd/system/{name}", "permissions": "0644", "content": text}
-                    for name, text in units.items()
-                ),
-            ],
-            "runcmd": [["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", *units]],
-        },
-        separators=(",", ":"),
-    )
-
-
-def user_data_base64(launcher: str, machine: Machine, log_group: str) -> str:
-    """User-data as a launch template takes it.
 
     Raises:
         ValueError: It is larger than EC2 takes.
     """
-    return encoded(cloud_config(launcher, machine, log_group))
+    files = {**launcher_files(LAUNCHER_PATH, launcher), MACHINE_FILE: machine.to_json()}
+    units = {SERVICE: SERVICE_UNIT, LOG_SERVICE: log_unit(machine.region, log_group)}
+    return encoded(cloud_config(files, units, list(units)))

@@ -1,9 +1,7 @@
 """A machine's desired state: files and manifest, in the places where the machine reads them.
 
-The newest version of the manifest is the desired state, and the serial inside it is the order. Nothing else
-points to it, apart from an SSM parameter in which the launcher looks for its node: it is part of user-data,
-which cannot change without replacing the machine. Whoever writes that parameter chooses nothing, because the
-machine may read no version of the manifest but the current one.
+The newest version of the manifest is the desired state, and the serial inside it is the order. Nothing points
+to it: the machine's launcher and node read it by its key, and may read no other version of it.
 """
 
 from __future__ import annotations
@@ -13,13 +11,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeVar, final
+from typing import TypeVar, final
 
 import pulumi
-from pulumi_aws import iam, s3, ssm
+from pulumi_aws import s3
 
 from artifacts.node import NodeArtifact
-from components import iam_documents
 from components.private_bucket import PrivateBucket, PrivateBucketArgs, object_tags
 from components.serial import Serial
 from node.desired_state import (
@@ -27,7 +24,6 @@ from node.desired_state import (
     Hold,
     Manifest,
     ObjectVersion,
-    Pointer,
     RestartPolicy,
     SecretVersion,
 )
@@ -67,7 +63,6 @@ class DesiredStateArgs:
 
     Attributes:
         server: Name of the server.
-        pointer_name: Name of the SSM parameter in which the launcher finds the manifest.
         settings: Releases of PostgreSQL, and whether the machine restarts the server for settings that
             need it.
         files: Text per name in `FILES`. One that holds no other resource's value is readable by
@@ -81,7 +76,6 @@ class DesiredStateArgs:
         writers: ARNs of the roles and users that may write the desired state.
         machine_role: ARN of the machine's role, which alone may write the report, and beside `writers`
             the record of formatted volumes.
-        machine_role_name: Name of that role.
         tags: Tags of every child.
 
     Raises:
@@ -89,7 +83,6 @@ class DesiredStateArgs:
     """
 
     server: str
-    pointer_name: str
     settings: SelfManaged
     files: Mapping[str, pulumi.Input[str]]
     node: NodeArtifact
@@ -99,7 +92,6 @@ class DesiredStateArgs:
     client_certificates_not_after: pulumi.Input[str | None] = None
     writers: Sequence[str]
     machine_role: pulumi.Input[str]
-    machine_role_name: pulumi.Input[str]
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -118,16 +110,13 @@ class DesiredStateResources:
     node: s3.BucketObjectv2
     serial: Serial
     manifest: s3.BucketObjectv2
-    current_manifest: iam.RolePolicy
-    launcher_parameter: ssm.Parameter
 
 
 class DesiredState(pulumi.ComponentResource):
     """`passwordless-postgres:index:DesiredState`: one server's desired state in S3.
 
-    Makes a `PrivateBucket`, an object per file, one with the node, the manifest that names versions
-    and SHA-256 of them all and has a `Serial`, the policy by which the machine may read this version of
-    the manifest and no other, and the SSM parameter that names it to the launcher.
+    Makes a `PrivateBucket`, an object per file, one with the node, and the manifest that names versions and
+    SHA-256 of them all and has a `Serial`.
 
     Attributes:
         bucket_id: Name of the bucket.
@@ -203,33 +192,12 @@ class DesiredState(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, depends_on=[bucket]),
         )
         self.manifest_sha256 = _sha256(manifest_text)
-        current_manifest = iam.RolePolicy(
-            f"{name}-manifest",
-            role=args.machine_role_name,
-            policy=pulumi.Output.all(
-                manifest=pulumi.Output.concat(bucket.arn, "/", MANIFEST_KEY), version=manifest.version_id
-            ).apply(lambda values: iam_documents.current_manifest(**values)),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
-        launcher_parameter = ssm.Parameter(
-            f"{name}-pointer",
-            name=args.pointer_name,
-            description=f"Where the launcher of {args.server} finds the manifest",
-            type=ssm.ParameterType.STRING,
-            insecure_value=pulumi.Output.all(version=manifest.version_id, sha256=self.manifest_sha256).apply(
-                lambda values: pointer_json(**values)
-            ),
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[current_manifest]),
-        )
         self.resources = DesiredStateResources(
             bucket=bucket,
             files=files,
             node=node,
             serial=serial,
             manifest=manifest,
-            current_manifest=current_manifest,
-            launcher_parameter=launcher_parameter,
         )
         self.bucket_id = bucket.id
         self.bucket_arn = bucket.arn
@@ -275,9 +243,3 @@ def manifest_json(
             datetime.fromisoformat(client_certificates_not_after) if client_certificates_not_after else None
         ),
     ).to_json()
-
-
-def pointer_json(version: str, sha256: str) -> str:
-    """The pointer as the launcher reads it."""
-    manifest: dict[str, Any] = {"key": MANIFEST_KEY, "version": version, "sha256": sha256}
-    return Pointer(manifest=ObjectVersion(**manifest)).to_json()

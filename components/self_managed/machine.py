@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import final
 
@@ -29,9 +29,8 @@ class DatabaseMachineArgs:
         security_group: The one security group of the interface.
         instance_profile: Name of the instance profile with its role.
         settings: Instance type, image and volume of the server.
-        launcher: Text of the program that user-data installs.
+        launcher: The program that user-data installs, see `artifacts.sources.launcher_sources`.
         bucket: Name of the desired-state bucket.
-        pointer: Name of the SSM parameter in which the launcher finds the manifest.
         report_key: Key of the report in the bucket.
         log_group: Name of the log group for the server's log.
         boot_needs: What must exist at the first boot: ways to AWS and Debian's archive, permissions.
@@ -43,9 +42,8 @@ class DatabaseMachineArgs:
     security_group: pulumi.Input[str]
     instance_profile: pulumi.Input[str]
     settings: SelfManaged
-    launcher: str = field(repr=False)
+    launcher: Mapping[str, str] = field(repr=False)
     bucket: pulumi.Input[str]
-    pointer: str
     report_key: str
     log_group: str
     boot_needs: Sequence[pulumi.Resource] = ()
@@ -169,7 +167,6 @@ class DatabaseMachine(pulumi.ComponentResource):
             user_data_base64=pulumi.Output.all(
                 region=args.region,
                 bucket=args.bucket,
-                pointer=args.pointer,
                 report_key=args.report_key,
                 log_group=args.log_group,
                 volume=volume.id,

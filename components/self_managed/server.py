@@ -50,7 +50,7 @@ class SelfManagedPostgresArgs:
         administrators: ARNs of the roles and users that may write the desired state and manage the
             identity secrets; whoever runs `pulumi up` must be among them.
         node: The program that configures the server.
-        launcher: Text of the program that fetches `node`; part of user-data.
+        launcher: The program that fetches `node`, see `artifacts.sources.launcher_sources`.
         settings: The section `selfManaged`.
         tags: Tags of every child.
 
@@ -65,7 +65,7 @@ class SelfManagedPostgresArgs:
     client_authority: CertificateAuthority
     administrators: Sequence[str]
     node: NodeArtifact
-    launcher: str = field(repr=False)
+    launcher: Mapping[str, str] = field(repr=False)
     settings: SelfManaged
     tags: dict[str, str] = field(default_factory=dict)
 
@@ -172,7 +172,6 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             f"{name}-machine",
             role=role.id,
             policy=pulumi.Output.all(
-                parameter=desired_state.resources.launcher_parameter.arn,
                 bucket=desired_state.bucket_arn,
                 manifest_key=MANIFEST_KEY,
                 readable=READABLE_KEYS,
@@ -196,7 +195,6 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 settings=args.settings,
                 launcher=args.launcher,
                 bucket=desired_state.bucket_id,
-                pointer=pointer_name(args.stack, name),
                 report_key=REPORT_KEY,
                 log_group=log_group_name,
                 boot_needs=[args.network, security_group, policy, log_group],
@@ -326,7 +324,6 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             f"{name}-state",
             DesiredStateArgs(
                 server=name,
-                pointer_name=pointer_name(args.stack, name),
                 settings=args.settings,
                 files={**texts, "client-ca.crt": args.client_authority.bundle_pem},
                 node=args.node,
@@ -336,16 +333,10 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 client_certificates_not_after=_first_end(role_identities.values()),
                 writers=args.administrators,
                 machine_role=role.arn,
-                machine_role_name=role.name,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-
-
-def pointer_name(stack: str, server: str) -> str:
-    """Name of the SSM parameter in which a server's launcher finds the manifest."""
-    return stack_path(stack, server, "desired-state")
 
 
 def _first_end(identities: Iterable[Identity]) -> pulumi.Output[str | None]:

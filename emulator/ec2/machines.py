@@ -32,9 +32,10 @@ from emulator.ec2.machine_folder import MachineFolder
 from emulator.ec2.metadata import InstanceFacts, MetadataService
 from emulator.endpoint.operations import Operation
 from emulator.postgresql_server.postmasters import remove_sockets, stop_postmasters
+from node.state import MANIFEST_KEY
 from runtime.files import replace_file
 
-LAUNCHER = "opt/passwordless-postgres/launcher.py"
+LAUNCHER = "opt/passwordless-postgres/launcher"
 MACHINE = "etc/passwordless-postgres/machine.json"
 PLATFORM = "etc/passwordless-postgres/platform.json"
 DATA = "var/lib/postgresql"
@@ -197,12 +198,12 @@ class Machines:
             shutil.rmtree(volume)
 
     def notice(self, operation: Operation) -> None:
-        """Runs a machine's launcher at once when its pointer was written; for `AwsEndpoint.on_write`."""
-        if operation.full_name != "ssm:PutParameter":
+        """Runs a machine's launcher at once when its manifest was written; for `AwsEndpoint.on_write`."""
+        if operation.full_name != "s3:PutObject" or operation.parameters.get("Key") != MANIFEST_KEY:
             return
         with self._lock:
             for machine in self._running.values():
-                if machine.pointer == operation.parameters.get("Name"):
+                if machine.bucket == operation.parameters.get("Bucket"):
                     machine.wake()
 
     def _record(self, instance_id: str) -> Path:
@@ -245,7 +246,7 @@ class _Machine(threading.Thread):
         self._process: subprocess.Popen[bytes] | None = None
         machine = folder.root / MACHINE
         document = json.loads(machine.read_text()) if machine.exists() else {}
-        self.pointer: str | None = document.get("pointer")
+        self.bucket: str | None = document.get("bucket")
         self._wanted_volume: str | None = document.get("volume")
 
     def wake(self) -> None:
@@ -290,7 +291,7 @@ class _Machine(threading.Thread):
         try:
             with self._folder.open_log() as log:
                 self._process = subprocess.Popen(
-                    [sys.executable, str(self._folder.root / LAUNCHER)],
+                    [sys.executable, "-I", str(self._folder.root / LAUNCHER)],
                     cwd=self._folder.root,
                     env=self._environment,
                     stdin=subprocess.DEVNULL,

@@ -63,7 +63,7 @@ TAGS = {"owner": "platform", "environment": "test"}
 ACCOUNT = Account(partition="aws", account_id="123456789012", region="eu-central-1")
 NODE = NodeArtifact(content=b"a node", sha256="9" * 64)
 FUNCTION = FunctionArtifact(content=b"a function", sha256="8" * 64)
-LAUNCHER = "print('a launcher')\n"
+LAUNCHER = {"__main__.py": "print('a launcher')\n"}
 GATEWAY = GatewayArtifact(path=Path(__file__), sha256="7" * 64)
 SUBNETS = tuple(
     PrivateSubnet(id=pulumi.Output.from_input(f"subnet-{zone}"), zone=pulumi.Output.from_input(zone))
@@ -221,7 +221,6 @@ def desired_state(opts: Options = None, **changes: Any) -> DesiredState:
     """A desired state."""
     args = DesiredStateArgs(
         server="main",
-        pointer_name="/passwordless-postgres/test/main/desired-state",
         settings=changed(SELF_MANAGED, changes),
         files={name: f"text of {name}\n" for name in FILES},
         node=NODE,
@@ -230,7 +229,6 @@ def desired_state(opts: Options = None, **changes: Any) -> DesiredState:
         identity_sha256="5" * 64,
         writers=[OPERATOR],
         machine_role="arn:aws:iam::123456789012:role/machine",
-        machine_role_name="machine",
         tags=TAGS,
     )
     return DesiredState("state", replace(args, **changes), opts)
@@ -257,7 +255,6 @@ def machine(opts: Options = None, **changes: Any) -> DatabaseMachine:
         settings=changed(SELF_MANAGED, changes),
         launcher=LAUNCHER,
         bucket="bucket",
-        pointer="/passwordless-postgres/test/main/desired-state",
         report_key="report.json",
         log_group="/passwordless-postgres/test/main/postgresql",
         tags=TAGS,

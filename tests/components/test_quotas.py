@@ -15,7 +15,7 @@ from cryptography import x509
 
 import settings
 import settings.gateway
-from artifacts.sources import launcher_source
+from artifacts.sources import launcher_sources
 from components import preflight
 from components.gateway import client_authority
 from components.gateway import user_data as gateway_user_data
@@ -27,7 +27,6 @@ from components.private_bucket import object_tags
 from components.rds.instance import instance_identifier
 from components.rds.roles_function import CONFIGURATION_VARIABLE, configuration_json
 from components.self_managed import user_data as server_user_data
-from components.self_managed.desired_state import pointer_json
 from documents.document import ObjectAddress, ObjectPointer
 from gateway.machine import Machine as GatewayMachine
 from node.desired_state import Machine as ServerMachine
@@ -354,12 +353,11 @@ def test_objects_carry_the_tags_that_s3_takes() -> None:
 
 
 def longest_server_user_data() -> str:
-    pointer = stack_path(LONGEST_STACK, "self-managed", "desired-state")
     machine = ServerMachine(
-        region="us-isof-south-1", bucket="b" * 63, pointer=pointer, report_key="report.json",
+        region="us-isof-south-1", bucket="b" * 63, report_key="report.json",
         log_group=stack_path(LONGEST_STACK, "self-managed", "postgresql"), volume=f"vol-{'0' * 17}",
     )  # fmt: skip
-    return base64.b64decode(server_user_data.user_data_base64(launcher_source("node"), machine)).decode(
+    return base64.b64decode(server_user_data.user_data_base64(launcher_sources("node"), machine)).decode(
         "latin-1"
     )
 
@@ -377,7 +375,7 @@ def longest_gateway_user_data() -> str:
         metrics_port=9464,
     )
     log_group = stack_path(LONGEST_STACK, "gateway", "gateway")
-    text = gateway_user_data.user_data_base64(launcher_source("gateway"), machine, log_group)
+    text = gateway_user_data.user_data_base64(launcher_sources("gateway"), machine, log_group)
     return base64.b64decode(text).decode("latin-1")
 
 
@@ -395,8 +393,6 @@ def longest_configuration() -> str:
 NEVER_EXCEEDED: dict[str, list[Callable[[], str]]] = {
     "USER_DATA": [longest_server_user_data, longest_gateway_user_data],
     "FUNCTION_ENVIRONMENT": [longest_configuration],
-    # Identifiers of versions have up to 1,024 characters in S3.
-    "PARAMETER_VALUE": [lambda: pointer_json("v" * 1024, "0" * 64)],
     # A leaf has a name of 64 characters and one URI of 1,024.
     "SECRET_VALUE": [lambda: IdentityDocument(certificate="c" * 4_000, private_key="k" * 1_000).render()],
 }

@@ -21,9 +21,9 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from gateway import launcher
+from artifacts.sources import launcher_sources
 
-LAUNCHER = Path(launcher.__file__)
+ACCOUNT = "123456789012"
 IDENTITY = {
     "AccessKeyId": "ASIAEXAMPLE",
     "SecretAccessKey": "a secret key of the role",
@@ -61,7 +61,7 @@ class World:
         machine = {"region": "eu-central-1", "artifact": {**artifact, **changes}}
         (self.folder / "machine.json").write_text(json.dumps(machine))
 
-    def start(self) -> subprocess.CompletedProcess[str]:
+    def start(self, *options: str) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": os.environ["PATH"],
             "GATEWAY_MACHINE_FILE": str(self.folder / "machine.json"),
@@ -70,7 +70,7 @@ class World:
             "AWS_ENDPOINT_URL_S3": self.url,
         }
         return subprocess.run(
-            [sys.executable, "-I", str(LAUNCHER)],
+            [sys.executable, "-I", *options, str(self.folder / "launcher")],
             env=environment,
             capture_output=True,
             text=True,
@@ -82,6 +82,10 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[World]:
     found = World(folder=tmp_path)
+    for name, text in launcher_sources("gateway").items():
+        path = tmp_path / "launcher" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:
@@ -91,6 +95,8 @@ def world(tmp_path: Path) -> Iterator[World]:
             if self.path.startswith("/metadata/"):
                 if self.headers["X-aws-ec2-metadata-token"] != "a metadata token":
                     self.answer(401, b"")
+                elif self.path.endswith("/instance-identity/document"):
+                    self.answer(200, json.dumps({"accountId": ACCOUNT}).encode())
                 elif self.path.endswith("/security-credentials/"):
                     self.answer(200, b"the-role\n")
                 else:
@@ -133,7 +139,10 @@ def test_the_request_is_signed_as_botocore_would(world: World) -> None:
     request = AWSRequest(
         method="GET",
         url=f"{world.url}{path}",
-        headers={"x-amz-content-sha256": hashlib.sha256(b"").hexdigest()},
+        headers={
+            "x-amz-content-sha256": hashlib.sha256(b"").hexdigest(),
+            "x-amz-expected-bucket-owner": ACCOUNT,
+        },
     )
     request.context["timestamp"] = headers["x-amz-date"]
     request.headers["X-Amz-Date"] = headers["x-amz-date"]
@@ -192,14 +201,36 @@ def test_a_machine_without_its_file_says_so(world: World) -> None:
     assert "launcher: no gateway to run: FileNotFoundError" in ended.stderr
 
 
-@pytest.mark.parametrize(
-    ("region", "host"),
-    [
-        ("eu-central-1", "program.s3.eu-central-1.amazonaws.com"),
-        ("cn-north-1", "program.s3.cn-north-1.amazonaws.com.cn"),
-    ],
-)
-def test_where_aws_keeps_the_program(region: str, host: str) -> None:
-    assert launcher.object_url(region, "program", "gateway.zip", "v1") == (
-        f"https://{host}/gateway.zip?versionId=v1"
+TRACED = """
+import os, pathlib, runpy, sys
+events = []
+os.sync = lambda: events.append("sync")
+renamed = pathlib.Path.replace
+def replace(path, target):
+    events.append(f"rename to {target.name[:4]}")
+    return renamed(path, target)
+pathlib.Path.replace = replace
+sys.path.insert(0, sys.argv[1])
+try:
+    runpy.run_path(sys.argv[1], run_name="__main__")
+finally:
+    print(events)
+"""
+
+
+def test_the_files_are_on_the_disk_before_the_folder_has_its_name(world: World) -> None:
+    """918 of 1,070 were empty after a loss of power, and the folder counted as the program for ever."""
+    ended = world.start("-c", TRACED)
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{['sync', f'rename to {world.sha256[:4]}', 'rename to curr']}\n"
+
+
+@pytest.mark.parametrize("left", [".new-", ".new-abc"])
+def test_what_an_interrupted_start_left_is_removed(left: str, world: World) -> None:
+    unfinished = world.folder / "programs" / left / "gateway"
+    unfinished.mkdir(parents=True)
+    (unfinished / "__main__.py").touch()
+    assert world.start().returncode == 0
+    assert sorted(path.name for path in (world.folder / "programs").iterdir()) == sorted(
+        [world.sha256, "current"]
     )

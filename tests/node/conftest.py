@@ -38,7 +38,6 @@ from tests.runtime.instance import REGION, aws_url, environment, metadata_endpoi
 __all__ = ["aws_url", "environment", "metadata_endpoint", "on_instance"]
 
 NODE = "0" * 64
-POINTER = "/passwordless-postgres/test/main/desired-state"
 LOG_GROUP = "/passwordless-postgres/test/main/postgresql"
 SERVER_USER = "postgres" if os.geteuid() == 0 else None
 
@@ -117,12 +116,10 @@ class Machine:
         self.binaries = binaries
         self.server_authority, self.client_authority = authorities
         self.bucket = f"desired-state-{root.name.lower().replace('_', '-')}"
-        self.pointer = f"{POINTER}-{root.name}"
         self.log_group = f"{LOG_GROUP}-{root.name}"
         self.serial = 0
         self.desired = Desired(major, free_port(), self.server_authority.server(), self.client_authority.pem)
         self.s3: Any = clients["s3"]
-        self.ssm: Any = clients["ssm"]
         self.secrets: Any = clients["secretsmanager"]
         self.logs: Any = clients["logs"]
         self.s3.create_bucket(Bucket=self.bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
@@ -146,7 +143,6 @@ class Machine:
         return {
             "region": REGION,
             "bucket": self.bucket,
-            "pointer": self.pointer,
             "reportKey": "report.json",
             "logGroup": self.log_group,
         }
@@ -196,13 +192,8 @@ class Machine:
     def publish(self, **changes: Any) -> int:
         """Publish the desired state, with `changes` to keys of the manifest, and return its serial."""
         manifest = self.manifest() | changes
-        self.tell_launcher(self.put(MANIFEST_KEY, json.dumps(manifest).encode()))
+        self.put(MANIFEST_KEY, json.dumps(manifest).encode())
         return manifest["serial"]
-
-    def tell_launcher(self, manifest: dict[str, str]) -> None:
-        """Write the SSM parameter, as the deployer does, or whoever may."""
-        value = json.dumps({"manifest": manifest})
-        self.ssm.put_parameter(Name=self.pointer, Value=value, Type="String", Overwrite=True)
 
     def apply(self) -> int:
         return apply(self.layout)

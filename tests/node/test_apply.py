@@ -249,21 +249,15 @@ def test_a_refused_declaration_leaves_no_role(serving: Any) -> None:
     assert serving.superuser(logins) == []
 
 
-def test_an_earlier_desired_state_comes_back_neither_by_the_parameter_nor_as_the_newest_object(
+def test_an_earlier_desired_state_does_not_come_back_as_the_newest_object(
     serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     networks = serving.desired.networks
     serving.desired.networks = (*networks, "198.51.100.0/24")
-    earlier = serving.put(MANIFEST_KEY, json.dumps(serving.manifest()).encode())
+    serving.put(MANIFEST_KEY, json.dumps(serving.manifest()).encode())
     serving.desired.networks = networks
     applied = serving.publish()
     assert serving.apply() == DONE, serving.report()
-    before = serving.report()
-    for named in (earlier, serving.put("evil.json", b"{}"), {}):
-        serving.tell_launcher(named)
-        assert serving.apply() == DONE
-    assert serving.report() == before
-
     serving.put(MANIFEST_KEY, serving.versions(MANIFEST_KEY)[-2].encode())
     for node in (None, "f" * 64):
         monkeypatch.setattr("node.apply.own_node", lambda node=node: node)
@@ -277,9 +271,7 @@ def test_an_earlier_desired_state_comes_back_neither_by_the_parameter_nor_as_the
     assert serving.apply() == OTHER_NODE
 
 
-def test_a_parameter_and_a_manifest_that_are_made_again_lock_no_machine_out(serving: Any) -> None:
-    serving.ssm.delete_parameter(Name=serving.pointer)
-    assert serving.apply() == DONE
+def test_a_manifest_that_is_made_again_locks_no_machine_out(serving: Any) -> None:
     serving.s3.delete_object(Bucket=serving.bucket, Key=MANIFEST_KEY)
     before = serving.report()
     assert serving.apply() == FAILED

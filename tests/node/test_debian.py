@@ -16,7 +16,7 @@ import pytest
 
 from node import debian, machine_platform, package_lock
 from node.apply import keep_serving
-from node.apt import PROJECT_ARCHIVE, PROJECT_KEY, Apt
+from node.apt import OWN_PACKAGES, PROJECT_ARCHIVE, PROJECT_KEY, Apt
 from node.fetch import Store
 from node.format_record import FormatRecord
 from node.layout import Layout
@@ -66,6 +66,52 @@ def test_nothing_runs_when_the_floor_is_met(layout: Layout) -> None:
     commands = Recorded({"dpkg-query": [(0, "ii 17.12-0+deb13u1")]})
     Apt(layout=layout, commands=commands).install(17, 12)
     assert len(commands.lines) == 1
+
+
+def own_packages(layout: Layout, commands: Recorded) -> None:
+    layout.make_home()
+    debian.Debian(layout=layout, commands=commands).install_own()
+
+
+def test_what_node_imports_is_installed_like_everything_else(layout: Layout) -> None:
+    """By user-data it could not be mended: after a loss of power every run said that dpkg was interrupted."""
+    commands = Recorded({"dpkg-query": [(0, "ii 1.37"), (0, "iU 2.10"), (1, "")]})
+    own_packages(layout, commands)
+    *asked, repair, update, install = commands.lines
+    assert len(asked) == len(OWN_PACKAGES)
+    assert repair == "dpkg --force-confold --configure -a"
+    assert update == "apt-get update -o APT::Update::Error-Mode=any"
+    assert install.endswith(" python3-pydantic python3-cryptography")
+
+
+def test_what_node_imports_is_looked_for_once(layout: Layout) -> None:
+    own_packages(layout, Recorded({"dpkg-query": [(0, "ii 1")]}))
+    again = Recorded({})
+    own_packages(layout, again)
+    assert again.lines == []
+
+
+@pytest.mark.parametrize("change", ["another list", "module gone"])
+def test_what_node_imports_is_looked_for_again(
+    change: str, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_packages(layout, Recorded({"dpkg-query": [(0, "ii 1")]}))
+    added = {"added": "python3-added"} if change == "module gone" else {"json": "python3-json"}
+    monkeypatch.setattr("node.apt.OWN_PACKAGES", {**OWN_PACKAGES, **added})
+    monkeypatch.setattr("node.debian.OWN_PACKAGES", {**OWN_PACKAGES, **added})
+    if change == "module gone":
+        layout.own_packages.write_text(" ".join([*OWN_PACKAGES.values(), "python3-added"]))
+    again = Recorded({"dpkg-query": [(1, "")]})
+    own_packages(layout, again)
+    assert again.ran(f"install {'--yes'}")
+
+
+def test_an_installation_that_failed_is_tried_again(layout: Layout) -> None:
+    for _ in range(2):
+        commands = Recorded({"dpkg-query": [(1, "")], "apt-get update": [(100, "")]})
+        with pytest.raises(FailedError, match="apt-get update"):
+            own_packages(layout, commands)
+    assert not layout.own_packages.exists()
 
 
 def test_an_archive_below_the_floor_fails_before_anything_is_installed(layout: Layout) -> None:

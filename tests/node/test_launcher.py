@@ -10,17 +10,15 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from artifacts.node import node_artifact
+from artifacts.sources import launcher_sources
 
-CHECKOUT = Path(__file__).parents[2]
-LAUNCHER = CHECKOUT / "node/launcher.py"
 # Every instance ever made runs these bytes for its whole life, and a change replaces instances.
-PINNED = "8a9963cad1459f9607727cb5ecabd53cd296b1f4745c6ecc141232847b298848"
+PINNED = "7397737b0ee8e056576900e90b9e9281fc4f9697827d569349e464b3a2d5ec24"
 
 
 def artifact(main: str) -> bytes:
@@ -36,16 +34,18 @@ class Timer:
 
     def __init__(self, machine: Any) -> None:
         self.machine = machine
-        self.launcher = machine.root / "opt/passwordless-postgres/launcher.py"
-        self.launcher.parent.mkdir(parents=True)
-        self.launcher.write_bytes(LAUNCHER.read_bytes())
+        self.launcher = machine.root / "opt/passwordless-postgres/launcher"
+        for name, text in launcher_sources("node").items():
+            path = self.launcher / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
 
     def publish(self, node: bytes, **changes: str) -> None:
         self.machine.publish(node=self.machine.put("node/node.zip", node) | changes)
 
     def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, self.launcher],
+            [sys.executable, "-I", self.launcher],
             env=os.environ | {"PASSWORDLESS_POSTGRES_ROOT": str(self.machine.root)} | environment,
             capture_output=True,
             text=True,
@@ -60,8 +60,8 @@ def timer(machine_of: Callable[..., Any]) -> Timer:
 
 
 def test_the_launcher_is_small_and_does_not_change() -> None:
-    content = LAUNCHER.read_bytes()
-    assert len(content) < 4096
+    content = "".join(launcher_sources("node").values()).encode()
+    assert len(content) < 10_000
     assert hashlib.sha256(content).hexdigest() == PINNED
 
 
@@ -101,14 +101,14 @@ def test_a_tampered_node_is_not_run(timer: Timer) -> None:
     timer.publish(artifact("print('evil')"), sha256="1" * 64)
     answer = timer.run()
     assert (answer.returncode, answer.stdout) == (75, "")
-    assert "no node to run: node/node.zip has SHA-256" in answer.stderr
+    assert "no node to run: BootstrapError: node/node.zip has SHA-256" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 
 def test_no_desired_state_yet_is_no_traceback(timer: Timer) -> None:
     answer = timer.run()
     assert answer.returncode == 75
-    assert "ParameterNotFound" in answer.stderr
+    assert "manifest.json answers 404" in answer.stderr
     assert "Traceback" not in answer.stderr
 
 

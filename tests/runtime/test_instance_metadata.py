@@ -27,13 +27,13 @@ def test_an_identity_document_without_an_account_is_told(
 
 
 def test_a_value_that_is_not_there_is_named(environment: None) -> None:
-    with pytest.raises(FailedError, match="answers 401 to GET /latest/meta-data/no-such-value"):
+    with pytest.raises(FailedError, match="/latest/meta-data/no-such-value answers 401"):
         InstanceMetadata().get("no-such-value")
 
 
 def test_a_service_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9/")
-    with pytest.raises(FailedError, match=r"the metadata service at http://127\.0\.0\.1:9 does not answer"):
+    with pytest.raises(FailedError, match=r"metadata service: http://127\.0\.0\.1:9/latest/api/token: "):
         InstanceMetadata().instance_id()
 
 

@@ -8,7 +8,7 @@ import gzip
 import json
 from typing import Any
 
-from artifacts.sources import launcher_source
+from artifacts.sources import launcher_sources
 from components.gateway.user_data import LAUNCHER_PATH, LOG_SERVICE, PROGRAMS, SERVICE, SERVICE_UNIT
 from gateway.machine import MACHINE_FILE, Machine
 from settings.quotas import USER_DATA
@@ -59,9 +59,10 @@ def test_machines_are_told_what_to_run_and_where_the_document_is() -> None:
             "metricsPort": 9464,
         }
     )
-    assert files[LAUNCHER_PATH] == examples.LAUNCHER
+    assert files[f"{LAUNCHER_PATH}/__main__.py"] == examples.LAUNCHER["__main__.py"]
     assert files[f"/etc/systemd/system/{SERVICE}"] == SERVICE_UNIT
-    assert ["systemctl", "enable", "--now", SERVICE, LOG_SERVICE] in config["runcmd"]
+    for commands in (config["bootcmd"], config["runcmd"]):
+        assert ["systemctl", "enable", "--now", "--no-block", SERVICE, LOG_SERVICE] in commands
 
 
 def test_the_log_goes_to_the_log_group_by_a_service_of_its_own() -> None:
@@ -76,7 +77,7 @@ def test_the_log_goes_to_the_log_group_by_a_service_of_its_own() -> None:
 
 
 def test_the_real_launcher_fits_into_user_data() -> None:
-    recording = recorded(launcher=launcher_source("gateway"))
+    recording = recorded(launcher=launcher_sources("gateway"))
     assert USER_DATA.excess(len(base64.b64decode(plain(recording.one(TEMPLATE).inputs)["userData"]))) is None
 
 

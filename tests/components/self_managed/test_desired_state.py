@@ -10,16 +10,14 @@ from typing import Any
 import pulumi
 import pytest
 
-from components import iam_documents
 from components.pki.identity_secret import IdentitySecretArgs
 from components.private_bucket import PrivateBucketArgs
 from components.self_managed.desired_state import FILES, DesiredStateArgs
-from node.desired_state import Manifest, Pointer
+from node.desired_state import Manifest
 from tests.components.examples import NODE, OPERATOR, SELF_MANAGED, bucket, desired_state, identity_secret
 from tests.recording_monitor import ABSENT, Recording, is_secret, plain, record, texts_outside_secrets
 
 OBJECT = "aws:s3/bucketObjectv2:BucketObjectv2"
-PARAMETER = "aws:ssm/parameter:Parameter"
 SERIAL = "pulumi-python:dynamic/passwordless-postgres:Serial"
 
 
@@ -32,7 +30,7 @@ def sha256(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_files_manifest_and_parameter_name_each_other() -> None:
+def test_the_manifest_names_files_and_node() -> None:
     recording = usual()
     objects = {each.inputs["key"]: each for each in recording.of_type(OBJECT)}
     assert sorted(objects) == sorted([*(f"files/{name}" for name in FILES), "manifest.json", "node/node.zip"])
@@ -52,13 +50,6 @@ def test_files_manifest_and_parameter_name_each_other() -> None:
     assert manifest.node.sha256 == NODE.sha256
     assert base64.b64decode(objects["node/node.zip"].inputs["contentBase64"]) == NODE.content
     assert manifest.server_identity.version == "version-1"
-    parameter = recording.has_properties(
-        PARAMETER, name="/passwordless-postgres/test/main/desired-state", type="String", value=ABSENT
-    )
-    pointer = Pointer.model_validate_json(parameter.inputs["insecureValue"])
-    assert pointer.manifest.key == "manifest.json"
-    assert pointer.manifest.version == "version-state-manifest"
-    assert pointer.manifest.sha256 == sha256(manifest_text)
 
 
 def test_the_serial_is_in_the_manifest_and_follows_all_of_it_but_itself() -> None:
@@ -88,18 +79,6 @@ def test_another_node_restart_identity_or_end_of_a_certificate_asks_for_a_new_se
     assert len({each.one(SERIAL).inputs["contentSha256"] for each in recordings}) == len(another)
 
 
-def test_the_machine_may_read_the_current_manifest_before_the_launcher_hears_of_it() -> None:
-    recording = usual()
-    policy = recording.one("aws:iam/rolePolicy:RolePolicy")
-    assert policy.inputs["role"] == "machine"
-    assert json.loads(policy.inputs["policy"]) == json.loads(
-        iam_documents.current_manifest(
-            "arn:aws:s3:::state-id/manifest.json", version="version-state-manifest"
-        )
-    )
-    assert policy.urn in recording.one(PARAMETER).request.dependencies
-
-
 def test_a_text_of_the_program_is_readable_in_a_preview() -> None:
     """It has no property that depends on another resource but the bucket."""
     recording = usual()
@@ -115,7 +94,7 @@ def test_objects_wait_for_versioning() -> None:
         assert versioning.urn in each.request.dependencies
 
 
-def test_a_changed_file_changes_serial_manifest_and_parameter_only() -> None:
+def test_a_changed_file_changes_serial_and_manifest_only() -> None:
     files = {name: f"text of {name}\n" for name in FILES}
     before = usual()
     after = record(lambda: desired_state(files={**files, "pg_hba.conf": "another text\n"}))
@@ -128,7 +107,7 @@ def test_a_changed_file_changes_serial_manifest_and_parameter_only() -> None:
         )
         if each.inputs != other.inputs
     }
-    assert changed == {"state-pg_hba.conf", "state-serial", "state-manifest", "state-pointer"}
+    assert changed == {"state-pg_hba.conf", "state-serial", "state-manifest"}
 
 
 def test_the_machine_writes_its_report_and_the_deployer_the_rest() -> None:
@@ -209,9 +188,9 @@ def test_the_policy_stands_before_the_value() -> None:
         (lambda: PrivateBucketArgs(writers={"files/*": []}), r"writers: none for 'files/\*'"),
         (
             lambda: DesiredStateArgs(
-                server="main", pointer_name="/p", settings=SELF_MANAGED, files={"pg_hba.conf": ""},
+                server="main", settings=SELF_MANAGED, files={"pg_hba.conf": ""},
                 node=NODE, identity_arn="", identity_version="", identity_sha256="", writers=[OPERATOR],
-                machine_role="", machine_role_name="",
+                machine_role="",
             ),
             "files: .* must be exactly",
         ),

@@ -281,7 +281,7 @@ def test_the_report_waits_for_everything_the_machine_needs() -> None:
     )
     for token, name in (
         ("aws:ec2/volumeAttachment:VolumeAttachment", "main-machine-data"),
-        ("aws:ssm/parameter:Parameter", "main-state-pointer"),
+        ("aws:s3/bucketObjectv2:BucketObjectv2", "main-state-manifest"),
         ("aws:secretsmanager/secretPolicy:SecretPolicy", "main-server-policy"),
         ("aws:route53/record:Record", "main-host"),
     ):

@@ -46,9 +46,9 @@ print("launched")
 
 
 def user_data(*, volume: str | None = None, program: str = PROGRAM) -> bytes:
-    machine = {"region": "eu-central-1", "pointer": "/a/desired-state", "volume": volume}
+    machine = {"region": "eu-central-1", "bucket": "desired-state", "volume": volume}
     files = [
-        {"path": f"/{LAUNCHER}", "permissions": "0644", "content": program},
+        {"path": f"/{LAUNCHER}/__main__.py", "permissions": "0644", "content": program},
         {"path": "/etc/passwordless-postgres/machine.json", "content": json.dumps(machine)},
         {
             "path": "/etc/secret.txt",
@@ -140,13 +140,17 @@ def test_the_server_s_user_has_no_way_to_the_launcher_s_credentials(cloud):
     assert [refused_to(user, base) for user in (0, nobody.pw_uid)] == [False, True]
 
 
-def test_a_written_pointer_wakes_the_machine(cloud, monkeypatch: pytest.MonkeyPatch):
+def test_a_written_manifest_wakes_the_machine(cloud, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("emulator.ec2.machines.TICK_SECONDS", 3600)
     cloud.machines.launch(FACTS, user_data())
     eventually(lambda: cloud.runs() == 1)
-    ssm = cloud.endpoint.client("ssm")
-    ssm.put_parameter(Name="/another", Value="x", Type="String")
-    ssm.put_parameter(Name="/a/desired-state", Value="x", Type="String")
+    s3 = cloud.endpoint.client("s3")
+    for bucket in ("another", "desired-state"):
+        location = {"LocationConstraint": FACTS.region}
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration=location)
+    for bucket, key in (("another", "manifest.json"), ("desired-state", "report.json")):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.put_object(Bucket="desired-state", Key="manifest.json", Body=b"x")
     eventually(lambda: cloud.runs() == 2)
 
 
@@ -179,7 +183,7 @@ def test_instances_boot_again_with_what_they_had(cloud):
     cloud.machines.attach("vol-1", FACTS.instance_id)
     eventually(lambda: cloud.runs() >= 1)
     cloud.machines.stop()
-    (cloud.root / LAUNCHER).write_text(PROGRAM + "\n(root / 'changed').touch()")
+    (cloud.root / LAUNCHER / "__main__.py").write_text(PROGRAM + "\n(root / 'changed').touch()")
     runs = cloud.runs()
 
     cloud.machines = cloud.new_machines()
