@@ -1,9 +1,10 @@
-"""`python -m gateway`: one process of the gateway, as the instance's unit runs it."""
+"""`python -m gateway`: the gateway of a machine, as the instance's unit runs it: one worker per core."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from gateway.errors import GatewayError
 from gateway.machine import APPLICATION, MACHINE_FILE, Machine
 from gateway.published_report import PublishedReport
 from gateway.report import Report
-from gateway.serving import Ports, load_application, serve
+from gateway.supervisor import Ports, supervise
 
 LOCAL_PORT = 8443
 LOCAL_METRICS_PORT = 9443
@@ -39,8 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     structured_log.begin()
     try:
         run = _what_to_run(options)
-        application = load_application(run.application)
-        uvloop.run(serve(run.source, run.ports, application, name=run.name, report=run.report))
+        uvloop.run(
+            supervise(
+                run.source,
+                run.ports,
+                run.application,
+                workers=options.workers,
+                name=run.name,
+                report=run.report,
+            )
+        )
     except GatewayError as error:
         _log.error("%s", error)
         return 1
@@ -73,7 +82,20 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         help=f"port for Prometheus on 127.0.0.1 (default: the machine's, or {LOCAL_METRICS_PORT})",
     )
+    parser.add_argument(
+        "--workers",
+        type=_workers,
+        default=len(os.sched_getaffinity(0)),
+        help="how many processes serve (default: one per core, here %(default)s)",
+    )
     return parser
+
+
+def _workers(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,20 +16,12 @@ from gateway.document_source import DocumentSource, FoundDocument
 from gateway.errors import DocumentError, ReportError
 from gateway.metrics import Metrics
 from gateway.report import Report
+from gateway.served_document import ServedDocument
 from gateway.verdict import Admission
-from pgpasswordless.connections import Database
 
 MAX_BACK_OFF_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DocumentInEffect:
-    """Which document decides on requests."""
-
-    serial: int
-    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,14 +32,14 @@ class RefusedDocument:
     reason: str
 
 
-class ConfigWatcher:
+class ConfigWatcher(ServedDocument):
     """Holds the newest valid document; belongs to one event loop."""
 
     def __init__(
         self,
         source: DocumentSource,
         *,
-        adopt: Callable[[Database], Awaitable[None]],
+        adopt: Callable[[FoundDocument, Admission], Awaitable[None]],
         metrics: Metrics,
         report: Callable[[Report], None] | None = None,
     ) -> None:
@@ -55,14 +47,10 @@ class ConfigWatcher:
 
         Args:
             source: where to look.
-            adopt: is given the database of each new document before the document takes effect.
+            adopt: is given each new document before it takes effect.
             metrics: counts adopted and refused documents.
             report: publishes which document is in effect, whenever that changes; may block.
         """
-        self.admission: Admission | None = None
-        """Decides on requests; None before the first document."""
-        self.in_effect: DocumentInEffect | None = None
-        """Which document that is."""
         self.refused: RefusedDocument | None = None
         """The newest document, where it is refused."""
         self.unfetched = ""
@@ -103,16 +91,15 @@ class ConfigWatcher:
             self.refused = RefusedDocument(sha256=found.sha256, reason=str(error))
             raise
         try:
-            await self._adopt(admission.document.database)
+            await self._adopt(found, admission)
         except OSError as error:
             # The document is valid, so the next poll tries it again.
             self._seen = None
             raise DocumentError(f"the authorities of the database cannot be written: {error}") from None
-        self.admission = admission
-        self.in_effect = DocumentInEffect(serial=admission.document.serial, sha256=found.sha256)
+        effect = self.serve(admission, found.sha256)
         self.refused = None
         self._metrics.document_adopted()
-        _log.info("document %d (SHA-256 %s) is in effect", self.in_effect.serial, found.sha256)
+        _log.info("document %d (SHA-256 %s) is in effect", effect.serial, found.sha256)
 
     def _check_order(self, serial: int) -> None:
         """Only a higher serial than the one in effect is a newer document.

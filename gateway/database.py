@@ -30,15 +30,17 @@ from gateway.metrics import Metrics
 from pgpasswordless.connections import Database, RoleConnection
 from pgpasswordless.errors import TokenError, one_line
 from pgpasswordless.tokens import TokenSource
+from runtime.files import replace_file
 
 STATE_KEY = "pgpasswordless_pools"
 """Key of the `RolePools` in `scope["state"]`; Starlette's `request.state.pgpasswordless_pools`."""
 
 APPLICATION_NAME = "pgpasswordless"
 MAX_POOL_SIZE = 10
-"""Most connections of one role in one process, if the role's own limit allows as many.
+"""Most connections of one role on one machine, if the role's own limit allows as many.
 
-All instances share that limit: a login beyond it fails, and callers then share the existing connections.
+The workers of a machine divide them. All machines share the role's limit: a login beyond it fails, and
+callers then share the existing connections.
 """
 MAX_WAITING = 200
 WAIT_SECONDS = 5.0
@@ -48,6 +50,7 @@ IDLE_IN_TRANSACTION_TIMEOUT_SECONDS = 60
 # A pool that gets no connection for this long stops trying, and the next request starts it again at once.
 # psycopg_pool's own back-off would outlast a short outage.
 RECONNECT_SECONDS = 3.0
+IDLE_SECONDS = 600.0
 FRESH_SECONDS = 1.0
 """A connection used this recently keeps its name and is not checked for being alive.
 
@@ -161,6 +164,24 @@ class RoleSession(AsyncConnection[Any]):
 
 @final
 @dataclass(frozen=True, kw_only=True)
+class Share:
+    """Which part of a machine's connections is a worker's.
+
+    Attributes:
+        worker: its number, from 0.
+        workers: how many there are.
+    """
+
+    worker: int = 0
+    workers: int = 1
+
+    def of(self, connections: int) -> int:
+        """So many of a machine's; 0 where there are fewer than workers."""
+        return connections // self.workers + (self.worker < connections % self.workers)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
 class _Target:
     """What a pool connects to; a changed target needs a new pool."""
 
@@ -179,14 +200,22 @@ class RolePools:
     Belongs to one event loop.
     """
 
-    def __init__(self, *, metrics: Metrics, session: Callable[[], boto3.Session] = boto3.Session) -> None:
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        share: Share = Share(),
+        session: Callable[[], boto3.Session] = boto3.Session,
+    ) -> None:
         """Open no pool yet.
 
         Args:
             metrics: counts logins.
+            share: which of the machine's connections may be opened here.
             session: makes the session whose credentials sign tokens.
         """
         self._metrics = metrics
+        self._share = share
         self._make_session = session
         self._session: boto3.Session | None = None
         self._sources: dict[_Target, TokenSource] = {}
@@ -198,13 +227,26 @@ class RolePools:
         self._open: dict[str, _Open] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
+    async def prepare(self, database: Database) -> Path:
+        """Have the file with the database's authorities, so that nothing can fail when it is adopted.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        root_certificate = self._folder / f"{database.server_ca.sha256}.pem"
+        if not root_certificate.exists():
+            await asyncio.to_thread(replace_file, root_certificate, database.server_ca.pem)
+        return root_certificate
+
     async def adopt(self, database: Database) -> None:
         """Use this database from now on, and close the pools whose target has changed.
 
         Connections in use are closed when they are given back.
+
+        Raises:
+            OSError: it was not prepared, and cannot be.
         """
-        root_certificate = self._folder / f"{database.server_ca.sha256}.pem"
-        await asyncio.to_thread(root_certificate.write_text, database.server_ca.pem)
+        root_certificate = await self.prepare(database)
         async with self._lock:
             self._targets = {
                 role: _Target(
@@ -286,7 +328,8 @@ class RolePools:
                 raise DatabaseUnavailableError(
                     f"the database has no role {role!r} now", retry_after_seconds=1
                 )
-            opened = _Open(target=target, logins=RoleLogins(role, self._metrics), parameters=self._parameters)
+            logins = RoleLogins(role, self._metrics)
+            opened = _Open(target=target, share=self._share, logins=logins, parameters=self._parameters)
             await opened.pool.open()
             self._open[role] = opened
             return opened
@@ -343,6 +386,7 @@ class _Open:
         self,
         *,
         target: _Target,
+        share: Share,
         logins: RoleLogins,
         parameters: Callable[[_Target, RoleLogins], Awaitable[dict[str, Any]]],
     ) -> None:
@@ -351,12 +395,14 @@ class _Open:
         self._timer: asyncio.TimerHandle | None = None
         self._resetting: asyncio.Task[None] | None = None
         limit = target.connection.connection_limit
-        size = MAX_POOL_SIZE if limit < 0 else max(1, min(MAX_POOL_SIZE, limit))
+        size = share.of(MAX_POOL_SIZE if limit < 0 else max(1, min(MAX_POOL_SIZE, limit)))
         self.pool: AsyncConnectionPool[RoleSession] = AsyncConnectionPool(
             kwargs=lambda: parameters(target, logins),  # type: ignore[arg-type]
             connection_class=RoleSession,
             min_size=0,
-            max_size=size,
+            # Fewer connections than workers: they take turns, and none may keep one that it does not use.
+            max_size=max(1, size),
+            max_idle=IDLE_SECONDS if size else FRESH_SECONDS,
             open=False,
             name=target.role,
             timeout=WAIT_SECONDS,

@@ -1,19 +1,35 @@
-"""Health checks, which need no certificate: whether the process is alive, and whether it is ready."""
+"""Health checks, which need no certificate: whether the machine is alive, and whether it is ready.
+
+A load balancer's check reaches one worker and means all of them, so each worker knows of the others.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.config_watcher import ConfigWatcher
 from gateway.database import RolePools
 from gateway.middleware import answer_json
+from gateway.served_document import ServedDocument
 
 ALIVE_PATH = "/healthz"
 READY_PATH = "/readyz"
+
+
+@dataclass(kw_only=True)
+class MachineHealth:
+    """What the supervisor tells each worker.
+
+    Attributes:
+        broken: which workers do not serve; empty when all do.
+        unready: why a worker cannot serve callers.
+    """
+
+    broken: tuple[str, ...] = ("the workers have not begun",)
+    unready: tuple[str, ...] = ()
 
 
 class HealthMiddleware:
@@ -26,20 +42,23 @@ class HealthMiddleware:
         self,
         application: ASGIApp,
         *,
-        watcher: ConfigWatcher,
+        served: ServedDocument,
         pools: RolePools,
+        machine: MachineHealth,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Answer before an application.
 
         Args:
             application: what answers all other paths.
-            watcher: the gateway is ready once it has a document,
-            pools: and while no role's logins fail.
+            served: the gateway is ready once it has a document,
+            pools: and while no role's logins fail,
+            machine: here and in all other workers.
             clock: seconds since 1970.
         """
         self._application = application
-        self._watcher = watcher
+        self._served = served
+        self._machine = machine
         self._pools = pools
         self._clock = clock
 
@@ -49,25 +68,28 @@ class HealthMiddleware:
             if scope["method"] not in {"GET", "HEAD"}:
                 await answer_json(send, 405, {"error": "method not allowed"}, [(b"allow", b"GET, HEAD")])
             elif scope["path"] == ALIVE_PATH:
-                await answer_json(send, 200, {"status": "alive"})
+                broken = self._machine.broken
+                answer = {"status": "broken", "reasons": broken} if broken else {"status": "alive"}
+                await answer_json(send, 503 if broken else 200, answer)
             else:
-                reasons = self.reasons()
-                status = "not ready" if reasons else "ready"
-                served = self._watcher.in_effect
-                answer = {"status": status, "reasons": reasons, "document": served and asdict(served)}
-                await answer_json(send, 503 if reasons else 200, answer)
+                own = reasons(self._served, self._pools, self._clock())
+                all_reasons = list(dict.fromkeys([*self._machine.broken, *own, *self._machine.unready]))
+                status = "not ready" if all_reasons else "ready"
+                effect = self._served.in_effect
+                answer = {"status": status, "reasons": all_reasons, "document": effect and asdict(effect)}
+                await answer_json(send, 503 if all_reasons else 200, answer)
             return
         await self._application(scope, receive, send)
 
-    def reasons(self) -> list[str]:
-        """Why callers cannot be served now; empty when they can."""
-        admission = self._watcher.admission
-        if admission is None:
-            return ["there is no document yet"]
-        # Anybody can ask, so the answer names neither role nor list; the log does.
-        reasons = []
-        if admission.is_stale(self._clock()):
-            reasons.append("a revocation list has ended")
-        if self._pools.problems():
-            reasons.append("the database lets a role not in")
-        return reasons
+
+def reasons(served: ServedDocument, pools: RolePools, now: float) -> list[str]:
+    """Why this process cannot serve callers at `now`, in seconds since 1970; empty when it can."""
+    if served.admission is None:
+        return ["there is no document yet"]
+    # Anybody can ask, so the answer names neither role nor list; the log does.
+    found = []
+    if served.admission.is_stale(now):
+        found.append("a revocation list has ended")
+    if pools.problems():
+        found.append("the database lets a role not in")
+    return found

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from typing import final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.caller import caller
+from gateway.in_flight import InFlight
 from gateway.metrics import Metrics
 from gateway.middleware import answer_json
 
 MAX_REQUESTS = 900
-"""Requests of all callers that are in the application at the same time."""
+"""Requests of all callers that are in the application at the same time, in all workers of a machine."""
 MAX_REQUESTS_OF_A_CALLER = 300
 """Those of one caller, whatever its certificate."""
 BODY_SECONDS = 60.0
@@ -30,18 +30,26 @@ class LimitsMiddleware:
     not come here.
     """
 
-    def __init__(self, application: ASGIApp, *, metrics: Metrics, body_seconds: float = BODY_SECONDS) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        *,
+        in_flight: InFlight,
+        metrics: Metrics,
+        body_seconds: float = BODY_SECONDS,
+    ) -> None:
         """Limit an application.
 
         Args:
             application: what callers reach.
+            in_flight: counts the requests of all workers.
             metrics: counts what is turned away.
             body_seconds: how long a request's body may take.
         """
         self._application = application
         self._metrics = metrics
         self._body_seconds = body_seconds
-        self._in_flight: Counter[tuple[str, str]] = Counter()
+        self._in_flight = in_flight
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -49,22 +57,19 @@ class LimitsMiddleware:
             await self._application(scope, receive, send)
             return
         who = caller(scope)
-        identity = (who.identity_kind, who.identity_value)
-        if self._in_flight[identity] >= MAX_REQUESTS_OF_A_CALLER:
-            self._metrics.turned_away("caller")
-            await answer_json(send, 429, {"error": "too many requests at the same time"}, [_CLOSE])
-            return
-        if self._in_flight.total() >= MAX_REQUESTS:
-            self._metrics.turned_away("all")
-            await answer_json(send, 503, {"error": "too many requests at the same time"}, [_CLOSE])
-            return
-        self._in_flight[identity] += 1
+        column = self._in_flight.column((who.identity_kind, who.identity_value))
+        of_caller, of_all = self._in_flight.enter(column)
         try:
-            await self._answer(scope, receive, send)
+            if of_caller <= MAX_REQUESTS_OF_A_CALLER and of_all <= MAX_REQUESTS:
+                await self._answer(scope, receive, send)
+                return
         finally:
-            self._in_flight[identity] -= 1
-            if not self._in_flight[identity]:
-                del self._in_flight[identity]
+            # Before a refusal is sent: who does not read it must occupy nothing.
+            self._in_flight.leave(column)
+        is_callers = of_caller > MAX_REQUESTS_OF_A_CALLER
+        self._metrics.turned_away("caller" if is_callers else "all")
+        status = 429 if is_callers else 503
+        await answer_json(send, status, {"error": "too many requests at the same time"}, [_CLOSE])
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, begun = _Body(receive, self._body_seconds), False

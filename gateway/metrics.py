@@ -68,6 +68,9 @@ class Metrics:
             "1 while the newest document is in effect, 0 after one could not be fetched or is invalid",
             registry=self.registry,
         )
+        self._worker_ends = Counter(
+            f"{PREFIX}_worker_ends", "Workers that have ended and were started again", registry=self.registry
+        )
         self._logins = Counter(
             f"{PREFIX}_database_logins", "Logins to the database", ["role", "outcome"], registry=self.registry
         )
@@ -101,6 +104,10 @@ class Metrics:
         """A document could not be fetched, or is invalid."""
         self._not_adopted.inc()
         self._current.set(0)
+
+    def worker_ended(self) -> None:
+        """A worker has ended by itself."""
+        self._worker_ends.inc()
 
     def login(self, role: str, *, succeeded: bool) -> None:
         """A login to the database was tried."""

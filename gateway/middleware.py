@@ -15,11 +15,11 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.caller import SCOPE_KEY
-from gateway.config_watcher import ConfigWatcher
 from gateway.database import STATE_KEY, RolePools
 from gateway.database_error import DatabaseUnavailableError
 from gateway.metrics import Metrics
 from gateway.refusals import Refusal
+from gateway.served_document import ServedDocument
 
 REFUSAL_KEY = "pgpasswordless.refusal"
 """Where the scope has the `Refusal` of a refused request, for the access log."""
@@ -37,7 +37,7 @@ class CertificateMiddleware:
         self,
         application: ASGIApp,
         *,
-        watcher: ConfigWatcher,
+        served: ServedDocument,
         pools: RolePools,
         metrics: Metrics,
         clock: Callable[[], float] = time.time,
@@ -46,13 +46,13 @@ class CertificateMiddleware:
 
         Args:
             application: what callers reach.
-            watcher: has the document that decides.
+            served: has the document that decides.
             pools: what `gateway.database.connection` takes connections from.
             metrics: counts refusals, and knows who was admitted.
             clock: seconds since 1970.
         """
         self._application = application
-        self._watcher = watcher
+        self._served = served
         self._pools = pools
         self._metrics = metrics
         self._clock = clock
@@ -62,7 +62,7 @@ class CertificateMiddleware:
         if scope["type"] == "lifespan":
             await self._application(scope, receive, send)
             return
-        admission = self._watcher.admission
+        admission = self._served.admission
         if admission is None:
             await _refuse(scope, send, 503, "not ready")
             return

@@ -1,64 +1,32 @@
-"""One process of the gateway: the document, the pools, and the two ports, from start to SIGTERM."""
+"""What a worker serves: the gateway's middleware around an application, in a server of HTTPS."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
-import logging
-import signal
-import sys
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, cast, final
+from typing import Any, cast
 
 import uvicorn
-from prometheus_client import start_http_server
 from starlette.types import ASGIApp
 
 from gateway.access_log import AccessLog
-from gateway.config_watcher import ConfigWatcher, is_set_within
 from gateway.database import RolePools
-from gateway.document_source import DocumentSource
 from gateway.errors import ApplicationError
-from gateway.health import HealthMiddleware
+from gateway.health import HealthMiddleware, MachineHealth
+from gateway.in_flight import InFlight
 from gateway.limits import LimitsMiddleware
 from gateway.metrics import Metrics
 from gateway.middleware import CertificateMiddleware, UnavailableMiddleware
-from gateway.published_metrics import (
-    AUTHORITY_LIFE_LEFT,
-    CLIENT_LIFE_LEFT,
-    INTERVAL_SECONDS,
-    LIST_LIFE_LEFT,
-    metrics_line,
-)
-from gateway.report import Report
+from gateway.served_document import ServedDocument
 from gateway.target_certificate import target_context
 
-METRICS_ADDRESS = "127.0.0.1"
 # A load balancer keeps idle connections for 60 s. It must close them first, or it may send a request on a
 # connection that is just being closed (ALB guide, HTTP 502).
 KEEP_ALIVE_SECONDS = 75
 DRAIN_SECONDS = 25
-
-_log = logging.getLogger(__name__)
-
-
-@final
-@dataclass(frozen=True, kw_only=True)
-class Ports:
-    """Where the process listens.
-
-    Attributes:
-        address: for requests, HTTPS.
-        port: for requests.
-        metrics_port: on loopback, plain HTTP.
-    """
-
-    address: str
-    port: int
-    metrics_port: int
 
 
 def load_application(name: str) -> ASGIApp:
@@ -83,8 +51,10 @@ def load_application(name: str) -> ASGIApp:
 def guarded(
     application: ASGIApp,
     *,
-    watcher: ConfigWatcher,
+    served: ServedDocument,
     pools: RolePools,
+    in_flight: InFlight,
+    machine: MachineHealth,
     metrics: Metrics,
     write: Callable[[str], object],
 ) -> ASGIApp:
@@ -92,102 +62,55 @@ def guarded(
 
     Args:
         application: what callers reach.
-        watcher: has the document that decides who they are.
+        served: has the document that decides who they are.
         pools: connections as their roles.
+        in_flight: counts their requests.
+        machine: whether the other workers are well.
         metrics: counters of requests and refusals.
         write: writes a line of the access log.
     """
-    limited = LimitsMiddleware(application, metrics=metrics)
-    callers_only = CertificateMiddleware(limited, watcher=watcher, pools=pools, metrics=metrics)
+    limited = LimitsMiddleware(application, in_flight=in_flight, metrics=metrics)
+    callers_only = CertificateMiddleware(limited, served=served, pools=pools, metrics=metrics)
     answering = UnavailableMiddleware(callers_only)
-    return AccessLog(HealthMiddleware(answering, watcher=watcher, pools=pools), write=write, metrics=metrics)
+    healthy = HealthMiddleware(answering, served=served, pools=pools, machine=machine)
+    return AccessLog(healthy, write=write, metrics=metrics)
 
 
-async def serve(
-    source: DocumentSource,
-    ports: Ports,
-    application: ASGIApp,
-    *,
-    name: str | None = None,
-    report: Callable[[Report], None] | None = None,
-) -> None:
-    """Serve until SIGTERM or SIGINT, then finish the requests that have begun.
+class HttpsServer:
+    """Serves an application on a socket that the supervisor has bound."""
 
-    Nothing listens before the first document is in effect, so that no load balancer sends requests that
-    could only be refused.
+    def __init__(self, application: ASGIApp) -> None:
+        """Nothing listens yet."""
+        self.started = asyncio.Event()
+        self._server = _Server(_configuration(application), self.started)
 
-    Args:
-        source: where the document comes from.
-        ports: where to listen.
-        application: what callers reach.
-        name: what alarms call the gateway; None where there are no alarms.
-        report: publishes which document is in effect; None where nobody waits for that.
-    """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    metrics = Metrics()
-    pools = RolePools(metrics=metrics)
-    metrics.observe_pools(pools.states)
-    watcher = ConfigWatcher(source, adopt=pools.adopt, metrics=metrics, report=report)
-    counting, _ = start_http_server(ports.metrics_port, METRICS_ADDRESS, registry=metrics.registry)
-    try:
-        await watcher.first(stop)
-        if stop.is_set():
-            return
-        whole = guarded(application, watcher=watcher, pools=pools, metrics=metrics, write=_written)
-        server = _Server(_configuration(whole, ports))
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(watcher.follow(stop))
-            tasks.create_task(_end(server, stop))
-            if name is not None:
-                tasks.create_task(_publish(name, watcher, metrics, stop))
-            await server.serve()
-            stop.set()
-    finally:
-        counting.shutdown()
-        counting.server_close()
-        await pools.close()
-        _log.info("stopped")
+    async def serve(self, listener: socket.socket) -> None:
+        """Listen until `end`, then finish the requests that have begun."""
+        await self._server.serve(sockets=[listener])
 
-
-async def _end(server: uvicorn.Server, stop: asyncio.Event) -> None:
-    await stop.wait()
-    server.should_exit = True
-
-
-async def _publish(name: str, watcher: ConfigWatcher, metrics: Metrics, stop: asyncio.Event) -> None:
-    while True:
-        now, admission = datetime.now(UTC), watcher.admission
-        line = metrics_line(
-            name,
-            lives_left={
-                LIST_LIFE_LEFT: admission and admission.list_life_left(now),
-                AUTHORITY_LIFE_LEFT: admission and admission.authority_life_left(now),
-                CLIENT_LIFE_LEFT: metrics.client_lives.shortest(now.timestamp()),
-            },
-            document_is_refused=bool(watcher.problem),
-            serial=watcher.in_effect and watcher.in_effect.serial,
-            now=now.timestamp(),
-        )
-        _written(line + "\n")
-        if await is_set_within(stop, INTERVAL_SECONDS):
-            return
+    def end(self) -> None:
+        """Accept no more."""
+        self._server.should_exit = True
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, configuration: uvicorn.Config, listens: asyncio.Event) -> None:
+        super().__init__(configuration)
+        self._listens = listens
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listens.set()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle no signals: `serve` does, because they also end the other parts of the process."""
+        """Handle no signals: the supervisor does."""
         yield
 
 
-def _configuration(application: ASGIApp, ports: Ports) -> uvicorn.Config:
+def _configuration(application: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        host=ports.address,
-        port=ports.port,
         http="httptools",
         ws="none",
         loop="uvloop",
@@ -206,8 +129,3 @@ def _configuration(application: ASGIApp, ports: Ports) -> uvicorn.Config:
 
 def _context(_configuration: uvicorn.Config, _default: Callable[[], Any]) -> Any:
     return target_context()
-
-
-def _written(line: str) -> None:
-    sys.stdout.write(line)
-    sys.stdout.flush()

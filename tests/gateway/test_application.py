@@ -22,10 +22,13 @@ from gateway.database_error import DatabaseUnavailableError
 from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.document_source import FoundDocument
 from gateway.errors import DocumentError, ReportError
+from gateway.health import MachineHealth
+from gateway.in_flight import InFlight, shared_memory
 from gateway.metrics import Metrics
 from gateway.middleware import answer_json
 from gateway.report import Report
 from gateway.serving import guarded
+from gateway.verdict import Admission
 from tests.gateway.asgi import request
 from tests.gateway.certificates import Authority
 from tests.gateway.forwarding import OTHER_SUFFIX, SUFFIX, URI, document, forwarded, values
@@ -62,6 +65,7 @@ class Gateway:
     source: Published
     watcher: ConfigWatcher
     pools: RolePools
+    machine: MachineHealth
     metrics: Metrics
     application: ASGIApp
     lines: list[str] = field(default_factory=list)
@@ -98,9 +102,24 @@ def with_gateway(
         pools = RolePools(metrics=metrics, **({"session": session} if session else {}))
         metrics.observe_pools(pools.states)
         source = Published(content=content)
-        watcher = ConfigWatcher(source, adopt=pools.adopt, metrics=metrics)
+        in_flight = InFlight(shared_memory(1), 0)
+
+        async def adopt(_: FoundDocument, admission: Admission) -> None:
+            await pools.adopt(admission.document.database)
+            in_flight.number((each.kind, each.value) for each in admission.document.identities)
+
+        watcher = ConfigWatcher(source, adopt=adopt, metrics=metrics)
+        machine = MachineHealth(broken=())
         lines: list[str] = []
-        whole = guarded(application, watcher=watcher, pools=pools, metrics=metrics, write=lines.append)
+        whole = guarded(
+            application,
+            served=watcher,
+            pools=pools,
+            in_flight=in_flight,
+            machine=machine,
+            metrics=metrics,
+            write=lines.append,
+        )
         try:
             if content is not None:
                 await watcher.refresh()
@@ -109,6 +128,7 @@ def with_gateway(
                     source=source,
                     watcher=watcher,
                     pools=pools,
+                    machine=machine,
                     metrics=metrics,
                     application=whole,
                     lines=lines,
@@ -344,9 +364,10 @@ def test_it_reports_what_is_in_effect_and_what_is_refused_once_each(issuer: Auth
                 raise ReportError("not now")
             told.append(what)
 
-        watcher = ConfigWatcher(
-            gateway.source, adopt=gateway.pools.adopt, metrics=gateway.metrics, report=report
-        )
+        async def adopt(_: FoundDocument, admission: Admission) -> None:
+            await gateway.pools.adopt(admission.document.database)
+
+        watcher = ConfigWatcher(gateway.source, adopt=adopt, metrics=gateway.metrics, report=report)
         stop = asyncio.Event()
         following = asyncio.create_task(watcher.follow(stop))
 

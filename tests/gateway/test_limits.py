@@ -13,10 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway import limits, serving
 from gateway.document import AllowedIdentity
+from gateway.in_flight import InFlight, shared_memory
 from gateway.limits import LimitsMiddleware
 from gateway.metrics import Metrics
 from gateway.middleware import answer_json
-from gateway.serving import Ports
 from tests.gateway.asgi import Answer, request
 from tests.gateway.certificates import Authority
 from tests.gateway.forwarding import URI, document, forwarded
@@ -34,6 +34,13 @@ async def reads_all(scope: Scope, receive: Receive, send: Send) -> None:
     """An application of Starlette that wants the whole body."""
     body = await Request(scope, receive).body()
     await answer_json(send, 200, {"length": len(body)})
+
+
+def counts() -> InFlight:
+    """Of one worker."""
+    found = InFlight(shared_memory(1), 0)
+    found.number([("uri", URI), ("uri", OTHER)])
+    return found
 
 
 async def never() -> Message:
@@ -130,7 +137,7 @@ def test_a_body_that_does_not_arrive_ends_its_request(
         assert answer.status == status
         assert b'turned_away_total{limit="body"} 1.0' in generate_latest(metrics.registry)
 
-    limited = LimitsMiddleware(application, metrics=metrics, body_seconds=0)
+    limited = LimitsMiddleware(application, in_flight=counts(), metrics=metrics, body_seconds=0)
     with_gateway(of_two(issuer), use, application=limited)
 
 
@@ -155,10 +162,9 @@ def test_an_answer_may_take_longer_than_a_body(issuer: Authority) -> None:
         assert answer.status == 200
         assert b'turned_away_total{limit="body"} 0.0' in generate_latest(metrics.registry)
 
-    limited = LimitsMiddleware(waits_for_the_end, metrics=metrics, body_seconds=0)
+    limited = LimitsMiddleware(waits_for_the_end, in_flight=counts(), metrics=metrics, body_seconds=0)
     with_gateway(of_two(issuer), use, application=limited)
 
 
 def test_the_server_has_no_limit_that_health_checks_share() -> None:
-    ports = Ports(address="127.0.0.1", port=1, metrics_port=2)
-    assert serving._configuration(reads_all, ports).limit_concurrency is None
+    assert serving._configuration(reads_all).limit_concurrency is None

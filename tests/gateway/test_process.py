@@ -22,10 +22,14 @@ from urllib.request import urlopen
 import pytest
 
 from documents.document import ObjectAddress, ObjectPointer
+from emulator.endpoint.exchange import HttpRequest, HttpResponse
+from emulator.endpoint.front_door import FrontDoor
 from gateway import structured_log
 from gateway.__main__ import main
 from gateway.document import AllowedIdentity, GatewayDocument
+from gateway.errors import ApplicationError
 from gateway.machine import Machine
+from gateway.serving import load_application
 from tests.emulator.rds.conftest import REGION, eventually, free_port
 from tests.gateway.certificates import Authority
 from tests.gateway.forwarding import URI, Headers, document, forwarded, values
@@ -186,7 +190,7 @@ def test_a_process_serves_its_callers_follows_its_document_and_ends_cleanly(runn
     assert running.cloud.aws.operator.secret_access_key not in everything
 
 
-def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_path):
+def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_path, monkeypatch):
     lists = (issuer.revocation_list(begins=NOW - timedelta(days=1), ends=NOW + timedelta(days=3)),)
     described = running.described(["reports"])
     text = document(issuer, database=described, revocation_lists=lists).to_json().encode()
@@ -208,8 +212,19 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
     path = tmp_path / "machine.json"
     path.write_text(machine.to_json())
     environment = {"AWS_ENDPOINT_URL": aws.url, **credentials(running)}
-    with gateway("--machine", str(path), environment=environment) as process:
+    fetched = []
+    carry_out = FrontDoor._carry_out
+
+    def recorded(door: FrontDoor, call: HttpRequest, *others: Any) -> HttpResponse:
+        if call.raw_path == "/documents/document.json" and call.header("If-None-Match") is None:
+            fetched.append(call.method)
+        return carry_out(door, call, *others)
+
+    monkeypatch.setattr(FrontDoor, "_carry_out", recorded)
+    with gateway("--machine", str(path), "--workers=2", environment=environment) as process:
         listening(process)
+        # By the supervisor, for both workers.
+        assert fetched == ["GET"]
         status, told = process.get("/whoami", forwarded(client(issuer)))
         assert (status, told["database"]["currentUser"]) == (200, "reports")
         assert process.end() == 0
@@ -220,6 +235,8 @@ def test_an_instance_finds_its_document_by_its_own_file(running, issuer, tmp_pat
 
 
 SLOW = """
+import os
+
 async def application(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
@@ -228,7 +245,8 @@ async def application(scope, receive, send):
         await receive()
         await send({"type": "lifespan.shutdown.complete"})
         return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    worker = [(b"x-worker", str(os.getpid()).encode())]
+    await send({"type": "http.response.start", "status": 200, "headers": worker})
     await send({"type": "http.response.body", "body": scope["state"]["word"], "more_body": True})
     more = True
     while more:
@@ -245,23 +263,33 @@ def test_requests_of_a_users_application_that_have_begun_are_finished_before_it_
         "--document",
         str(path),
         "--application=slow:application",
+        "--workers=2",
         environment={"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
     ) as process:
         listening(process)
-        connection = process.connection()
-        connection.putrequest("POST", "/")
-        for name, value in forwarded(client(issuer))[1:]:
-            connection.putheader(name.decode(), value.decode())
-        connection.putheader("Content-Length", "1")
-        connection.endheaders()
-        answer = connection.getresponse()
-        assert answer.read(5) == b"begun"
-        process.popen.send_signal(signal.SIGTERM)
+        begun = []
+
+        def in_both_workers() -> bool:
+            connection = process.connection()
+            connection.putrequest("POST", "/")
+            for name, value in forwarded(client(issuer))[1:]:
+                connection.putheader(name.decode(), value.decode())
+            connection.putheader("Content-Length", "1")
+            connection.endheaders()
+            begun.append((connection, connection.getresponse()))
+            assert begun[-1][1].read(5) == b"begun"
+            return len({answer.headers["x-worker"] for _, answer in begun}) == 2
+
+        eventually(in_both_workers)
+        # As systemd does, which sends it to every process of the unit.
+        for pid in (process.popen.pid, *{int(answer.headers["x-worker"]) for _, answer in begun}):
+            os.kill(pid, signal.SIGTERM)
         eventually(lambda: refuses_connections(process))
         assert process.popen.poll() is None
-        connection.sock.send(b"x")
-        assert answer.read() == b", finished"
-        connection.close()
+        for connection, answer in begun:
+            connection.sock.send(b"x")
+            assert answer.read() == b", finished"
+            connection.close()
         assert process.popen.wait(30) == 0
 
 
@@ -334,17 +362,36 @@ def test_nothing_listens_before_there_is_a_document_and_then_tls_1_2_and_1_3_alo
     [
         (["--machine", "/nonexistent"], "/nonexistent cannot be read"),
         (["--machine", "/dev/null"], "/dev/null is wrong: the file: Invalid JSON"),
-        (["--document", "/nonexistent", "--application", "nowhere:application"], "No module named 'nowhere'"),
-        (["--document", "/nonexistent", "--application", "json:nothing"], "'nothing'"),
-        (["--document", "/nonexistent", "--application", "json:__name__"], "not callable"),
     ],
-    ids=["no machine", "no content", "no module", "no attribute", "no application"],
+    ids=["no machine", "no content"],
 )
 def test_what_cannot_start_says_why(arguments, words, caplog, monkeypatch):
     monkeypatch.setattr(structured_log, "begin", lambda: None)
     assert main(arguments) == 1
     (line,) = caplog.messages
     assert words in line
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("nowhere:application", "No module named 'nowhere'"),
+        ("json:nothing", "'nothing'"),
+        ("json:__name__", "not callable"),
+    ],
+    ids=["no module", "no attribute", "no application"],
+)
+def test_an_application_that_cannot_be_loaded_is_named(name: str, words: str) -> None:
+    with pytest.raises(ApplicationError, match=words):
+        load_application(name)
+
+
+def test_without_its_application_a_gateway_ends_and_says_why() -> None:
+    with gateway("--document", "/nonexistent", "--application", "nowhere:application") as process:
+        assert process.popen.wait(60) == 1
+    (error,) = [each for each in process.events() if "nowhere" in each["message"]]
+    assert error["level"] == "error"
+    assert "No module named 'nowhere'" in error["message"]
 
 
 def test_the_command_line_is_explained(capsys):
