@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -18,6 +19,7 @@ from postgres.ident_analysis import map_problems
 from postgres.identifiers import SUPERUSER
 from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
 from postgres.server_settings import configuration_problems
+from postgres.tls_groups import OPENSSL_WITH_HYBRIDS, default_groups, lacking_in_openssl
 from postgres.versions import SUPPORTED_MAJORS
 from runtime.errors import RefusedError
 from runtime.identity_secret import IdentityDocument
@@ -63,8 +65,9 @@ def validated(
     contents: Mapping[str, bytes],
     identity: str,
     now: datetime.datetime,
+    openssl: tuple[int, ...] = ssl.OPENSSL_VERSION_INFO,
 ) -> DesiredState:
-    """The desired state, if it is valid. `identity` is the SecretString.
+    """The desired state, if it is valid. `identity` is the SecretString, `openssl` the machine's version.
 
     Raises:
         RefusedError: with every problem, none of which quotes the secret.
@@ -90,6 +93,7 @@ def validated(
     if problems:
         raise RefusedError(*problems)
     problems += text_problems(texts, manifest.major)
+    problems += _groups_problems(texts["postgresql.conf"], openssl)
     parsed, found = _identity(identity, now)
     problems += found
     problems += certificate.authorities_problems(contents["client-ca.crt"], now)
@@ -117,6 +121,21 @@ def _settings_problems(text: str, major: int) -> list[str]:
     except ConfigurationSyntaxError as error:
         return [f"postgresql.conf: {error}"]
     return [f"postgresql.conf: {problem}" for problem in configuration_problems(major, settings)]
+
+
+def _groups_problems(text: str, openssl: tuple[int, ...]) -> list[str]:
+    """Groups with which the server would not start: it and this program use the machine's OpenSSL."""
+    try:
+        groups = parse_postgresql_conf(text).get("ssl_groups", "").split(":")
+    except ConfigurationSyntaxError:
+        return []
+    lacking = lacking_in_openssl(groups, openssl)
+    if not lacking:
+        return []
+    needed, found = (".".join(map(str, version[:3])) for version in (OPENSSL_WITH_HYBRIDS, openssl))
+    remedy = f"use Debian 13, or set selfManaged.tlsGroups to {', '.join(default_groups(openssl))}"
+    text = f"{', '.join(lacking)}, which need OpenSSL {needed}, and this machine has {found}"
+    return [f"postgresql.conf: ssl_groups has {text}; {remedy}"]
 
 
 def _login_problems(hba: str, ident: str, major: int) -> list[str]:

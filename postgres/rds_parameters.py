@@ -18,6 +18,7 @@ from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.server_settings import setting_problems
 from postgres.setting_catalogue import setting_rule
 from postgres.setting_rule import SettingRule, base_number
+from postgres.tls_groups import DEFAULT_GROUPS
 from postgres.versions import SUPPORTED_MAJORS, require_supported
 
 ApplyMethod = Literal["immediate", "pending-reboot"]
@@ -234,8 +235,7 @@ def required_parameters(major: int, minimum_protocol: str) -> tuple[Parameter, .
         "log_statement": "ddl",
         "ssl_ciphers": ",".join(CIPHERS),
         "ssl_tls13_ciphers": ":".join(_CIPHERS_TLS13),
-        # The hybrid group first: OpenSSL 3.5 clients get it, older clients one of the classical ones.
-        "ssl_groups": "X25519MLKEM768:X25519:prime256v1",
+        "ssl_groups": ":".join(DEFAULT_GROUPS),
     }
     return tuple(
         Parameter(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.setting_catalogue import CATALOGUE, setting_rule
 from postgres.setting_rule import value_problem
+from postgres.tls_groups import DEFAULT_GROUPS, GROUPS_SINCE, groups_problems
 from postgres.versions import SUPPORTED_MAJORS, require_supported
 
 MACHINE_SETTINGS = frozenset(
@@ -90,7 +91,11 @@ _WEAKER: Mapping[str, str] = MappingProxyType(
     }
 )
 _KEYS: Mapping[str, str] = MappingProxyType(
-    {"port": "selfManaged.port", "ssl_min_protocol_version": "selfManaged.minimumProtocol"}
+    {
+        "port": "selfManaged.port",
+        "ssl_groups": "selfManaged.tlsGroups",
+        "ssl_min_protocol_version": "selfManaged.minimumProtocol",
+    }
 )
 _COMMANDS = frozenset(
     {
@@ -112,7 +117,7 @@ _COMMANDS = frozenset(
 )
 
 
-def tls_settings(major: int, minimum_protocol: str) -> dict[str, str]:
+def tls_settings(major: int, minimum_protocol: str, groups: Sequence[str] = DEFAULT_GROUPS) -> dict[str, str]:
     """The TLS settings of PostgreSQL `major`, except the paths of files, which the machine adds.
 
     Raises:
@@ -128,9 +133,9 @@ def tls_settings(major: int, minimum_protocol: str) -> dict[str, str]:
         "ssl_min_protocol_version": minimum_protocol,
         "ssl_ciphers": _CIPHERS_TLS12,
     }
-    if major >= 18:
+    if major >= GROUPS_SINCE:
         settings["ssl_tls13_ciphers"] = _CIPHERS_TLS13
-        settings["ssl_groups"] = "X25519:prime256v1"
+        settings["ssl_groups"] = ":".join(groups)
     else:
         # These majors would not start with X25519: they look for an elliptic curve of that name.
         settings["ssl_ecdh_curve"] = "prime256v1"
@@ -140,13 +145,14 @@ def tls_settings(major: int, minimum_protocol: str) -> dict[str, str]:
 def required_settings(major: int) -> dict[str, str]:
     """The settings that every postgresql.conf of PostgreSQL `major` must have, with these values.
 
-    Port, ssl_min_protocol_version and what users may change are not among them, because they vary.
+    Port, ssl_min_protocol_version, ssl_groups and what users may change are not among them: they vary.
 
     Raises:
         ValueError: `major` is not supported.
     """
     settings = tls_settings(major, MINIMUM_PROTOCOLS[-1])
     del settings["ssl_min_protocol_version"]
+    settings.pop("ssl_groups", None)
     settings["password_encryption"] = "scram-sha-256"
     if major >= 16:
         settings["scram_iterations"] = "4096"
@@ -158,7 +164,11 @@ def required_settings(major: int) -> dict[str, str]:
 
 
 def server_settings(
-    major: int, port: int, minimum_protocol: str, extra: Mapping[str, str] | None = None
+    major: int,
+    port: int,
+    minimum_protocol: str,
+    extra: Mapping[str, str] | None = None,
+    groups: Sequence[str] = DEFAULT_GROUPS,
 ) -> dict[str, str]:
     """All settings of the program's postgresql.conf, in a fixed order.
 
@@ -174,7 +184,7 @@ def server_settings(
         raise ValueError("; ".join(problems))
     program = (
         {"port": str(port)}
-        | tls_settings(major, minimum_protocol)
+        | tls_settings(major, minimum_protocol, groups)
         | required_settings(major)
         | dict(_DEFAULTS)
     )
@@ -200,7 +210,7 @@ def setting_problems(major: int, name: str, value: str) -> list[str]:
 def configuration_problems(major: int, settings: Mapping[str, str]) -> list[str]:
     """What is wrong with a whole postgresql.conf of the program; empty when nothing is.
 
-    A machine checks this before it uses the file: everything required has exactly its value, port and
+    A machine checks this before it uses the file: everything required has exactly its value, port, groups and
     minimum protocol are valid, and the rest is what users may set.
 
     Raises:
@@ -216,9 +226,12 @@ def configuration_problems(major: int, settings: Mapping[str, str]) -> list[str]
     if protocol not in MINIMUM_PROTOCOLS:
         allowed = ", ".join(MINIMUM_PROTOCOLS)
         problems.append(f"setting ssl_min_protocol_version is {protocol!r}; it must be one of {allowed}")
+    if major >= GROUPS_SINCE:
+        groups = settings.get("ssl_groups", "").split(":")
+        problems += [f"setting ssl_groups {text}" for text in groups_problems(major, protocol or "", groups)]
     problems += _port_problems(settings.get("port", ""))
     problems += [f"setting {name} is missing" for name in _DEFAULTS if name not in settings]
-    varying = {"port", "ssl_min_protocol_version", *required}
+    varying = {"port", "ssl_min_protocol_version", *tls_settings(major, MINIMUM_PROTOCOLS[-1]), *required}
     extra = {name: value for name, value in settings.items() if name not in varying}
     problems += [problem for name in extra for problem in setting_problems(major, name, extra[name])]
     return problems + _library_problems(extra)
@@ -272,6 +285,7 @@ def _program_settings() -> dict[str, str | None]:
     """What the program sets on any supported major; None where the value varies."""
     program: dict[str, str | None] = {
         "port": None,
+        "ssl_groups": None,
         "ssl_min_protocol_version": None,
         "ssl_max_protocol_version": None,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import yaml
 
 from engine.project import CHECKOUT, PROJECT, read_stack_file
+from postgres.tls_groups import GROUPS_SINCE, default_groups
 from postgres.versions import DEFAULT_MAJOR
 
 SELF_MANAGED = f"{PROJECT}:selfManaged"
@@ -63,6 +65,10 @@ class StackFile:
         for name, values in completed.items():
             if isinstance(config.get(name), dict):
                 config[name] = {**config[name], **values}
+        server = config.get(SELF_MANAGED)
+        # The default is for Debian 13; the sandbox's server has the OpenSSL of this machine.
+        if isinstance(server, dict) and server.get("major") == GROUPS_SINCE and "tlsGroups" not in server:
+            config[SELF_MANAGED] = {**server, "tlsGroups": list(default_groups(ssl.OPENSSL_VERSION_INFO))}
         return yaml.safe_dump(
             {**self.document, "config": config, "encryptionsalt": salt}, sort_keys=False, allow_unicode=True
         )

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field
 
 from postgres import declaration, server_settings, versions
 from postgres.protocol import MinimumProtocol
+from postgres.tls_groups import TlsGroup, groups_problems
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
 from settings.certificates import Certificates, foreign_reader_problems, no_administrator_problems
 from settings.databases import (
@@ -130,6 +131,11 @@ class SelfManaged(Section):
     """TCP port."""
     minimum_protocol: MinimumProtocol = "TLSv1.3"
     """Lowest TLS version the server accepts."""
+    tls_groups: Annotated[tuple[TlsGroup, ...], unique] = Field(
+        default=(), examples=[["SecP384r1MLKEM1024", "X25519MLKEM768"]]
+    )
+    """Groups of the key exchange, the preferred first, hybrids before curves; for PostgreSQL 18. Empty:
+    X25519MLKEM768, X25519, prime256v1."""
     allowed_clients: AllowedClients = AllowedClients()
     """What may reach the port."""
     databases: Mapping[DeclaredDatabaseName, Database] = {}
@@ -308,6 +314,11 @@ def _connections_for_roles(server: SelfManaged) -> int | None:
 
 
 def _server_setting_problems(server: SelfManaged) -> Iterator[Problem]:
+    if server.tls_groups:
+        path = (*_SELF, "tlsGroups")
+        reads = (path, (*_SELF, "major"), (*_SELF, "minimumProtocol"))
+        for problem in groups_problems(server.major, server.minimum_protocol, server.tls_groups):
+            yield Problem(path, problem, reads=reads)
     for name, value in server.server_settings.items():
         path = (*_SELF, "serverSettings", name)
         for problem in server_settings.setting_problems(server.major, name, value):

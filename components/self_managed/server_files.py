@@ -9,6 +9,7 @@ from postgres.hba_rendering import render_hba
 from postgres.ident import render_ident
 from postgres.postgresql_conf import render_postgresql_conf
 from postgres.server_settings import server_settings
+from postgres.tls_groups import DEFAULT_GROUPS
 from settings import SelfManaged
 
 
@@ -33,7 +34,13 @@ def server_files(settings: SelfManaged) -> dict[str, str]:
     carried_out = declaration if node_declares else replace(declaration, databases=(), roles=())
     texts = {
         "postgresql.conf": render_postgresql_conf(
-            server_settings(major, settings.port, settings.minimum_protocol, settings.server_settings)
+            server_settings(
+                major,
+                settings.port,
+                settings.minimum_protocol,
+                settings.server_settings,
+                settings.tls_groups or DEFAULT_GROUPS,
+            )
         ),
         "pg_hba.conf": render_hba(rules, major),
         # A certificate's CN is the role's name, so certificate logins need no map.

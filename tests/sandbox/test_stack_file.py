@@ -44,6 +44,28 @@ def test_the_copy_has_port_and_salt_and_everything_else_as_it_was(tmp_path: Path
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize(
+    ("server", "openssl", "groups"),
+    [
+        ("{major: 18}", (3, 0, 19), ["X25519", "prime256v1"]),
+        ("{major: 18}", (3, 5, 0), ["X25519MLKEM768", "X25519", "prime256v1"]),
+        ("{major: 18, tlsGroups: [X25519MLKEM768]}", (3, 0, 19), ["X25519MLKEM768"]),
+        ("{major: 17}", (3, 0, 19), None),
+    ],
+)
+def test_groups_are_what_this_machines_openssl_has(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    server: str,
+    openssl: tuple[int, ...],
+    groups: list[str] | None,
+) -> None:
+    monkeypatch.setattr("ssl.OPENSSL_VERSION_INFO", openssl)
+    path = write(tmp_path, f"config:\n  passwordless-postgres:selfManaged: {server}\n")
+    copy = yaml.safe_load(stack_file.read(path).completed({}, tmp_path, tmp_path, "s"))
+    assert copy["config"]["passwordless-postgres:selfManaged"].get("tlsGroups") == groups
+
+
 def test_values_keep_their_types(tmp_path: Path) -> None:
     path = write(
         tmp_path, 'config:\n  passwordless-postgres:tags: {number: 17, text: "17", none: null, yes: "yes"}\n'

@@ -86,6 +86,8 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{MACHINE}.port", 1023, "", "allowed: a whole number from 1024 to 65535"),
     (f"{MACHINE}.port", 65536, "", "allowed: a whole number from 1024 to 65535"),
     (f"{MACHINE}.minimumProtocol", "TLSv1.1", "", "allowed: TLSv1.2, TLSv1.3"),
+    (f"{MACHINE}.tlsGroups", ["X25519MLKEM768"], "", "is for PostgreSQL 18 and newer; PostgreSQL 17 takes one curve"),
+    (f"{MACHINE}.tlsGroups", ["secp192r1"], f"{MACHINE}.tlsGroups[0]", "allowed: X25519MLKEM768, SecP256r1MLKEM768"),
     (f"{MACHINE}.restart", "never", "", "allowed: pending, automatic"),
     (f"{MACHINE}.logRetentionDays", 91, "", "91 is not allowed; allowed: 1, 3, 5, 7"),
     (f"{MACHINE}.reportDeadlineSeconds", 9, "", "allowed: a whole number from 10 to 7200"),

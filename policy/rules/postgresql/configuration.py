@@ -221,7 +221,7 @@ RULES = (
         Severity.MEDIUM,
         _in_files(_suites),
         why="Weak suites can be broken; without forward secrecy, recorded traffic can be decrypted later.",
-        fix="offer only ECDHE with GCM or ChaCha20, with X25519 or prime256v1",
+        fix="offer only ECDHE with GCM or ChaCha20, with X25519MLKEM768, X25519 or prime256v1",
     ),
     _rule(
         "N13",
