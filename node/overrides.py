@@ -34,6 +34,8 @@ SELECT 'session', entry, coalesce(rolname, ''), coalesce(datname, '')
  WHERE split_part(entry, '=', 1) = ANY ({names});
 """
 _LARGEST_BYTES = 1_000_000
+# Debian's pg_ctlcluster starts every server with these.
+_OPTIONS_OF_THE_START = {"config_file", "external_pid_file"}
 # As ALTER SYSTEM writes it: a name, and a value in quotes.
 _ENTRY = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_.$]*)\s*=?\s*'(?:[^'\\]|''|\\.)*'\s*")
 
@@ -145,7 +147,7 @@ class Overrides:
             except (SqlError, FailedError):
                 findings.append(self._cleaned(what))
         changed = any(finding.state == "repaired" for finding in findings)
-        for name in sorted(set(seen.options) - {"config_file"}):
+        for name in sorted(set(seen.options) - _OPTIONS_OF_THE_START):
             why = "it ends when the server is started without this option"
             findings.append(Finding(what=f"{name} on the command line", state="failed", why=why))
         findings += [self._reset(sql, setting, seen) for setting in seen.session]

@@ -17,6 +17,7 @@ import pytest
 from node import deployment, fetch, machine_platform, published_metrics, server_process
 from node.apply import DONE, FAILED, REFUSED
 from node.drift import REMEMBERED, REPORTED_ITEMS, Drift, Finding
+from node.overrides import Observed, Overrides
 from node.pristine import Pristine
 from node.probe import Probe
 from node.roles import Roles
@@ -444,6 +445,35 @@ def test_a_reload_that_the_operating_system_refuses_ends_no_run(
         assert drifting.apply() == DONE
     assert drift(drifting)["the running server"] == "failed"
     assert Drift.load(drifting.layout).published > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        # pg_ctlcluster of Debian's postgresql-common gives every server these two.
+        (("config_file", "external_pid_file"), []),
+        (("config_file", "external_pid_file", "ssl"), ["ssl on the command line"]),
+        (
+            ("external_pid_file", "hba_file", "port"),
+            ["hba_file on the command line", "port on the command line"],
+        ),
+    ],
+)
+def test_an_option_that_debian_gives_the_server_is_no_drift(
+    options: tuple[str, ...], found: list[str]
+) -> None:
+    seen = Observed(
+        loaded="0",
+        reloaded=False,
+        in_recovery=False,
+        auto=(),
+        auto_error="",
+        options=options,
+        session=(),
+    )
+    unused: Any = None
+    findings, changed = Overrides(layout=unused, pristine=unused, user=unused).take_back(unused, seen)
+    assert ([finding.what for finding in findings], changed) == (found, False)
 
 
 def test_what_cannot_be_repaired_is_reported_with_its_reason(
