@@ -79,6 +79,9 @@ def test_the_log_goes_to_the_log_group_by_a_service_of_its_own() -> None:
 def test_the_real_launcher_fits_into_user_data() -> None:
     recording = recorded(launcher=launcher_sources("gateway"))
     assert USER_DATA.excess(len(base64.b64decode(plain(recording.one(TEMPLATE).inputs)["userData"]))) is None
+    # No arm64 machine boots in a test.
+    text = json.dumps(cloud_config(recording)).lower()
+    assert [each for each in ("amd64", "x86", "arm", "aarch64") if each in text.replace("alarm", "")] == []
 
 
 def test_the_unit_starts_the_program_as_nobody_with_nothing() -> None:

@@ -66,6 +66,13 @@ def test_what_installs_packages_is_not_in_user_data() -> None:
         assert word not in text.replace("Debian's packages it installs itself", "")
 
 
+@pytest.mark.parametrize("processor", ["amd64", "x86", "arm", "aarch64"])
+def test_user_data_is_for_every_processor(processor: str) -> None:
+    """No arm64 machine boots in a test."""
+    text = json.dumps(decoded(user_data.user_data_base64(launcher_sources("node"), MACHINE)))
+    assert processor not in text.lower()
+
+
 def test_the_real_launcher_fits() -> None:
     encoded = user_data.user_data_base64(launcher_sources("node"), MACHINE)
     assert len(base64.b64decode(encoded)) <= 16384
