@@ -37,11 +37,15 @@ class DataVolume:
         """Mount it, now and at every boot; format it only if it is blank and never was formatted.
 
         Raises:
-            FailedError: it is not attached yet, cannot be read everywhere, or a program fails.
-            RefusedError: it holds something other than an ext4 file system, or lost one.
+            FailedError: it is not attached yet, cannot be read everywhere, holds something other than an ext4
+                file system or has lost one, or a program fails.
         """
         device = self.device()
-        uuid = self._file_system(device)
+        try:
+            uuid = self._file_system(device)
+        except RefusedError as error:
+            # Another volume may be attached in its place, which is no new desired state.
+            raise FailedError(str(error)) from error
         self._write_unit(uuid)
         self.commands("systemctl", "enable", "--now", MOUNT_UNIT)
         mounted = self.commands(

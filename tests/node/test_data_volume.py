@@ -328,7 +328,7 @@ class RealBlkid(Recorded):
 
 
 def never_formats(made: DataVolume, commands: Recorded) -> None:
-    with contextlib.suppress(RefusedError, FailedError):
+    with contextlib.suppress(FailedError):
         made.mount()
     assert not commands.ran("mkfs")
 
@@ -353,12 +353,25 @@ def test_a_blank_volume_is_formatted_once_and_mounted_by_uuid(layout: Layout, re
     assert commands.ran("resize2fs /dev/nvme1n1")
 
 
+@pytest.mark.parametrize("found", [(0, "TYPE=xfs\nUUID=1\n"), (0, "PTTYPE=gpt\n"), NOTHING])
+def test_the_right_volume_is_mounted_after_a_wrong_one(
+    found: Answer, layout: Layout, record: FormatRecord
+) -> None:
+    """A refused desired state is not tried again until it changes, and another volume changes none."""
+    commands = Recorded({"blkid": [found, EXT4], "findmnt": [(0, "1234-abcd\n")]})
+    made = volume(layout, commands, record, (128 * MIB, b"\x01"))
+    with pytest.raises(FailedError, match=VOLUME if found[0] == 0 else "is formatted"):
+        made.mount()
+    made.mount()
+    assert not commands.ran("mkfs")
+
+
 @pytest.mark.parametrize("found", ["TYPE=xfs\nUUID=1\n", "PTTYPE=gpt\n"])
 def test_a_volume_with_something_else_is_never_formatted(
     found: str, layout: Layout, record: FormatRecord
 ) -> None:
     commands = Recorded({"blkid": [(0, found)]})
-    with pytest.raises(RefusedError, match="only ext4 is mounted"):
+    with pytest.raises(FailedError, match="only ext4 is mounted"):
         volume(layout, commands, record).mount()
     assert not commands.ran("mkfs")
 
@@ -380,7 +393,7 @@ def test_whatever_blkid_makes_of_a_signature_it_is_not_formatted(
 def test_what_blkid_and_the_proof_find_blank_is_formatted(layout: Layout, record: FormatRecord) -> None:
     """Else the tests beside this one would show nothing."""
     commands = RealBlkid(layout.root)
-    with pytest.raises(RefusedError, match="holds nothing that blkid knows"):
+    with pytest.raises(FailedError, match="holds nothing that blkid knows"):
         volume(layout, commands, record).mount()
     assert commands.ran("mkfs.ext4")
 
@@ -403,7 +416,7 @@ def test_a_volume_that_blkid_cannot_read_is_not_blank(
     with pytest.raises(FailedError, match="Input/output error"):
         made.mount()
     monkeypatch.undo()
-    with pytest.raises(RefusedError, match="holds something at byte 1080"):
+    with pytest.raises(FailedError, match="holds something at byte 1080"):
         made.mount()
     assert not commands.ran("mkfs")
 
@@ -415,10 +428,10 @@ def test_a_volume_that_was_formatted_before_is_not_formatted_again(
     made = volume(layout, commands, record)
     made.mount()
     assert recorded(record) == [VOLUME]
-    with pytest.raises(RefusedError, match="says that it was formatted before"):
+    with pytest.raises(FailedError, match="says that it was formatted before"):
         made.mount()
     # Neither the refusal nor a second run makes it new.
-    with pytest.raises(RefusedError, match="says that it was formatted before"):
+    with pytest.raises(FailedError, match="says that it was formatted before"):
         made.mount()
     assert not commands.ran("mkfs")
 
@@ -466,7 +479,7 @@ def test_what_a_killed_format_left_is_not_taken_for_blank(layout: Layout, record
     with pytest.raises(FailedError, match="mkfs"):
         made.mount()
     image(layout.root / "dev/nvme1n1", GIB, (128 * MIB, b"\x01"))
-    with pytest.raises(RefusedError, match="If nothing on it is wanted"):
+    with pytest.raises(FailedError, match="If nothing on it is wanted"):
         made.mount()
 
 
@@ -537,7 +550,7 @@ def test_a_device_of_the_kernel_is_read_everywhere_or_fails(block_device: tuple[
         file.seek(700 * MIB + 12345)
         file.write(b"\x01" * MIB)
     device_cache_dropped(device)
-    with pytest.raises(RefusedError):
+    with pytest.raises(FailedError):
         prove_blank(device, GIB)
     # Whoever uses a device holds it like this: a mount, LVM, MD, swap.
     held = os.open(device, os.O_RDONLY | os.O_EXCL)
