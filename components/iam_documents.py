@@ -10,6 +10,8 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from settings.rds import ServiceAccount
+
 READ_SECRET = ("secretsmanager:GetSecretValue",)
 MANAGE_SECRET = (
     "secretsmanager:CancelRotateSecret",
@@ -327,8 +329,10 @@ def gateway_machine(
     )
 
 
-def application_trust(services: Sequence[str], principals: Sequence[str]) -> str:
-    """Trust policy of a role made for an application: these AWS services and IAM principals."""
+def application_trust(
+    services: Sequence[str], principals: Sequence[str], accounts: Sequence[ServiceAccount] = ()
+) -> str:
+    """Trust policy of a role made for an application: AWS services, IAM principals and pods of EKS."""
     trusted: dict[str, list[str]] = {}
     if others := sorted(set(services) - {_POD_IDENTITY}):
         trusted["Service"] = others
@@ -352,6 +356,25 @@ def application_trust(services: Sequence[str], principals: Sequence[str]) -> str
                 "Principal": {"Service": _POD_IDENTITY},
                 # EKS tags each session with cluster, namespace and service account.
                 "Action": ["sts:AssumeRole", "sts:TagSession"],
+            }
+        )
+    for number, issuer in enumerate(sorted({each.issuer for each in accounts}), start=1):
+        claims = issuer.partition(":oidc-provider/")[2]
+        subjects = sorted(
+            f"system:serviceaccount:{each.namespace}:{each.name}"
+            for each in accounts
+            if each.issuer == issuer
+        )
+        statements.append(
+            {
+                "Sid": f"ServiceAccounts{number}",
+                "Effect": "Allow",
+                "Principal": {"Federated": issuer},
+                "Action": "sts:AssumeRoleWithWebIdentity",
+                # Whole names: who controls the cluster chooses all others.
+                "Condition": {
+                    "StringEquals": {f"{claims}:aud": "sts.amazonaws.com", f"{claims}:sub": subjects}
+                },
             }
         )
     return document(statements)

@@ -77,7 +77,9 @@ def _rds_problems(stack: str, server: Rds, quotas: Quotas) -> Iterator[Problem]:
             logins.setdefault(iam_role, []).append(iam_documents.connect(_connect_arn(name)))
         if role.new_iam_role is not None:
             trust = iam_documents.application_trust(
-                role.new_iam_role.trusted_services, role.new_iam_role.trusted_principals
+                role.new_iam_role.trusted_services,
+                role.new_iam_role.trusted_principals,
+                role.new_iam_role.service_accounts,
             )
             if excess := TRUST_POLICY.excess(TRUST_POLICY.size(trust), quotas):
                 yield Problem(("rds", "roles", name, "newIamRole"), f"makes {excess}; trust fewer principals")

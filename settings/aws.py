@@ -20,6 +20,11 @@ _OTHER_PRINCIPALS = {
 _KMS_KEY = re.compile(
     r"arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key/([0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 )
+_CLUSTER_ISSUER = re.compile(
+    r"arn:aws[a-z-]*:iam::\d{12}:oidc-provider/"
+    r"oidc\.eks\.[a-z0-9-]+\.amazonaws\.(com|com\.cn|eu)/id/[0-9A-F]{32}",
+    re.ASCII,
+)
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 
 
@@ -71,12 +76,22 @@ def _kms_key_arn_problems(arn: str) -> list[str]:
     ]
 
 
+def _cluster_issuer_arn_problems(arn: str) -> list[str]:
+    if _CLUSTER_ISSUER.fullmatch(arn):
+        return []
+    form = "arn:aws:iam::<account>:oidc-provider/oidc.eks.<region>.amazonaws.com/id/<32 hexadecimal digits>"
+    return [f"is not of the form {form}"]
+
+
 def _topic_arn_problems(arn: str) -> list[str]:
     return [] if _TOPIC.fullmatch(arn) else ["is not of the form arn:aws:sns:eu-central-1:123456789012:name"]
 
 
 PrincipalArn = Annotated[str, Checked(_principal_arn_problems, "the ARN of one IAM role or user")]
 KmsKeyArn = Annotated[str, Checked(_kms_key_arn_problems, "the ARN of a KMS key")]
+ClusterIssuerArn = Annotated[
+    str, Checked(_cluster_issuer_arn_problems, "the ARN of the OIDC provider of an EKS cluster")
+]
 TopicArn = Annotated[str, Checked(_topic_arn_problems, "the ARN of an SNS topic")]
 SecurityGroupId = Annotated[str, Checked(id_problems("sg"), "sg- and 8 or 17 hexadecimal digits")]
 LogRetentionDays = Annotated[

@@ -12,7 +12,14 @@ from pydantic import Field
 from postgres import declaration, rds_parameters
 from postgres.protocol import MinimumProtocol
 from postgres.versions import DEFAULT_MAJOR
-from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, SecurityGroupId, TopicArn
+from settings.aws import (
+    ClusterIssuerArn,
+    KmsKeyArn,
+    LogRetentionDays,
+    PrincipalArn,
+    SecurityGroupId,
+    TopicArn,
+)
 from settings.certificates import BundlePath, Certificates, no_administrator_problems
 from settings.databases import (
     Database,
@@ -66,6 +73,9 @@ _IAM_ROLE = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _OF_IDENTITY_CENTER = "AWSReservedSSO_"
 _OF_AWS_SERVICES = "AWSServiceRoleFor"
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9.-]*\.amazonaws\.com(\.cn)?")
+# Labels of RFC 1123, and a DNS name for the account (Kubernetes, "Object Names and IDs").
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_MAX_ACCOUNT_NAME = 253
 _BASELINE_ENDS_GIB = 400
 
 
@@ -216,6 +226,37 @@ class RdsDatabaseRoles(Section):
     """Role that owns the databases and grants; neither the master user nor a superuser."""
 
 
+def _namespace_problems(name: str) -> list[str]:
+    return [] if _LABEL.fullmatch(name) else ["is not the name of a namespace of Kubernetes; no patterns"]
+
+
+def _account_name_problems(name: str) -> list[str]:
+    whole = len(name) <= _MAX_ACCOUNT_NAME and all(_LABEL.fullmatch(label) for label in name.split("."))
+    return [] if whole else ["is not the name of a service account of Kubernetes; no patterns"]
+
+
+class ServiceAccount(Section):
+    """A service account of a Kubernetes cluster of EKS, whose pods may assume the role (IRSA)."""
+
+    issuer: ClusterIssuerArn = Field(
+        examples=[
+            (
+                "arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/"
+                "0123456789ABCDEF0123456789ABCDEF"
+            )
+        ]
+    )
+    """ARN of the cluster's OIDC provider in IAM."""
+    namespace: Annotated[str, Checked(_namespace_problems, "the name of a namespace")] = Field(
+        examples=["shop"]
+    )
+    """Its namespace."""
+    name: Annotated[str, Checked(_account_name_problems, "the name of a service account")] = Field(
+        examples=["app"]
+    )
+    """Its name."""
+
+
 class NewIamRole(Section):
     """An IAM role to make, for an application that has none; it may do nothing but connect."""
 
@@ -223,6 +264,14 @@ class NewIamRole(Section):
     """AWS services that may assume it."""
     trusted_principals: Annotated[tuple[PrincipalArn, ...], unique] = ()
     """IAM roles and users that may assume it."""
+    service_accounts: Annotated[tuple[ServiceAccount, ...], unique] = ()
+    """Service accounts of EKS clusters whose pods may assume it; with EKS Pod Identity, name
+    pods.eks.amazonaws.com in trustedServices instead."""
+
+    @property
+    def trusts_somebody(self) -> bool:
+        """Whether anybody may assume it."""
+        return bool(self.trusted_services or self.trusted_principals or self.service_accounts)
 
 
 class RdsRole(DeclaredRole):
@@ -398,9 +447,10 @@ def _role_problems(server: Rds, name: str, role: RdsRole) -> Iterator[Problem]:
     by_provider = server.database_roles.through == "provider"
     yield from executor_problems(_RDS, name, role, server.major, by_provider=by_provider)
     new = role.new_iam_role
-    if new is not None and not (new.trusted_services or new.trusted_principals):
+    if new is not None and not new.trusts_somebody:
         yield Problem(
-            (*path, "newIamRole"), "trusts nobody; name trustedServices or trustedPrincipals, or leave it out"
+            (*path, "newIamRole"),
+            "trusts nobody; name trustedServices, trustedPrincipals or serviceAccounts, or leave it out",
         )
 
 

@@ -216,7 +216,7 @@ class RdsPostgres(pulumi.ComponentResource):
         new_role = None
         suffix = slug(database_role)
         if isinstance(role, NewIamRole):
-            if not (role.trusted_services or role.trusted_principals):
+            if not role.trusts_somebody:
                 raise ValueError(f"{self._name}: the new IAM role for {database_role!r} would trust nobody")
             new_role = iam.Role(
                 resource_name(f"{self._name}-application-{suffix}", ROLE_NAME),
@@ -224,7 +224,7 @@ class RdsPostgres(pulumi.ComponentResource):
                     f"Logs in to {self._name} in stack {self._args.stack} as {description_of(database_role)}"
                 ),
                 assume_role_policy=iam_documents.application_trust(
-                    role.trusted_services, role.trusted_principals
+                    role.trusted_services, role.trusted_principals, role.service_accounts
                 ),
                 tags=self._args.tags,
                 opts=pulumi.ResourceOptions(parent=self),

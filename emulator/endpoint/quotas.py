@@ -83,6 +83,13 @@ def _put_role_policy(given: Mapping[str, Any]) -> None:
 def _put_trust_policy(given: Mapping[str, Any]) -> None:
     document = str(given.get("AssumeRolePolicyDocument") or given.get("PolicyDocument") or "")
     _readable(document, "MalformedPolicyDocument")
+    for each in parse_policy(document):
+        if each.resource or not each.principal:
+            text = "Has prohibited field Resource" if each.resource else "Missing required field Principal"
+            raise _invalid("MalformedPolicyDocument", text)
+        if not each.action or any(not action.startswith("sts:") for action in each.action.values):
+            text = "AssumeRole policy may only specify STS AssumeRole actions"
+            raise _invalid("MalformedPolicyDocument", text)
     if len(re.sub(r"\s", "", document)) > TRUST_POLICY_CHARACTERS:
         raise _invalid("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {TRUST_POLICY_CHARACTERS}")
 

@@ -85,6 +85,8 @@ _SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:source
 _PROOFS = ("sts:externalid", "aws:multifactorauthpresent", "aws:principalorgid")
 _GITHUB = "token.actions.githubusercontent.com"
 _SAFE_SUBJECT = re.compile(r"repo:[^*?:/]+/[^*?:]+:(?:environment:[^*?]+|ref:refs/(?:heads|tags)/[^*?]+)")
+_CLUSTER = re.compile(r":oidc-provider/(?P<issuer>oidc\.eks\..+)", re.IGNORECASE)
+_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[^*?:]+:[^*?:]+")
 
 
 def _in_documents(judge: Judge) -> ResourceCheck:
@@ -237,6 +239,26 @@ def _workflows(statement: Statement) -> Iterator[Outcome]:
                 at=subject,
                 reason="expected repo:<owner>/<name>:environment:<name> or …:ref:<ref>",
             )
+
+
+def _service_accounts(statement: Statement) -> Iterator[Outcome]:
+    for provider in statement.principals_of("Federated"):
+        if (found := _CLUSTER.search(provider.text())) is None:
+            continue
+        issuer = found["issuer"].lower()
+        # `ForAllValues:` and `…IfExists` also hold for a token without the claim.
+        bound = {
+            key.removeprefix(f"{issuer}:"): values
+            for operator, key, values in statement.conditions()
+            if operator in ("stringequals", "stringlike") and key.startswith(f"{issuer}:")
+        }
+        if [each.text() for each in bound.get("aud", [])] != ["sts.amazonaws.com"]:
+            yield Problem(at=statement.condition, reason=f"expected {issuer}:aud to be sts.amazonaws.com")
+        if not bound.get("sub"):
+            yield Problem(at=statement.condition, reason=f"expected {issuer}:sub to name the service account")
+        for subject in bound.get("sub", []):
+            if _SERVICE_ACCOUNT.fullmatch(subject.text()) is None:
+                yield Problem(at=subject, reason="expected system:serviceaccount:<namespace>:<name>")
 
 
 def _attached(resource: Resource) -> list[Value]:
@@ -402,6 +424,16 @@ RULES = (
         why="Otherwise every GitHub repository, or every branch of one, could deploy.",
         fix=f"bind {_GITHUB}:aud to sts.amazonaws.com and :sub to repo:<owner>/<name>:environment:<name>",
         link="https://docs.github.com/en/actions/concepts/security/openid-connect",
+    ),
+    _rule(
+        "N93",
+        "Service accounts of EKS assume roles by their whole name only",
+        Severity.HIGH,
+        _in_trust_policy(_service_accounts),
+        types=(IAM_ROLE,),
+        why="Otherwise every pod of the cluster, or of a namespace, could log in.",
+        fix="bind <issuer>:aud to sts.amazonaws.com and :sub to system:serviceaccount:<namespace>:<name>",
+        link="https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html",
     ),
     _rule(
         "P159",

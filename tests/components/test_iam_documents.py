@@ -8,6 +8,7 @@ from components import iam_documents
 from components.self_managed.desired_state import READABLE_KEYS
 from emulator.iam.policy import Caller, Decision, Request, decide, parse_policy
 from settings.quotas import INLINE_POLICIES
+from settings.rds import ServiceAccount
 
 HERE = {"partition": "aws", "region": "eu-central-1", "account_id": "123456789012"}
 
@@ -211,6 +212,32 @@ def test_pods_of_eks_may_tag_their_sessions_and_nobody_else_may(
             for name in names if isinstance(names, list) else [names]:
                 found.setdefault(name, set()).update([actions] if isinstance(actions, str) else actions)
     assert found == granted
+
+
+def test_pods_with_a_service_account_are_trusted_by_its_whole_name() -> None:
+    issuers = [f"oidc.eks.eu-central-1.amazonaws.com/id/{letter * 32}" for letter in "AB"]
+    arns = [f"arn:aws:iam::123456789012:oidc-provider/{issuer}" for issuer in issuers]
+    accounts = [
+        ServiceAccount(issuer=arns[1], namespace="shop", name="app"),
+        ServiceAccount(issuer=arns[0], namespace="shop", name="app"),
+        ServiceAccount(issuer=arns[0], namespace="jobs", name="nightly.report"),
+    ]
+    found = statements(iam_documents.application_trust([], [], accounts))
+    assert [(each["Principal"], each["Action"], each["Condition"]) for each in found] == [
+        (
+            {"Federated": arn},
+            "sts:AssumeRoleWithWebIdentity",
+            {"StringEquals": {f"{issuer}:aud": "sts.amazonaws.com", f"{issuer}:sub": subjects}},
+        )
+        for arn, issuer, subjects in (
+            (
+                arns[0],
+                issuers[0],
+                ["system:serviceaccount:jobs:nightly.report", "system:serviceaccount:shop:app"],
+            ),
+            (arns[1], issuers[1], ["system:serviceaccount:shop:app"]),
+        )
+    ]
 
 
 def test_functions_are_trusted_by_lambda_alone() -> None:

@@ -16,6 +16,9 @@ from postgres.declaration import Declaration
 from settings.rds import windows_overlap
 
 ROLE = "rds.roles.app_user"
+POD_PATH = f"{ROLE}.newIamRole.serviceAccounts[0]"
+CLUSTER = f"arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/{'A1' * 16}"
+POD = {"issuer": CLUSTER, "namespace": "shop", "name": "app"}
 REMOVED: Any = object()
 
 
@@ -87,6 +90,11 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.iamRoles", ["app", "AWSReservedSSO_x_0"], f"{ROLE}.iamRoles[1]", "belongs to IAM Identity Center"),
     (f"{ROLE}.iamRoles", ["AWSServiceRoleForRDS"], f"{ROLE}.iamRoles[0]", "belongs to a service of AWS"),
     (f"{ROLE}.newIamRole", {}, f"{ROLE}.newIamRole", "trusts nobody"),
+    (f"{ROLE}.newIamRole", {"serviceAccounts": [POD | {"name": "*"}]}, f"{POD_PATH}.name", "no patterns"),
+    (f"{ROLE}.newIamRole", {"serviceAccounts": [POD | {"namespace": "shop:x"}]}, f"{POD_PATH}.namespace", "no patterns"),
+    (f"{ROLE}.newIamRole", {"serviceAccounts": [POD | {"issuer": f"{CLUSTER}*"}]}, f"{POD_PATH}.issuer", "is not of the form arn:aws:iam::<account>:oidc-provider"),
+    (f"{ROLE}.newIamRole", {"serviceAccounts": [POD | {"issuer": CLUSTER.replace("oidc.eks.", "")}]}, f"{POD_PATH}.issuer", "is not of the form"),
+    (f"{ROLE}.newIamRole", {"serviceAccounts": [POD, POD]}, f"{ROLE}.newIamRole.serviceAccounts", ""),
     (f"{ROLE}.newIamRole", {"trustedServices": ["ecs-tasks"]}, f"{ROLE}.newIamRole.trustedServices[0]", "is not the name of an AWS service"),
     (f"{ROLE}.newIamRole", {"trustedPrincipals": ["arn:aws:iam::123456789012:root"]}, f"{ROLE}.newIamRole.trustedPrincipals[0]", "is the whole account"),
     (f"{ROLE}.memberOf", ["pg_write_all_data"], f"{ROLE}.memberOf[0]", "cannot be declared; allowed: pg_checkpoint, pg_monitor, pg_read_all_data, pg_signal_backend (PostgreSQL 17 on RDS)"),

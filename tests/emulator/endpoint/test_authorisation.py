@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 
+import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from components.iam_documents import application_trust
 from emulator.endpoint.credentials import ACCOUNT
+from settings.rds import ServiceAccount
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -168,6 +173,54 @@ def test_logs_go_to_the_own_stream_of_the_own_group(aws):
     with pytest.raises(ClientError) as refused:
         own.create_log_stream(logGroupName="/a/postgresql", logStreamName="i-2")
     assert "log-group:/a/postgresql:log-stream:i-2" in message(refused)
+
+
+TRUST = json.loads(
+    application_trust(
+        [],
+        [],
+        [
+            ServiceAccount(
+                issuer="arn:aws:iam::123456789012:oidc-provider/oidc.eks.eu-central-1.amazonaws.com/id/"
+                + "A1" * 16,
+                namespace="shop",
+                name="app",
+            )
+        ],
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"Resource": "*"}, "Has prohibited field Resource"),
+        ({"Principal": None}, "Missing required field Principal"),
+        ({"Action": "s3:GetObject"}, "may only specify STS AssumeRole actions"),
+        ({"Condition": {"StringEqualz": {"a": "b"}}}, "condition operator StringEqualz"),
+        ({}, None),
+    ],
+)
+def test_a_trust_policy_is_read_when_its_role_is_made(aws, change, said):
+    iam = aws.endpoint.client("iam")
+    (statement,) = TRUST["Statement"]
+    changed = {key: value for key, value in (statement | change).items() if value is not None}
+    given = {"RoleName": "pod", "AssumeRolePolicyDocument": json.dumps(TRUST | {"Statement": [changed]})}
+    if said is None:
+        iam.create_role(**given)
+        return
+    with pytest.raises(ClientError, match=f"MalformedPolicyDocument.*{said}"):
+        iam.create_role(**given)
+
+
+def test_pods_assume_no_role_in_the_sandbox(aws):
+    unsigned = Config(signature_version=UNSIGNED)
+    pod = boto3.client("sts", region_name="eu-central-1", endpoint_url=aws.endpoint.url, config=unsigned)
+    with pytest.raises(ClientError) as refused:
+        pod.assume_role_with_web_identity(
+            RoleArn="arn:aws:iam::123456789012:role/pod", RoleSessionName="pod", WebIdentityToken="t" * 20
+        )
+    assert code(refused) == "MissingAuthenticationToken"
 
 
 def test_only_who_is_trusted_assumes_a_role(aws):
