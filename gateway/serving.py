@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from gateway.access_log import AccessLog
+from gateway.answer_transport import TogetherProtocol
 from gateway.database import RolePools
 from gateway.errors import ApplicationError
 from gateway.health import HealthMiddleware, MachineHealth
@@ -111,7 +112,7 @@ class _Server(uvicorn.Server):
 def _configuration(application: ASGIApp) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        http="httptools",
+        http=TogetherProtocol,
         ws="none",
         loop="uvloop",
         log_config=None,

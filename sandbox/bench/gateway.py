@@ -1,8 +1,8 @@
-"""The throughput of the gateway's application: one process that gets its headers as from a load balancer.
+"""The throughput of the gateway's application, with one worker and with two.
 
-It is the shipped artifact with a client authority of its own. It reaches the sandbox's RDS as the role `ROLE`
-with the operator's credentials. The baselines send the same query through a bare pool in one process, and
-through a new connection with a new token for each query.
+It is the shipped artifact with a client authority of its own. It reaches the RDS instance as the role `ROLE`
+with the operator's credentials. The baselines are the same query on a bare pool in one process, and on a new
+connection with a new token each time. The workers share two cores with their clients and the database.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from sandbox.serve import read_addresses
 from sandbox.state import State
 
 ROLE = "app_user"
+WORKERS = {1: "one worker", 2: "two workers"}
 CLIENTS = 16
 NAIVE_CLIENTS = 8
 POOL_SIZE = 10
@@ -57,13 +58,13 @@ _LIFE_HOURS = 24
 
 
 def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Iterator[Measurement]:
-    """Requests per second of the gateway's application, one process, beside two ways without it.
+    """Requests per second of the gateway's application beside two ways without it.
 
     Args:
         stack: The sandbox's stack; without the role `ROLE` on RDS nothing is measured.
         state: The sandbox's state.
         progress: Shows what is being measured.
-        seconds: Duration of the long measurement; the others take half of it.
+        seconds: Duration of the long measurements; the others take half of it.
 
     Raises:
         CommandError: A program that measures fails.
@@ -88,11 +89,13 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
             "region": database.region,
             "root_certificate": str(root_certificate),
         }
-        step.detail = "the application"
-        with _application(database, folder, environment) as (port, headers):
-            through = {"port": port, "path": "/whoami", "headers": headers, "clients": CLIENTS}
-            _run("requests", {**through, "seconds": 1}, environment)
-            served = _run("requests", {**through, "seconds": seconds}, environment)
+        served = {}
+        for workers, label in WORKERS.items():
+            step.detail = label
+            with _application(database, folder, environment, workers) as (port, headers):
+                through = {"port": port, "path": "/whoami", "headers": headers, "clients": CLIENTS}
+                _run("requests", {**through, "seconds": 1}, environment)
+                served[label] = _run("requests", {**through, "seconds": seconds}, environment)
         step.detail = "a bare pool"
         half = max(seconds / 2, 1)
         pool = _run(
@@ -102,13 +105,14 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
         naive = _run("connections", {**query, "clients": NAIVE_CLIENTS, "seconds": half}, environment)
         found = [
             Measurement(
-                name=f"gateway application, one process, {CLIENTS} connections over TLS",
-                value=served.rate,
+                name=f"gateway application, {label}, {CLIENTS} connections over TLS",
+                value=through.rate,
                 floor=floor.rate,
                 floor_name=floor_name,
                 unit="requests/s",
-                errors=served.errors,
+                errors=through.errors,
             )
+            for label, through in served.items()
             for floor, floor_name in (
                 (pool, "the same query on a bare psycopg pool in one process"),
                 (naive, "a new connection with a new token for each request"),
@@ -120,12 +124,13 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
 
 @contextmanager
 def _application(
-    database: Database, folder: Path, environment: Mapping[str, str]
+    database: Database, folder: Path, environment: Mapping[str, str], workers: int
 ) -> Iterator[tuple[int, dict[str, str]]]:
     """Run the shipped artifact; yields its port and the headers of one caller."""
     program = folder / "program"
-    with zipfile.ZipFile(gateway_artifact(this_platform()).path) as archive:
-        archive.extractall(program)
+    if not program.exists():
+        with zipfile.ZipFile(gateway_artifact(this_platform()).path) as archive:
+            archive.extractall(program)
     authority, leaf = _identities()
     suffix = secrets.token_hex(SUFFIX_LENGTH // 2)
     document = GatewayDocument(
@@ -144,7 +149,7 @@ def _application(
         process = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "gateway", "--document", str(file)),
-                *("--port", str(port), "--metrics-port", str(metrics_port)),
+                *("--port", str(port), "--metrics-port", str(metrics_port), "--workers", str(workers)),
             ],
             cwd=folder,
             env={**environment, "PYTHONPATH": str(program), "PATH": os.environ["PATH"]},
@@ -156,29 +161,18 @@ def _application(
         _wait_until_ready(process, port, folder / "gateway.log")
         renamed = vars(header_names(suffix))
         original = verify_headers(leaf)
-        yield port, {renamed[key]: original[name] for key, name in _ORIGINAL.items()}
+        prefix = "X-Amzn-Mtls-Clientcert-"
+        yield port, {name: original[prefix + key.replace("_", "-").title()] for key, name in renamed.items()}
     finally:
         process.terminate()
         process.wait()
 
 
-_ORIGINAL = {
-    "leaf": "X-Amzn-Mtls-Clientcert-Leaf",
-    "serial_number": "X-Amzn-Mtls-Clientcert-Serial-Number",
-    "issuer": "X-Amzn-Mtls-Clientcert-Issuer",
-    "subject": "X-Amzn-Mtls-Clientcert-Subject",
-    "validity": "X-Amzn-Mtls-Clientcert-Validity",
-}
-
-
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     context = any_certificate()
     try:
-        for attempt in Retrying(
-            retry=retry_if_exception_type(OSError),
-            stop=stop_after_delay(_START_SECONDS),
-            wait=wait_fixed(0.1),
-        ):
+        patience = {"stop": stop_after_delay(_START_SECONDS), "wait": wait_fixed(0.1)}
+        for attempt in Retrying(retry=retry_if_exception_type(OSError), **patience):
             with attempt:
                 if process.poll() is not None:
                     break

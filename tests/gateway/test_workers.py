@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.metrics_core import Metric
 
 from gateway import limits, summed_metrics, workers
+from gateway.answer_transport import MOST_BYTES, TogetherTransport
 from gateway.caller import SCOPE_KEY, Caller
 from gateway.client_lives import ClientLives
 from gateway.control_channel import Channel
@@ -136,6 +137,52 @@ def test_there_is_one_set_of_metrics(two: Two) -> None:
     # What the supervisor alone counts is there once.
     assert two.count('pgpasswordless_gateway_documents_total{outcome="adopted"}') == 1
     assert two.count("pgpasswordless_gateway_document_is_current") == 1
+
+
+def test_head_and_body_of_an_answer_are_one_tls_record(two: Two) -> None:
+    headers = b"".join(b"%s: %s\r\n" % header for header in forwarded(client(two.issuer)))
+    connection = two.process.connection()
+    connection.connect()
+    with connection.sock as found:
+        for path in (b"/", b"/healthz", b"/readyz"):
+            found.sendall(b"GET %s HTTP/1.1\r\n%s\r\n" % (path, headers))
+            # One call returns what one record holds.
+            head, _, body = found.recv(65_536).partition(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200 OK")
+            assert json.loads(body)
+
+
+class Sent:
+    """A transport that keeps what is written."""
+
+    def __init__(self) -> None:
+        self.parts: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.parts.append(data)
+
+    def close(self) -> None:
+        self.parts.append(b"closed")
+
+
+def test_what_is_written_in_one_turn_is_sent_at_its_end_and_much_at_once() -> None:
+    async def run() -> list[bytes]:
+        sent = Sent()
+        transport = TogetherTransport(sent, asyncio.get_running_loop())  # type: ignore[arg-type]
+        for part in (b"head", b"body"):
+            transport.write(part)
+        assert sent.parts == []
+        await asyncio.sleep(0)
+        assert sent.parts == [b"headbody"]
+        transport.write(b"a")
+        transport.write(bytes(MOST_BYTES))
+        assert sent.parts[1:] == [b"a" + bytes(MOST_BYTES)]
+        transport.write(b"last")
+        transport.close()
+        await asyncio.sleep(0)
+        return sent.parts[2:]
+
+    assert asyncio.run(run()) == [b"last", b"closed"]
 
 
 def test_nothing_secret_is_on_a_command_line_or_in_an_environment(two: Two) -> None:
