@@ -30,13 +30,13 @@ from components.names import slug
 from postgres.administrator import RDS_IAM
 from postgres.declaration import (
     PRIVILEGES,
-    TRUSTED_EXTENSIONS,
     Declaration,
     GrantTarget,
     Platform,
     Role,
     declaration_problems,
 )
+from postgres.extensions import EXTENSIONS, with_required
 from postgres.privileges import declared_privileges
 from postgres.role_settings import PROVIDER_SETTINGS, SEARCH_PATH, schemas_of
 
@@ -72,13 +72,12 @@ class DatabaseRolesArgs:
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
         problems = declaration_problems(self.declaration, self.major, self.platform)
-        # On RDS that is a problem whoever carries the declaration out.
         problems += [
-            f"database {database.name!r}: only a superuser can create extension {extension!r}, and the "
-            "provider logs in as the administrator; declare it through the node, or drop it"
+            f"database {database.name!r}: the administrator, which the provider is, cannot create extension "
+            f"{extension!r}; declare it through the node or the function, or drop it"
             for database in self.declaration.databases
             for extension in database.extensions
-            if self.platform == "server" and extension not in TRUSTED_EXTENSIONS
+            if extension in EXTENSIONS and not EXTENSIONS[extension].trusted
         ]
         problems += [
             f"role {role.name!r}: only a superuser, or the master of RDS, gives membership in {group!r}, and "
@@ -213,7 +212,7 @@ class DatabaseRoles(pulumi.ComponentResource):
                     database=databases[database.name].name,
                     opts=pulumi.ResourceOptions(parent=self, retain_on_delete=True),
                 )
-                for extension in database.extensions
+                for extension in with_required(database.extensions)
             ]
             for database in args.declaration.databases
         }

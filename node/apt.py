@@ -66,18 +66,20 @@ class Apt:
     layout: Layout
     commands: Commands
 
-    def install(self, major: int, minor_floor: int) -> None:
-        """Install `postgresql-<major>` at that minor or a later one; does nothing if it is installed.
+    def install(self, major: int, minor_floor: int, packages: Sequence[str] = ()) -> None:
+        """Install `postgresql-<major>` at that minor or a later one, and `packages`, where they are missing.
 
-        An upgrade restarts the server, so raising the floor asks for a restart. What a loss of power or a
-        kill left half installed is repaired first.
+        A package that is not wanted any more stays, since databases may still use it. An upgrade restarts the
+        server, so raising the floor asks for a restart. What a loss of power or a kill left half installed is
+        repaired first.
 
         Raises:
             FailedError: apt fails, or the archive's newest minor is too old.
         """
         package = f"postgresql-{major}"
         minor = self.installed_minor(major)
-        if minor is not None and minor >= minor_floor:
+        missing = [name for name in packages if self._installed_version(name) is None]
+        if minor is not None and minor >= minor_floor and not missing:
             return
         self._keep_package_from_making_a_cluster()
         # Before apt reads its sources: what an earlier run wrote there may be what is wrong.
@@ -94,7 +96,12 @@ class Apt:
                 f"minorFloor: {package} {candidate} is the newest that apt offers, "
                 f"below {major}.{minor_floor}; lower the floor or wait for the archive"
             )
-        self._get(package)
+        if lacking := [name for name in missing if self._candidate(name) is None]:
+            raise FailedError(
+                f"extensions: no archive of this machine's apt has {', '.join(lacking)}; remove the "
+                "extension, or wait for the archive"
+            )
+        self._get(*([package] if minor is None or minor < minor_floor else []), *missing)
         minor = self.installed_minor(major)
         if minor is None or minor < minor_floor:
             raise FailedError(f"minorFloor: apt left {package} below {major}.{minor_floor}")

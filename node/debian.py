@@ -81,9 +81,9 @@ class Debian:
         importlib.invalidate_caches()
         files.replace_file(have, wanted, 0o600, durable=True)
 
-    def install(self, major: int, minor_floor: int) -> None:
+    def install(self, major: int, minor_floor: int, packages: Sequence[str]) -> None:
         """Install the packages with apt."""
-        Apt(layout=self.layout, commands=self.commands).install(major, minor_floor)
+        Apt(layout=self.layout, commands=self.commands).install(major, minor_floor, packages)
 
     def prepare(self, major: int, volume: str | None, record: FormatRecord) -> None:
         """Mount the volume; give the folders to the package's user, whose id may differ between images."""

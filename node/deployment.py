@@ -149,7 +149,7 @@ class Deployment:
         desired = validated(manifest=manifest, contents=contents, identity=identity, now=_now())
         cluster.refuse_other_major(self.layout, manifest.major)
         self.stage(f"installing PostgreSQL {manifest.major}")
-        self.platform.install(manifest.major, manifest.minor_floor)
+        self.platform.install(manifest.major, manifest.minor_floor, desired.packages())
         self.stage("preparing storage")
         self.platform.prepare(manifest.major, self.machine.volume, FormatRecord(store=self.store))
         cluster.refuse_other_major(self.layout, manifest.major)
@@ -221,6 +221,9 @@ class Deployment:
         if not running or self.state.applied is None:
             self._apply_roles(switch, desired.declaration)
         pending = self._restart_where_wanted(switch, desired.manifest, name, expected)
+        if self._restarted:
+            # Extensions had to wait for their libraries.
+            self._apply_roles(switch, desired.declaration)
         return self._record(switch, pristine, pending, blocked)
 
     def _roles_blocked(self, switch: Switch, pristine: Pristine, applied: Applied) -> str | None:

@@ -36,8 +36,8 @@ class Platform(Protocol):
         """Install what node itself imports; cheap when it is there."""
         ...
 
-    def install(self, major: int, minor_floor: int) -> None:
-        """Install the server's programs, at least at that minor release."""
+    def install(self, major: int, minor_floor: int, packages: Sequence[str]) -> None:
+        """Install the server's programs, at least at that minor release, and packages of extensions."""
         ...
 
     def prepare(self, major: int, volume: str | None, record: FormatRecord) -> None:

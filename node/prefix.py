@@ -62,8 +62,11 @@ class Prefix:
     def install_own(self) -> None:
         """Install nothing: the interpreter of the folder's maker has it."""
 
-    def install(self, major: int, minor_floor: int) -> None:
-        """Install nothing; refuse programs below the floor, since no later run would find others."""
+    def install(self, major: int, minor_floor: int, packages: Sequence[str]) -> None:  # noqa: ARG002
+        """Install nothing; refuse programs below the floor, since no later run would find others.
+
+        An extension whose files are not there is refused by the server.
+        """
         answer = self.user.run([self.binaries(major) / "postgres", "--version"])
         found = re.search(r"\(PostgreSQL\) (\d+)\.(\d+)", answer.stdout)
         if found is None:

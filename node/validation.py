@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from node import certificate
 from node.desired_state import Manifest
+from postgres import extensions
 from postgres.access import MACHINE_MAP
 from postgres.declaration import Declaration, DeclarationError, declaration_problems
 from postgres.hba_analysis import analyse_hba
@@ -52,6 +53,12 @@ class DesiredState:
             "server.crt": self.identity.certificate.encode(),
             "server.key": self.identity.private_key.encode(),
         }
+
+    def packages(self) -> list[str]:
+        """Debian's packages of the declared extensions and of the libraries that are preloaded."""
+        settings = parse_postgresql_conf(self.contents["postgresql.conf"].decode())
+        names = (name for database in self.declaration.databases for name in database.extensions)
+        return extensions.packages(self.manifest.major, names, extensions.libraries(settings))
 
     def logins(self) -> tuple[tuple[str, str], ...]:
         """One declared role with one of its databases, for the login without TLS; empty if there is none."""

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from postgres.declaration import Platform
+from postgres.declaration import Declaration, Platform, extensions_of
+from postgres.extensions import delegated
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
 from postgres.steps import Check, Executor, Step, is_member, role_exists
 
 RDS_IAM = "rds_iam"
 """The role of RDS whose members log in by IAM tokens only."""
+
+RDS_EXTENSION = "rds_extension"
+"""The role of RDS whose members create the extensions that `rds.allowed_delegated_extensions` lists.
+
+RDS user guide, "Using Amazon RDS delegated extension support for PostgreSQL": 15.8, 16.4 and all later.
+"""
 
 FIRST_MAJOR_WITH_SELF_GRANT = 16
 """Since this major a role that creates another is its member only with the options that it was given."""
@@ -75,6 +82,11 @@ def administrator_steps(name: str, major: int, platform: Platform) -> Iterator[S
                 values=(("role", name),),
             ),
         )
+
+
+def has_delegated(declaration: Declaration) -> bool:
+    """Whether extensions are declared that on RDS only a member of rds_extension creates."""
+    return any(map(delegated, extensions_of(declaration).values()))
 
 
 def _has_attributes(name: str) -> Check:

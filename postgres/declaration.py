@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
+from postgres.extensions import Platform, cron_problems, extension_problems
 from postgres.identifiers import database_name_problems, quote_identifier, role_name_problems
 from postgres.predefined_roles import predefined_role_problems
 from postgres.role_settings import role_setting_problems, written_value
@@ -16,9 +17,6 @@ from postgres.role_settings import role_setting_problems, written_value
 SCHEMA_VERSION = 1
 
 GrantTarget = Literal["database", "schema", "tables", "sequences", "functions"]
-
-Platform = Literal["server", "rds"]
-"""A self-managed server, which has a superuser for us, or RDS, which has none."""
 
 _IAM_SPECIAL_CHARACTERS = "*?$"
 
@@ -35,22 +33,6 @@ PRIVILEGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 
 OBJECT_TARGETS: frozenset[GrantTarget] = frozenset({"tables", "sequences", "functions"})
 """The targets that are objects of a schema, made by whoever may create in it."""
-
-TRUSTED_EXTENSIONS = frozenset(
-    """
-    btree_gin btree_gist citext cube dict_int fuzzystrmatch hstore intarray isn lo ltree pg_trgm pgcrypto
-    seg tablefunc tcn tsm_system_rows tsm_system_time unaccent uuid-ossp
-    """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
-)
-"""Extensions that a database's owner may create (`trusted = true` in their control files)."""
-
-SUPERUSER_EXTENSIONS = frozenset(
-    """
-    amcheck bloom pg_buffercache pg_freespacemap pg_prewarm pg_stat_statements pg_visibility pg_walinspect
-    pgaudit pgrowlocks pgstattuple postgis postgres_fdw sslinfo vector
-    """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
-)
-"""Extensions that the machine creates as the superuser; pulumi-postgresql cannot, as the administrator."""
 
 
 class DeclarationError(ValueError):
@@ -171,6 +153,7 @@ def declaration_problems(declaration: Declaration, major: int, platform: Platfor
         problems += [
             f"database {database.name!r}: {text}" for text in _repeated(database.extensions, "extension")
         ]
+    problems += cron_problems(extensions_of(declaration), {})
     for role in declaration.roles:
         found = _login_problems(role.name, platform)
         if role.name == declaration.administrator:
@@ -199,6 +182,11 @@ def declaration_problems(declaration: Declaration, major: int, platform: Platfor
     return problems
 
 
+def extensions_of(declaration: Declaration) -> dict[str, tuple[str, ...]]:
+    """The extensions of each database, by its name."""
+    return {database.name: database.extensions for database in declaration.databases}
+
+
 def grant_problems(grant: Grant, major: int) -> list[str]:
     """Why PostgreSQL `major` cannot apply `grant`; empty when it can."""
     if grant.on not in get_args(GrantTarget):
@@ -224,16 +212,6 @@ def grant_problems(grant: Grant, major: int) -> list[str]:
         problems.append(f"grant on {grant.on} names objects; drop them")
     problems += [text for name in grant.objects for text in _object_problems(name)]
     return problems + _repeated(grant.privileges, "privilege") + _repeated(grant.objects, "object")
-
-
-def extension_problems(name: str, platform: Platform = "server") -> list[str]:
-    """Why `name` cannot be declared as an extension; empty when it can."""
-    if platform == "rds" and name in SUPERUSER_EXTENSIONS:
-        return [f"only a superuser can create extension {name!r}, and RDS has no superuser; drop it"]
-    if name in TRUSTED_EXTENSIONS or name in SUPERUSER_EXTENSIONS:
-        return []
-    allowed = ", ".join(sorted(TRUSTED_EXTENSIONS | SUPERUSER_EXTENSIONS))
-    return [f"extension {name!r} is not on the list of extensions: {allowed}"]
 
 
 def iam_name_problems(role: str) -> list[str]:

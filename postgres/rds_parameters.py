@@ -8,12 +8,13 @@ units and writes booleans as 1 and 0; users write values as in postgresql.conf, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Literal
 
+from postgres.extensions import PRELOAD, delegated, implied_settings
 from postgres.protocol import MINIMUM_PROTOCOLS
 from postgres.server_settings import setting_problems
 from postgres.setting_catalogue import setting_rule
@@ -24,6 +25,8 @@ from postgres.versions import SUPPORTED_MAJORS, require_supported
 ApplyMethod = Literal["immediate", "pending-reboot"]
 
 FORCE_SSL = "rds.force_ssl"
+DELEGATED = "rds.allowed_delegated_extensions"
+"""Extensions that members of rds_extension may create; RDS user guide, "delegated extension support"."""
 MINIMUM_PROTOCOL = "ssl_min_protocol_version"
 MAXIMUM_PROTOCOL = "ssl_max_protocol_version"
 
@@ -126,6 +129,9 @@ def _rds_words(rule: SettingRule) -> str:
 
 _OF_RDS = (
     _choice(FORCE_SSL, ("0", "1")),
+    RdsParameter(
+        name=DELEGATED, static=False, pattern=r"[a-z0-9_-]+(?:,[a-z0-9_-]+)*", allowed="a list of extensions"
+    ),
     _choice("rds.accepted_password_auth_method", ("md5+scram", "scram")),
     _choice("rds.restrict_password_commands", ("0", "1"), static=True),
     _choice("rds.logical_replication", ("0", "1"), static=True),
@@ -152,13 +158,16 @@ _OF_LOGINS_AND_LOGS = (
 EXTRA: tuple[str, ...] = tuple(
     """
     autovacuum_analyze_scale_factor autovacuum_max_workers autovacuum_naptime autovacuum_vacuum_cost_delay
-    autovacuum_vacuum_scale_factor checkpoint_timeout deadlock_timeout default_statistics_target
+    autovacuum_vacuum_scale_factor checkpoint_timeout cron.database_name cron.log_run
+    cron.max_running_jobs cron.use_background_workers deadlock_timeout default_statistics_target
     effective_cache_size effective_io_concurrency idle_in_transaction_session_timeout idle_session_timeout
     lock_timeout log_autovacuum_min_duration log_lock_waits log_min_duration_statement log_statement
     log_temp_files maintenance_work_mem max_connections max_locks_per_transaction max_parallel_workers
-    max_parallel_workers_per_gather max_replication_slots max_slot_wal_keep_size max_wal_senders max_wal_size
-    max_worker_processes min_wal_size random_page_cost shared_buffers statement_timeout temp_buffers
-    track_activity_query_size track_functions track_io_timing work_mem
+    max_parallel_workers_per_gather max_replication_slots max_slot_wal_keep_size max_wal_senders
+    max_wal_size max_worker_processes min_wal_size pg_stat_statements.track pgaudit.log
+    pgaudit.log_catalog pgaudit.log_parameter pgaudit.log_relation pgaudit.log_statement_once
+    random_page_cost shared_buffers statement_timeout temp_buffers track_activity_query_size
+    track_functions track_io_timing work_mem
     """.split()  # noqa: SIM905 - a list of words is easier to read than one of strings
 )
 """Settings of PostgreSQL that users may add to a group, written as in postgresql.conf."""
@@ -169,7 +178,7 @@ PRELOADABLE_LIBRARIES = (
 )  # fmt: skip
 """What RDS allows in `shared_preload_libraries` (DescribeDBParameters of the families postgres15 to 18)."""
 
-_LIBRARIES = _list("shared_preload_libraries", PRELOADABLE_LIBRARIES, ",", static=True)
+_LIBRARIES = _list(PRELOAD, PRELOADABLE_LIBRARIES, ",", static=True)
 
 CATALOGUE: Mapping[str, RdsParameter] = MappingProxyType(
     {
@@ -248,8 +257,19 @@ def required_parameters(major: int, minimum_protocol: str) -> tuple[Parameter, .
     )
 
 
-def group_parameters(major: int, minimum_protocol: str, extra: Mapping[str, str]) -> tuple[Parameter, ...]:
-    """The whole group: what is required, and `extra`, written as in postgresql.conf.
+def group_parameters(
+    major: int,
+    minimum_protocol: str,
+    extra: Mapping[str, str],
+    extensions: Mapping[str, Sequence[str]] = MappingProxyType({}),
+) -> tuple[Parameter, ...]:
+    """The whole group: what is required, `extra`, written as in postgresql.conf, and what extensions need.
+
+    Args:
+        major: Major release.
+        minimum_protocol: Lowest TLS version.
+        extra: What users add.
+        extensions: The extensions of each database.
 
     Raises:
         ValueError: Something in `extra` may not be set; see `extra_parameter_problems`.
@@ -260,7 +280,10 @@ def group_parameters(major: int, minimum_protocol: str, extra: Mapping[str, str]
     if problems:
         raise ValueError("; ".join(problems))
     found = {parameter.name: parameter for parameter in required_parameters(major, minimum_protocol)}
-    for name, value in extra.items():
+    wanted = {**extra, **implied_settings(extensions, extra, "rds")}
+    if of_delegates := delegated(name for names in extensions.values() for name in names):
+        wanted[DELEGATED] = ",".join(of_delegates)
+    for name, value in wanted.items():
         found[name] = Parameter(
             name=name,
             value=rds_value(major, name, value),

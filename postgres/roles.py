@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from postgres.administrator import FIRST_MAJOR_WITH_SELF_GRANT, RDS_IAM, administrator_steps
-from postgres.declaration import TRUSTED_EXTENSIONS, Declaration, Platform, Role, declaration_problems
+from postgres.administrator import (
+    FIRST_MAJOR_WITH_SELF_GRANT,
+    RDS_EXTENSION,
+    RDS_IAM,
+    administrator_steps,
+    has_delegated,
+)
+from postgres.declaration import Declaration, Platform, Role, declaration_problems
+from postgres.extensions import EXTENSIONS, with_required
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier
 from postgres.privileges import acts_for, declared_privileges, grants, revokes
 from postgres.role_settings import SEARCH_PATH, assigned, schemas_of
@@ -51,12 +58,25 @@ def statements(
         gone += _former_settings(previous, desired)
     return [
         *administrator_steps(desired.administrator, major, platform),
+        *_delegation(desired, platform),
         *(_without_login(role, platform) for role in sorted(removed)),
         *gone,
         *_databases(desired, platform),
         *_roles(desired, major, platform),
         *grants(privileges, desired.administrator),
     ]
+
+
+def _delegation(desired: Declaration, platform: Platform) -> Iterator[Step]:
+    """What lets the administrator create extensions on RDS that a superuser creates elsewhere."""
+    if platform == "rds" and has_delegated(desired):
+        yield Step(
+            database=MAINTENANCE_DATABASE,
+            as_role="master",
+            sql=f"GRANT {RDS_EXTENSION} TO {quote_identifier(desired.administrator)}",
+            purpose=f"administrator {desired.administrator} creates extensions",
+            check=is_member(desired.administrator, RDS_EXTENSION),
+        )
 
 
 def _databases(desired: Declaration, platform: Platform) -> Iterator[Step]:
@@ -105,10 +125,12 @@ def _databases(desired: Declaration, platform: Platform) -> Iterator[Step]:
             _database_check(name, f"NOT EXISTS ({open_to_all})"),
         )
     for database in sorted(desired.databases, key=lambda database: database.name):
-        yield from _inside(desired, database.name, database.extensions)
+        yield from _inside(desired, database.name, database.extensions, platform)
 
 
-def _inside(desired: Declaration, database: str, extensions: tuple[str, ...]) -> Iterator[Step]:
+def _inside(
+    desired: Declaration, database: str, extensions: tuple[str, ...], platform: Platform
+) -> Iterator[Step]:
     creating = (
         "SELECT FROM pg_catalog.pg_namespace n CROSS JOIN LATERAL pg_catalog.aclexplode(n.nspacl) e "
         "WHERE n.nspname = 'public' AND e.grantee = 0 AND e.privilege_type = 'CREATE' "
@@ -127,14 +149,27 @@ def _inside(desired: Declaration, database: str, extensions: tuple[str, ...]) ->
             row("pg_namespace", "nspname", schema),
             database,
         )
-    for extension in sorted(extensions):
-        yield Step(
-            database=database,
-            as_role="administrator" if extension in TRUSTED_EXTENSIONS else "superuser",
-            sql=f"CREATE EXTENSION {quote_identifier(extension)} SCHEMA public",
-            purpose=f"create extension {extension} in database {database}",
-            check=row("pg_extension", "extname", extension),
+    yield from (_extension(name, database, platform) for name in with_required(extensions))
+
+
+def _extension(name: str, database: str, platform: Platform) -> Step:
+    extension = EXTENSIONS[name]
+    check = row("pg_extension", "extname", name)
+    if extension.preload:
+        # Until the server has restarted with its library, there is nothing to be done.
+        loaded = "EXISTS (SELECT FROM pg_catalog.pg_settings s WHERE s.name = v.shown_by)"
+        check = Check(
+            condition=f"{check.condition} OR NOT {loaded}",
+            values=(*check.values, ("shown_by", extension.shown_by)),
         )
+    return Step(
+        database=database,
+        as_role="administrator" if platform == "rds" or extension.trusted else "superuser",
+        sql=f"CREATE EXTENSION {quote_identifier(name)}{'' if extension.fixed_schema else ' SCHEMA public'}",
+        purpose=f"create extension {name} in database {database}",
+        check=check,
+        routine=bool(extension.preload),
+    )
 
 
 def _roles(desired: Declaration, major: int, platform: Platform) -> Iterator[Step]:

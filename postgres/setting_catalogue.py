@@ -11,17 +11,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TypedDict, Unpack
 
+from postgres.extensions import PRELOAD, PRELOADABLE_LIBRARIES
 from postgres.setting_rule import SettingContext, SettingRule
-
-PRELOADABLE_LIBRARIES = (
-    "auth_delay",
-    "auto_explain",
-    "passwordcheck",
-    "pg_prewarm",
-    "pg_stat_statements",
-    "pgaudit",
-)
-"""Libraries that `shared_preload_libraries` may name."""
 
 _INT_MAX = 2**31 - 1
 _REAL_MAX = 1.79769e308
@@ -327,7 +318,7 @@ _SESSIONS = (
 
 _PRELOADING = (
     _string(
-        "shared_preload_libraries",
+        PRELOAD,
         "postmaster",
         _list_of(PRELOADABLE_LIBRARIES),
         "a list of " + ", ".join(PRELOADABLE_LIBRARIES),
@@ -354,6 +345,21 @@ _EXTENSIONS = (
     _integer(
         "pg_prewarm.autoprewarm_interval", "sighup", 0, _INT_MAX // 1000, unit="s", library="pg_prewarm"
     ),
+    _string("cron.database_name", "postmaster", r"[A-Za-z0-9_-]{1,63}", "a database", library="pg_cron"),
+    _bool("cron.launch_active_jobs", "sighup", library="pg_cron"),
+    _bool("cron.log_run", "postmaster", library="pg_cron"),
+    _bool("cron.log_statement", "postmaster", library="pg_cron"),
+    _integer("cron.max_running_jobs", "postmaster", 0, 10000, library="pg_cron"),
+    _bool("cron.use_background_workers", "postmaster", library="pg_cron"),
+    _string(
+        "pg_partman_bgw.dbname",
+        "sighup",
+        r"[a-z0-9_-]+(?:, ?[a-z0-9_-]+)*",
+        "a list of databases",
+        library="pg_partman_bgw",
+    ),
+    _integer("pg_partman_bgw.interval", "sighup", 1, _INT_MAX, unit="s", library="pg_partman_bgw"),
+    _string("pg_partman_bgw.role", "sighup", r"[a-z0-9_]{1,63}", "a role", library="pg_partman_bgw"),
     _integer("pg_stat_statements.max", "postmaster", 100, _INT_MAX // 2, library="pg_stat_statements"),
     _bool("pg_stat_statements.save", "sighup", library="pg_stat_statements"),
     _enum("pg_stat_statements.track", "superuser", ("none", "top", "all"), library="pg_stat_statements"),

@@ -7,7 +7,7 @@ and is reported.
 
 from __future__ import annotations
 
-from postgres.administrator import FIRST_MAJOR_WITH_SELF_GRANT, RDS_IAM
+from postgres.administrator import FIRST_MAJOR_WITH_SELF_GRANT, RDS_EXTENSION, RDS_IAM, has_delegated
 from postgres.declaration import Declaration, Platform
 from postgres.identifiers import MAINTENANCE_DATABASE, quote_identifier, quote_literal
 from postgres.privileges import acts_for, declared_privileges, oid_of
@@ -72,6 +72,8 @@ def _memberships(declaration: Declaration, major: int, platform: Platform) -> st
     declared = [
         {"member": role.name, "granted": group} for role in declaration.roles for group in role.member_of
     ]
+    if platform == "rds" and has_delegated(declaration):
+        declared.append({"member": declaration.administrator, "granted": RDS_EXTENSION})
     given = (
         f"EXISTS (SELECT FROM {record_set(declared)} AS d(member text, granted text) "
         "WHERE d.member = u.rolname AND d.granted = g.rolname)"

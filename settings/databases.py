@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from postgres import declaration, identifiers, versions
+from postgres import declaration, extensions, identifiers, versions
 from postgres.predefined_roles import PREDEFINED_ROLES, predefined_role_problems
 from postgres.role_settings import PROVIDER_SETTINGS, role_setting_problems, stored_value
 from settings.problems import Path, Problem
@@ -29,7 +30,11 @@ def _rewritten_name_problems(name: str) -> list[str]:
 
 
 def _extension_problems(name: str) -> list[str]:
-    return ["is not on the list of extensions"] if declaration.extension_problems(name) else []
+    """Whether neither kind of server has it."""
+    if name in extensions.EXTENSIONS:
+        return []
+    near = difflib.get_close_matches(name, extensions.EXTENSIONS, n=1)
+    return ["is no extension that is known here" + (f"; did you mean {near[0]}?" if near else "")]
 
 
 def _predefined_role_problems(name: str) -> list[str]:
@@ -37,7 +42,7 @@ def _predefined_role_problems(name: str) -> list[str]:
     return [problem.removeprefix(f"membership in {name!r} ") for problem in problems]
 
 
-_EXTENSIONS = ", ".join(sorted(declaration.TRUSTED_EXTENSIONS | declaration.SUPERUSER_EXTENSIONS))
+_EXTENSIONS = ", ".join(extensions.EXTENSIONS)
 
 RoleName = Annotated[str, Checked(identifiers.role_name_problems, "a PostgreSQL role name")]
 DatabaseName = Annotated[str, Checked(identifiers.database_name_problems, "a PostgreSQL database name")]
@@ -55,7 +60,9 @@ class Database(Section):
     """One database; the map's key is its name."""
 
     extensions: Annotated[tuple[Extension, ...], unique] = ()
-    """Extensions to create in it."""
+    """Extensions to create in it, with those that they need. Their packages are installed and their libraries
+    preloaded without further settings. One that is taken out stays in PostgreSQL, and its library is not
+    preloaded any more: drop it there first."""
 
 
 ObjectNames = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], unique]
@@ -198,6 +205,30 @@ def role_problems(
                 f"is about the same as grants[{first}]; put the privileges of both in one",
                 reads=((*path, "grants"),),
             )
+
+
+def extension_problems(
+    section: Path, databases: Mapping[str, Database], given: Mapping[str, str], *, by_provider: bool
+) -> Iterator[Problem]:
+    """Extensions that this kind of server lacks, or that pulumi-postgresql cannot create."""
+    platform = "rds" if section == ("rds",) else "server"
+    for name, database in databases.items():
+        for index, extension in enumerate(database.extensions):
+            path = (*section, "databases", name, "extensions", index)
+            for problem in extensions.extension_problems(extension, platform):
+                yield Problem(path, problem.removeprefix(f"extension {extension!r} "), extension)
+            if by_provider and not extensions.EXTENSIONS[extension].trusted:
+                through = (*section, "databaseRoles", "through")
+                yield Problem(
+                    path,
+                    "is not for the administrator to create, which pulumi-postgresql is here; remove it, or "
+                    f"set databaseRoles.through: {'function' if platform == 'rds' else 'node'}",
+                    extension,
+                    (path, through),
+                )
+    of_databases = {name: database.extensions for name, database in databases.items()}
+    for problem in extensions.cron_problems(of_databases, given):
+        yield Problem((*section, "databases"), problem)
 
 
 def executor_problems(

@@ -30,6 +30,7 @@ from settings.databases import (
     administrator_problems,
     declared,
     executor_problems,
+    extension_problems,
     role_problems,
 )
 from settings.network import (
@@ -339,6 +340,18 @@ class Rds(Section):
         """Administrator, databases, roles and grants."""
         return declared(self.database_roles.administrator, self.databases, self.roles)
 
+    @property
+    def group_parameters(self) -> tuple[rds_parameters.Parameter, ...]:
+        """The parameters of its group, those of its extensions among them.
+
+        Raises:
+            ValueError: One may not be set, or not to its value.
+        """
+        extensions = declaration.extensions_of(self.declaration)
+        return rds_parameters.group_parameters(
+            self.major, self.minimum_protocol, dict(self.parameters), extensions
+        )
+
 
 def rds_problems(
     server: Rds,
@@ -364,7 +377,8 @@ def rds_problems(
         yield from unreachable_server_problems(_RDS, server.allowed_clients, server.roles)
     # The roles function, and the gateway's machines.
     yield from security_group_problems(_RDS, server.allowed_clients, quotas, own_rules=1 + has_gateway)
-    yield from _extension_problems(server)
+    by_provider = server.database_roles.through == "provider"
+    yield from extension_problems(_RDS, server.databases, server.parameters, by_provider=by_provider)
     for name, value in server.parameters.items():
         path = (*_RDS, "parameters", name)
         for problem in rds_parameters.extra_parameter_problems(server.major, name, value):
@@ -422,19 +436,6 @@ def _administrator_problems(server: Rds) -> Iterator[Problem]:
     for problem in declaration.iam_name_problems(administrator):
         yield Problem((*_RDS, "databaseRoles", "administrator"), problem)
     yield from administrator_problems(_RDS, administrator, server.roles)
-
-
-def _extension_problems(server: Rds) -> Iterator[Problem]:
-    for name, database in server.databases.items():
-        for index, extension in enumerate(database.extensions):
-            if extension not in declaration.TRUSTED_EXTENSIONS:
-                path = (*_RDS, "databases", name, "extensions", index)
-                yield Problem(
-                    path,
-                    "needs a superuser, which the administrator is not on RDS; remove it, create it once as "
-                    "the master user",
-                    extension,
-                )
 
 
 def _role_problems(server: Rds, name: str, role: RdsRole) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from postgres import declaration, server_settings, versions
+from postgres import declaration, extensions, server_settings, versions
 from postgres.protocol import MinimumProtocol
 from postgres.tls_groups import TlsGroup, groups_problems
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
@@ -23,6 +23,7 @@ from settings.databases import (
     administrator_problems,
     declared,
     executor_problems,
+    extension_problems,
     role_problems,
 )
 from settings.dns import DnsZone, RelativeDnsName
@@ -162,6 +163,15 @@ class SelfManaged(Section):
         """Administrator, databases, roles and grants."""
         return declared(self.database_roles.administrator, self.databases, self.roles)
 
+    @property
+    def further_settings(self) -> dict[str, str]:
+        """`server_settings`, and what the extensions need of a server."""
+        of_databases = declaration.extensions_of(self.declaration)
+        return {
+            **self.server_settings,
+            **extensions.implied_settings(of_databases, self.server_settings, "server"),
+        }
+
 
 def self_managed_problems(
     server: SelfManaged, network: Network | None, certificates: Certificates, quotas: Quotas
@@ -174,9 +184,10 @@ def self_managed_problems(
     yield from security_group_problems(_SELF, server.allowed_clients, quotas)
     yield from _administrator_problems(server)
     yield from _server_setting_problems(server)
+    by_provider = server.database_roles.through == "provider"
+    yield from extension_problems(_SELF, server.databases, server.server_settings, by_provider=by_provider)
     for name, role in server.roles.items():
         yield from role_problems(_SELF, name, role, server.databases, server.major)
-        by_provider = server.database_roles.through == "provider"
         yield from executor_problems(_SELF, name, role, server.major, by_provider=by_provider)
         yield from _network_problems(server, (*_SELF, "roles", name, "networks"), role.networks)
         yield from _connection_limit_problems(server, name, role)
@@ -251,22 +262,6 @@ def _administrator_problems(server: SelfManaged) -> Iterator[Problem]:
             reads=reads,
         )
     yield from _network_problems(server, networks, roles.administrator_networks)
-    if roles.through == "provider":
-        yield from _extension_problems(server)
-
-
-def _extension_problems(server: SelfManaged) -> Iterator[Problem]:
-    for name, database in server.databases.items():
-        path = (*_SELF, "databases", name, "extensions")
-        for index, extension in enumerate(database.extensions):
-            if extension in declaration.SUPERUSER_EXTENSIONS:
-                yield Problem(
-                    (*path, index),
-                    "needs a superuser, which pulumi-postgresql is not here; remove it, or set "
-                    "databaseRoles.through: node",
-                    extension,
-                    ((*path, index), (*_SELF, "databaseRoles")),
-                )
 
 
 def _network_problems(server: SelfManaged, path: Path, networks: Sequence[str]) -> Iterator[Problem]:

@@ -60,8 +60,7 @@ class RdsPostgresArgs:
 
     def __post_init__(self) -> None:
         """Check what can be checked before anything is registered."""
-        chosen = self.settings
-        rds_parameters.group_parameters(chosen.major, chosen.minimum_protocol, dict(chosen.parameters))
+        _ = self.settings.group_parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -280,9 +279,7 @@ class RdsPostgres(pulumi.ComponentResource):
                 rds.ParameterGroupParameterArgs(
                     name=parameter.name, value=parameter.value, apply_method=parameter.apply_method
                 )
-                for parameter in rds_parameters.group_parameters(
-                    args.settings.major, args.settings.minimum_protocol, dict(args.settings.parameters)
-                )
+                for parameter in args.settings.group_parameters
             ],
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),

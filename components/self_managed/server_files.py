@@ -38,7 +38,7 @@ def server_files(settings: SelfManaged) -> dict[str, str]:
                 major,
                 settings.port,
                 settings.minimum_protocol,
-                settings.server_settings,
+                settings.further_settings,
                 settings.tls_groups or DEFAULT_GROUPS,
             )
         ),

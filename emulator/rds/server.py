@@ -37,7 +37,7 @@ _POLL_SECONDS = 0.02
 _LIBRARY_FOLDERS = ("lib", "lib/postgresql")
 # What the endpoint does as RDS itself stays out of the log, a password's verifier above all.
 _UNLOGGED = "-c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic"
-_ROLES = ("rds_superuser", IAM_ROLE, "rds_password", "rds_replication")
+_ROLES = ("rds_superuser", IAM_ROLE, "rds_extension", "rds_password", "rds_replication")
 _OF_SUPERUSER = ("pg_monitor", "pg_signal_backend", "pg_checkpoint", "pg_read_all_data", *_ROLES[2:])
 GRANT_OPTIONS_SINCE = 16
 

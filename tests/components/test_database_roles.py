@@ -191,7 +191,7 @@ def test_names_with_hyphens_do_not_collide() -> None:
     [
         (
             replace(DECLARATION, databases=(Database(name="app", extensions=("pgaudit",)),)),
-            "only a superuser can create extension 'pgaudit'",
+            "the provider is, cannot create extension 'pgaudit'",
         ),
         (replace(DECLARATION, databases=()), "database 'app' is not declared"),
     ],

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,9 @@ import pytest
 
 from engine.project import CHECKOUT
 from node.apt import NATIVE_MAJOR, PROJECT_KEY
+from postgres.declaration import Database, Declaration
+from postgres.extensions import EXTENSIONS, implied_settings, packages
+from postgres.roles import statements
 
 pytestmark = pytest.mark.debian
 
@@ -52,7 +55,7 @@ said = json.loads(sys.argv[1])
 apt.PROJECT_ARCHIVE, apt.PROJECT_KEY = said["archive"], said["key"]
 installing = apt.Apt(layout=Layout(Path("/")), commands=commands.run)
 try:
-    installing.install(said["major"], said["floor"])
+    installing.install(said["major"], said["floor"], said["packages"])
 except FailedError as error:
     sys.exit(f"FailedError: {error}")
 print(installing.installed_minor(said["major"]))
@@ -94,10 +97,16 @@ class Debian:
         return output
 
     def install(
-        self, major: int, floor: int = 0, *, archive: str = "http://127.0.0.1:9", key: str = PROJECT_KEY
+        self,
+        major: int,
+        floor: int = 0,
+        packages: Sequence[str] = (),
+        *,
+        archive: str = "http://127.0.0.1:9",
+        key: str = PROJECT_KEY,
     ) -> tuple[int, str]:
         """What node makes of it; the minor that is installed then."""
-        said = {"major": major, "floor": floor, "archive": archive, "key": key}
+        said = {"major": major, "floor": floor, "packages": packages, "archive": archive, "key": key}
         return self.run("python3", "-c", INSTALL, json.dumps(said))
 
     def status(self, package: str) -> str:
@@ -160,6 +169,37 @@ def test_the_native_major_is_installed_without_a_cluster(debian: Debian) -> None
     status, output = debian.install(NATIVE_MAJOR, 1)
     assert status == 0, output
     is_whole(debian)
+
+
+def test_every_extension_of_the_table_can_be_created(debian: Debian) -> None:
+    """Installed as node installs it, preloaded as it is declared, with the statements of a declaration."""
+    names = tuple(each.name for each in EXTENSIONS.values() if "server" in each.platforms)
+    status, output = debian.install(NATIVE_MAJOR, 1)
+    assert status == 0, output
+    status, output = debian.install(NATIVE_MAJOR, 1, packages(NATIVE_MAJOR, names, ()))
+    assert status == 0, output
+    is_whole(debian)
+    programs = f"/usr/lib/postgresql/{NATIVE_MAJOR}/bin"
+    options = {**implied_settings({"app": names}, {}, "server"), "unix_socket_directories": "/tmp"}
+    settings = "".join(f"{name} = '{value}'\n" for name, value in options.items())
+    declared = Declaration(administrator="pgpl_admin", databases=(Database(name="app", extensions=names),))
+    steps = [step for step in statements(declared, None, NATIVE_MAJOR) if "EXTENSION" in step.sql]
+    done = [f"SELECT count(*) FROM ({step.check.query}) q;" for step in steps if step.check]  # noqa: S608
+    (debian.root / "tmp/settings").write_text(settings)
+    (debian.root / "tmp/create.sql").write_text("".join(f"{step.sql};\n" for step in steps))
+    (debian.root / "tmp/shown.sql").write_text("SELECT name FROM pg_settings")
+    (debian.root / "tmp/done.sql").write_text("\n".join(done))
+    psql = "psql -XAtq -v ON_ERROR_STOP=1 -h /tmp -d app -f"
+    said = debian.must(
+        *("setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", "sh", "-ec"),
+        f"cd /tmp; {programs}/initdb -D data -A trust >/dev/null; cat settings >>data/postgresql.conf; "
+        f"{programs}/pg_ctl -D data -l log -w start >/dev/null || {{ cat log; exit 1; }}; "
+        f"createdb -h /tmp app; {psql} create.sql; {psql} done.sql; "
+        "psql -XAtq -h /tmp -d app -f shown.sql; "
+        f"{programs}/pg_ctl -D data -m immediate stop >/dev/null",
+    ).splitlines()
+    assert said[: len(steps)] == ["1"] * len(steps)
+    assert {each.shown_by for each in EXTENSIONS.values() if each.preload} <= set(said)
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,55 @@ def test_an_installation_that_failed_is_tried_again(layout: Layout) -> None:
     assert not layout.own_packages.exists()
 
 
+def test_extensions_bring_their_packages_to_a_server_that_is_there(layout: Layout) -> None:
+    commands = Recorded(
+        {
+            "dpkg-query --show --showformat=${db:Status-Abbrev}${Version} postgresql-17-": [(1, "")],
+            "dpkg-query": [(0, "ii 17.12-0+deb13u1")],
+            "apt-cache policy": [(0, "  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    Apt(layout=layout, commands=commands).install(17, 12, ["postgresql-17-pgvector"])
+    # The server's own package is not touched: an upgrade would restart it.
+    assert commands.lines[-2].endswith(" -o Dpkg::Options::=--force-confold postgresql-17-pgvector")
+    assert " postgresql-17 " not in commands.lines[-2]
+
+
+def test_packages_of_extensions_are_installed_with_the_server(layout: Layout) -> None:
+    commands = Recorded(
+        {
+            "dpkg-query --show --showformat=${db:Status-Abbrev}${Version} postgresql-17-": [(1, "")],
+            "dpkg-query": [(1, ""), (0, "ii 17.12-0+deb13u1")],
+            "apt-cache policy": [(0, "  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    packages = ["postgresql-17-cron", "postgresql-17-pgvector"]
+    Apt(layout=layout, commands=commands).install(17, 12, packages)
+    assert commands.lines[-2].endswith(" postgresql-17 postgresql-17-cron postgresql-17-pgvector")
+
+
+def test_an_extension_that_no_archive_has_is_named_and_changes_nothing(layout: Layout) -> None:
+    commands = Recorded(
+        {
+            "dpkg-query --show --showformat=${db:Status-Abbrev}${Version} postgresql-17-": [(1, "")],
+            "dpkg-query": [(0, "ii 17.12-0+deb13u1")],
+            "apt-cache policy postgresql-17-": [(0, "  Candidate: (none)\n")],
+            "apt-cache policy": [(0, "  Candidate: 17.12-0+deb13u1\n")],
+        }
+    )
+    with pytest.raises(
+        FailedError, match="extensions: no archive of this machine's apt has postgresql-17-rum"
+    ):
+        Apt(layout=layout, commands=commands).install(17, 12, ["postgresql-17-rum"])
+    assert not commands.ran("install")
+
+
+def test_nothing_runs_when_the_packages_are_there(layout: Layout) -> None:
+    commands = Recorded({"dpkg-query": [(0, "ii 17.12-0+deb13u1")]})
+    Apt(layout=layout, commands=commands).install(17, 12, ["postgresql-17-cron"])
+    assert len(commands.lines) == 2
+
+
 def test_an_archive_below_the_floor_fails_before_anything_is_installed(layout: Layout) -> None:
     commands = Recorded(
         {"dpkg-query": [(1, "")], "apt-cache policy": [(0, "  Candidate: 17.10-0+deb13u1\n")]}

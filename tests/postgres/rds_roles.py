@@ -11,8 +11,9 @@ def rds_setup(major: int) -> list[str]:
     statements = [
         "CREATE ROLE rds_superuser NOLOGIN",
         "CREATE ROLE rds_iam NOLOGIN",
+        "CREATE ROLE rds_extension NOLOGIN",
         f"CREATE ROLE {MASTER} LOGIN CREATEDB CREATEROLE",
-        f"GRANT {PREDEFINED} TO rds_superuser WITH ADMIN OPTION",
+        f"GRANT {PREDEFINED}, rds_extension TO rds_superuser WITH ADMIN OPTION",
         f"GRANT rds_superuser TO {MASTER}",
         f"ALTER DATABASE postgres OWNER TO {MASTER}",
     ]

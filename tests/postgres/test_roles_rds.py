@@ -11,6 +11,7 @@ import pytest
 from postgres.administrator import administrator_deviations, administrator_steps
 from postgres.declaration import Declaration, Role, declaration_problems
 from postgres.roles import statements
+from postgres.undeclared import excess_query
 from tests.postgres.rds_roles import MASTER, rds_setup
 from tests.postgres.test_roles_server import ADMINISTRATOR, FIRST, Executor, check_memberships
 
@@ -121,10 +122,38 @@ def test_names_that_mean_others_in_iam_are_refused(name):
     assert declaration_problems(Declaration(administrator=name), 17, "rds") != []
 
 
-def test_extensions_that_need_a_superuser_are_refused():
-    assert declaration_problems(FIRST, 17) == []
-    (problem,) = declaration_problems(FIRST, 17, "rds")
-    assert "only a superuser can create extension 'pg_stat_statements'" in problem
-    with pytest.raises(ValueError, match="pg_stat_statements"):
-        statements(FIRST, None, 17, "rds")
+def delegation(declaration, major):
+    return [step for step in statements(declaration, None, major, "rds") if "rds_extension" in step.sql]
+
+
+@pytest.mark.parametrize("cluster", [15, 17], indirect=True)
+def test_the_administrator_creates_extensions_as_rds_delegates_them(executor):
+    """A stand-in of RDS has no such delegation: the membership is tested, and the extension not made."""
+    major = executor.cluster.major
+    member = f"SELECT pg_has_role('{ADMINISTRATOR}', 'rds_extension', 'USAGE')"
+    executor.apply(DECLARATION)
+    assert executor.sql(member) == [(False,)]
+    (step,) = delegation(FIRST, major)
+    assert step.as_role == "master"
+    executor.sql(step.sql, user=MASTER)
+    assert executor.sql(member) == [(True,)]
+    # Declared, it is kept; not declared any more, it is taken back.
+    kept, taken = (
+        executor.sql(excess_query(declaration, "postgres", major, "rds"))
+        for declaration in (FIRST, DECLARATION)
+    )
+    assert kept == []
+    ((executed_by, purpose, sql, _),) = taken
+    assert purpose == f"role {ADMINISTRATOR} is no longer a member of rds_extension"
+    assert executed_by == "master"
+    executor.sql(sql, user=MASTER)
+    assert executor.sql(member) == [(False,)]
+
+
+def test_extensions_are_made_by_the_administrator():
+    assert declaration_problems(FIRST, 17, "rds") == []
+    assert delegation(DECLARATION, 17) == []
+    assert {step.as_role for step in statements(FIRST, None, 17, "rds") if "EXTENSION" in step.sql} == {
+        "administrator"
+    }
     assert {step.as_role for step in statements(DECLARATION, None, 17, "rds")} == {"master", "administrator"}

@@ -36,6 +36,9 @@ def sample(rule: SettingRule) -> str:
             "default_text_search_config": "pg_catalog.english",
             "shared_preload_libraries": "pg_stat_statements, auth_delay",
             "pgaudit.log": "ddl, -misc",
+            "cron.database_name": "app",
+            "pg_partman_bgw.dbname": "app, other",
+            "pg_partman_bgw.role": "maintenance",
         }[rule.name]
     unit = {None: "", "8kB": "kB"}.get(rule.unit, rule.unit)
     lowest = max(int(rule.minimum or 0), rule.multiple_of, rule.lowest_above_zero)

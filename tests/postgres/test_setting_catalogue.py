@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from postgres.extensions import CONTRIB_LIBRARIES
 from postgres.setting_catalogue import CATALOGUE, setting_rule
 from postgres.versions import SUPPORTED_MAJORS
 
@@ -22,7 +23,7 @@ def test_agrees_with_pg_settings(cluster):
             if name in real:
                 problems.append(f"{name} exists but is not offered")
             continue
-        if name.startswith("pgaudit."):
+        if rule.library not in (None, *CONTRIB_LIBRARIES):
             continue
         context, kind, unit, minimum, maximum, values = real[name]
         ours = (rule.context, rule.kind, rule.unit, rule.minimum, rule.maximum)

@@ -116,7 +116,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{MACHINE}.databases.postgres", {}, "", "is a system database"),
     (f"{MACHINE}.databases.App", {}, "", "has upper-case letters"),
     (f"{MACHINE}.databases.true", {}, "", "'true' looks like a number, a boolean or nothing"),
-    (f"{MACHINE}.databases.app.extensions", ["plpython3u"], f"{MACHINE}.databases.app.extensions[0]", '"plpython3u" is not on the list'),
+    (f"{MACHINE}.databases.app.extensions", ["plpython3u"], f"{MACHINE}.databases.app.extensions[0]", '"plpython3u" is no extension that is known here'),
     (f"{MACHINE}.databases.app.owner", "me", "", "unknown key; allowed: extensions"),
     # who makes the roles
     (f"{MACHINE}.databaseRoles.through", "function", "", '"function" is the way for RDS'),
@@ -289,5 +289,5 @@ def test_extensions_for_superusers_need_the_node(spoilt, findings):
         )
     )
     assert line.startswith(
-        'passwordless-postgres:selfManaged.databases.app.extensions[1]: "postgres_fdw" needs'
+        'passwordless-postgres:selfManaged.databases.app.extensions[1]: "postgres_fdw" is not for the administrator'
     )

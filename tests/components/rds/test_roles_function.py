@@ -211,8 +211,8 @@ def test_without_an_artifact_it_runs_what_is_installed() -> None:
     [
         ({"databases": {}}, "database 'app' is not declared"),
         (
-            {"databases": {"app": {"extensions": ["pgaudit"]}}},
-            "only a superuser can create extension 'pgaudit', and RDS has no superuser",
+            {"databases": {"app": {"extensions": ["rum"]}}},
+            "extension 'rum' is none that RDS has, only a server of our own",
         ),
     ],
 )

@@ -59,6 +59,7 @@ def test_oldest_and_newest_release_have_rdss_roles_and_take_tokens(cloud, major)
             "rdsadmin": True,
             "rds_superuser": False,
             "rds_iam": False,
+            "rds_extension": False,
             "rds_password": False,
             "rds_replication": False,
         }
