@@ -90,9 +90,7 @@ def _seen(expected: Expected, group: Fleet, reports: Mapping[str, Report | None]
     others = "; ".join(_words(instance, report) for instance, report in lacking.items())
     count = f"{len(reports) - len(lacking)} of {len(reports)} instances"
     line = f"{expected.gateway}: document {expected.serial} is served by {count}"
-    if any(report and report.refused_sha256 == expected.sha256 for report in reports.values()):
-        message = f"{expected.gateway} refuses document {expected.serial}: {others}"
-        return _Seen(progress=line, final=True, verdict=Verdict(outcome="refused", message=message))
+    # First: an instance that serves a newer document also refuses ours, once it has seen it.
     if any(report and (report.serial or 0) > expected.serial for report in reports.values()):
         message = (
             f"{expected.gateway}: somebody else wrote a newer document than {expected.serial}: {others}; run "
@@ -100,6 +98,9 @@ def _seen(expected: Expected, group: Fleet, reports: Mapping[str, Report | None]
             "start an instance refresh of the group"
         )
         return _Seen(progress=line, final=True, verdict=Verdict(outcome="superseded", message=message))
+    if any(report and report.refused_sha256 == expected.sha256 for report in reports.values()):
+        message = f"{expected.gateway} refuses document {expected.serial}: {others}"
+        return _Seen(progress=line, final=True, verdict=Verdict(outcome="refused", message=message))
     if (reports or group.desired == 0) and not others:
         return _Seen(progress=line, final=True, verdict=Verdict(outcome="applied", message=line))
     return _Seen(

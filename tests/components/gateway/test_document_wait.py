@@ -79,8 +79,10 @@ def test_one_that_refused_an_earlier_document_is_waited_for() -> None:
     assert Wait(lambda t: {"i-1": refused if t < 2 else GOOD}).run().outcome == "applied"
 
 
-def test_a_newer_document_of_somebody_else_ends_the_wait() -> None:
-    newer = Report(serial=8, sha256="8" * 64)
+@pytest.mark.parametrize("refused", [None, GOOD.sha256, "0" * 64], ids=["not seen", "ours", "another"])
+def test_a_newer_document_of_somebody_else_ends_the_wait(refused: str | None) -> None:
+    # An instance that has seen ours refuses it as older.
+    newer = Report(serial=8, sha256="8" * 64, refused_sha256=refused)
     verdict = Wait(lambda _: {"i-1": GOOD, "i-2": newer}).run()
     assert verdict.outcome == "superseded"
     assert "i-2 serves document 8" in verdict.message
