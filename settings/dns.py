@@ -8,6 +8,7 @@ from typing import Annotated
 from settings.section import Checked
 
 _MAX_NAME = 253  # characters; RFC 1035, 2.3.4, as text
+_HOSTED_ZONE = re.compile(r"Z[A-Z0-9]{1,31}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -42,5 +43,10 @@ def _label_problems(label: str) -> list[str]:
     return [f"has {label!r} between its dots; use lower-case letters, digits, and hyphens inside"]
 
 
+def _hosted_zone_problems(zone: str) -> list[str]:
+    return [] if _HOSTED_ZONE.fullmatch(zone) else ["is not the id of a hosted zone such as Z0123456789ABC"]
+
+
+HostedZoneId = Annotated[str, Checked(_hosted_zone_problems, "the id of a hosted zone")]
 DnsZone = Annotated[str, Checked(zone_problems, "a DNS name such as db.internal")]
 RelativeDnsName = Annotated[str, Checked(_relative_name_problems, "a DNS name, or empty for the zone itself")]

@@ -22,7 +22,7 @@ from settings.certificates import (
     generation_problems,
 )
 from settings.databases import RoleName
-from settings.dns import DnsZone, zone_problems
+from settings.dns import DnsZone, HostedZoneId, zone_problems
 from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems
 from settings.network import SUBNET_BITS, AllowedClients, Network, security_group_problems
 from settings.problems import Path, Problem
@@ -61,7 +61,6 @@ _MAX_APPLICATION = 200
 _CERTIFICATE = re.compile(
     r"arn:aws[a-z-]*:acm:[a-z0-9-]+:\d{12}:certificate/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
-_HOSTED_ZONE = re.compile(r"Z[A-Z0-9]{1,31}")
 
 
 def client_name_problems(name: str) -> list[str]:
@@ -125,10 +124,6 @@ def _certificate_arn_problems(arn: str) -> list[str]:
     return [f"is not of the form {shape}"]
 
 
-def _hosted_zone_problems(zone: str) -> list[str]:
-    return [] if _HOSTED_ZONE.fullmatch(zone) else ["is not the id of a hosted zone such as Z0123456789ABC"]
-
-
 ClientName = Annotated[
     str, Checked(client_name_problems, "1 to 40 lower-case letters, digits, hyphens and _ inside")
 ]
@@ -139,7 +134,6 @@ SerialNumber = Annotated[str, Checked(serial_number_problems, "a serial number i
 AsgiApplication = Annotated[str, Checked(_application_problems, "module:attribute of an ASGI application")]
 SourcePath = Annotated[str, Checked(_source_path_problems, "the path of a folder")]
 CertificateArn = Annotated[str, Checked(_certificate_arn_problems, "the ARN of a certificate in ACM")]
-HostedZoneId = Annotated[str, Checked(_hosted_zone_problems, "the id of a hosted zone")]
 
 
 class ClientAuthority(Section):

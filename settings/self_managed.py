@@ -26,7 +26,7 @@ from settings.databases import (
     extension_problems,
     role_problems,
 )
-from settings.dns import DnsZone, RelativeDnsName
+from settings.dns import DnsZone, HostedZoneId, RelativeDnsName
 from settings.machine import Architecture, Image, InstanceType, architecture_of, image_problems, is_xen
 from settings.network import (
     AllowedClients,
@@ -75,7 +75,10 @@ class PrivateDns(Section):
     """The name clients connect to; it is in the server's certificate and outlives the instance."""
 
     zone: DnsZone = Field(examples=["db.internal"])
-    """Private hosted zone, made by this stack."""
+    """Private hosted zone, made by this stack unless it has a `hostedZoneId`."""
+    hosted_zone_id: HostedZoneId | None = None
+    """Id of an existing private zone of that name, to which the stack adds the server's record alone; it
+    must be associated with the VPCs of the server and its clients."""
     name: RelativeDnsName = "postgres"
     """Name within the zone; `""` is the zone itself."""
 

@@ -83,7 +83,8 @@ class SelfManagedPostgresArgs:
 class SelfManagedPostgresResources:
     """Children of `SelfManagedPostgres`; `role_identities` by role.
 
-    There is an `administrator_certificate` only where pulumi-postgresql logs in with it.
+    There is an `administrator_certificate` only where pulumi-postgresql logs in with it, and no `zone` where
+    the record goes to an existing one.
     """
 
     log_group: cloudwatch.LogGroup
@@ -94,7 +95,7 @@ class SelfManagedPostgresResources:
     desired_state: DesiredState
     security_group: ServerSecurityGroup
     machine: DatabaseMachine
-    zone: route53.Zone
+    zone: route53.Zone | None
     record: route53.Record
     report: NodeReport
     alarms: ServerAlarms
@@ -202,17 +203,19 @@ class SelfManagedPostgres(pulumi.ComponentResource):
             ),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        zone = route53.Zone(
-            f"{name}-zone",
-            name=args.settings.private_dns.zone,
-            comment=f"Names of {name} in stack {args.stack}",
-            vpcs=[route53.ZoneVpcArgs(vpc_id=args.network.vpc_id)],
-            tags=args.tags,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        zone = None
+        if args.settings.private_dns.hosted_zone_id is None:
+            zone = route53.Zone(
+                f"{name}-zone",
+                name=args.settings.private_dns.zone,
+                comment=f"Names of {name} in stack {args.stack}",
+                vpcs=[route53.ZoneVpcArgs(vpc_id=args.network.vpc_id)],
+                tags=args.tags,
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         record = route53.Record(
             f"{name}-host",
-            zone_id=zone.zone_id,
+            zone_id=zone.zone_id if zone else str(args.settings.private_dns.hosted_zone_id),
             name=args.settings.private_dns.fqdn,
             type=route53.RecordType.A,
             ttl=_RECORD_SECONDS,

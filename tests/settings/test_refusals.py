@@ -86,6 +86,8 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{MACHINE}.port", 1023, "", "allowed: a whole number from 1024 to 65535"),
     (f"{MACHINE}.port", 65536, "", "allowed: a whole number from 1024 to 65535"),
     (f"{MACHINE}.minimumProtocol", "TLSv1.1", "", "allowed: TLSv1.2, TLSv1.3"),
+    (f"{MACHINE}.privateDns.hostedZoneId", "/hostedzone/Z1", "", "is not the id of a hosted zone"),
+    (f"{MACHINE}.privateDns.hostedZoneId", "db.internal", "", "is not the id of a hosted zone"),
     (f"{MACHINE}.tlsGroups", ["X25519MLKEM768"], "", "is for PostgreSQL 18 and newer; PostgreSQL 17 takes one curve"),
     (f"{MACHINE}.tlsGroups", ["secp192r1"], f"{MACHINE}.tlsGroups[0]", "allowed: X25519MLKEM768, SecP256r1MLKEM768"),
     (f"{MACHINE}.restart", "never", "", "allowed: pending, automatic"),

@@ -187,6 +187,17 @@ def test_the_server_has_a_private_name_that_its_certificate_carries() -> None:
     )
 
 
+def test_a_record_alone_goes_to_an_existing_zone() -> None:
+    dns = {"zone": "db.internal", "hosted_zone_id": "Z0123456789ABC"}
+    recording = record(lambda: self_managed(private_dns=dns))
+    assert recording.of_type("aws:route53/zone:Zone") == []
+    recording.has_properties("aws:route53/record:Record", "main-host", zoneId="Z0123456789ABC", type="A")
+    made = {each.name for each in usual_server().registrations} - {
+        each.name for each in recording.registrations
+    }
+    assert made == {"main-zone"}
+
+
 def test_there_is_no_way_in_but_to_postgresql() -> None:
     recording = usual_server()
     for each in recording.registrations:
