@@ -380,6 +380,43 @@ def application_trust(
     return document(statements)
 
 
+def secrets_key(
+    *, partition: str, region: str, account_id: str, readers: Sequence[str], administrators: Sequence[str]
+) -> str:
+    """Policy of a key for secrets: readers and administrators use it through Secrets Manager alone."""
+    service = f"secretsmanager.{region}.amazonaws.com"
+    services = [service, f"{service}.cn"] if partition == "aws-cn" else service
+    through = {"StringEquals": {"kms:ViaService": services}}
+    return document(
+        [
+            {
+                # As in a key without a policy: IAM of this account decides who manages it.
+                "Sid": "AccountManages",
+                "Effect": "Allow",
+                "Principal": {"AWS": arn("iam", "root", partition=partition, account_id=account_id)},
+                "Action": "kms:*",
+                "Resource": "*",
+            },
+            {
+                "Sid": "SecretsAreRead",
+                "Effect": "Allow",
+                "Principal": {"AWS": sorted(set(readers))},
+                "Action": "kms:Decrypt",
+                "Resource": "*",
+                "Condition": through,
+            },
+            {
+                "Sid": "SecretsAreWritten",
+                "Effect": "Allow",
+                "Principal": {"AWS": sorted(set(administrators))},
+                "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+                "Resource": "*",
+                "Condition": through,
+            },
+        ]
+    )
+
+
 def machine(
     *,
     bucket: str,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from components import iam_documents
+from components.pki.secrets_key import key_readers
 from components.rds.instance import instance_identifier, shares_identifier
 from components.rds.roles_function import event_json
 from components.self_managed.desired_state import writers
@@ -16,6 +17,7 @@ from settings.problems import Path, Problem
 from settings.quotas import (
     BUCKET_POLICY,
     INLINE_POLICIES,
+    KEY_POLICY,
     ROLE_NAME,
     SCHEDULE_EVENT,
     SECRET_POLICY,
@@ -51,6 +53,12 @@ def preflight_problems(stack: str, settings: Settings) -> Iterator[Problem]:
         yield from _rds_problems(stack, settings.rds, settings.quotas)
     if settings.gateway is not None:
         yield from _gateway_problems(settings.gateway, administrators)
+    if readers := key_readers(settings):
+        key = iam_documents.secrets_key(**_PLACE, readers=readers, administrators=administrators)
+        if excess := KEY_POLICY.excess(KEY_POLICY.size(key)):
+            yield Problem(
+                ("certificates", "secretsKey"), f"makes {excess}; name fewer secretReaders, such as one role"
+            )
     # No bucket has a longer policy than that of a desired state.
     policy = iam_documents.private_bucket(_BUCKET, writers(_ROLE, administrators))
     if excess := BUCKET_POLICY.excess(BUCKET_POLICY.size(policy)):

@@ -28,12 +28,14 @@ from components.gateway.gateway import MutualTlsGateway, MutualTlsGatewayArgs
 from components.network import Network, NetworkArgs
 from components.pki.certificates import CertificateAuthority, CertificateAuthorityArgs
 from components.pki.pem_bundle import certificates, revocation_list
+from components.pki.secrets_key import SecretsKey, SecretsKeyArgs, key_readers
 from components.preflight import preflight_problems
 from components.rds import authorities
 from components.rds.instance import RdsPostgres, RdsPostgresArgs
 from components.self_managed.server import SelfManagedPostgres, SelfManagedPostgresArgs
 from runtime.pem_text import held
 from settings import Gateway, Rds, SelfManaged, Settings, SettingsError, load
+from settings.certificates import foreign_readers
 
 SELF_MANAGED = "self-managed"
 RDS = "rds"
@@ -125,6 +127,25 @@ class _Stack:
         )
 
     @cached_property
+    def secrets_key(self) -> SecretsKey | None:
+        """The key of secrets that principals of other accounts read; None where there are none."""
+        if not (readers := key_readers(self.settings)):
+            return None
+        key = SecretsKey(
+            "secrets",
+            SecretsKeyArgs(
+                stack=self.name,
+                account=self.account,
+                foreign_readers=foreign_readers(readers, self.settings.certificates),
+                readers=readers,
+                administrators=self.administrators,
+                tags=self.tags,
+            ),
+        )
+        self.exports["secretsKeyArn"] = key.arn
+        return key
+
+    @cached_property
     def external_trust(self) -> ClientTrust | None:
         """What the gateway trusts of somebody else's authority; None where the authority is this stack's.
 
@@ -173,6 +194,7 @@ class _Stack:
                     ),
                 ),
                 administrators=self.administrators,
+                secrets_key=self.secrets_key,
                 node=node_artifact(),
                 launcher=launcher_sources("node"),
                 settings=settings,
@@ -226,6 +248,7 @@ class _Stack:
                 network=self.network,
                 database=database,
                 administrators=self.administrators,
+                secrets_key=self.secrets_key,
                 settings=settings,
                 server_ca_pem=(
                     None if settings.ca_bundle is None else _pem("gateway.caBundle", settings.ca_bundle)

@@ -49,6 +49,9 @@ class Certificates(Section):
 
     administrators: Annotated[tuple[PrincipalArn, ...], unique] = ()
     """Principals that may manage the secrets of all identities, besides each secret's own readers."""
+    secrets_key: Literal["account", "stack"] = "account"
+    """Key of the secrets that `secretReaders` of other accounts read. `account`: `aws/secretsmanager`, which
+    refuses them. `stack`: a key of the stack that they use through Secrets Manager alone."""
     authority: Literal["generated"] = "generated"
     """`generated`: made by pulumi-tls, with keys in the encrypted state; not for production."""
     authority_validity_days: StrictInt = Field(default=1826, ge=30, le=3653)
@@ -63,24 +66,31 @@ class Certificates(Section):
     """Generations of the authority that signs roles; exactly one is `issuing`."""
 
 
+def foreign_readers(readers: Sequence[str], certificates: Certificates) -> list[str]:
+    """Those of other accounts: whoever runs `pulumi up` is an administrator, so the stack's is theirs."""
+    accounts = {_account_of(arn) for arn in certificates.administrators}
+    return [reader for reader in readers if accounts and _account_of(reader) not in accounts]
+
+
 def foreign_reader_problems(
     path: Path, readers: Sequence[str], certificates: Certificates
 ) -> Iterator[Problem]:
-    """Readers of a secret who cannot decrypt it: it is encrypted with the account's own key.
-
-    Whoever runs `pulumi up` is an administrator, so the stack's account is one of theirs.
-    """
-    administrators = (*_CERTIFICATES, "administrators")
+    """Readers of a secret who cannot decrypt it: it is encrypted with the account's own key."""
+    if certificates.secrets_key == "stack":
+        return
+    administrators, key = ((*_CERTIFICATES, name) for name in ("administrators", "secretsKey"))
     accounts = {_account_of(arn) for arn in certificates.administrators}
+    foreign = foreign_readers(readers, certificates)
     for index, reader in enumerate(readers):
-        if accounts and _account_of(reader) not in accounts:
+        if reader in foreign:
             yield Problem(
                 (*path, index),
                 f"is of another account ({_account_of(reader)}) than certificates.administrators "
                 f"({', '.join(sorted(accounts))}), and the key of secrets, aws/secretsmanager, decrypts for "
-                "its own account alone; name a role of the stack's account that it may assume",
+                "its own account alone; set certificates.secretsKey: stack, or name a role of the stack's "
+                "account that it may assume",
                 reader,
-                ((*path, index), administrators),
+                ((*path, index), administrators, key),
             )
 
 

@@ -98,6 +98,12 @@ SECRET_POLICY = Quota(
     counted="characters",
     source="Secrets Manager User Guide, quotas",
 )
+KEY_POLICY = Quota(
+    limited="the policy of one KMS key",
+    limit=32_768,
+    counted="bytes",
+    source="AWS KMS Developer Guide, Resource quotas",
+)
 SECRET_VALUE = Quota(
     limited="the value of one secret",
     limit=65_536,

@@ -386,6 +386,31 @@ def test_an_encrypted_section_is_refused_unread() -> None:
         run(sections_of("sandbox"), secret_keys=[key])
 
 
+def test_readers_of_another_account_decrypt_with_the_stacks_own_key_through_secrets_manager() -> None:
+    sections = sections_of("sandbox")
+    foreign, own = (f"arn:aws:iam::{account}:role/app" for account in ("999999999999", "123456789012"))
+    server = sections[f"{PROJECT}:selfManaged"]
+    server["roles"]["app_user"]["secretReaders"] = [foreign, own]
+    sections[f"{PROJECT}:certificates"]["secretsKey"] = "stack"
+    recording = run(sections)
+    key = recording.one("aws:kms/key:Key", "secrets")
+    _, read, written = json.loads(plain(key.inputs)["policy"])["Statement"]
+    through = {"StringEquals": {"kms:ViaService": "secretsmanager.eu-central-1.amazonaws.com"}}
+    assert (read["Principal"], read["Action"], read["Condition"]) == (
+        {"AWS": sorted([foreign, own])},
+        "kms:Decrypt",
+        through,
+    )
+    assert written["Condition"] == through
+    encrypted = {
+        each.name
+        for each in recording.of_type("aws:secretsmanager/secret:Secret")
+        if "kmsKeyId" in each.inputs
+    }
+    assert encrypted == {"self-managed-role-app_user"}
+    assert recording.exports["secretsKeyArn"].value
+
+
 def test_through_the_provider() -> None:
     sections = sections_of("sandbox")
     sections[f"{PROJECT}:selfManaged"]["databaseRoles"] = {

@@ -31,6 +31,7 @@ from components.names import slug, stack_path
 from components.network import Network
 from components.pki.certificates import AlternativeName
 from components.pki.identity import Identity, IdentityArgs
+from components.pki.secrets_key import SecretsKey
 from components.published_document import PublishedDocument
 from components.rds.instance import RdsPostgres
 from settings import Gateway, GatewayClient
@@ -52,6 +53,7 @@ class MutualTlsGatewayArgs:
         database: The RDS instance behind it.
         administrators: ARNs of the roles and users that may write what it is made of and manage its
             clients' secrets; whoever runs `pulumi up` must be among them.
+        secrets_key: Encrypts secrets that other accounts read; None where there are none.
         settings: The section `gateway`.
         server_ca_pem: What clients trust for it; None where its authority is a public one.
         authority: Signs the clients; or what is trusted of an authority whose clients have certificates.
@@ -66,6 +68,7 @@ class MutualTlsGatewayArgs:
     database: RdsPostgres
     administrators: Sequence[str]
     settings: Gateway
+    secrets_key: SecretsKey | None = None
     server_ca_pem: str | None = None
     authority: ClientAuthority | ClientTrust
     artifact: GatewayArtifact
@@ -325,6 +328,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
                     ),
                     readers=client.secret_readers,
                     administrators=args.administrators,
+                    key_arn=args.secrets_key.of(client.secret_readers) if args.secrets_key else None,
                     tags=args.tags,
                 ),
                 opts=pulumi.ResourceOptions(parent=self),

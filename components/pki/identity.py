@@ -31,6 +31,7 @@ class IdentityArgs:
         description: Whose identity it is, for the secret.
         readers: ARNs of the roles and users that may read the secret.
         administrators: ARNs of the roles and users that may also manage it.
+        key_arn: ARN of the KMS key that encrypts the secret; None for the account's own.
         tags: Tags of every child.
     """
 
@@ -42,6 +43,7 @@ class IdentityArgs:
     description: str
     readers: Sequence[pulumi.Input[str]]
     administrators: Sequence[str]
+    key_arn: pulumi.Input[str] | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
 
@@ -94,6 +96,7 @@ class Identity(pulumi.ComponentResource):
                 private_key_pem=certificate.private_key_pem,
                 readers=args.readers,
                 administrators=args.administrators,
+                key_arn=args.key_arn,
                 tags=args.tags,
             ),
             opts=pulumi.ResourceOptions(parent=self),

@@ -25,6 +25,7 @@ class IdentitySecretArgs:
         readers: ARNs of the roles and users that may read it.
         administrators: ARNs of the roles and users that may also manage it; whoever runs `pulumi up`
             must be among them, because the policy is put before the value.
+        key_arn: ARN of the KMS key that encrypts it; None for the account's own.
         tags: Tags of the secret.
 
     Raises:
@@ -36,6 +37,7 @@ class IdentitySecretArgs:
     private_key_pem: pulumi.Input[str] = field(repr=False)
     readers: Sequence[pulumi.Input[str]] = ()
     administrators: Sequence[str]
+    key_arn: pulumi.Input[str] | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -82,7 +84,11 @@ class IdentitySecret(pulumi.ComponentResource):
         """Make the secret."""
         super().__init__("passwordless-postgres:index:IdentitySecret", name, {}, opts)
         secret = secretsmanager.Secret(
-            name, description=args.description, tags=args.tags, opts=pulumi.ResourceOptions(parent=self)
+            name,
+            description=args.description,
+            kms_key_id=args.key_arn,
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
         )
         policy = secretsmanager.SecretPolicy(
             f"{name}-policy",

@@ -18,6 +18,7 @@ from components.names import slug, stack_path
 from components.network import Network
 from components.pki.certificates import CertificateAuthority, LeafCertificate, LeafCertificateArgs
 from components.pki.identity import Identity, IdentityArgs
+from components.pki.secrets_key import SecretsKey
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
 from components.self_managed.alarms import ServerAlarms, ServerAlarmsArgs
 from components.self_managed.desired_state import (
@@ -49,6 +50,7 @@ class SelfManagedPostgresArgs:
         client_authority: Signs the roles of this server, and of no other.
         administrators: ARNs of the roles and users that may write the desired state and manage the
             identity secrets; whoever runs `pulumi up` must be among them.
+        secrets_key: Encrypts secrets that other accounts read; None where there are none.
         node: The program that configures the server.
         launcher: The program that fetches `node`, see `artifacts.sources.launcher_sources`.
         settings: The section `selfManaged`.
@@ -64,6 +66,7 @@ class SelfManagedPostgresArgs:
     server_authority: CertificateAuthority
     client_authority: CertificateAuthority
     administrators: Sequence[str]
+    secrets_key: SecretsKey | None = None
     node: NodeArtifact
     launcher: Mapping[str, str] = field(repr=False)
     settings: SelfManaged
@@ -291,6 +294,7 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                     description=f"Certificate and key of role {role} on {name} in stack {args.stack}",
                     readers=login.secret_readers,
                     administrators=args.administrators,
+                    key_arn=args.secrets_key.of(login.secret_readers) if args.secrets_key else None,
                     tags=args.tags,
                 ),
                 opts=pulumi.ResourceOptions(parent=self),

@@ -43,6 +43,7 @@ from components.pki.certificates import (
 )
 from components.pki.identity import Identity, IdentityArgs
 from components.pki.identity_secret import IdentitySecret, IdentitySecretArgs
+from components.pki.secrets_key import SecretsKey, SecretsKeyArgs
 from components.private_bucket import PrivateBucket, PrivateBucketArgs
 from components.published_document import PublishedDocument
 from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
@@ -179,6 +180,20 @@ def identity_secret(opts: Options = None) -> IdentitySecret:
         tags=TAGS,
     )
     return IdentitySecret("identity", args, opts)
+
+
+def secrets_key(opts: Options = None) -> SecretsKey:
+    """The key of a secret that a principal of another account reads."""
+    foreign = APPLICATION.replace("123456789012", "999999999999")
+    args = SecretsKeyArgs(
+        stack="test",
+        account=ACCOUNT,
+        foreign_readers=[foreign],
+        readers=[APPLICATION, foreign],
+        administrators=[OPERATOR],
+        tags=TAGS,
+    )
+    return SecretsKey("secrets", args, opts)
 
 
 def identity(opts: Options = None) -> Identity:
@@ -558,6 +573,7 @@ EXAMPLES: dict[str, list[Callable[[Options], pulumi.ComponentResource]]] = {
     "ReconciliationSchedule": [reconciliation_schedule],
     "RdsPostgres": [rds_postgres, lambda opts: rds_postgres(opts, database_roles=PROVIDER)],
     "RolesFunction": [roles_function, lambda opts: roles_function(opts, database_roles=PROVIDER)],
+    "SecretsKey": [secrets_key],
     "SelfManagedPostgres": [self_managed, lambda opts: self_managed(opts, database_roles=PROVIDER)],
     "ServerAlarms": [server_alarms],
     "ServerCertificate": [server_certificate],

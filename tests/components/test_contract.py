@@ -52,6 +52,7 @@ COMPONENTS: dict[str, tuple[str, ...]] = {
     "RdsPostgres": ("RdsPostgres",),
     "ReconciliationSchedule": ("ReconciliationSchedule",),
     "RolesFunction": ("RolesFunction",),
+    "SecretsKey": ("SecretsKey",),
     "SelfManagedPostgres": ("SelfManagedPostgres",),
     "ServerAlarms": ("ServerAlarms",),
     "ServerCertificate": ("ServerCertificate",),

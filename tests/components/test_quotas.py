@@ -140,6 +140,15 @@ def client_readers(characters: int) -> Config:
     return config(gateway__clients__billing__secretReaders=principals(170, characters))
 
 
+def key_readers(characters: int) -> Config:
+    names = [f"arn:aws:iam::999999999999:role/{name}" for name in spread(800, characters)]
+    roles = {
+        f"r{part}": {"database": "app", "networks": ["10.30.4.0/24"], "secretReaders": names[part::4]}
+        for part in range(4)
+    }
+    return config(selfManaged__roles=roles, certificates__secretsKey="stack")
+
+
 def administrators(characters: int) -> Config:
     return config(certificates__administrators=principals(170, characters))
 
@@ -156,6 +165,7 @@ REFUSED: list[tuple[str, str, str, Callable[[int], Config], int | None]] = [
     ("TRUST_POLICY", f"{RDS}.roles.app_user.newIamRole", "trust fewer", trusted, None),
     ("SECRET_POLICY", f"{SELF}.roles.app_user.secretReaders", "name fewer", readers, None),
     ("SECRET_POLICY", f"{GATEWAY}.clients.billing.secretReaders", "name fewer", client_readers, None),
+    ("KEY_POLICY", f"{PROJECT}:certificates.secretsKey", "name fewer secretReaders", key_readers, None),
     ("BUCKET_POLICY", f"{PROJECT}:certificates.administrators", "name fewer", administrators, None),
     ("SECURITY_GROUP_RULES", f"{SELF}.allowedClients", "makes 61 entries", lambda n: clients("selfManaged", n), 60),
     # The roles function and the gateway's machines have a rule each.

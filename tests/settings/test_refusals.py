@@ -147,6 +147,8 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.connectionLimit", 0, "", "allowed: a whole number from 1 to 10000"),
     (f"{ROLE}.connectionLimit", 98, "", "98 is more than the server gives to roles; allowed: 1 to 97"),
     (f"{ROLE}.secretReaders", ["arn:aws:iam::999999999999:role/app"], f"{ROLE}.secretReaders[0]", "is of another account (999999999999)"),
+    (f"{ROLE}.secretReaders", ["arn:aws:iam::999999999999:role/app"], f"{ROLE}.secretReaders[0]", "set certificates.secretsKey: stack"),
+    ("certificates.secretsKey", "alias/x", "", "allowed: account, stack"),
     (f"{ROLE}.secretReaders", ["arn:aws:iam::123456789012:role/a", "arn:aws:iam::210987654321:user/x"], f"{ROLE}.secretReaders[1]", "name a role of the stack's account that it may assume"),
     (f"{ROLE}.secretReaders", ["*"], f"{ROLE}.secretReaders[0]", "holds a wildcard"),
     (f"{ROLE}.password", "swordfish", "", "unknown key; allowed: database, otherDatabases, connectionLimit"),
