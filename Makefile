@@ -10,13 +10,15 @@ STACK ?=
 SANDBOX := $(PYTHON) -m sandbox
 SANDBOX_STATE := $(if $(STATE),--state "$(STATE)")
 PYTEST ?=
+LOSSES ?= 20
 RUN_TESTS := $(PYTHON) -m pytest -p no:cacheprovider
 WHOLE_FILES := --dist loadfile --no-loadscope-reorder
 # What is edited most, and tested without the engine and without a server.
 FAST_TESTS := tests/postgres tests/settings tests/components tests/policy tests/pgpasswordless \
 	$(addprefix tests/gateway/test_,verdict.py kept_verdicts.py revocation.py)
 
-.PHONY: help environment up preview verify down clean bench policy-pack lint test test-fast test-long test-debian
+.PHONY: help environment up preview verify down clean bench policy-pack lint test test-fast test-long test-debian \
+	test-debian-power
 
 help:
 	@echo 'make up         deploy the sandbox: PostgreSQL with client certificates on loopback'
@@ -30,7 +32,8 @@ help:
 	@echo 'make test       the test suite (PYTEST="-k hba" passes options on)'
 	@echo 'make test-fast  what of it needs neither the engine nor a server, in less than a minute'
 	@echo 'make test-long  the tests that take minutes, alone'
-	@echo 'make test-debian  installations on a real Debian 13; needs root and debootstrap'
+	@echo 'make test-debian  packages and whole machines of a real Debian 13; needs root'
+	@echo 'make test-debian-power  power losses of such a machine; LOSSES=20'
 
 environment:
 	@sh tools/environment.sh
@@ -96,4 +99,16 @@ test-long: environment
 		$(RUN_TESTS) -m long $(PYTEST)
 
 test-debian: environment
-	@$(RUN_TESTS) -m debian tests/debian $(PYTEST)
+	@set -eu; \
+	engine=$$($(PYTHON) -m engine); \
+	binaries=$$($(SANDBOX) postgresql --major 17); \
+	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
+		$(RUN_TESTS) -m 'debian and not power' tests/debian $(PYTEST)
+
+test-debian-power: environment
+	@set -eu; \
+	engine=$$($(PYTHON) -m engine); \
+	binaries=$$($(SANDBOX) postgresql --major 17); \
+	PASSWORDLESS_POSTGRES_ENGINE="$$engine" PASSWORDLESS_POSTGRES_TEST_BINARIES="$$binaries" \
+	PASSWORDLESS_POSTGRES_POWER_LOSSES="$(LOSSES)" \
+		$(RUN_TESTS) -s -m power tests/debian $(PYTEST)

@@ -28,8 +28,24 @@ def steps(file: Path) -> Iterator[dict[str, Any]]:
         yield from job.get("steps", ())
 
 
-def test_there_are_the_two_workflows_and_their_part() -> None:
-    assert [file.name for file in FILES] == ["deploy-stack.yml", "deploy.yml", "pull-request.yml"]
+def test_there_are_the_three_workflows_and_a_part_of_one() -> None:
+    assert [file.name for file in FILES] == [
+        "debian.yml",
+        "deploy-stack.yml",
+        "deploy.yml",
+        "pull-request.yml",
+    ]
+
+
+def test_debian_is_walked_through_every_week_without_an_identity() -> None:
+    file = ROOT / ".github" / "workflows" / "debian.yml"
+    minute, hour, day, month, weekday = read(file)[True]["schedule"][0]["cron"].split()
+    assert (minute.isdigit(), hour.isdigit(), day, month, weekday.isdigit()) == (True, True, "*", "*", True)
+    [job] = dict(jobs(file)).values()
+    assert job["permissions"] == {"contents": "read"}
+    targets = re.findall(r"^(test-debian[a-z-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert sorted(job["strategy"]["matrix"]["target"]) == sorted(targets)
+    assert "secrets." not in file.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
