@@ -40,6 +40,7 @@ from gateway.document import AllowedIdentity, GatewayDocument
 from gateway.header_names import SUFFIX_LENGTH, header_names
 from pgpasswordless.connections import Database
 from pgpasswordless.stack import Stack
+from runtime.files import replace_file
 from sandbox.bench.load.messages import LoadResult
 from sandbox.bench.measurement import Measurement
 from sandbox.bench.rds_endpoint import RDS
@@ -81,6 +82,7 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
         root_certificate = folder / "root.crt"
         root_certificate.write_text(database.server_ca.pem)
         query = {
+            "seconds": max(seconds / 2, 1),
             "query": WHOAMI,
             "host": database.host,
             "port": database.port,
@@ -97,12 +99,9 @@ def gateway(stack: Stack, state: State, progress: Progress, seconds: int) -> Ite
                 _run("requests", {**through, "seconds": 1}, environment)
                 served[label] = _run("requests", {**through, "seconds": seconds}, environment)
         step.detail = "a bare pool"
-        half = max(seconds / 2, 1)
-        pool = _run(
-            "pool", {**query, "clients": CLIENTS, "pool_size": POOL_SIZE, "seconds": half}, environment
-        )
+        pool = _run("pool", {**query, "clients": CLIENTS, "pool_size": POOL_SIZE}, environment)
         step.detail = "a new connection each time"
-        naive = _run("connections", {**query, "clients": NAIVE_CLIENTS, "seconds": half}, environment)
+        naive = _run("connections", {**query, "clients": NAIVE_CLIENTS}, environment)
         found = [
             Measurement(
                 name=f"gateway application, {label}, {CLIENTS} connections over TLS",
@@ -141,8 +140,7 @@ def _application(
         identities=(AllowedIdentity(kind="uri", value=IDENTITY, role=ROLE),),
     )
     file = folder / "document.json"
-    file.touch(mode=0o600)
-    file.write_text(document.to_json())
+    replace_file(file, document.to_json())
     port = new_port(set())
     metrics_port = new_port({port})
     with (folder / "gateway.log").open("wb") as log:

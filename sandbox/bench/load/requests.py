@@ -1,7 +1,4 @@
-"""HTTPS requests on persistent connections; any answer but 200 is an error.
-
-It does little for an answer, since it shares the cores with what it measures.
-"""
+"""HTTPS requests on persistent connections, at little cost; any answer but 200 is an error."""
 
 from __future__ import annotations
 
