@@ -153,13 +153,17 @@ class Machine:
     def detach(self) -> None:
         """Pull the data volume out while it runs."""
         self.qmp("device_del", {"id": "data-device"})
-        deadline = time.monotonic() + _ANSWER_SECONDS
-        while any(
-            each["name"] == "data-device" for each in self.qmp("qom-list", {"path": "/machine/peripheral"})
-        ):
-            assert time.monotonic() < deadline, "the kernel does not let go of the volume"
-            time.sleep(_POLL_SECONDS)
-        self.qmp("blockdev-del", {"node-name": "data"})
+        deadline = time.monotonic() + _SHUTDOWN_SECONDS
+        while True:
+            # It is in use until the kernel has let go of the device and qemu has taken it apart.
+            try:
+                self.qmp("blockdev-del", {"node-name": "data"})
+            except CommandFailed:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return
 
     def qmp(self, command: str, arguments: dict[str, Any] | None = None) -> Any:
         """What qemu's monitor answers.
