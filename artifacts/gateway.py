@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from artifacts.sources import PROJECT, pack, program_sources
 # botocore describes 400 services; an application of the user's own may want any of them.
 _SERVICES = "botocore/data/"
 _KEPT = 4  # artifacts per platform, so that changes of the source do not fill the cache
+_USED_SECONDS = 24 * 3600  # a deployment from another checkout may still have to read what it was told of
 _OUR_SERVICES = ("logs", "rds", "s3", "secretsmanager", "sso", "sso-oidc", "sts")
 
 
@@ -61,6 +63,7 @@ def gateway_artifact(
     key = _key(target, {**theirs, **ours}, LOCK.read_bytes())
     final_path, note = cache / f"gateway-{target}-{key}.zip", cache / f"gateway-{target}-{key}.sha256"
     if final_path.is_file() and note.is_file():
+        os.utime(final_path)
         return GatewayArtifact(path=final_path, sha256=note.read_text(encoding="ascii").strip())
     files = dependency_files(target, cache)
     if application_source is None:
@@ -132,9 +135,11 @@ def _forget_oldest(cache: Path, target: Platform) -> None:
     artifacts = sorted(
         cache.glob(f"gateway-{target}-*.zip"), key=lambda path: path.stat().st_mtime, reverse=True
     )
+    used_since = time.time() - _USED_SECONDS
     for path in artifacts[_KEPT:]:
-        path.unlink(missing_ok=True)
-        path.with_suffix(".sha256").unlink(missing_ok=True)
+        if path.stat().st_mtime < used_since:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".sha256").unlink(missing_ok=True)
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
+import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -148,14 +151,40 @@ class TestApplicationOfTheUsersOwn:
                 gateway_artifact(this_platform(), application_source=folder, cache=cache)
 
 
-def test_old_artifacts_make_room(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(artifacts, "dependency_files", lambda *_: {"a.py": b""})
-    made = []
-    for number in range(6):
-        source = tmp_path / "source"
-        source.mkdir(exist_ok=True)
+def artifacts_of_sources(folder: Path, count: int) -> Iterator[Path]:
+    """Artifacts that differ in a user's application, made one after the other."""
+    source = folder / "source"
+    source.mkdir(exist_ok=True)
+    for number in range(count):
         (source / "own.py").write_text(f"NUMBER = {number}\n")
-        made.append(gateway_artifact(this_platform(), application_source=source, cache=tmp_path / "cache"))
-    kept = set((tmp_path / "cache").glob("*.zip"))
-    assert len(kept) == 4
-    assert made[-1].path in kept
+        yield gateway_artifact(this_platform(), application_source=source, cache=folder / "cache").path
+
+
+@pytest.fixture
+def no_dependencies(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "dependency_files", lambda *_: {"a.py": b""})
+
+
+def unused_for_days(path: Path) -> Path:
+    then = time.time() - 2 * 86_400
+    os.utime(path, (then, then))
+    return path
+
+
+def test_old_artifacts_make_room(tmp_path: Path, no_dependencies: None) -> None:
+    made = [unused_for_days(path) for path in artifacts_of_sources(tmp_path, 6)]
+    assert set((tmp_path / "cache").glob("*.zip")) == set(made[-4:])
+
+
+def test_what_another_deployment_may_still_read_stays(tmp_path: Path, no_dependencies: None) -> None:
+    """A deployment of half an hour failed, since others had made four artifacts meanwhile."""
+    made = list(artifacts_of_sources(tmp_path, 6))
+    assert all(path.exists() for path in made)
+
+
+def test_an_artifact_that_is_used_counts_as_new(tmp_path: Path, no_dependencies: None) -> None:
+    first = unused_for_days(next(artifacts_of_sources(tmp_path, 1)))
+    for path in artifacts_of_sources(tmp_path, 6):
+        if path != first:
+            unused_for_days(path)
+    assert first.exists()
