@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import final
@@ -314,6 +314,51 @@ class Network(pulumi.ComponentResource):
             tags={**args.tags, "Name": f"{name}-flow-log"},
             opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
         )
+
+
+def for_load_balancer(subnets: Sequence[_Subnet]) -> list[pulumi.Output[str]]:
+    """Ids of subnets that a load balancer takes: large enough, and each in a zone of its own.
+
+    Resolving one raises `pulumi.RunError` for others, as far as zones and addresses are known.
+    """
+    return _checked([subnet.id_for_load_balancer for subnet in subnets], subnets, _each_zone_once)
+
+
+def for_database(subnets: Sequence[_Subnet]) -> list[pulumi.Output[str]]:
+    """Ids of subnets that RDS takes: of two zones; errors as in `for_load_balancer`."""
+    return _checked([subnet.id for subnet in subnets], subnets, _of_two_zones)
+
+
+def _checked(
+    ids: list[pulumi.Output[str]],
+    subnets: Sequence[_Subnet],
+    check: Callable[[list[str], list[str | None]], list[str]],
+) -> list[pulumi.Output[str]]:
+    taken = pulumi.Output.all(*ids, *(subnet.zone for subnet in subnets)).apply(
+        lambda values: check(values[: len(ids)], values[len(ids) :])
+    )
+    # A list of ids, so that a preview shows how many there are.
+    return [taken[number] for number in range(len(ids))]
+
+
+def _each_zone_once(subnets: list[str], zones: list[str | None]) -> list[str]:
+    by_zone: dict[str, str] = {}
+    for subnet, zone in zip(subnets, zones, strict=True):
+        if zone and by_zone.setdefault(zone, subnet) != subnet:
+            raise pulumi.RunError(
+                f"passwordless-postgres:network.existing: {by_zone[zone]} and {subnet} are both in {zone},"
+                " and a load balancer takes one subnet of each zone; name one of each, of two zones at least"
+            )
+    return subnets
+
+
+def _of_two_zones(subnets: list[str], zones: list[str | None]) -> list[str]:
+    if all(zones) and len(set(zones)) == 1:
+        raise pulumi.RunError(
+            f"passwordless-postgres:network.existing: {', '.join(subnets)} are all in {zones[0]}, and RDS"
+            " wants subnets of two zones, standby or not; add one of another zone"
+        )
+    return subnets
 
 
 def large_enough(subnet: str, cidr: str | None) -> str:

@@ -199,7 +199,9 @@ class ProviderAnswers(pulumi_mocks.Mocks):
             },
             "aws:ec2/networkInterface:NetworkInterface": {"privateIp": "10.20.0.10"},
             "aws:ec2/subnet:Subnet": {
-                "availabilityZone": plain(args.inputs.get("availabilityZone")) or f"{REGION}a",
+                "availabilityZone": plain(args.inputs.get("availabilityZone"))
+                # One that is read: `…-1`, `…-2` and `…-3` are in three zones.
+                or REGION + {"2": "b", "3": "c"}.get(args.name[-1:], "a"),
                 "vpcId": plain(args.inputs.get("vpcId")) or "vpc-0123456789abcdef0",
             },
             "aws:iam/role:Role": {"arn": f"arn:aws:iam::{ACCOUNT_ID}:role/{name}"},

@@ -28,7 +28,7 @@ from components.gateway.security_groups import GatewaySecurityGroups, GatewaySec
 from components.gateway.server_certificate import ServerCertificate, ServerCertificateArgs
 from components.gateway.trust_store import TrustStore, TrustStoreArgs
 from components.names import slug, stack_path
-from components.network import Network
+from components.network import Network, for_load_balancer
 from components.pki.certificates import AlternativeName
 from components.pki.identity import Identity, IdentityArgs
 from components.pki.secrets_key import SecretsKey
@@ -277,7 +277,7 @@ class MutualTlsGateway(pulumi.ComponentResource):
             MutualTlsListenerArgs(
                 account=args.account,
                 vpc_id=args.network.vpc_id,
-                subnets=[subnet.id_for_load_balancer for subnet in subnets],
+                subnets=for_load_balancer(subnets),
                 security_group=security_groups.load_balancer_id,
                 settings=args.settings,
                 target_port=TARGET_PORT,

@@ -16,7 +16,7 @@ from components import iam_documents
 from components.account import Account
 from components.connections import IamRole, iam_database
 from components.names import description_of, digest_of, fitted, resource_name, slug
-from components.network import Network
+from components.network import Network, for_database
 from components.rds.alarms import RdsAlarms, RdsAlarmsArgs
 from components.rds.roles_function import RolesFunction, RolesFunctionArgs
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
@@ -136,7 +136,7 @@ class RdsPostgres(pulumi.ComponentResource):
         subnet_group = rds.SubnetGroup(
             f"{name}-subnets",
             description=f"Private subnets of {name}",
-            subnet_ids=[subnet.id for subnet in args.network.private_subnets],
+            subnet_ids=for_database(args.network.private_subnets),
             tags=args.tags,
             opts=pulumi.ResourceOptions(parent=self),
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pulumi
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import settings
-from components.network import NetworkArgs
+from components.network import NetworkArgs, for_database, for_load_balancer
 from components.subnets import plan_subnets
 from tests.components.examples import ACCOUNT, existing_network, network, security_group
 from tests.recording_monitor import ABSENT, Recording, plain, record
@@ -115,7 +116,7 @@ def test_an_existing_network_is_only_read() -> None:
         (SUBNET, "net-private-1", "subnet-01234567"),
         (SUBNET, "net-private-2", "subnet-89abcdef"),
     ]
-    assert recording.exports["zones"].value == ["eu-central-1a", "eu-central-1a"]
+    assert recording.exports["zones"].value == ["eu-central-1a", "eu-central-1b"]
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/27", "10.0.0.0/20", None])
@@ -125,6 +126,29 @@ def test_a_load_balancer_takes_subnets_that_are_large_enough(cidr: str | None) -
 
     found = record(program, overrides={SUBNET: {"cidrBlock": cidr}})
     assert found.exports["ids"].value == ["subnet-01234567", "subnet-89abcdef"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "zone", "said"),
+    [
+        (for_load_balancer, "eu-central-1a", "subnet-01234567 and subnet-89abcdef are both in eu-central-1a"),
+        (for_database, "eu-central-1a", "subnet-01234567, subnet-89abcdef are all in eu-central-1a"),
+        (for_load_balancer, None, None),
+        (for_database, None, None),
+    ],
+)
+def test_subnets_of_one_zone_are_refused_by_name(
+    chosen: Callable[..., Any], zone: str | None, said: str | None
+) -> None:
+    def program() -> None:
+        pulumi.export("ids", chosen(existing_network().private_subnets))
+
+    overrides = {SUBNET: {"availabilityZone": zone}} if zone else {}
+    if said is None:
+        assert record(program).exports["ids"].value == ["subnet-01234567", "subnet-89abcdef"]
+        return
+    with pytest.raises(pulumi.RunError, match=said):
+        record(program, overrides=overrides)
 
 
 @pytest.mark.parametrize("cidr", ["10.0.0.0/28", "10.0.0.16/28"])
