@@ -121,7 +121,7 @@ class _Privileges:
 def _declared_privileges(declaration: Declaration) -> list[_Privileges]:
     """What each grant names; after the grant on all objects of a kind, what is granted by default."""
     found: dict[tuple[str, str, str | None, GrantTarget, str], set[str]] = {}
-    for database, role, schema, on, privilege, later_of, _ in declared_privileges(declaration):
+    for database, role, schema, on, privilege, later_of, *_ in declared_privileges(declaration):
         found.setdefault((database, role, schema, on, later_of), set()).add(privilege)
     return [
         _Privileges(

@@ -31,6 +31,9 @@ PRIVILEGES: Mapping[str, tuple[str, ...]] = MappingProxyType(
 )
 """Privileges per target, in the order in which they are granted. `maintain` needs PostgreSQL 17."""
 
+COLUMN_PRIVILEGES = ("select", "insert", "update", "references")
+"""Privileges that PostgreSQL knows for single columns."""
+
 OBJECT_TARGETS: frozenset[GrantTarget] = frozenset({"tables", "sequences", "functions"})
 """The targets that are objects of a schema, made by whoever may create in it."""
 
@@ -45,7 +48,8 @@ class Grant:
 
     `on` is the database itself, the schema `schema`, or tables (views included), sequences or
     functions of `schema`: those named in `objects`, as soon as they exist, or without names all that exist,
-    and all that the administrator, or a declared role that may create there, creates later.
+    and all that the administrator, or a declared role that may create there, creates later. With `columns` it
+    is those of the named tables alone.
     """
 
     database: str
@@ -53,6 +57,7 @@ class Grant:
     on: GrantTarget
     privileges: tuple[str, ...]
     objects: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,8 +215,17 @@ def grant_problems(grant: Grant, major: int) -> list[str]:
     ]
     if grant.objects and grant.on not in OBJECT_TARGETS:
         problems.append(f"grant on {grant.on} names objects; drop them")
+    if grant.columns and not (grant.on == "tables" and grant.objects):
+        problems.append("columns are those of tables that the grant names; name them, or drop the columns")
+    problems += [
+        f"privilege {name!r} on columns is not one of {', '.join(COLUMN_PRIVILEGES)}"
+        for name in grant.privileges
+        if grant.columns and name not in COLUMN_PRIVILEGES
+    ]
     problems += [text for name in grant.objects for text in _object_problems(name)]
-    return problems + _repeated(grant.privileges, "privilege") + _repeated(grant.objects, "object")
+    problems += [text for name in grant.columns for text in _object_problems(name, "column")]
+    problems += _repeated(grant.privileges, "privilege")
+    return problems + _repeated(grant.objects, "object") + _repeated(grant.columns, "column")
 
 
 def iam_name_problems(role: str) -> list[str]:
@@ -241,13 +255,13 @@ def _schema_problems(schema: str) -> list[str]:
     )
 
 
-def _object_problems(name: str) -> list[str]:
+def _object_problems(name: str, kind: str = "object") -> list[str]:
     try:
         quote_identifier(name)
     except ValueError as error:
-        return [f"object {error}"]
+        return [f"{kind} {error}"]
     return (
-        [f"object {name!r} has upper-case letters, which unquoted SQL folds"] if name != name.lower() else []
+        [f"{kind} {name!r} has upper-case letters, which unquoted SQL folds"] if name != name.lower() else []
     )
 
 
@@ -256,7 +270,7 @@ def _repeated(names: tuple[str, ...] | list[str], what: str) -> list[str]:
 
 
 _LISTS: dict[str, type] = {"databases": list, "roles": list}
-_LATER_KEYS = ("member_of", "settings", "objects")
+_LATER_KEYS = ("member_of", "settings", "objects", "columns")
 
 
 def _camel(value: Any) -> Any:
@@ -316,8 +330,9 @@ def _setting(item: Any, where: str) -> tuple[str, str]:
 
 
 def _grant(item: Any, where: str) -> Grant:
-    types = {"database": str, "schema": (str, type(None)), "on": str, "privileges": list, "objects": list}
-    values = _fields({"objects": [], **item} if isinstance(item, dict) else item, where, types)
+    types: dict[str, type | tuple[type, ...]] = {"database": str, "schema": (str, type(None)), "on": str}
+    types |= dict.fromkeys(("privileges", "objects", "columns"), list)
+    values = _fields({"objects": [], "columns": [], **item} if isinstance(item, dict) else item, where, types)
     if values["on"] not in get_args(GrantTarget):
         raise DeclarationError(
             f"{where}.on is {values['on']!r}; it must be one of {', '.join(get_args(GrantTarget))}"
@@ -328,4 +343,5 @@ def _grant(item: Any, where: str) -> Grant:
         on=values["on"],
         privileges=_texts(values["privileges"], f"{where}.privileges"),
         objects=_texts(values["objects"], f"{where}.objects"),
+        columns=_texts(values["columns"], f"{where}.columns"),
     )

@@ -15,7 +15,8 @@ from postgres.steps import Check, Step
 class Privilege(NamedTuple):
     """One privilege of one role, on what exists, or by default on what `later_of` will create.
 
-    On objects it is about the one named `object`, or about all.
+    On objects it is about the one named `object`, or about all; on a table, about its column `column`, or
+    about the whole.
     """
 
     database: str
@@ -25,6 +26,7 @@ class Privilege(NamedTuple):
     privilege: str
     later_of: str = ""
     object: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class _Held:
 
     Attributes:
         object: The one object, or empty.
+        column: The one column of it, or empty.
         kept: Objects that it is not about: they keep the privileges by a grant of their own.
     """
 
@@ -42,12 +45,14 @@ class _Held:
     target: GrantTarget
     later_of: str
     object: str
+    column: str
     privileges: tuple[str, ...]
     kept: tuple[str, ...] = ()
 
     @property
     def listed(self) -> str:
-        return ", ".join(privilege.upper() for privilege in self.privileges)
+        of_column = f" ({quote_identifier(self.column)})" if self.column else ""
+        return ", ".join(f"{privilege.upper()}{of_column}" for privilege in self.privileges)
 
     def check(self, condition: str) -> Check:
         values = (
@@ -56,6 +61,7 @@ class _Held:
             ("privileges", tuple(privilege.upper() for privilege in self.privileges)),
             *([("owner", self.later_of)] if self.later_of else []),
             *([("object", self.object)] if self.object else []),
+            *([("column", self.column)] if self.column else []),
             *([("kept", self.kept)] if self.kept else []),
         )
         return Check(condition=condition, values=values)
@@ -134,10 +140,11 @@ def declared_privileges(declaration: Declaration) -> set[Privilege]:
                 owners |= creators.get((grant.database, grant.schema), set())
                 owners |= creators.get((grant.database, None), set())
             privileges |= {
-                Privilege(grant.database, role.name, grant.schema, grant.on, privilege, owner, name)
+                Privilege(grant.database, role.name, grant.schema, grant.on, privilege, owner, name, column)
                 for owner in owners - {role.name}
                 for privilege in grant.privileges
                 for name in grant.objects or [""]
+                for column in grant.columns or [""]
             }
     return privileges
 
@@ -201,7 +208,7 @@ def revokes(
     revoked = {each for each in former - declared if each._replace(object="") not in declared}
     kept: dict[Privilege, list[str]] = {}
     for each in declared:
-        if each.object:
+        if each.object and not each.column:
             kept.setdefault(each._replace(object=""), []).append(each.object)
     for held in _grouped(revoked, kept):
         place = _place(held, administrator)
@@ -269,7 +276,14 @@ def _place(held: _Held, administrator: str) -> _Place:
             f"WHERE n.nspname = v.place AND d.defaclobjtype = '{default_letter}' AND w.rolname = v.owner",
         )
     owner = f"c.{objects.prefix}owner"
+    acl = f"coalesce(c.{objects.prefix}acl, pg_catalog.acldefault('{letter}', {owner}))"
+    attributes = column = ""
+    if held.column:
+        acl = f"coalesce(a.attacl, pg_catalog.acldefault('c', {owner}))"
+        attributes = "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped "
+        column = ', a.attname::text AS "column"'
     which = "AND o.object = v.object" if held.object else "AND o.object <> ALL (v.kept)" if held.kept else ""
+    of_column = ' AND o."column" = v."column"' if held.column else ""
     return _Place(
         on=objects.keyword,
         where=f"{kind} {held.object} in {where}" if held.object else f"{kind} in {where}",
@@ -277,11 +291,11 @@ def _place(held: _Held, administrator: str) -> _Place:
         # Materialised, so that what does not depend on the role is found once for all roles.
         entries=f"WITH o AS MATERIALIZED (SELECT n.nspname AS place, {owner} AS owner, "  # noqa: S608 - constants
         f"c.oid::{objects.name_type}::text AS name, c.{objects.prefix}name::text AS object, "
-        f"coalesce(c.{objects.prefix}acl, pg_catalog.acldefault('{letter}', {owner})) AS acl "
-        f"FROM pg_catalog.{objects.catalogue} c "
+        f"{acl} AS acl{column} "
+        f"FROM pg_catalog.{objects.catalogue} c {attributes}"
         f"JOIN pg_catalog.pg_namespace n ON n.oid = c.{objects.prefix}namespace "
         f"WHERE {objects.condition} AND n.nspname !~ '^pg_' AND {acts_for(administrator, owner)}) "
-        f"SELECT o.* FROM o WHERE o.place = v.place {which}",
+        f"SELECT o.* FROM o WHERE o.place = v.place {which}{of_column}",
         several=True,
     )
 
@@ -327,10 +341,11 @@ def _grouped(
     `kept` has the objects that a privilege on all of them is not about.
     One privilege does not depend on another.
     """
-    groups: dict[tuple[str, str, str, GrantTarget, str, str, tuple[str, ...]], list[str]] = {}
+    groups: dict[tuple[str, str, str, GrantTarget, str, str, str, tuple[str, ...]], list[str]] = {}
     for each in privileges:
-        database, role, schema, target, privilege, later_of, name = each
-        key = (database, role, schema or "", target, later_of, name, tuple(sorted(kept.get(each, ()))))
+        database, role, schema, target, privilege, later_of, name, column = each
+        others = tuple(sorted(kept.get(each, ())))
+        key = (database, role, schema or "", target, later_of, name, column, others)
         groups.setdefault(key, []).append(privilege)
     targets = list(PRIVILEGES)
     return [
@@ -341,10 +356,11 @@ def _grouped(
             target=target,
             later_of=later_of,
             object=name,
+            column=column,
             kept=others,
             privileges=tuple(sorted(names, key=PRIVILEGES[target].index)),
         )
-        for (database, role, schema, target, later_of, name, others), names in sorted(
+        for (database, role, schema, target, later_of, name, column, others), names in sorted(
             groups.items(), key=lambda item: (*item[0][:3], targets.index(item[0][3]), *item[0][4:])
         )
     ]

@@ -23,6 +23,9 @@ LOCK_SECONDS = 2
 ATTEMPTS = 3
 """How often a step runs that somebody's change at the same time disturbs."""
 
+RUNS = 2
+"""How often a step runs without an error and is not done, before it is a failure."""
+
 _EXCESS_KIND = "CASE WHEN e.access THEN 'access' ELSE 'excess' END"
 _INTERNAL_ERROR = "XX000"  # "tuple concurrently updated" has no code of its own.
 _COLLISIONS = ("40", _INTERNAL_ERROR)
@@ -130,11 +133,14 @@ def reconcile(
         survey = read_survey(rows, own, database)
         if survey.in_recovery:
             return Reconciliation(in_recovery=True)
-        ran: dict[Step, None] = {}
+        ran: dict[Step, int] = {}
         failed: dict[Step, Failure] = {}
-        # What was put back may show more: a grant by a former owner becomes the administrator's.
-        while wanted := [step for step in survey.due(held=held) if step not in ran]:
-            ran |= dict.fromkeys(wanted)
+        # What was put back may show more: a grant by a former owner becomes the administrator's, and what is
+        # revoked on a whole table is revoked on its columns too.
+        while wanted := [
+            step for step in survey.due(held=held) if step not in failed and ran.get(step, 0) < RUNS
+        ]:
+            ran |= {step: ran.get(step, 0) + 1 for step in wanted}
             failed |= {failure.step: failure for failure in _run(wanted, database, server)}
             survey = read_survey(server.query(query, database) or [], own, database)
         failed |= {

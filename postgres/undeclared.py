@@ -166,8 +166,9 @@ def _undeclared(entries: str, declaration: Declaration, database: str, condition
             "place": place,
             "privilege": privilege.upper(),
             "object": name,
+            "column": column,
         }
-        for place, role, schema, target, privilege, later_of, name in sorted(
+        for place, role, schema, target, privilege, later_of, name, column in sorted(
             declared_privileges(declaration), key=lambda held: tuple(map(str, held))
         )
         # What is declared of existing objects is so of later ones too, whoever will create them.
@@ -182,9 +183,10 @@ JOIN (SELECT r.oid, r.rolname::text AS name, pg_catalog.quote_ident(r.rolname) A
   FROM pg_catalog.pg_roles r WHERE r.rolname = {_names(declaration)}
   UNION ALL SELECT 0, 'PUBLIC', 'PUBLIC') g ON g.oid = h.grantee
 LEFT JOIN {record_set(declared)} AS d(role text, schema text, target text, place text, privilege text,
-    object text)
+    object text, "column" text)
   ON d.role = g.name AND d.schema = h.schema AND d.target = h.target AND d.privilege = h.privilege_type
   AND {in_place} AND (d.object = '' OR (d.object = h.name AND NOT h.later))
+  AND (d."column" = '' OR h.columns = pg_catalog.format(' (%I)', d."column"))
 LEFT JOIN pg_catalog.pg_roles o ON o.oid = h.grantor
 WHERE h.grantee <> h.grantor AND {condition} AND (d.role IS NULL OR h.is_grantable)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Literal
@@ -82,6 +83,9 @@ class Grant(Section):
     tables: ObjectNames = ()
     """Tables and views of the schema by name, instead of `onAll`. One that does not exist yet gets the
     privileges with the first run after it does. Not with `through: provider`, as the two that follow."""
+    columns: ObjectNames = ()
+    """Columns of the named tables: the privileges are about these alone (`select`, `insert`, `update` and
+    `references`). Other privileges on other columns are a grant of their own."""
     sequences: ObjectNames = ()
     """Sequences of the schema by name."""
     functions: ObjectNames = ()
@@ -97,6 +101,7 @@ class Grant(Section):
             on=self.on_all or self.named or ("schema" if self.schema_name else "database"),
             privileges=self.privileges,
             objects=() if self.on_all else (*self.tables, *self.sequences, *self.functions),
+            columns=self.columns,
         )
 
     @property
@@ -183,7 +188,7 @@ def role_problems(
                 place, "is the role's database already; remove it", database, (place, (*path, "database"))
             )
     own = (role.database, *role.other_databases)
-    earlier: dict[tuple[str, str | None, str, str], int] = {}
+    earlier: dict[tuple[str | None, ...], int] = {}
     for index, grant in enumerate(role.grants):
         place = (*path, "grants", index)
         wanted = grant.declared(role.database)
@@ -197,7 +202,11 @@ def role_problems(
                 wanted.database,
                 (place, (*path, "database"), (*path, "otherDatabases")),
             )
-        subjects = [(wanted.database, wanted.schema, wanted.on, each) for each in wanted.objects or ("",)]
+        subjects = [
+            (wanted.database, wanted.schema, wanted.on, each, *of_column)
+            for each in wanted.objects or ("",)
+            for of_column in [*itertools.product(wanted.columns, wanted.privileges)] or [()]
+        ]
         first = min(earlier.setdefault(subject, index) for subject in subjects)
         if first != index:
             yield Problem(

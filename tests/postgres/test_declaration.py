@@ -35,6 +35,7 @@ grants = st.builds(
     on=st.sampled_from(list(PRIVILEGES)),
     privileges=st.lists(texts, max_size=3).map(tuple),
     objects=st.lists(texts, max_size=2).map(tuple),
+    columns=st.lists(texts, max_size=2).map(tuple),
 )
 role_values = st.builds(
     Role,
@@ -199,6 +200,10 @@ def with_grant(**change) -> Declaration:
         (with_grant(schema="App"), "upper-case"),
         (with_grant(on="database", privileges=("create",)), "drop the schema"),
         (with_grant(database="other"), "may not connect"),
+        (with_grant(columns=("a",)), "columns are those of tables that the grant names"),
+        (with_grant(objects=("t",), columns=("a",), privileges=("delete",)), "'delete' on columns is not"),
+        (with_grant(objects=("t",), columns=("a", "a")), "column 'a' is given twice"),
+        (with_grant(objects=("t",), columns=("A",)), "column 'A' has upper-case letters"),
     ],
 )
 def test_problems_of_a_declaration(declaration, says):

@@ -442,6 +442,46 @@ def test_grants_on_named_objects(executor):
     assert "app_reader" not in str(executor.catalogue()["app relations"])
 
 
+@pytest.mark.parametrize("cluster", [15, 18], indirect=True)
+def test_grants_on_columns(executor):
+    single = (
+        READER.grants[0],
+        grant(on="tables", privileges=("select",), objects=("orders", "later"), columns=("id", "a'b")),
+        grant(on="tables", privileges=("update",), objects=("orders",), columns=("id",)),
+    )
+    named = replace(FIRST, databases=(Database(name="app"),), roles=(replace(READER, grants=single),))
+    create = 'CREATE TABLE {} (id int, "a\'b" int, secret int)'
+    executor.apply(named)
+    executor.sql(create.format("orders"), "app", ADMINISTRATOR)
+    found = executor.reconcile(named)
+    assert (found.put_back, found.failures, len(found.routine)) == ((), (), 2)
+    assert executor.reconcile(named) == Reconciliation()
+    state = executor.catalogue()
+    executor.sql('SELECT id, "a\'b" FROM orders; UPDATE orders SET id = 1', "app", "app_reader")
+    for refused in ("SELECT secret FROM orders", 'UPDATE orders SET "a\'b" = 1', "SELECT * FROM orders"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            executor.sql(refused, "app", "app_reader")
+    # Another column, the whole table, and a column that is taken away.
+    for by_hand in (
+        "GRANT SELECT (secret) ON orders TO app_reader",
+        "GRANT SELECT ON orders TO app_reader",
+        "REVOKE UPDATE (id) ON orders FROM app_reader",
+    ):
+        executor.sql(by_hand, "app", ADMINISTRATOR)
+        found = executor.reconcile(named)
+        assert found.failures == ()
+        assert found.put_back or found.routine
+        assert executor.catalogue() == state
+    whole = replace(single[2], privileges=("select",), columns=())
+    executor.apply(replace(named, roles=(replace(READER, grants=(READER.grants[0], whole)),)))
+    assert executor.sql("SELECT * FROM orders", "app", "app_reader") == []
+    executor.apply(named)
+    assert executor.catalogue() == state
+    executor.apply(replace(named, roles=(replace(READER, grants=single[:1]),)))
+    left = "SELECT count(*) FROM pg_attribute WHERE attacl::text LIKE '%app_reader%'"
+    assert executor.sql(left, "app") == [(0,)]
+
+
 @pytest.mark.parametrize("cluster", [17], indirect=True)
 def test_settings_of_roles(executor):
     settings = (("search_path", '"$user", user, app'), ("statement_timeout", "30000"), ("work_mem", "8MB"))
