@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from runtime import files
 
 ROOT_VARIABLE = "PASSWORDLESS_POSTGRES_ROOT"
 CLUSTER = "main"
+_REPORT_SECONDS = 3600
 _MAJOR = re.compile(r"[1-9][0-9]", re.ASCII)
 
 
@@ -151,8 +153,13 @@ class Layout:
         files.make_directory(self.pristine, 0o700, owner=own)
 
     def report_is_delivered(self) -> bool:
-        """Whether the bucket has the last report."""
+        """Whether the bucket got the last report, within the last hour: one that it lost is sent again.
+
+        The machine may write the report and not read it, so it cannot ask.
+        """
         try:
-            return self.report.read_bytes() == self.delivered_report.read_bytes()
+            age = time.time() - self.delivered_report.stat().st_mtime
+            same = self.report.read_bytes() == self.delivered_report.read_bytes()
         except FileNotFoundError:
             return False
+        return same and 0 <= age < _REPORT_SECONDS
