@@ -24,7 +24,7 @@ from tests.debian import image as images
 from tests.debian.debian_sandbox import DebianSandbox, debian_sandbox
 from tests.debian.image import Image
 from tests.debian.machine import Machine, is_emulated
-from tests.debian.test_walk import NEWER, NODE, await_that, serves
+from tests.debian.test_walk import NODE, await_that, newer, serves
 
 pytestmark = [pytest.mark.debian, pytest.mark.power]
 
@@ -84,7 +84,7 @@ class Alone:
     def lose_power_in_an_upgrade(self, chance: random.Random) -> str:
         """Upgrade PostgreSQL and cut it off; the upgrade of the next day ends it. Tells when it was."""
         machine = self.sandbox.database_machine
-        machine.run(NEWER.format(number=time.time_ns(), seconds=1), seconds=nominal(_APPLIED_SECONDS))
+        machine.run(newer(time.time_ns(), seconds=1), seconds=nominal(_APPLIED_SECONDS))
         upgrade = "unattended-upgrade"
         machine.run(f"systemctl reset-failed; systemd-run --unit {upgrade} {upgrade}")
         moment = chance.uniform(0.0, nominal(_UPGRADE_SECONDS))

@@ -269,25 +269,31 @@ def test_needrestart_restarts_nothing_and_the_report_says_what_is_pending(deploy
 
 # A package as Debian's security archive would have it, which takes its time while the server is down.
 NEWER = r"""
-mkdir -p /srv/newer && cd /srv/newer
-apt-get download postgresql-17
-dpkg-deb --raw-extract postgresql-17_*.deb made && rm postgresql-17_*.deb
-sed -i 's/^Version: .*/&+newer{number}/' made/DEBIAN/control
+cd /srv
+test -e own.deb || { apt-get download postgresql-17 && mv postgresql-17_*.deb own.deb; }
+rm -rf newer && mkdir newer && cd newer
+dpkg-deb --raw-extract ../own.deb made
+sed -i 's/^Version: .*/&+newerNUMBER/' made/DEBIAN/control
 test -e made/DEBIAN/preinst || printf '#!/bin/sh\n' > made/DEBIAN/preinst
-chmod 755 made/DEBIAN/preinst && sed -i '1a sleep {seconds}' made/DEBIAN/preinst
-dpkg-deb --build made postgresql-17.deb && rm -r made
+chmod 755 made/DEBIAN/preinst && sed -i '1a sleep SECONDS' made/DEBIAN/preinst
+dpkg-deb -Znone --build made postgresql-17.deb && rm -r made
 apt-ftparchive packages . > Packages
 release=APT::FTPArchive::Release
 apt-ftparchive -o $release::Origin=Debian -o $release::Label=Debian-Security \
-  -o $release::Codename=trixie-security release . > /srv/Release && mv /srv/Release .
+  -o $release::Codename=trixie-security release . > ../Release && mv ../Release .
 echo 'deb [trusted=yes] file:/srv/newer ./' > /etc/apt/sources.list.d/newer.list
 apt-get update
 """
 
 
+def newer(number: int, *, seconds: int) -> str:
+    """Commands that make that package and let apt know it; a higher number is newer."""
+    return NEWER.replace("NUMBER", str(number)).replace("SECONDS", str(seconds))
+
+
 def test_nothing_starts_the_server_while_packages_change(deployed: DebianSandbox) -> None:
     machine = deployed.database_machine
-    machine.run(NEWER.format(number=1, seconds=60), seconds=900)
+    machine.run(newer(1, seconds=60), seconds=900)
     machine.run("systemd-run --unit upgrade --property Type=oneshot --no-block unattended-upgrade --verbose")
     machine.await_success("pgrep -f 'postgresql-17.preinst upgrade'", seconds=900)
     said = "the server is down while process"
