@@ -139,8 +139,7 @@ class EngineSession:
         if not self.checkpoint.file.exists():
             # `stack init` rewrites the stack file that it finds: give it a project without one.
             folder = self.folder / "project"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            folder.mkdir(exist_ok=True)
             (folder / "Pulumi.yaml").write_text(f"name: {PROJECT}\nruntime: python\n")
             self.command("stack", "init", self.stack, folder=folder)
         salt = self.checkpoint.salt()
