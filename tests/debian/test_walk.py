@@ -293,12 +293,12 @@ def newer(number: int, *, seconds: int) -> str:
 
 def test_nothing_starts_the_server_while_packages_change(deployed: DebianSandbox) -> None:
     machine = deployed.database_machine
-    machine.run(newer(1, seconds=60), seconds=900)
+    machine.run(newer(1, seconds=180), seconds=900)
     machine.run("systemd-run --unit upgrade --property Type=oneshot --no-block unattended-upgrade --verbose")
-    machine.await_success("pgrep -f 'postgresql-17.preinst upgrade'", seconds=900)
+    machine.await_success("pgrep -f '[p]ostgresql-17.preinst upgrade'", seconds=900)
     said = "the server is down while process"
     machine.await_success(f"journalctl --unit {NODE} --output cat --since -60s | grep '{said}'")
-    assert machine.run("pgrep -f 'postgresql-17.preinst upgrade' && ! pgrep -x postgres") != ""
+    assert machine.run("pgrep -f '[p]ostgresql-17.preinst upgrade' && ! pgrep -x postgres") != ""
     machine.await_success("! systemctl is-active --quiet upgrade", seconds=900)
     assert "+newer1" in machine.run("dpkg-query --show postgresql-17")
     await_that(lambda: serves(deployed), "a server that serves again")
