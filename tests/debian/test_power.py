@@ -92,7 +92,9 @@ class Alone:
         at_work = machine.run("pgrep --list-full dpkg | tail --lines 1 | cut --characters -100 || true")
         machine.reset()
         self._comes_back(machine)
-        machine.run(upgrade, "dpkg --audit", 'test -z "$(dpkg --audit)"', seconds=nominal(_APPLIED_SECONDS))
+        machine.await_success(
+            upgrade, "dpkg --audit", 'test -z "$(dpkg --audit)"', seconds=nominal(_APPLIED_SECONDS)
+        )
         self._comes_back(machine)
         return f"{moment:.1f} s after the start of an upgrade, at work: {at_work.strip() or 'no dpkg'}"
 
