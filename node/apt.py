@@ -129,9 +129,17 @@ class Apt:
             return None
         return answer.stdout.removeprefix("ii ").strip()
 
-    def _update(self) -> None:
+    def finish(self) -> None:
+        """Finish what a loss of power or a kill interrupted.
+
+        Raises:
+            FailedError: dpkg does not end, or cannot work.
+        """
         # What lacks a package that was not unpacked yet (status 1) is left to apt.
         self._run("dpkg", _KEEP_CONFIGURATION, "--configure", "-a", accept=(0, 1))
+
+    def _update(self) -> None:
+        self.finish()
         # By default an archive that cannot be reached is a warning.
         self._run("apt-get", "update", "-o", "APT::Update::Error-Mode=any")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import stat
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,13 +72,22 @@ class Debian:
         return self.layout.root / f"usr/lib/postgresql/{major}/bin"
 
     def install_own(self) -> None:
-        """Install node's own packages with apt, at the first run and where one has gone since."""
+        """Install node's own packages with apt, at the first run and where one has gone since.
+
+        What interrupted an upgrade is made up for first: unattended-upgrades stops before its own repair.
+        """
+        apt = Apt(layout=self.layout, commands=self.commands)
+        if package_lock.is_interrupted(self.layout.root):
+            try:
+                apt.finish()
+            except FailedError as error:
+                print(f"node: {error}", file=sys.stderr)
         have = self.layout.own_packages
         wanted = " ".join(OWN_PACKAGES.values())
         # A package that a loss of power left half installed can be found too.
         if all(map(find_spec, OWN_PACKAGES)) and have.exists() and have.read_text() == wanted:
             return
-        Apt(layout=self.layout, commands=self.commands).install_own()
+        apt.install_own()
         importlib.invalidate_caches()
         files.replace_file(have, wanted, 0o600, durable=True)
 

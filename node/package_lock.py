@@ -16,6 +16,7 @@ from runtime.errors import FailedError
 WAIT_SECONDS = 300
 FRONTEND = "var/lib/dpkg/lock-frontend"
 """Held from before the first package changes until after the last one."""
+JOURNAL = "var/lib/dpkg/updates"
 # apt waits for none of the latter two: DPkg::Lock::Timeout is about dpkg's own.
 LOCKS = (FRONTEND, "var/lib/dpkg/lock", "var/lib/apt/lists/lock", "var/cache/apt/archives/lock")
 _FLOCK = "hhqqi0q"  # struct flock of 64-bit Linux
@@ -36,6 +37,15 @@ def holder(path: Path) -> str | None:
         return f"process {pid} ({Path(f'/proc/{pid}/comm').read_text().strip()})"
     except OSError:
         return f"process {pid}"
+
+
+def is_interrupted(root: Path) -> bool:
+    """Whether dpkg was cut off: its journal still lies beside its database, and nobody is at work on it."""
+    try:
+        journal = [path.name for path in (root / JOURNAL).iterdir()]
+    except FileNotFoundError:
+        return False
+    return any(name.isdigit() for name in journal) and holder(root / FRONTEND) is None
 
 
 def wait(root: Path, locks: tuple[str, ...] = LOCKS) -> None:

@@ -91,6 +91,38 @@ def test_what_node_imports_is_looked_for_once(layout: Layout) -> None:
     assert again.lines == []
 
 
+@pytest.mark.parametrize(
+    ("journal", "answer", "finished"),
+    [
+        ("0000", (0, ""), True),
+        ("0017", (1, "errors were encountered"), True),
+        ("0000", (2, "cannot be read"), True),
+        ("tmp.i", (0, ""), False),
+    ],
+)
+def test_an_upgrade_that_lost_its_power_is_finished_by_the_next_run(
+    journal: str, answer: tuple[int, str], finished: bool, layout: Layout
+) -> None:
+    """unattended-upgrades says that somebody else holds the lock, for ever."""
+    own_packages(layout, Recorded({"dpkg-query": [(0, "ii 1")]}))
+    updates = layout.root / package_lock.JOURNAL
+    updates.mkdir(parents=True)
+    (updates / journal).touch()
+    commands = Recorded({"dpkg": [answer]})
+    own_packages(layout, commands)
+    assert commands.lines == ["dpkg --force-confold --configure -a"] * finished
+
+
+def test_a_journal_of_a_dpkg_at_work_is_left_alone(layout: Layout) -> None:
+    own_packages(layout, Recorded({"dpkg-query": [(0, "ii 1")]}))
+    (layout.root / package_lock.JOURNAL).mkdir(parents=True)
+    (layout.root / package_lock.JOURNAL / "0000").touch()
+    with another_program_holds(layout.root / package_lock.FRONTEND):
+        commands = Recorded({})
+        own_packages(layout, commands)
+        assert commands.lines == []
+
+
 @pytest.mark.parametrize("change", ["another list", "module gone"])
 def test_what_node_imports_is_looked_for_again(
     change: str, layout: Layout, monkeypatch: pytest.MonkeyPatch
