@@ -34,6 +34,7 @@ UNREADABLE = (
     x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
+    TypeError,  # a name's attribute has an ASN.1 type that its kind cannot have
 )
 """What `cryptography` raises for certificates and lists that are malformed or that it does not support."""
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)

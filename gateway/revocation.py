@@ -8,10 +8,10 @@ from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import CRLEntryExtensionOID
 
+from gateway.certificate_policy import UNREADABLE
 from gateway.errors import DocumentError
 from gateway.refusals import RefusalCode, Refused
 from gateway.validity import life_left
@@ -64,7 +64,7 @@ class RevocationLists:
                         " keyUsage=critical,keyCertSign,cRLSign"
                     )
                 self._by_issuer.setdefault(_key(issuer), []).append(_read(found, where))
-            except (ValueError, UnsupportedAlgorithm) as error:
+            except UNREADABLE as error:
                 raise DocumentError(
                     f"{where} cannot be read as a PEM revocation list: {error}; {_AGAIN}"
                 ) from None

@@ -192,6 +192,34 @@ def test_a_damaged_document_is_an_error_of_the_document(data):
         assert isinstance(admission.verdict(forwarded(client), NOW.timestamp()), Caller | Refusal)
 
 
+NAME = b"\x0c\x07Clients"  # a UTF8String, as authorities write it
+BIT_STRING = b"\x03\x07Clients"
+
+
+@pytest.mark.parametrize("damaged", ["the list's issuer", "the authority's subject", "the client's issuer"])
+def test_a_name_of_a_type_that_it_cannot_have_is_malformed(damaged):
+    authority, client, revoked = issued()
+    crl = x509.load_pem_x509_crl(revoked.encode()).public_bytes(Encoding.DER)
+    parts = {
+        "the list's issuer": crl,
+        "the authority's subject": authority.certificate.public_bytes(Encoding.DER),
+        "the client's issuer": client.public_bytes(Encoding.DER),
+    }
+    assert all(NAME in each for each in parts.values())
+    parts[damaged] = parts[damaged].replace(NAME, BIT_STRING)
+    listed, bundle, leaf = parts.values()
+    lists = (_pem("X509 CRL", listed),)
+    given = document(_pem("CERTIFICATE", bundle), revocation_lists=lists)
+    if damaged == "the client's issuer":
+        found = read_document(FoundDocument(text=given.to_json().encode(), version="1")).verdict(
+            [(FIELDS[0], quote(_pem("CERTIFICATE", leaf)).encode()), *forwarded(client)[1:]], NOW.timestamp()
+        )
+        assert isinstance(found, Refusal)
+        return
+    with pytest.raises(DocumentError):
+        read_document(FoundDocument(text=given.to_json().encode(), version="1"))
+
+
 def _pem(label: str, der: bytes) -> str:
     text = base64.b64encode(der).decode()
     lines = "\n".join(text[at : at + 64] for at in range(0, len(text), 64))
