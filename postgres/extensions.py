@@ -190,9 +190,13 @@ def delegated(names: Iterable[str]) -> list[str]:
     return [name for name in sorted(with_required(names)) if not EXTENSIONS[name].trusted]
 
 
+def _known(names: Iterable[str]) -> list[Extension]:
+    return [EXTENSIONS[name] for name in with_required(names) if name in EXTENSIONS]
+
+
 def packages(major: int, names: Iterable[str], libraries: Iterable[str]) -> list[str]:
     """The packages that bring extensions and preloaded libraries to a server of this major."""
-    wanted = [EXTENSIONS[name] for name in with_required(names) if name in EXTENSIONS]
+    wanted = _known(names)
     wanted += [_PACKAGED_LIBRARIES[library] for library in libraries if library in _PACKAGED_LIBRARIES]
     return sorted({package for extension in wanted if (package := extension.package_of(major))})
 
@@ -212,11 +216,7 @@ def implied_settings(
         given: Settings that a user gave, which are kept; preloaded libraries are added to.
         platform: Where the server is.
     """
-    wanted = [
-        EXTENSIONS[name]
-        for name in with_required(name for names in databases.values() for name in names)
-        if name in EXTENSIONS
-    ]
+    wanted = _known(name for names in databases.values() for name in names)
     implied: dict[str, str] = {}
     preloaded = libraries(given)
     if platform == "rds" and PRELOAD not in given:

@@ -66,9 +66,13 @@ class Certificates(Section):
     """Generations of the authority that signs roles; exactly one is `issuing`."""
 
 
+def _accounts(certificates: Certificates) -> set[str]:
+    return {_account_of(arn) for arn in certificates.administrators}
+
+
 def foreign_readers(readers: Sequence[str], certificates: Certificates) -> list[str]:
     """Those of other accounts: whoever runs `pulumi up` is an administrator, so the stack's is theirs."""
-    accounts = {_account_of(arn) for arn in certificates.administrators}
+    accounts = _accounts(certificates)
     return [reader for reader in readers if accounts and _account_of(reader) not in accounts]
 
 
@@ -79,16 +83,15 @@ def foreign_reader_problems(
     if certificates.secrets_key == "stack":
         return
     administrators, key = ((*_CERTIFICATES, name) for name in ("administrators", "secretsKey"))
-    accounts = {_account_of(arn) for arn in certificates.administrators}
-    foreign = foreign_readers(readers, certificates)
+    foreign = set(foreign_readers(readers, certificates))
     for index, reader in enumerate(readers):
         if reader in foreign:
             yield Problem(
                 (*path, index),
                 f"is of another account ({_account_of(reader)}) than certificates.administrators "
-                f"({', '.join(sorted(accounts))}), and the key of secrets, aws/secretsmanager, decrypts for "
-                "its own account alone; set certificates.secretsKey: stack, or name a role of the stack's "
-                "account that it may assume",
+                f"({', '.join(sorted(_accounts(certificates)))}), and the key of secrets, "
+                "aws/secretsmanager, decrypts for its own account alone; set certificates.secretsKey: stack, "
+                "or name a role of the stack's account that it may assume",
                 reader,
                 ((*path, index), administrators, key),
             )

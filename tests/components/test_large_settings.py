@@ -55,7 +55,6 @@ LIMITS: dict[tuple[str, str], tuple[Callable[[Any], int], int]] = {
     ("aws:secretsmanager/secretPolicy:SecretPolicy", "policy"): (in_bytes, 20_480),
     ("aws:secretsmanager/secretVersion:SecretVersion", "secretString"): (in_bytes, 65_536),
     ("aws:secretsmanager/secret:Secret", "description"): (in_bytes, 2_048),
-    ("aws:ssm/parameter:Parameter", "insecureValue"): (in_bytes, 4_096),
     ("aws:lambda/function:Function", "description"): (in_bytes, 256),
     ("aws:lambda/function:Function", "environment.variables"): (in_bytes, 4_096),
     ("aws:lambda/function:Function", "vpcConfig.subnetIds"): (len, 16),

@@ -298,7 +298,7 @@ def orphans_may_take_long() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def clients(on_instance: Callable[[], AbstractContextManager[None]]) -> dict[str, Any]:
     """The operator's AWS clients; making one takes longer than most tests."""
-    services = ("s3", "ssm", "secretsmanager", "logs")
+    services = ("s3", "secretsmanager", "logs")
     with on_instance():
         session = boto3.Session(region_name=REGION)
         return {service: session.client(service) for service in services}
