@@ -18,6 +18,11 @@ RDS_CIPHERS = (
 SHORTEST_PRIVATE_PREFIX = {4: 16, 6: 48}
 """Prefix length of the largest private network that may reach PostgreSQL, by IP version."""
 
+LARGEST_PUBLIC_SHARE = 0.25
+"""Part of the public addresses that one security group must not admit to a port: 0.0.0.0/0, a half such as
+128.0.0.0/1, or a list of prefixes that leaves out little. A provider's or a company's networks are below 1 %.
+"""
+
 
 def _place(protocol: str) -> int:
     names = [each.lower() for each in ACCEPTED_PROTOCOLS]

@@ -16,7 +16,7 @@ from policy.rules import (
     ssm,
     tls_provider,
 )
-from policy.rules.ec2 import instances, security_groups, user_data, vpcs
+from policy.rules.ec2 import instances, security_groups, user_data, vpcs, whole_groups
 from policy.rules.elb import listeners, load_balancers
 from policy.rules.postgresql import configuration, hba, ident
 from policy.rules.rds import iam_authentication, parameter_groups, proxies, servers
@@ -37,6 +37,7 @@ _MODULES = (
     security_groups,
     user_data,
     vpcs,
+    whole_groups,
     listeners,
     load_balancers,
     configuration,

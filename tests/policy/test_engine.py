@@ -19,7 +19,7 @@ from policy.message import Message, parse
 from policy.rules import RULES, iam
 from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
-from tests.policy.fixtures import account, certificates, gateway, server_files
+from tests.policy.fixtures import account, certificates, gateway, networks, server_files
 from tests.policy.registering import Echo, program, stand_ins
 from tests.policy.test_rules import REFUSED
 
@@ -217,6 +217,9 @@ def weak_stacks() -> dict[str, list[Sent]]:
         "keys": certificates.linked(
             certificates.DEV, "app_user-request", privateKeyPem=f"{certificates.KEY}::db-key"
         ),
+        "group": elsewhere(networks.apart(*networks.EIGHTHS), "sg-apart"),
+        "list": networks.listed("0.0.0.0/0", port=22),
+        "egress": networks.REFUSED["everything leaves by two rules"][0],
         **{
             f"s{number}": REFUSED[name][0]
             for number, name in enumerate(

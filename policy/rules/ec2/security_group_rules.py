@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from policy.resources import Resource
+from policy.rules.ec2.internet import Network
 from policy.values import UndecidedError, Value
 
 SECURITY_GROUP = "aws:ec2/securityGroup:SecurityGroup"
@@ -23,9 +25,34 @@ _EVERY_PROTOCOL = "-1"
 _WITHOUT_PORTS = ("icmp", "icmpv6", "1", "58")
 _BLOCKS = ("cidrBlocks", "ipv6CidrBlocks", "cidrIpv4", "cidrIpv6")
 _GROUPS = ("securityGroups", "sourceSecurityGroupId", "referencedSecurityGroupId", "self")
-_LISTS = ("prefixListIds", "prefixListId")
+PREFIX_LISTS = ("prefixListIds", "prefixListId")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+POSTGRESQL_PORT = 5432
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """Where a rule lets traffic come from or, for egress, go to.
+
+    Attributes:
+        value: Its value.
+        name: The property that it is given by, such as `cidrBlocks`.
+        holder: The property of the resource that it is in, which carries its dependencies.
+    """
+
+    value: Value
+    name: str
+    holder: str
+
+    @property
+    def is_a_group(self) -> bool:
+        """Whether it is a security group."""
+        return self.name in _GROUPS
+
+    @property
+    def is_a_network(self) -> bool:
+        """Whether it is a network."""
+        return self.name in _BLOCKS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +71,7 @@ class SecurityGroupRule:
     protocol: Value
     first: Value
     last: Value
-    sources: tuple[Value, ...]
+    sources: tuple[Source, ...]
 
     @property
     def is_of_every_protocol(self) -> bool:
@@ -74,9 +101,10 @@ class SecurityGroupRule:
         """Whether it opens a port."""
         return port in self.ports
 
-    def is_from_a_group(self, source: Value) -> bool:
-        """Whether a source is a security group."""
-        return any(each in source.path for each in _GROUPS)
+    @property
+    def is_open(self) -> bool:
+        """Whether it opens every port."""
+        return self.is_of_every_protocol or len(self.ports) > _LAST_PORT
 
     def networks(self) -> Iterator[tuple[Value, Network]]:
         """The sources that are networks.
@@ -86,14 +114,31 @@ class SecurityGroupRule:
         """
         hidden: Value | None = None
         for source in self.sources:
-            if not any(each in source.path for each in _BLOCKS):
+            if not source.is_a_network:
                 continue
             try:
-                yield source, ipaddress.ip_network(source.text(), strict=False)
-            except (UndecidedError, ValueError):
-                hidden = source
+                yield source.value, network_of(source.value)
+            except UndecidedError:
+                hidden = source.value
         if hidden is not None:
             raise UndecidedError(f"{hidden.path} is {hidden.shown}, which is not a network")
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> Network:
+    return ipaddress.ip_network(text, strict=False)
+
+
+def network_of(value: Value) -> Network:
+    """A value as a network, with or without host bits.
+
+    Raises:
+        UndecidedError: It is not known yet, or is not a network.
+    """
+    try:
+        return _parsed(value.text())
+    except ValueError:
+        raise UndecidedError(f"{value.path} is {value.shown}, which is not a network") from None
 
 
 def security_group_rules(resource: Resource, direction: str = "ingress") -> list[SecurityGroupRule]:
@@ -103,7 +148,7 @@ def security_group_rules(resource: Resource, direction: str = "ingress") -> list
         UndecidedError: A list of rules is not known yet.
     """
     if resource.type in (SECURITY_GROUP, DEFAULT_GROUP):
-        return [_inline(each) for each in resource[direction].items()]
+        return [_rule(each, each.at, "protocol", direction) for each in resource[direction].items()]
     if resource.type == EITHER_RULE and resource["type"].text().lower() != direction:
         return []
     if resource.type in (INGRESS_RULE, EGRESS_RULE):
@@ -112,24 +157,23 @@ def security_group_rules(resource: Resource, direction: str = "ingress") -> list
     return [_separate(resource, "protocol")]
 
 
-def _inline(rule: Value) -> SecurityGroupRule:
-    sources = [source for name in (*_BLOCKS, *_GROUPS, *_LISTS) for source in _of(rule.at(name))]
-    return SecurityGroupRule(
-        place=rule,
-        protocol=rule.at("protocol"),
-        first=rule.at("fromPort"),
-        last=rule.at("toPort"),
-        sources=tuple(sources),
-    )
-
-
 def _separate(resource: Resource, protocol: str) -> SecurityGroupRule:
-    sources = [source for name in (*_BLOCKS, *_GROUPS, *_LISTS) for source in _of(resource[name])]
+    return _rule(resource["securityGroupId"], resource.__getitem__, protocol)
+
+
+def _rule(
+    place: Value, at: Callable[[str], Value], protocol: str, holder: str | None = None
+) -> SecurityGroupRule:
+    sources = [
+        Source(value=value, name=name, holder=holder or name)
+        for name in (*_BLOCKS, *_GROUPS, *PREFIX_LISTS)
+        for value in _of(at(name))
+    ]
     return SecurityGroupRule(
-        place=resource["securityGroupId"],
-        protocol=resource[protocol],
-        first=resource["fromPort"],
-        last=resource["toPort"],
+        place=place,
+        protocol=at(protocol),
+        first=at("fromPort"),
+        last=at("toPort"),
         sources=tuple(sources),
     )
 

@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 from policy.floor import SHORTEST_PRIVATE_PREFIX
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
+from policy.rules.ec2.internet import Network, is_the_internet, share
 from policy.rules.ec2.security_group_rules import (
     DEFAULT_GROUP,
     EGRESS_HOLDERS,
     INGRESS_HOLDERS,
-    Network,
+    POSTGRESQL_PORT,
     SecurityGroupRule,
     security_group_rules,
 )
-from policy.values import throughout
+from policy.values import UndecidedError, Value, throughout
 
 _LINK = "https://docs.aws.amazon.com/vpc/latest/userguide/security-group-rules.html"
-_POSTGRESQL, _SSH, _RDP, _HTTP, _HTTPS = 5432, 22, 3389, 80, 443
+_SSH, _RDP, _HTTP, _HTTPS = 22, 3389, 80, 443
 _HIGH_RISK = (
     20, 21, 23, 25, 110, 135, 137, 138, 139, 143, 389, 445, 1433, 1434, 1521, 2375, 2376, 2379, 3000, 3306,
     4333, 5000, 5439, 5500, 5601, 5672, 5900, 6379, 6443, 8080, 8088, 8888, 9042, 9090, 9092, 9200, 9300,
     10250, 11211, 15672, 27017,
 )  # fmt: skip
-_OF_THEIR_OWN = (_POSTGRESQL, _SSH, _RDP)
+_OF_THEIR_OWN = (POSTGRESQL_PORT, _SSH, _RDP)
 _PUBLIC_PREFIX = {4: 24, 6: 48}
 
 
-def _everywhere(network: Network) -> bool:
-    return network.prefixlen == 0
-
-
 def _is_all(rule: SecurityGroupRule) -> bool:
-    return rule.is_of_every_protocol or len(rule.ports) > 65535
+    return rule.is_open
 
 
 def _covers(port: int, rule: SecurityGroupRule) -> bool:
-    return not _is_all(rule) and rule.covers(port)
+    return not rule.is_open and rule.covers(port)
 
 
 def _high_risk(rule: SecurityGroupRule) -> bool:
-    return not _is_all(rule) and any(rule.covers(port) for port in _HIGH_RISK)
+    return not rule.is_open and any(rule.covers(port) for port in _HIGH_RISK)
 
 
 def _only_http(rule: SecurityGroupRule) -> bool:
@@ -50,30 +47,60 @@ def _only_http(rule: SecurityGroupRule) -> bool:
 
 
 def _unnamed(rule: SecurityGroupRule) -> bool:
-    if _is_all(rule) or _high_risk(rule) or any(rule.covers(port) for port in _OF_THEIR_OWN):
+    if rule.is_open or _high_risk(rule) or any(rule.covers(port) for port in _OF_THEIR_OWN):
         return False
     return len(rule.ports) > 0 and list(rule.ports) not in ([_HTTPS], [_HTTP])
 
 
-def _from_the_internet(concerns: Callable[[SecurityGroupRule], bool], what: str) -> ResourceCheck:
-    def judge(rule: SecurityGroupRule) -> Iterator[Outcome]:
-        if concerns(rule):
-            for source, network in rule.networks():
-                if _everywhere(network):
-                    yield Problem(at=source, reason=f"the whole internet can reach {what}")
+def _from_the_internet(
+    concerns: Callable[[SecurityGroupRule], bool], reason: str, direction: str = "ingress"
+) -> ResourceCheck:
+    """The rules of one resource that are concerned do not admit the internet, alone or together."""
 
-    return lambda resource: throughout(security_group_rules(resource), judge)
+    def check(resource: Resource) -> Iterator[Outcome]:
+        found: list[tuple[Value, Network]] = []
+
+        def judge(rule: SecurityGroupRule) -> Iterator[Outcome]:
+            if concerns(rule):
+                for source, network in rule.networks():
+                    found.append((source, network))
+                    if is_the_internet([network]):
+                        yield Problem(at=source, reason=reason.format(_said([network])))
+
+        undecided: UndecidedError | None = None
+        try:
+            yield from throughout(security_group_rules(resource, direction), judge)
+        except UndecidedError as error:
+            undecided = error
+        networks = [network for _, network in found]
+        if not any(is_the_internet([each]) for each in networks) and is_the_internet(networks):
+            yield Problem(at=found[0][0], reason=_together(reason, networks))
+        if undecided is not None:
+            raise undecided
+
+    return check
+
+
+def _said(networks: Iterable[Network]) -> str:
+    given = list(networks)
+    if any(each.prefixlen == 0 for each in given):
+        return "the whole internet"
+    return f"{share(given):.0%} of the internet"
+
+
+def _together(reason: str, networks: Collection[Network]) -> str:
+    return f"with the {len(set(networks)) - 1} other networks of the group, {reason.format(_said(networks))}"
 
 
 def _wide_public(rule: SecurityGroupRule) -> Iterator[Outcome]:
     for source, network in rule.networks():
-        is_public = not network.is_private and not _everywhere(network)
+        is_public = not network.is_private and network.prefixlen > 0
         if is_public and network.prefixlen < _PUBLIC_PREFIX[network.version]:
             yield Problem(at=source, reason="it is a large part of the internet; expected smaller networks")
 
 
 def _wide_private(rule: SecurityGroupRule) -> Iterator[Outcome]:
-    if not rule.covers(_POSTGRESQL):
+    if not rule.covers(POSTGRESQL_PORT):
         return
     for source, network in rule.networks():
         smallest = SHORTEST_PRIVATE_PREFIX[network.version]
@@ -82,15 +109,8 @@ def _wide_private(rule: SecurityGroupRule) -> Iterator[Outcome]:
 
 
 def _one_port(rule: SecurityGroupRule) -> Iterator[Outcome]:
-    if not _is_all(rule) and len(rule.ports) > 1:
+    if not rule.is_open and len(rule.ports) > 1:
         yield Problem(at=rule.last, reason=f"expected the same port as fromPort, {rule.first.text()}")
-
-
-def _everything_out(rule: SecurityGroupRule) -> Iterator[Outcome]:
-    if rule.is_of_every_protocol:
-        for source, network in rule.networks():
-            if _everywhere(network):
-                yield Problem(at=source, reason="every protocol and port is allowed to everywhere")
 
 
 def _nothing_by_default(resource: Resource, direction: str) -> Iterator[Outcome]:
@@ -103,7 +123,7 @@ def _ingress(judge: Callable[[SecurityGroupRule], Iterator[Outcome]]) -> Resourc
 
 
 _INTERNET = (
-    ("P055", Severity.CRITICAL, partial(_covers, _POSTGRESQL), "PostgreSQL", "port 5432", ("SH:EC2.19",)),
+    ("P055", Severity.CRITICAL, partial(_covers, POSTGRESQL_PORT), "PostgreSQL", "port 5432", ("SH:EC2.19",)),
     ("P056", Severity.HIGH, partial(_covers, _SSH), "SSH", "port 22", ("SH:EC2.13", "CIS5:5.3")),
     ("P057", Severity.HIGH, partial(_covers, _RDP), "remote desktop", "port 3389", ("SH:EC2.14",)),
     ("P058", Severity.MEDIUM, _only_http, "unencrypted HTTP", "port 80", ()),
@@ -120,7 +140,7 @@ RULES = (
             area=Area.NETWORK,
             severity=severity,
             types=INGRESS_HOLDERS,
-            checks=(_from_the_internet(concerns, ports),),
+            checks=(_from_the_internet(concerns, f"{{}} can reach {ports}"),),
             why="Whatever the internet can reach is attacked within minutes.",
             fix="use the clients' security groups or networks as the source",
             link=_LINK,
@@ -167,7 +187,7 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.MEDIUM,
         types=EGRESS_HOLDERS,
-        checks=(lambda resource: throughout(security_group_rules(resource, "egress"), _everything_out),),
+        checks=(_from_the_internet(_is_all, "every port of {} can be reached", "egress"),),
         why="Unrestricted egress lets an attacker copy data anywhere.",
         fix="list the ports and destinations that are needed",
         link=_LINK,

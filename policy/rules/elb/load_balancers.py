@@ -113,10 +113,10 @@ def _strangers(urn: str, port: int, allowed: set[str], stack: Stack) -> Iterator
             if not rule.covers(port):
                 continue
             for source in rule.sources:
-                referred = stack.all_referred(holder, source.path.partition("[")[0], (SECURITY_GROUP,))
-                if not rule.is_from_a_group(source) or not {each.urn for each in referred} & allowed:
+                referred = stack.all_referred(holder, source.holder, (SECURITY_GROUP,))
+                if not source.is_a_group or not {each.urn for each in referred} & allowed:
                     yield Problem(
-                        at=source.renamed(f"{holder.name}.{source.path}"),
+                        at=source.value.renamed(f"{holder.name}.{source.value.path}"),
                         reason=f"expected only the load balancer's security group for port {port}",
                     )
 
