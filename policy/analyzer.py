@@ -115,7 +115,7 @@ class Analyzer(proto.AnalyzerServicer):
             # A merged finding is undecided, and so advisory.
             level = levels.get(id(finding), Level.ADVISORY)
             diagnostic = self._diagnostic(rule.id, rule.title, Message.of(finding).format(), level)
-            diagnostic.severity = _SEVERITIES[rule.severity]
+            diagnostic.severity = _SEVERITIES[finding.severity]
             diagnostic.urn = finding.resource.urn if with_urn else ""
             response.diagnostics.append(diagnostic)
         return response

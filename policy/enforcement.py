@@ -46,8 +46,10 @@ class Enforcement:
     of_severities: Mapping[Severity, Level] = field(default_factory=lambda: DEFAULT)
     of_rules: Mapping[str, Level] = field(default_factory=dict)
 
-    def level_of(self, rule: Rule, sent: Mapping[str, Level]) -> Level:
-        """The level of one rule: its own, else the one that the engine sent, else that of its severity.
+    def level_of(self, rule: Rule, sent: Mapping[str, Level], own_severity: Severity | None = None) -> Level:
+        """The level of one rule: its own, else the one that the engine sent, else that of the severity.
+
+        The severity is the rule's, or a finding's own.
 
         The engine sends a level for every rule: the default where its configuration does not name the rule.
         So the default counts as not sent.
@@ -56,7 +58,7 @@ class Enforcement:
             return self.of_rules[rule.id]
         default = DEFAULT[rule.severity]
         own = sent.get(rule.id, default)
-        return self.of_severities[rule.severity] if own is default else own
+        return self.of_severities[own_severity or rule.severity] if own is default else own
 
 
 def read(given: Any, rules: Iterable[str]) -> tuple[Enforcement, list[str]]:
@@ -78,5 +80,6 @@ def read(given: Any, rules: Iterable[str]) -> tuple[Enforcement, list[str]]:
 
 
 def level_of_finding(finding: Finding, level: Level) -> Level:
-    """The level of a finding: its rule's for a violation and for a crash, else advisory."""
-    return level if finding.verdict in (Verdict.VIOLATED, Verdict.CRASHED) else Level.ADVISORY
+    """The level of a finding: the configured one for a violation and for a crash, else advisory."""
+    is_proven = finding.verdict in (Verdict.VIOLATED, Verdict.CRASHED)
+    return level if is_proven or level is Level.DISABLED else Level.ADVISORY

@@ -67,4 +67,5 @@ def _finding(rule: Rule, resource: Resource, outcome: Outcome) -> Finding:
         place=at.path if isinstance(at, Value) else str(at),
         value=at.shown if isinstance(at, Value) else "",
         explanation=outcome.reason,
+        own_severity=outcome.severity,
     )

@@ -31,6 +31,7 @@ class Finding:
         place: Property, and the place in its text; empty unless something is wrong there.
         value: The property's value as it may be shown; empty where the place is in a text.
         explanation: What is expected; why nothing can be decided; where the rule crashed.
+        own_severity: The finding's severity where it differs from its rule's.
         exemption: The exemption that covers a violation.
         others: Rules that are undecided for the same reason.
     """
@@ -41,8 +42,14 @@ class Finding:
     place: str = ""
     value: str = ""
     explanation: str
+    own_severity: Severity | None = None
     exemption: Exemption | None = None
     others: tuple[Rule, ...] = ()
+
+    @property
+    def severity(self) -> Severity:
+        """How severe it is: by itself, else as its rule is."""
+        return self.own_severity or self.rule.severity
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:

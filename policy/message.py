@@ -87,7 +87,10 @@ class Message:
         fix = rule.fix if verdict is Verdict.VIOLATED else ""
         link = rule.link if verdict in (Verdict.VIOLATED, Verdict.UNDECIDED) else ""
         return cls(
-            rules=tuple(RuleReference(each.id, each.severity) for each in (rule, *finding.others)),
+            rules=(
+                RuleReference(rule.id, finding.severity),
+                *(RuleReference(each.id, each.severity) for each in finding.others),
+            ),
             verdict=verdict,
             name=_one_line(finding.resource.name),
             type=_one_line(finding.resource.type),

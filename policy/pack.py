@@ -130,12 +130,14 @@ class Pack:
 
     def _reported(self, findings: list[Finding]) -> list[Reported]:
         self.found.update((each.rule.id, each.resource.urn) for each in findings)
-        return [
-            Reported(
-                finding=finding, level=enforcement.level_of_finding(finding, self.level_of(finding.rule))
-            )
+        reported = [
+            Reported(finding=finding, level=enforcement.level_of_finding(finding, self._level(finding)))
             for finding in (self._exempted(each) for each in findings)
         ]
+        return [each for each in reported if each.level is not Level.DISABLED]
+
+    def _level(self, finding: Finding) -> Level:
+        return self.enforcement.level_of(finding.rule, self.sent, finding.own_severity)
 
     def _exempted(self, finding: Finding) -> Finding:
         """The finding, marked as exempt where an exemption covers it.

@@ -42,10 +42,13 @@ class Problem:
     Attributes:
         at: The property, which the message shows with its value; or a place in text, which it only names.
         reason: What is expected, in words that complete "parameters[0].value is '0': …".
+        severity: How severe this is where the rule's own severity is too much, as for what is not stated
+            although the default is safe; None for the rule's.
     """
 
     at: Value | TextPlace
     reason: str
+    severity: Severity | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,8 @@ def _result(finding: Finding, file: str, lines: list[str]) -> dict[str, Any]:
         "locations": [_location(file, line_of(finding.resource, lines), finding.resource)],
         "partialFingerprints": {"rule/resource": f"{finding.rule}:{finding.resource or 'stack'}"},
     }
+    if finding.message is not None:
+        result["properties"] = {"security-severity": _SCORES[finding.message.rules[0].severity]}
     if finding.message is not None and finding.message.exemption:
         justification = finding.message.exemption
         result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": justification}]

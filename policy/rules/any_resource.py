@@ -87,11 +87,13 @@ def _verifies(resource: Resource) -> Iterator[Outcome]:
             if _PUBLIC in text.content[:64]:
                 continue
             for found in connection_strings(text.content):
-                for problem in found.problems():
-                    yield Problem(
-                        at=text.place_of(found.offset),
-                        reason=f"connection string ({found.kind}): {problem}",
-                    )
+                at, kind = text.place_of(found.offset), f"connection string ({found.kind})"
+                problems = found.problems()
+                for problem in problems:
+                    yield Problem(at=at, reason=f"{kind}: {problem}")
+                if found.trusts_by_default and not problems:
+                    missing = "sslrootcert is missing, so the driver's default decides whom it trusts"
+                    yield Problem(at=at, reason=f"{kind}: {missing}", severity=Severity.LOW)
 
 
 def _ignores(resource: Resource) -> Iterator[Outcome]:

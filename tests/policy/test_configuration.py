@@ -21,6 +21,7 @@ from tests.policy.examples import (
     instance,
     message_of,
     replaced,
+    sent,
     stack_request,
 )
 
@@ -48,6 +49,27 @@ def test_severity_decides_what_a_violation_does() -> None:
     expected = {"PGTLS-N41": 1, "PGTLS-P016": 1, "PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-N44": 0}
     assert levels(Stub(), weakest) == expected
     assert levels(configured(Stub()), weakest) == expected
+
+
+def test_a_finding_can_be_less_severe_than_its_rule() -> None:
+    weak = [sent("aws:lambda/function:Function", "f", {"d": f"postgresql://app@db.example/app?{ending}"})
+            for ending in ("sslmode=verify-full", "sslmode=require")]  # fmt: skip
+
+    def said(stub: Any) -> list[tuple[int, int, str]]:
+        return [
+            (each.enforcementLevel, each.severity, message_of(each).rules[0].severity)
+            for each in diagnostics(stub, weak)
+        ]
+
+    low = (proto.ADVISORY, proto.POLICY_SEVERITY_LOW, "low")
+    high = (proto.MANDATORY, proto.POLICY_SEVERITY_HIGH, "high")
+    assert said(Stub()) == [low, high]
+    assert said(configured(Stub(), enforcement={"low": "disabled"})) == [high]
+    assert said(configured(Stub(), enforcement={"low": "mandatory", "high": "advisory"})) == [
+        (proto.MANDATORY, *low[1:]),
+        (proto.ADVISORY, *high[1:]),
+    ]
+    assert said(configured(Stub(), enforcement={"PGTLS-N85": "mandatory"}))[0][0] == proto.MANDATORY
 
 
 def test_the_configuration_sets_the_level_of_a_severity() -> None:

@@ -43,6 +43,68 @@ def test_what_verifies_everything_is_good(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
+    [
+        "jdbc:postgresql://db.example:5432/app?ssl=true",
+        "JDBC:postgresql://db.example/app?user=app&ssl=TRUE&loginTimeout=3",
+        "jdbc:postgresql://db1.example,db2.example/app?ssl",
+        "postgresql+asyncpg://app@db.example/app?ssl=verify-full",
+        "postgresql+asyncpg://app@db.example/app?ssl=true",
+        "Host=db.example;Username=app;Database=app;SSL Mode=VerifyFull;",
+        "host=db.example user=app dbname=app sslmode=verify-full",
+    ],
+)
+def test_what_verifies_by_the_drivers_own_default_is_good_but_names_no_authority(text: str) -> None:
+    [found] = connection_strings(text)
+    assert found.problems() == []
+    assert found.trusts_by_default
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://app@localhost/app",
+        "postgresql://app@127.0.0.1:5432/app?sslmode=disable",
+        "postgresql://app@[::1]:5432/app",
+        "postgresql:///app?host=/var/run/postgresql",
+        "postgresql://%2Fvar%2Frun%2Fpostgresql/app",
+        "postgresql:///app",
+        "postgresql://app@db.example/app?hostaddr=127.0.0.1",
+        "host=/run/postgresql dbname=app user=app",
+        "host=localhost,127.0.0.2 dbname=app user=app sslmode=disable",
+        "Host=localhost;Username=app;Database=app;",
+        "jdbc:postgresql://localhost:5432/app",
+    ],
+)
+def test_what_stays_on_the_machine_needs_no_verification(text: str) -> None:
+    [found] = connection_strings(text)
+    assert found.problems() == []
+    assert not found.trusts_by_default
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "postgresql://app@db.example/app?ssl=true",  # to libpq: require
+        "jdbc:postgresql://db.example/app?ssl=false",
+        "jdbc:postgresql://db.example/app?ssl=true&sslmode=require",
+        "postgresql+asyncpg://app@db.example/app?ssl=require",
+        "postgresql+asyncpg://app@db.example/app?ssl=verify-ca",
+        "postgresql://app@localhost,db.example/app",
+        "postgresql://app@localhost.example/app",
+        "postgresql://app@127.db.example/app",
+        "postgresql://localhost@db.example/app",
+        "postgresql://app@localhost/app?host=db.example",
+        "host=localhost hostaddr=10.0.0.5 dbname=app user=app",
+        "PGHOST=db.example psql postgresql:///app",
+    ],
+)
+def test_what_only_looks_as_if_it_verified_or_stayed_is_weak(text: str) -> None:
+    [found] = [each for each in connection_strings(text) if each.kind]
+    assert found.problems() != []
+
+
+@pytest.mark.parametrize(
+    "text",
     ["", "x = 1\ny = 2", "host=a", "The host is reached by port 5432.", "https://a.example/?sslmode=require"],
 )
 def test_what_is_no_connection_string_is_left_alone(text: str) -> None:

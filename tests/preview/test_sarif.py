@@ -6,6 +6,7 @@ import io
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -17,6 +18,7 @@ from engine.progress import Step
 from engine.project import CHECKOUT
 from policy.finding import Verdict
 from policy.message import Message, RuleReference
+from policy.rule import Severity
 from policy.rules import RULES
 from preview.markdown import markdown
 from preview.offline_stack_file import OfflineStackFile
@@ -38,7 +40,7 @@ def finding(rule: str, level: str, resource: str, text: str) -> Finding:
     return Finding(rule=rule, pack="passwordless-postgres", level=level, resource=resource, text=text)
 
 
-def message(rule: str, verdict: Verdict, **fields: str) -> Message:
+def message(rule: str, verdict: Verdict, **fields: Any) -> Message:
     of = next(each for each in RULES if each.id == rule)
     return Message(
         **{
@@ -122,6 +124,12 @@ def test_each_finding_is_a_result_of_its_rule_that_points_into_the_stack_file(pr
         ("PGTLS-P095", "warning"),
         ("PGTLS-configuration", "error"),
     ]
+    lower = message("PGTLS-N41", Verdict.VIOLATED, rules=(RuleReference("PGTLS-N41", Severity.LOW),))
+    preview.plan.findings[:] = [finding("PGTLS-N41", "advisory", "a (B)", as_shown(lower))]
+    [own] = sarif(preview)["runs"][0]["results"]
+    of_rule = {each["id"]: each.get("properties") for each in run["tool"]["driver"]["rules"]}
+    assert results[0]["properties"]["security-severity"] == of_rule["PGTLS-N41"]["security-severity"]
+    assert float(own["properties"]["security-severity"]) < 4, "what code hosts call low"
     lines = STACK_FILE.read_text().splitlines()
     for each in results:
         place = each["locations"][0]["physicalLocation"]
