@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 
 from policy.floor import LARGEST_PUBLIC_SHARE
 
@@ -33,9 +34,13 @@ def share(networks: Iterable[Network]) -> float:
 
     IPv4 and IPv6 are counted apart, and the larger share counts: a client needs one address.
     """
-    given = set(networks)
-    ipv4 = ipaddress.collapse_addresses(each for each in given if isinstance(each, ipaddress.IPv4Network))
-    ipv6 = ipaddress.collapse_addresses(each for each in given if isinstance(each, ipaddress.IPv6Network))
+    return _share(frozenset(networks))
+
+
+@lru_cache(maxsize=1024)
+def _share(networks: frozenset[Network]) -> float:
+    ipv4 = ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv4Network))
+    ipv6 = ipaddress.collapse_addresses(each for each in networks if isinstance(each, ipaddress.IPv6Network))
     public = sum(
         each.num_addresses - sum(_common(each, reserved) for reserved in _NOT_PUBLIC) for each in ipv4
     )

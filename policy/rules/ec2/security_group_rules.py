@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from policy.resources import Resource
 from policy.rules.ec2.internet import Network
@@ -78,7 +78,7 @@ class SecurityGroupRule:
         """Whether it opens all protocols, and so all ports."""
         return self.protocol.text().lower() in (_EVERY_PROTOCOL, "all", "")
 
-    @property
+    @cached_property
     def ports(self) -> range:
         """The ports that it opens.
 
@@ -141,6 +141,7 @@ def network_of(value: Value) -> Network:
         raise UndecidedError(f"{value.path} is {value.shown}, which is not a network") from None
 
 
+@lru_cache(maxsize=64)
 def security_group_rules(resource: Resource, direction: str = "ingress") -> list[SecurityGroupRule]:
     """The ingress or egress rules of a security group, or of a resource that is one rule.
 
