@@ -14,6 +14,7 @@ from google.protobuf import empty_pb2, json_format, struct_pb2
 from pulumi.runtime import proto
 from pulumi_policy.version import VERSION
 
+from policy.aws_native import readable
 from policy.enforcement import DEFAULT, Level
 from policy.finding import merged
 from policy.message import Message
@@ -52,13 +53,19 @@ class Analyzer(proto.AnalyzerServicer):
 
     def Analyze(self, request: Any, context: Any) -> Any:
         """Findings in one resource, before it is created."""
-        return self._response(self._pack.of_resource(_resource(request, {})), with_urn=False)
+        found = [
+            each for resource in readable(_resource(request, {})) for each in self._pack.of_resource(resource)
+        ]
+        return self._response(found, with_urn=False)
 
     def AnalyzeStack(self, request: Any, context: Any) -> Any:
         """Findings in all resources together, after the last one is registered."""
         stack = Stack(
-            _resource(each, {name: tuple(urns.urns) for name, urns in each.propertyDependencies.items()})
+            resource
             for each in request.resources
+            for resource in readable(
+                _resource(each, {name: tuple(urns.urns) for name, urns in each.propertyDependencies.items()})
+            )
         )
         response = self._response(self._pack.of_stack(stack), with_urn=True)
         if self._level_of_configuration is not Level.DISABLED:

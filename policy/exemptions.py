@@ -53,7 +53,7 @@ class Exemption:
 
     def names(self, resource: Resource) -> bool:
         """Whether it names this resource."""
-        return self.resource in (resource.urn, f"{resource.type}::{resource.name}")
+        return self.resource in (resource.urn, f"{resource.declared}::{resource.name}")
 
     def has_expired(self, today: date) -> bool:
         """Whether its last day is over."""

@@ -93,7 +93,7 @@ class Message:
             ),
             verdict=verdict,
             name=_one_line(finding.resource.name),
-            type=_one_line(finding.resource.type),
+            type=_one_line(finding.resource.declared),
             place=_one_line(finding.place),
             value=_one_line(finding.value),
             explanation=_one_line(finding.explanation),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from policy.type_tokens import normalised
-from policy.values import UndecidedError, Value
+from policy.values import Placed, UndecidedError, Value
 
 _CALLED = ("name", "id")
 _REFERENCES = ("arn", "bucket", *_CALLED)
@@ -22,6 +22,7 @@ class Resource:
     Attributes:
         urn: URN.
         type: Type token, normalised.
+        declared: Type token in the program where rules read the resource as one of another type.
         name: Name in the program.
         properties: Decoded properties, by their camel-case names.
         dependencies: URNs of the resources that a property's value comes from, by property.
@@ -36,13 +37,17 @@ class Resource:
     dependencies: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ignored: tuple[str, ...] = ()
     delete_before_replace: bool = False
+    declared: str = ""
 
     def __post_init__(self) -> None:
         """Normalise the type token."""
         object.__setattr__(self, "type", normalised(self.type))
+        object.__setattr__(self, "declared", self.declared or self.type)
 
     def __getitem__(self, name: str) -> Value:
         """A property, which may be absent, unknown or secret."""
+        if isinstance(self.properties, Placed):
+            return self.properties.value(name)
         return Value.of(name, self.properties.get(name))
 
 
@@ -52,9 +57,11 @@ class Stack:
     def __init__(self, resources: Iterable[Resource]) -> None:
         """Index the resources."""
         self.resources = tuple(resources)
-        self._by_urn = {each.urn: each for each in self.resources}
+        self._by_urn: dict[str, Resource] = {}
         self._by_type: dict[str, list[Resource]] = {}
         for each in self.resources:
+            # A resource of aws-native comes before those that are a part of it.
+            self._by_urn.setdefault(each.urn, each)
             self._by_type.setdefault(each.type, []).append(each)
         self._named: dict[tuple[str, str], list[Resource]] = {}
         self._called: dict[tuple[str, str], list[Resource]] = {}

@@ -51,6 +51,27 @@ class Secret:
     value: Any = field(repr=False)
 
 
+class Placed(dict[str, Any]):
+    """A map whose values were given under other names, such as those of `aws-native`.
+
+    Attributes:
+        places: Where each value was given, by key.
+        rest: What stands for every other key: a map that is not known yet.
+    """
+
+    def __init__(self) -> None:
+        """Make an empty map."""
+        super().__init__()
+        self.places: dict[str, str] = {}
+        self.rest: Value | None = None
+
+    def value(self, key: str) -> Value:
+        """The value of a key; absent where neither it nor the rest is given."""
+        if key not in self and self.rest is not None:
+            return self.rest
+        return Value.of(self.places.get(key, key), self.get(key))
+
+
 class UndecidedError(Exception):
     """A rule cannot be decided yet; the text says why."""
 
@@ -178,7 +199,8 @@ class Value:
         """The value of a key; absent where this is not a map."""
         known = self.known
         raw = known.get(key) if isinstance(known, Mapping) else None
-        return Value.of(f"{self.path}.{key}" if self.path else key, raw, secret=self.secret)
+        path = known.places.get(key) if isinstance(known, Placed) else None
+        return Value.of(path or (f"{self.path}.{key}" if self.path else key), raw, secret=self.secret)
 
     def items(self) -> list[Value]:
         """The elements of a list; a value that is not a list is its only element."""

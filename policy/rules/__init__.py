@@ -6,6 +6,7 @@ from policy.rule import Rule
 from policy.rules import (
     acm,
     any_resource,
+    aws_native,
     aws_provider,
     iam,
     kms,
@@ -24,6 +25,7 @@ from policy.rules.rds import iam_authentication, parameter_groups, proxies, serv
 _MODULES = (
     acm,
     any_resource,
+    aws_native,
     aws_provider,
     iam,
     kms,

@@ -12,6 +12,7 @@ from google.protobuf import empty_pb2
 from pulumi.runtime import proto
 
 from policy.analyzer import Analyzer
+from policy.aws_native import readable
 from policy.finding import Verdict
 from policy.message import Message, parse
 from policy.pack import Pack
@@ -186,7 +187,7 @@ Verdicts = set[tuple[str, str, str]]
 
 def in_process(resources: Iterable[Sent], pack: Pack | None = None) -> Verdicts:
     pack = pack or a_pack()
-    seen = [resource(each) for each in resources]
+    seen = [part for each in resources for part in readable(resource(each))]
     reported = [found for each in seen for found in pack.of_resource(each)] + pack.of_stack(Stack(seen))
     return {
         (each.finding.rule.id.removeprefix("PGTLS-"), each.finding.resource.name, str(each.finding.verdict))

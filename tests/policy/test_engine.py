@@ -19,7 +19,7 @@ from policy.message import Message, parse
 from policy.rules import RULES, iam
 from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
-from tests.policy.fixtures import account, certificates, gateway, networks, server_files
+from tests.policy.fixtures import account, certificates, gateway, native, networks, server_files
 from tests.policy.registering import Echo, program, stand_ins
 from tests.policy.test_rules import REFUSED
 
@@ -219,6 +219,10 @@ def weak_stacks() -> dict[str, list[Sent]]:
         ),
         "group": elsewhere(networks.apart(*networks.EIGHTHS), "sg-apart"),
         "list": networks.listed("0.0.0.0/0", port=22),
+        "native": [
+            *having(native.DATABASE, "native-server", publiclyAccessible=True, newProperty="x"),
+            *elsewhere(native.bucket(accessControl="PublicRead"), "native-1"),
+        ],
         "egress": networks.REFUSED["everything leaves by two rules"][0],
         **{
             f"s{number}": REFUSED[name][0]
@@ -247,7 +251,7 @@ def elsewhere(resources: list[Sent], name: str) -> list[Sent]:
 
 def weak_resources() -> dict[str, list[Sent]]:
     """Resources that together violate every resource rule."""
-    missing = {rule.id.removeprefix("PGTLS-") for rule in RULES if not rule.is_about_the_stack}
+    missing = {rule.id.removeprefix("PGTLS-") for rule in RULES if not rule.is_about_the_stack} - {"N94"}
     chosen: dict[str, list[Sent]] = {}
     for resources, expected in REFUSED.values():
         for each in resources if expected & missing else ():
@@ -269,5 +273,7 @@ def test_every_rule_refuses_something_in_the_engine(tmp_path: Path, pulumi: Path
     assert preview.status != 0
     found = messages(preview.output)
     assert {rule.id for rule in RULES} - named(found) == set(), preview.output
+    of_native = {each.place for each in found if each.type.startswith("aws-native:")}
+    assert {"publiclyAccessible", "accessControl"} <= of_native
     assert Verdict.CRASHED not in {each.verdict for each in found}
     assert "swordfish" not in preview.output

@@ -30,7 +30,7 @@ def _not_the_default_group(instance: Resource, stack: Stack) -> Iterator[Outcome
     groups = instance["vpcSecurityGroupIds"]
     if not groups.given or groups.raw == []:
         yield Problem(at=groups, reason="expected a security group; AWS would use the VPC's default one")
-    for group in stack.all_referred(instance, groups.path, (DEFAULT_GROUP,)):
+    for group in stack.all_referred(instance, "vpcSecurityGroupIds", (DEFAULT_GROUP,)):
         yield Problem(at=groups, reason=f"{group.name} is the VPC's default security group")
 
 

@@ -20,7 +20,6 @@ from policy.rules.rds.resource_types import (
     is_postgresql,
     major_of,
 )
-from policy.values import Value
 
 AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 """RDS authorities that do not expire soon (RDS user guide, 2026)."""
@@ -41,7 +40,7 @@ def _no_password(server: Resource) -> Iterator[Outcome]:
         # Any password is in the program, and in the state unless it is write-only.
         if value.given:
             yield Problem(
-                at=Value.of(name, value.raw, secret=True),
+                at=value.hidden(),
                 reason="expected none; RDS manages the master password",
             )
 
