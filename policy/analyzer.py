@@ -18,7 +18,7 @@ from policy.aws_native import readable
 from policy.enforcement import DEFAULT, Level
 from policy.finding import merged
 from policy.message import Message
-from policy.pack import CONFIGURATION, NAME, PROPERTIES, Pack, Reported
+from policy.pack import CONFIGURATION, COVERAGE, NAME, PROPERTIES, Pack, Reported
 from policy.resources import Resource, Stack
 from policy.rule import Rule, Severity
 from policy.values import decoded
@@ -40,6 +40,7 @@ _SEVERITIES: Mapping[Severity, Any] = MappingProxyType(
 )
 # The engine takes the version from PulumiPolicy.yaml. This one is used where that has none.
 _VERSION = "0.0.1"
+_ABOUT_COVERAGE = "Every resource of a cloud is of a type that a rule reads"
 _ABOUT_CONFIGURATION = "The pack's configuration is valid, and every exemption is in use"
 
 
@@ -50,6 +51,7 @@ class Analyzer(proto.AnalyzerServicer):
         """Answer for a pack."""
         self._pack = pack
         self._level_of_configuration = Level.MANDATORY
+        self._level_of_coverage = Level.ADVISORY
 
     def Analyze(self, request: Any, context: Any) -> Any:
         """Findings in one resource, before it is created."""
@@ -73,6 +75,10 @@ class Analyzer(proto.AnalyzerServicer):
                 self._diagnostic(CONFIGURATION, _ABOUT_CONFIGURATION, problem, self._level_of_configuration)
                 for problem in self._pack.problems_of_configuration(stack)
             )
+        if self._level_of_coverage is not Level.DISABLED and (said := self._pack.unjudged(stack)):
+            response.diagnostics.append(
+                self._diagnostic(COVERAGE, _ABOUT_COVERAGE, said, self._level_of_coverage)
+            )
         return response
 
     def Remediate(self, request: Any, context: Any) -> Any:
@@ -94,6 +100,14 @@ class Analyzer(proto.AnalyzerServicer):
                 configSchema=schema,
             )
         )
+        info.policies.append(
+            proto.PolicyInfo(
+                name=COVERAGE,
+                description=_ABOUT_COVERAGE,
+                enforcementLevel=proto.ADVISORY,
+                policy_type=proto.POLICY_TYPE_STACK,
+            )
+        )
         return info
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
@@ -104,6 +118,7 @@ class Analyzer(proto.AnalyzerServicer):
         """Take the rules' levels and the pack's own configuration."""
         levels = {name: _level(config.enforcementLevel) for name, config in request.policyConfig.items()}
         self._level_of_configuration = levels.get(CONFIGURATION, Level.MANDATORY)
+        self._level_of_coverage = levels.get(COVERAGE, Level.ADVISORY)
         own = request.policyConfig.get(CONFIGURATION)
         properties = json_format.MessageToDict(own.properties) if own is not None else {}
         self._pack.configure(levels, properties)

@@ -11,7 +11,7 @@ from policy.exemptions import SHORTEST_REASON
 from policy.finding import Finding, Verdict
 from policy.left_out import LEFT_OUT
 from policy.message import Message
-from policy.pack import CONFIGURATION
+from policy.pack import CONFIGURATION, COVERAGE
 from policy.resources import Resource
 from policy.rule import Rule, Severity
 from policy.rules import RULES
@@ -29,6 +29,10 @@ against {{count}} rules. Pass the pack to both. A value that is known only once 
 **undecided** in the preview, which stops nothing, and checked again in the update, before the resource is
 created. Where several rules need the same unknown value, one finding names them all. Stack rules see
 resources after they are created, so the preview is where they protect.
+
+Resources of `aws-native` are read as those of `aws`, by the table in `policy/aws_native.py`; a property that
+the table lacks is undecided. Resources of a cloud whose type no rule reads are counted in one advisory line,
+`{COVERAGE}`, which the engine's keys can make mandatory or disable.
 
 `make policy-pack` writes the pack to `dist/policy-pack`, a folder that does not need the checkout, for
 `pulumi policy publish`. `make preview` runs the pack without an AWS account; `--sarif FILE` and

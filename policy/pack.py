@@ -7,16 +7,19 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from policy import enforcement, evaluation, exemptions
+from policy import coverage, enforcement, evaluation, exemptions
 from policy.enforcement import Enforcement, Level
 from policy.exemptions import Exemption
 from policy.finding import Finding, Verdict
 from policy.resources import Resource, Stack
-from policy.rule import Rule
+from policy.rule import ANY, Rule
 
 NAME = "passwordless-postgres"
 CONFIGURATION = "PGTLS-configuration"
 """The policy that takes the pack's own configuration, and that reports mistakes in it."""
+
+COVERAGE = "PGTLS-coverage"
+"""The policy that counts what no rule reads."""
 
 PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemptions.SCHEMA}
 
@@ -82,6 +85,14 @@ class Pack:
     def of_stack(self, stack: Stack) -> list[Reported]:
         """The findings in all resources together."""
         return self._reported(evaluation.of_stack(self._enabled(), stack))
+
+    def unjudged(self, stack: Stack) -> str:
+        """What no enabled rule reads in a stack, as one line; empty where there is nothing.
+
+        Call it after the stack was analyzed.
+        """
+        about = {token for rule in self._enabled() for token in rule.types} - {ANY}
+        return coverage.unjudged(stack, about)
 
     def problems_of_configuration(self, stack: Stack) -> list[str]:
         """Mistakes, and exemptions that have expired, match no resource, or are not needed.

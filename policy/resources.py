@@ -72,14 +72,19 @@ class Stack:
                 self._called.setdefault((each.type, name), []).append(each)
         self._referred: dict[tuple[str, str, tuple[str, ...]], list[Resource]] = {}
         self._referring: dict[tuple[str, str, str], dict[str, list[Resource]]] = {}
+        self.read: set[str] = set()
+        """The types that were asked for."""
 
     def of_types(self, tokens: Iterable[str]) -> list[Resource]:
         """Every resource of the given types."""
-        return [each for token in tokens for each in self._by_type.get(token, ())]
+        wanted = tuple(tokens)
+        self.read.update(wanted)
+        return [each for token in wanted for each in self._by_type.get(token, ())]
 
     def all_referred(self, resource: Resource, name: str, tokens: Iterable[str]) -> list[Resource]:
         """Every resource of the given types to which a property refers, by dependency, name, id or ARN."""
         wanted = tuple(tokens)
+        self.read.update(wanted)
         key = (resource.urn, name, wanted)
         if key not in self._referred:
             references = [
@@ -99,6 +104,7 @@ class Stack:
     def referring(self, token: str, name: str, target: Resource) -> list[Resource]:
         """Every resource of a type whose property refers to the target."""
         key = (normalised(token), name, target.type)
+        self.read.add(key[0])
         if key not in self._referring:
             found = self._referring[key] = {}
             for each in self._by_type.get(key[0], ()):
@@ -115,6 +121,7 @@ class Stack:
         Raises:
             UndecidedError: Several resources match.
         """
+        self.read.add(token)
         references = [
             found
             for urn in dict.fromkeys(resource.dependencies.get(name, ()))

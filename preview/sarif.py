@@ -12,6 +12,7 @@ from typing import Any
 
 from engine.project import CHECKOUT
 from policy.finding import Verdict
+from policy.pack import COVERAGE
 from policy.rule import Rule, Severity
 from policy.rules import RULES
 from preview.plan import Finding
@@ -89,8 +90,8 @@ def _result(finding: Finding, file: str, lines: list[str]) -> dict[str, Any]:
 def _level(finding: Finding) -> str:
     if finding.stops:
         return "error"
-    is_undecided = finding.message is not None and finding.message.verdict is Verdict.UNDECIDED
-    return "note" if is_undecided else "warning"
+    verdict = finding.message.verdict if finding.message is not None else None
+    return "note" if finding.rule == COVERAGE or verdict is Verdict.UNDECIDED else "warning"
 
 
 def _error(text: str, file: str) -> dict[str, Any]:

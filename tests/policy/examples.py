@@ -15,7 +15,7 @@ from policy.analyzer import Analyzer
 from policy.aws_native import readable
 from policy.finding import Verdict
 from policy.message import Message, parse
-from policy.pack import Pack
+from policy.pack import COVERAGE, Pack
 from policy.resources import Resource, Stack
 from policy.rules import RULES
 from policy.values import decoded
@@ -229,9 +229,17 @@ class Stub:
 
 
 def diagnostics(stub: Any, resources: Iterable[Sent]) -> list[Any]:
+    """Every finding of rules, and problems of the configuration."""
     resources = list(resources)
     found = [each for of in resources for each in stub.Analyze(analyze_request(of)).diagnostics]
-    return found + list(stub.AnalyzeStack(stack_request(resources)).diagnostics)
+    of_stack = stub.AnalyzeStack(stack_request(resources)).diagnostics
+    return found + [each for each in of_stack if each.policyName != COVERAGE]
+
+
+def unjudged(stub: Any, resources: Iterable[Sent]) -> list[Any]:
+    """The diagnostics that count what no rule reads."""
+    of_stack = stub.AnalyzeStack(stack_request(resources)).diagnostics
+    return [each for each in of_stack if each.policyName == COVERAGE]
 
 
 def message_of(diagnostic: Any) -> Message:

@@ -118,7 +118,7 @@ def test_the_engine_is_told_every_rule(copied) -> None:
     info = copied.GetAnalyzerInfo(empty_pb2.Empty())
     assert info.supportsConfig
     told = {each.name: each for each in info.policies}
-    assert set(told) == {rule.id for rule in RULES} | {"PGTLS-configuration"}
+    assert set(told) == {rule.id for rule in RULES} | {"PGTLS-configuration", "PGTLS-coverage"}
     for rule in RULES:
         each = told[rule.id]
         assert each.enforcementLevel == (rule.severity in ("critical", "high"))
