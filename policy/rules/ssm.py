@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.text.connection_strings import connection_strings
 from policy.text.embedded_text import private_keys_in
 from policy.type_tokens import SSM_PARAMETER
+from policy.values import Value
 
 _PARAMETERS = "https://docs.aws.amazon.com/systems-manager/latest/userguide"
-_VALUES = ("value", "valueWo", "insecureValue")
+_SECRET_BY_TYPE = ("value", "valueWo")
+_VALUES = (*_SECRET_BY_TYPE, "insecureValue")
+_NAMED = re.compile(
+    r"(?i)(?:password|passwd|pwd|secret|token|api[-_.]?key|private[-_.]?key|credentials?)(?:[-_.]?[0-9]+)?$"
+)
+_REFERENCE = re.compile(r"arn:|https?://")
 
 
 def _is_secure(parameter: Resource) -> bool:
@@ -20,10 +28,37 @@ def _is_secure(parameter: Resource) -> bool:
 def _secret_is_secure(parameter: Resource) -> Iterator[Outcome]:
     if _is_secure(parameter):
         return
-    for name in _VALUES:
-        value = parameter[name]
-        if value.secret and not (value.is_known and private_keys_in(value)):
-            yield Problem(at=parameter["type"], reason=f"expected SecureString, since {name} is a secret")
+    insecure = parameter["insecureValue"]
+    if insecure.secret and not _is_a_key(insecure):
+        yield Problem(at=insecure, reason="it is a secret; expected value, and SecureString")
+    # The SDK marks these as secret whatever they hold, so the mark says nothing of them.
+    for value in (parameter[name] for name in _SECRET_BY_TYPE):
+        if value.given and (why := _why_secret(parameter, value)):
+            yield Problem(at=parameter["type"], reason=f"expected SecureString, since {why}")
+            return
+
+
+def _why_secret(parameter: Resource, value: Value) -> str:
+    """What shows that a value is a secret; empty where nothing does.
+
+    Raises:
+        UndecidedError: The name does, unless the value is a reference, and it is not known yet.
+    """
+    given = parameter["name"]
+    name = given.text() if given.is_known and given.given else parameter.name
+    if not value.is_known and not _NAMED.search(name):
+        return ""
+    text = value.text()
+    if _is_a_key(value) or _REFERENCE.match(text):
+        return ""
+    if any(each.has_password for each in connection_strings(text)):
+        return f"{value.path} holds a password in a connection string"
+    return f"{name} is the name of a secret" if _NAMED.search(name) else ""
+
+
+def _is_a_key(value: Value) -> bool:
+    """Whether it is a private key, which N32 judges."""
+    return value.is_known and bool(private_keys_in(value))
 
 
 def _private_key_is_encrypted(parameter: Resource) -> Iterator[Outcome]:

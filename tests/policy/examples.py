@@ -19,6 +19,8 @@ from policy.pack import COVERAGE, Pack
 from policy.resources import Resource, Stack
 from policy.rules import RULES
 from policy.values import decoded
+from tests.policy.typed import SECRET, SIGNATURE, secrets_of
+from tests.recording_monitor import is_secret
 
 URN = "urn:pulumi:prod::passwordless-postgres::"
 INSTANCE = "aws:rds/instance:Instance"
@@ -38,22 +40,25 @@ UNKNOWNS = (
     "6a19a0b0-7e62-4c92-b797-7f8e31da9cc2",
     "dd056dcd-154b-4c76-9bd3-c8f88648b5ff",
 )
-SIGNATURE = "4dabf18193072939515e22adb298388d"
 CIPHERS = "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
 
 Sent = dict[str, Any]
 
 
 def secret(value: Any) -> Any:
-    return {SIGNATURE: "1b47061264138c4ac30d75fd1eb44270", "value": value}
+    return {SIGNATURE: SECRET, "value": value}
 
 
 def sent(token: str, name: str, properties: Mapping[str, Any], **dependencies: str) -> Sent:
+    """A resource as the engine sends it, with what the SDK's class marks as secret by its type."""
     return {
         "type": token,
         "name": name,
         "urn": f"{URN}{token}::{name}",
-        "properties": copy.deepcopy(dict(properties)),
+        "properties": {
+            key: secret(value) if key in secrets_of(token) and not is_secret(value) else copy.deepcopy(value)
+            for key, value in properties.items()
+        },
         "dependencies": {key: [f"{URN}{value}"] for key, value in dependencies.items()},
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 from emulator.core.properties import UNKNOWN
@@ -12,72 +13,49 @@ from emulator.core.request import Request
 from emulator.core.resource_type import ResourceType
 from emulator.core.servicer import ProviderServer
 from tests.policy.examples import Sent
+from tests.policy.typed import REQUIRED, arguments_of, class_of
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 _PROGRAM = """
 import json
+import sys
 
-import pulumi
+sys.path.insert(0, {checkout!r})
+from tests.policy import typed
 
-SECRET = "1b47061264138c4ac30d75fd1eb44270"
-ASSET = "c44067f5952c0a294b673a41bacd8c17"
-KIND = "4dabf18193072939515e22adb298388d"
-
-
-def given(raw):
-    if isinstance(raw, list):
-        return [given(each) for each in raw]
-    if not isinstance(raw, dict):
-        return raw
-    if raw.get(KIND) == SECRET:
-        return pulumi.Output.secret(given(raw["value"]))
-    if raw.get(KIND) == ASSET:
-        return pulumi.StringAsset(raw["text"])
-    return {key: given(each) for key, each in raw.items()}
-
-
-made, providers = {}, {}
-for each in json.loads(RESOURCES):
-    properties = {key: given(value) for key, value in each["properties"].items()}
-    for key, names in each["dependencies"].items():
-        others = [made[name].id for name in names if name in made]
-        if others and key in properties:
-            value = properties[key]
-            properties[key] = pulumi.Output.all(*others).apply(lambda _, value=value: value)
-        elif others:
-            properties[key] = others[0]
-    options = pulumi.ResourceOptions(
-        ignore_changes=each["ignored"], delete_before_replace=each["delete_before_replace"]
-    )
-    if each["type"].startswith("pulumi:providers:"):
-        package = each["type"].rpartition(":")[2]
-        provider = pulumi.ProviderResource(package, each["name"], properties, options)
-        providers[each["stack"], package] = provider
-    else:
-        options.provider = providers.get((each["stack"], each["type"].partition(":")[0]))
-        made[each["urn"]] = pulumi.CustomResource(each["type"], each["name"], properties, options)
+typed.register(json.loads({resources!r}))
 """
+_Outputs = Mapping[str, Mapping[str, Any]]
 
 
 class Echo(ResourceType):
-    """Returns its inputs as outputs. In a preview, what AWS would choose is unknown."""
+    """Returns its inputs, and what the fixture says that AWS chose. In a preview, the rest is unknown."""
 
     chosen: ClassVar[Mapping[str, str]] = {}
+    stated: ClassVar[_Outputs] = {}
 
     def create(self, request: Request) -> tuple[str, Mapping[str, Any]]:
         chosen = {"arn": "arn:aws:rds:eu-central-1:123456789012:x", **self.chosen}
         outputs = {key: UNKNOWN if request.preview else value for key, value in chosen.items()}
-        return ("" if request.preview else request.name), {**outputs, **request.inputs}
+        stated = self.stated.get(request.name, {})
+        return ("" if request.preview else request.name), {**outputs, **stated, **request.inputs}
 
 
 def program(stacks: Mapping[str, Iterable[Sent]]) -> str:
     """The program. A resource's name is prefixed with its stack's."""
-    resources = [
+    return _PROGRAM.format(checkout=str(_CHECKOUT), resources=json.dumps(resources_of(stacks)))
+
+
+def resources_of(stacks: Mapping[str, Iterable[Sent]]) -> list[dict[str, Any]]:
+    """What `typed.register` takes, in the order of the resources' dependencies."""
+    return [
         {
             "stack": stack,
             "type": each["type"],
             "name": f"{stack}-{each['name']}",
             "urn": f"{stack} {_plain(each['urn'])}",
-            "properties": each["properties"],
+            "properties": {**REQUIRED.get(each["type"], {}), **_divided(each)[0]},
             "dependencies": {
                 key: [f"{stack} {_plain(urn)}" for urn in urns] for key, urns in each["dependencies"].items()
             },
@@ -87,7 +65,14 @@ def program(stacks: Mapping[str, Iterable[Sent]]) -> str:
         for stack, resources in stacks.items()
         for each in _in_order(list(resources))
     ]
-    return f"RESOURCES = {json.dumps(resources)!r}\n{_PROGRAM}"
+
+
+def _divided(each: Sent) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """A fixture's properties: those that a program states, and those that AWS chooses."""
+    properties = each["properties"]
+    names = properties if class_of(each["type"]) is None else arguments_of(each["type"])
+    chosen = {key: value for key, value in properties.items() if key not in names}
+    return {key: value for key, value in properties.items() if key in names}, chosen
 
 
 def stand_ins(
@@ -97,6 +82,11 @@ def stand_ins(
 ) -> dict[str, int]:
     """Ports of providers for every type in the stacks, by package; `aws` has more types for AWS."""
     packages: dict[str, list[ResourceType]] = {"aws": list(aws)}
+    stated = {
+        f"{stack}-{each['name']}": _divided(each)[1]
+        for stack, resources in stacks.items()
+        for each in resources
+    }
     tokens = {each["type"] for resources in stacks.values() for each in resources}
     tokens -= {each.token for each in packages["aws"]}
     for token in sorted(tokens):
@@ -104,7 +94,9 @@ def stand_ins(
         if package == "pulumi":
             packages.setdefault(token.rpartition(":")[2], [])
         else:
-            packages.setdefault(package, []).append(type("Echo", (Echo,), {"token": token})())
+            packages.setdefault(package, []).append(
+                type("Echo", (Echo,), {"token": token, "stated": stated})()
+            )
     return {package: serve(Provider("tls", types)).port for package, types in packages.items()}
 
 

@@ -52,7 +52,7 @@ def test_severity_decides_what_a_violation_does() -> None:
 
 
 def test_a_finding_can_be_less_severe_than_its_rule() -> None:
-    weak = [sent("aws:lambda/function:Function", "f", {"d": f"postgresql://app@db.example/app?{ending}"})
+    weak = [sent("aws:lambda/function:Function", "f", {"description": f"postgresql://app@db.example/app?{ending}"})
             for ending in ("sslmode=verify-full", "sslmode=require")]  # fmt: skip
 
     def said(stub: Any) -> list[tuple[int, int, str]]:
