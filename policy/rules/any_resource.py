@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 from policy.resources import Resource
 from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.user_data import USER_DATA
+from policy.text.carriers import property_texts
 from policy.text.connection_strings import connection_strings
-from policy.text.embedded_text import Text, known_texts, private_key_in
+from policy.text.embedded_text import private_key_in
 from policy.type_tokens import ACM_CERTIFICATE, EC2_INSTANCE, LAUNCH_TEMPLATE, SECRET_VERSION, SSM_PARAMETER
 from policy.values import Value
 
@@ -62,11 +62,6 @@ _DECISIVE = frozenset(
 )
 
 
-@lru_cache(maxsize=64)
-def _texts(resource: Resource, name: str) -> list[Text]:
-    return known_texts(resource[name])
-
-
 def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
     if resource.type.startswith(_KEY_TYPES) or resource.type == SSM_PARAMETER:
         return  # N32 reports parameters
@@ -76,15 +71,15 @@ def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
         ):
             continue
         # An unknown property is not undecided here, since almost every resource has one. The update sees all.
-        for text in _texts(resource, name):
+        for text in property_texts(resource, name):
             if place := private_key_in(text):
                 yield Problem(at=place, reason="it holds a private key")
 
 
 def _verifies(resource: Resource) -> Iterator[Outcome]:
     for name in resource.properties:
-        for text in _texts(resource, name):
-            if _PUBLIC in text.content[:64]:
+        for text in property_texts(resource, name):
+            if text.is_documentation or _PUBLIC in text.content[:64]:
                 continue
             for found in connection_strings(text.content):
                 at, kind = text.place_of(found.offset), f"connection string ({found.kind})"

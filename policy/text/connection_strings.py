@@ -40,19 +40,21 @@ class ConnectionString:
     Attributes:
         kind: Its format.
         offset: Where it begins in the text.
+        end: Where it ends.
         parameters: Its parameters, by lower-case name without spaces.
         hosts: Where it leads; folders of sockets among them, and empty for the default one.
     """
 
     kind: str
     offset: int = 0
+    end: int = 0
     parameters: dict[str, str] = field(repr=False)
     hosts: tuple[str, ...] = ()
 
     @property
     def is_local(self) -> bool:
         """Whether it stays on the machine: by a socket or by loopback, where nobody is on the path."""
-        return bool(self.hosts) and all(_LOCAL.fullmatch(each) for each in self.hosts)
+        return bool(self.hosts) and all(map(is_local_host, self.hosts))
 
     def problems(self) -> list[str]:
         """What weakens it; empty where it verifies the server completely, or needs to verify none."""
@@ -89,6 +91,11 @@ class ConnectionString:
         return bool(password) and not re.match(r"[$<{%]", password)
 
 
+def is_local_host(host: str) -> bool:
+    """Whether a host is this machine: loopback, a folder of sockets, or nothing, which is the default one."""
+    return _LOCAL.fullmatch(host) is not None
+
+
 def connection_strings(text: str) -> Iterator[ConnectionString]:
     """Every connection string in a text."""
     if "=" not in text and "://" not in text:
@@ -106,14 +113,20 @@ def connection_strings(text: str) -> Iterator[ConnectionString]:
         parameters = {key.strip().lower().replace(" ", ""): value.strip() for key, _, value in pairs}
         if parameters.keys() & {"host", "server"} and parameters.keys() & {"username", "userid", "database"}:
             hosts = tuple((parameters.get("host") or parameters.get("server", "")).split(","))
-            yield ConnectionString(kind="Npgsql", offset=match.start(), parameters=parameters, hosts=hosts)
+            yield ConnectionString(
+                kind="Npgsql", offset=match.start(), end=match.end(), parameters=parameters, hosts=hosts
+            )
     rest = _NPGSQL.sub(_blank, rest)
     for match in _KEYWORDS.finditer(rest):
         parameters = {key.lower(): value.strip("'") for key, value in _PAIR.findall(match[0])}
         if parameters.keys() & {"host", "hostaddr"} and parameters.keys() & {"dbname", "user"}:
             hosts = tuple((parameters.get("hostaddr") or parameters.get("host", "")).split(","))
             yield ConnectionString(
-                kind="keyword/value", offset=match.start(), parameters=parameters, hosts=hosts
+                kind="keyword/value",
+                offset=match.start(),
+                end=match.end(),
+                parameters=parameters,
+                hosts=hosts,
             )
 
 
@@ -137,6 +150,7 @@ def _of_uri(uri: str, offset: int) -> ConnectionString:
     return ConnectionString(
         kind="URI",
         offset=offset,
+        end=offset + len(uri),
         parameters=parameters,
         hosts=tuple(named.split(",") if named else hosts),
     )

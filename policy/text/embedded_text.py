@@ -1,6 +1,6 @@
-"""Text inside of properties: base64, gzip, cloud-init's MIME parts, JSON, files that scripts write.
+"""Text inside of properties: base64, gzip, cloud-init's MIME parts, JSON, YAML, files that scripts write.
 
-Unpacking is bounded in size and depth, so that no value can exhaust the pack's memory.
+Unpacking is bounded in size, depth and number, so that no value can exhaust the pack's memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from itertools import islice
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -24,7 +25,12 @@ from policy.values import UNKNOWN, Secret, TextPlace, UndecidedError, Value
 LARGEST = 4 * 1024 * 1024
 """Most bytes that are unpacked from one container; the rest is ignored."""
 
+PARTIAL_SETTINGS = "postgresql.parameters"
+"""Name of a text that states some settings of a server whose other settings come from elsewhere."""
+
 _DEEPEST = 8
+_MOST_LEAVES = 20_000
+_LARGEST_YAML = 1024 * 1024
 _SHORTEST_BASE64 = 24
 _LONGEST_WORD = 256
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
@@ -41,6 +47,25 @@ _ECHO = re.compile(
     re.MULTILINE,
 )
 _FILE = re.compile(r"""[^\s'">|<]*[\w.$/{}-]+\.(?:conf|crt|key|pem|sh|sql|env)\b""")
+# Top-level keys of manifests of Kubernetes and Patroni, templates of CloudFormation, documents of Systems
+# Manager, build specifications and Compose files.
+_YAML = re.compile(
+    r"^(?:---|(?:apiVersion|kind|spec|data|stringData|AWSTemplateFormatVersion|Resources|schemaVersion|version|services|"
+    r"phases|env|scope|bootstrap|postgresql)[ \t]*:)",
+    re.MULTILINE,
+)
+# Lists whose elements are the words of one command, or the lines of one file, by lower-case key.
+_WORDS = frozenset(("command", "args", "entrypoint", "entrypoints", "cmd"))
+_LINES = frozenset(("commands", "runcommand", "script", "pg_hba", "pg_ident"))
+# Keys under which operators and charts of Kubernetes, and Patroni, take a file of the server.
+_FILES = {"pg_hba": "pg_hba.conf", "pghbaconfiguration": "pg_hba.conf", "pg_ident": "pg_ident.conf"}
+# Names in pairs of name and value, as task definitions, projects and templates have them.
+_PAIRS = (("name", "value"), ("Name", "Value"), ("key", "value"), ("Key", "Value"))
+_REFERENCES = ("PARAMETER_STORE", "SECRETS_MANAGER")
+_DOCUMENTATION = (".md", ".markdown", ".rst", ".adoc", ".asciidoc")
+_STATED = re.compile(r"(?i)ssl|tls|verif|unauthorized|certificate|password|auth")
+"""Keys whose numbers and booleans are read as text; those of others decide nothing."""
+
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
 
 
@@ -60,27 +85,53 @@ class Text:
     content: str = field(repr=False)
     secret: bool = False
 
+    @property
+    def is_documentation(self) -> bool:
+        """Whether it is prose, by its name, which may quote what it warns of."""
+        return self.name.lower().endswith(_DOCUMENTATION)
+
+    @property
+    def _file(self) -> str:
+        """Its name, unless the path ends with it."""
+        return "" if f".{self.path}".endswith(f".{self.name}") else self.name
+
     def place(self, line: int = 0) -> TextPlace:
         """The text, or one of its lines."""
-        return TextPlace(path=self.path, file=self.name, line=line)
+        return TextPlace(path=self.path, file=self._file, line=line)
 
     def place_of(self, offset: int) -> TextPlace:
         """Line and column of an offset in the content."""
         before = self.content[:offset]
         return TextPlace(
             path=self.path,
-            file=self.name,
+            file=self._file,
             line=before.count("\n") + 1,
             column=offset - (before.rfind("\n") + 1) + 1,
         )
 
 
+class Leaf(NamedTuple):
+    """A text in a structure.
+
+    Attributes:
+        path: Its path.
+        name: The key, variable or file that it is the value of; empty where none is known.
+        content: The text.
+        secret: Whether it, or a value around it, is a secret.
+    """
+
+    path: str
+    name: str
+    content: str
+    secret: bool
+
+
 def known_texts(value: Value, name: str = "") -> list[Text]:
     """Every text in the known parts of a value, unpacked; what a script writes to one file is one text."""
     return [
-        Text(path=path, name=inner or name, content=content, secret=secret or value.secret)
-        for path, leaf, secret in _leaves(value.path, value.raw, value.secret)
-        for inner, content in unfolded(leaf)
+        Text(path=leaf.path, name=inner or leaf.name, content=content, secret=leaf.secret)
+        for leaf in islice(_leaves(value.path, name, value.raw, value.secret), _MOST_LEAVES)
+        for inner, content in unfolded(leaf.content)
     ]
 
 
@@ -110,19 +161,59 @@ def _hides(raw: Any) -> bool:
     return any(_hides(each) for each in raw) if isinstance(raw, list) else raw is UNKNOWN
 
 
-def _leaves(path: str, raw: Any, secret: bool) -> Iterator[tuple[str, str, bool]]:
+def _leaves(path: str, name: str, raw: Any, secret: bool) -> Iterator[Leaf]:
     if isinstance(raw, Secret):
-        yield from _leaves(path, raw.value, True)
+        yield from _leaves(path, name, raw.value, True)
     elif isinstance(raw, str):
-        yield path, raw, secret
+        yield Leaf(path, _FILES.get(name.lower(), name), raw, secret)
     elif isinstance(raw, list):
-        for index, each in enumerate(raw):
-            yield from _leaves(f"{path}[{index}]", each, secret)
+        yield from _list_leaves(path, name, raw, secret)
     elif isinstance(raw, Mapping):
-        is_asset = _ASSET in raw.values()
-        for key, each in raw.items():
-            if not is_asset or key == "text":
-                yield from _leaves(f"{path}.{key}", each, secret)
+        yield from _map_leaves(path, name, raw, secret)
+    elif isinstance(raw, bool | int) and _STATED.search(name):
+        yield Leaf(path, name, str(raw).lower(), secret)
+
+
+def _list_leaves(path: str, name: str, raw: list[Any], secret: bool) -> Iterator[Leaf]:
+    key = name.lower()
+    if key in _WORDS or key in _LINES:
+        words = [each.value if isinstance(each, Secret) else each for each in raw]
+        if words and all(isinstance(each, str) or each is UNKNOWN for each in words):
+            # What is not known yet is a variable to every rule.
+            known = [each if isinstance(each, str) else "$UNKNOWN" for each in words]
+            hidden = secret or any(isinstance(each, Secret) for each in raw)
+            # A script in a word begins on a line of its own.
+            between = "\n" if key in _LINES or any("\n" in each for each in known) else " "
+            yield Leaf(path, _FILES.get(key, ""), between.join(known), hidden)
+            return
+    for index, each in enumerate(raw):
+        yield from _leaves(f"{path}[{index}]", name, each, secret)
+
+
+def _map_leaves(path: str, name: str, raw: Mapping[str, Any], secret: bool) -> Iterator[Leaf]:
+    if _ASSET in raw.values():
+        yield from _leaves(f"{path}.text", name, raw.get("text"), secret)
+        return
+    for named, key in _PAIRS:
+        if isinstance(raw.get(named), str) and key in raw:
+            if raw.get("type") not in _REFERENCES:
+                yield from _leaves(f"{path}.{key}", raw[named], raw[key], secret)
+            return
+    for key, each in raw.items():
+        inner = f"{path}.{key}" if path else str(key)
+        if key == "parameters" and name == "postgresql" and isinstance(each, Mapping):
+            yield Leaf(inner, PARTIAL_SETTINGS, _settings(each), secret)
+        else:
+            yield from _leaves(inner, str(key), each, secret)
+
+
+def _settings(parameters: Mapping[str, Any]) -> str:
+    """Lines of a postgresql.conf; what is not known is left out."""
+    words = {True: "on", False: "off"}
+    given = {key: words[each] if isinstance(each, bool) else each for key, each in parameters.items()}
+    return "\n".join(
+        f"{key} = '{each}'" for key, each in given.items() if isinstance(each, str | int | float)
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -161,6 +252,14 @@ def _opened(content: str) -> str | None:
     return "" if text is None and len(compact) > _LONGEST_WORD else text
 
 
+def decoded_base64(content: str) -> str:
+    """The text in base64; the content itself where it is not base64, or not text."""
+    try:
+        return text_of(base64.b64decode(content, validate=True)) or content
+    except ValueError:
+        return content
+
+
 def text_of(data: bytes) -> str | None:
     """Bytes as text, decompressed where they are gzip; None where they are not text."""
     if data.startswith(_GZIP):
@@ -186,6 +285,8 @@ def _parts(content: str) -> list[tuple[str, str]] | None:
         return [("", _payload(part)) for part in message.walk() if not part.is_multipart()]
     if head.startswith(("{", "[")):
         return _json(content)
+    if _YAML.search(head) and len(content) <= _LARGEST_YAML:
+        return _yaml(content)
     return None
 
 
@@ -196,21 +297,40 @@ def _payload(part: Any) -> str:
 
 def _json(content: str) -> list[tuple[str, str]] | None:
     try:
-        document = json.loads(content)
-    except ValueError:
+        return _named([json.loads(content)])
+    except (ValueError, RecursionError):
         return None
-    return list(_named_leaves("", document))
 
 
-def _named_leaves(name: str, raw: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(raw, str):
-        yield name, raw
-    elif isinstance(raw, Mapping):
-        for key, each in raw.items():
-            yield from _named_leaves(str(key), each)
-    elif isinstance(raw, list):
-        for each in raw:
-            yield from _named_leaves(name, each)
+# A loader that takes a value of an unknown tag, such as `!Sub`, as it stands.
+_AnyTag: Any = type("_AnyTag", (getattr(yaml, "CSafeLoader", yaml.SafeLoader),), {})
+
+
+def _untagged(loader: Any, tag: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        # `!Ref name` is a reference, which no rule may take for a literal.
+        return f"${{{node.value}}}" if tag in ("Ref", "GetAtt", "ImportValue") else node.value
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True)
+
+
+_AnyTag.add_multi_constructor("!", _untagged)
+
+
+def _yaml(content: str) -> list[tuple[str, str]] | None:
+    try:
+        documents = list(yaml.load_all(content, Loader=_AnyTag))
+        are_maps = all(each is None or isinstance(each, Mapping) for each in documents)
+        return _named(documents) if are_maps else None
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return None
+
+
+def _named(documents: list[Any]) -> list[tuple[str, str]]:
+    """Name and content of the texts in documents."""
+    found = (leaf for each in documents for leaf in _leaves("", "", each, False))
+    return [(leaf.name, leaf.content) for leaf in islice(found, _MOST_LEAVES)]
 
 
 def _cloud_config(content: str) -> list[tuple[str, str]] | None:
@@ -228,7 +348,7 @@ def _cloud_config(content: str) -> list[tuple[str, str]] | None:
             lines = [shlex.join(map(str, each)) if isinstance(each, list) else str(each) for each in commands]
             found.append(("", "\n".join(lines)))
     rest = {key: each for key, each in document.items() if key not in ("write_files", "bootcmd", "runcmd")}
-    return [*found, *_named_leaves("", rest)]
+    return [*found, *_named([rest])]
 
 
 def _written(file: Mapping[str, Any]) -> str:
@@ -245,11 +365,11 @@ def _written(file: Mapping[str, Any]) -> str:
 def _script(name: str, content: str) -> Iterator[tuple[str, str]]:
     """The files that a script writes, then the rest of the script."""
     files: dict[str, list[str]] = {}
-    rest = content
     for match in _HEREDOC.finditer(content):
         target = _FILE.search(f"{match['before']} {match['after']}")
         files.setdefault(target[0] if target else "", []).append(match["body"])
-        rest = rest.replace(match[0], "\n", 1)
+    # As many lines, so that the numbers of those that follow stay.
+    rest = _HEREDOC.sub(lambda match: "\n" * match[0].count("\n"), content)
     for match in _ECHO.finditer(rest):
         try:
             words = " ".join(each for each in shlex.split(match["words"]) if each not in ("-e", "-n"))

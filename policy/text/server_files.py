@@ -12,24 +12,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from policy.resources import Resource
-from policy.text.embedded_text import Text, known_texts
-from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE, SSM_PARAMETER
-from policy.values import UNKNOWN, TextPlace, UndecidedError
+from policy.text.carriers import carried_texts
+from policy.text.embedded_text import PARTIAL_SETTINGS, Text
+from policy.values import TextPlace, UndecidedError
 from postgres.authentication_file import logical_lines
 from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
 from postgres.hba_rule import AuthenticationMethod, ConnectionType
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident
 from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
 from postgres.versions import SUPPORTED_MAJORS
-
-CARRIERS: Mapping[str, tuple[str, ...]] = {
-    EC2_INSTANCE: ("userData", "userDataBase64"),
-    LAUNCH_TEMPLATE: ("userData",),
-    "aws:s3/bucketObject:BucketObject": ("content", "contentBase64", "source"),
-    "aws:s3/bucketObjectv2:BucketObjectv2": ("content", "contentBase64", "source"),
-    SSM_PARAMETER: ("value", "insecureValue"),
-}
-"""The properties that carry files, by resource type."""
 
 NEWEST = SUPPORTED_MAJORS[-1]
 
@@ -162,16 +153,14 @@ class ServerFiles:
 @lru_cache(maxsize=512)
 def carried(resource: Resource) -> ServerFiles:
     """The files in the known properties of a resource."""
-    values = [resource[name] for name in CARRIERS.get(resource.type, ())]
-    name = next((resource[each].text() for each in ("key", "name") if resource[each].raw is not UNKNOWN), "")
-    name = "" if resource.type in (EC2_INSTANCE, LAUNCH_TEMPLATE) else name
-    texts = [text for value in values if value.given for text in known_texts(value, name)]
+    found = carried_texts(resource)
+    texts = [each for each in found.texts if not each.is_documentation]
     return ServerFiles(
         hba=tuple(_hba(each) for each in texts if _is_hba(each)),
         configuration=tuple(_configuration(each) for each in texts if _is_configuration(each)),
         ident=tuple(_ident(each) for each in texts if each.name.endswith("pg_ident.conf")),
         texts=tuple(texts),
-        unknown=tuple(value.path for value in values if value.raw is UNKNOWN),
+        unknown=found.unknown,
     )
 
 
@@ -182,7 +171,7 @@ def _is_hba(text: Text) -> bool:
 
 
 def _is_configuration(text: Text) -> bool:
-    if _CONF_NAME.fullmatch(text.name):
+    if text.name == PARTIAL_SETTINGS or _CONF_NAME.fullmatch(text.name):
         return True
     return any(
         match[1].lower().startswith(("ssl", "password_encryption", "log_connections"))

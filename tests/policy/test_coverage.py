@@ -14,7 +14,7 @@ from tests.policy.examples import Sent, Stub, hardened, sent, unjudged
 from tests.policy.fixtures import account, native
 
 GCP = [sent("gcp:sql/databaseInstance:DatabaseInstance", f"db-{each}", {}) for each in range(2)]
-POD = sent("kubernetes:core/v1:Pod", "pod", {})
+NAMESPACE = sent("kubernetes:core/v1:Namespace", "space", {})
 
 
 def said(*resources: Sent) -> list[str]:
@@ -22,12 +22,12 @@ def said(*resources: Sent) -> list[str]:
 
 
 def test_types_of_every_cloud_are_counted_once_in_one_line() -> None:
-    types = "gcp:sql/databaseInstance:DatabaseInstance (2), kubernetes:core/v1:Pod (1)"
-    assert said(*GCP, POD, *hardened()) == [f"3 resources of 2 types are judged by no rule: {types}"]
+    types = "gcp:sql/databaseInstance:DatabaseInstance (2), kubernetes:core/v1:Namespace (1)"
+    assert said(*GCP, NAMESPACE, *hardened()) == [f"3 resources of 2 types are judged by no rule: {types}"]
 
 
 def test_one_resource_is_one_resource() -> None:
-    assert said(POD) == ["1 resource of 1 type is judged by no rule: kubernetes:core/v1:Pod (1)"]
+    assert said(NAMESPACE) == ["1 resource of 1 type is judged by no rule: kubernetes:core/v1:Namespace (1)"]
 
 
 @pytest.mark.parametrize("package", sorted(CLOUDS))

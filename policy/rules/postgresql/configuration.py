@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from policy.floor import ACCEPTED_PROTOCOLS, is_accepted, is_older
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
+from policy.text.carriers import TYPES
 from policy.text.server_files import (
-    CARRIERS,
     ConfigurationFile,
     carried,
     shown,
@@ -20,7 +20,6 @@ from policy.values import Value
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"
 _TCP = f"{_DOCUMENTATION}/ssl-tcp.html"
-_TYPES = tuple(CARRIERS)
 _ON = ("on", "true", "yes", "1", "tru", "tr", "t", "ye", "y")
 _OFF = ("", "off", "false", "no", "0")
 _GOOD_SUITE = re.compile(
@@ -149,7 +148,7 @@ def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
     )
     if installed is None:
         return
-    everywhere = [carried(each) for each in stack.of_types(_TYPES)]
+    everywhere = [carried(each) for each in stack.of_types(TYPES)]
     missing = [
         name
         for name, found in (
@@ -180,7 +179,7 @@ def _rule(
         title=title,
         area=area,
         severity=severity,
-        types=_TYPES,
+        types=TYPES,
         checks=checks,
         why=why,
         fix=fix,
@@ -249,7 +248,7 @@ RULES = (
         title="The files that decide who can log in are part of the stack",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
-        types=_TYPES,
+        types=TYPES,
         stack_checks=(_is_readable,),
         why="What is not in the stack cannot be checked.",
         fix="write complete pg_hba.conf and postgresql.conf files, in user data or in objects of the stack",

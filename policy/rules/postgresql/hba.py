@@ -9,7 +9,8 @@ from typing import Any
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
-from policy.text.server_files import CARRIERS, NEWEST, HbaFile, carried
+from policy.text.carriers import TYPES
+from policy.text.server_files import NEWEST, HbaFile, carried
 from postgres.hba_analysis import analyse_hba
 from postgres.hba_parser import ParsedRule
 from postgres.hba_rendering import rule_line
@@ -20,7 +21,6 @@ from postgres.identifiers import SUPERUSER
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _HBA = f"{_DOCUMENTATION}/auth-pg-hba-conf.html"
 _CERTIFICATES = f"{_DOCUMENTATION}/auth-cert.html"
-_TYPES = tuple(CARRIERS)
 _M = AuthenticationMethod
 _EVERYWHERE = ("all", "0.0.0.0/0", "::/0")
 
@@ -177,7 +177,7 @@ def _rule(
         title=title,
         area=Area.IDENTITY,
         severity=severity,
-        types=_TYPES,
+        types=TYPES,
         checks=checks,
         why=why,
         fix=fix,

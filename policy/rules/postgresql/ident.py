@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.text.server_files import CARRIERS, HbaFile, carried, shown
+from policy.text.carriers import TYPES
+from policy.text.server_files import HbaFile, carried, shown
 from postgres.hba_parser import ParsedRule
 from postgres.hba_rule import ConnectionType
 from postgres.identifiers import SUPERUSER
@@ -57,7 +58,7 @@ RULES = (
         title="pg_ident.conf maps names to the roles of these names, and none to the superuser",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
-        types=tuple(CARRIERS),
+        types=TYPES,
         checks=(_maps_single_names,),
         why="Whoever has a certificate with a mapped name can log in as the role.",
         fix="issue certificates with the role as common name, which need no map",

@@ -1,0 +1,203 @@
+"""The resource types that carry text: scripts, environments, commands, manifests, files.
+
+One table. Every rule about text takes its texts from here, so that a new carrier is one more row and one
+example. What a property holds is found in it by shape (`policy.text.embedded_text`): base64, gzip, JSON and
+YAML are opened, pairs of name and value are variables, and the words of a command are one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from policy.resources import Resource
+from policy.text.embedded_text import Text, decoded_base64, known_texts
+from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE, SSM_PARAMETER
+from policy.values import UNKNOWN, Secret
+
+
+class Holds(StrEnum):
+    """What a property holds."""
+
+    MACHINE = "what a machine runs when it starts"
+    COMMANDS = "commands, or containers with their commands and environment"
+    VARIABLES = "variables by name"
+    ENCODED = "variables by name, or a file, in base64"
+    FILE = "the content of a file, which the resource's key or name names"
+
+
+_USER_DATA = MappingProxyType({"userData": Holds.MACHINE, "userDataBase64": Holds.MACHINE})
+_OBJECT = MappingProxyType({"content": Holds.FILE, "contentBase64": Holds.FILE, "source": Holds.FILE})
+_COMMAND = MappingProxyType(
+    {
+        "create": Holds.MACHINE,
+        "update": Holds.MACHINE,
+        "delete": Holds.MACHINE,
+        "stdin": Holds.MACHINE,
+        "environment": Holds.VARIABLES,
+    }
+)
+_MANIFEST = MappingProxyType({"spec": Holds.COMMANDS})
+_TEMPLATE = MappingProxyType({"templateBody": Holds.COMMANDS, "parameters": Holds.VARIABLES})
+_SETTINGS = MappingProxyType({"settings": Holds.VARIABLES})
+
+CARRIERS: Mapping[str, Mapping[str, Holds]] = MappingProxyType(
+    {
+        EC2_INSTANCE: _USER_DATA,
+        LAUNCH_TEMPLATE: _USER_DATA,
+        "aws:ec2/launchConfiguration:LaunchConfiguration": _USER_DATA,
+        "aws:ec2/spotInstanceRequest:SpotInstanceRequest": _USER_DATA,
+        "aws:ec2/spotFleetRequest:SpotFleetRequest": {"launchSpecifications": Holds.MACHINE},
+        "aws:lightsail/instance:Instance": {"userData": Holds.MACHINE},
+        "aws:lightsail/containerServiceDeploymentVersion:ContainerServiceDeploymentVersion": {
+            "containers": Holds.COMMANDS
+        },
+        "aws:imagebuilder/component:Component": {"data": Holds.MACHINE},
+        "aws:ssm/document:Document": {"content": Holds.MACHINE},
+        "aws:ssm/association:Association": {"parameters": Holds.MACHINE},
+        "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask": {"taskInvocationParameters": Holds.MACHINE},
+        SSM_PARAMETER: {"value": Holds.FILE, "insecureValue": Holds.FILE},
+        "aws:s3/bucketObject:BucketObject": _OBJECT,
+        "aws:s3/bucketObjectv2:BucketObjectv2": _OBJECT,
+        "aws:ecs/taskDefinition:TaskDefinition": {"containerDefinitions": Holds.COMMANDS},
+        "aws:batch/jobDefinition:JobDefinition": {
+            "containerProperties": Holds.COMMANDS,
+            "ecsProperties": Holds.COMMANDS,
+            "eksProperties": Holds.COMMANDS,
+            "nodeProperties": Holds.COMMANDS,
+            "parameters": Holds.VARIABLES,
+        },
+        "aws:lambda/function:Function": {"environment": Holds.VARIABLES, "imageConfig": Holds.COMMANDS},
+        "aws:apprunner/service:Service": {"sourceConfiguration": Holds.COMMANDS},
+        "aws:codebuild/project:Project": {
+            "environment": Holds.VARIABLES,
+            "source": Holds.COMMANDS,
+            "secondarySources": Holds.COMMANDS,
+        },
+        "aws:glue/job:Job": {"defaultArguments": Holds.VARIABLES, "nonOverridableArguments": Holds.VARIABLES},
+        "aws:glue/connection:Connection": {"connectionProperties": Holds.VARIABLES},
+        "aws:sfn/stateMachine:StateMachine": {"definition": Holds.COMMANDS},
+        "aws:amplify/app:App": {"environmentVariables": Holds.VARIABLES, "buildSpec": Holds.COMMANDS},
+        "aws:cloudformation/stack:Stack": _TEMPLATE,
+        "aws:cloudformation/stackSet:StackSet": _TEMPLATE,
+        "aws:elasticbeanstalk/environment:Environment": _SETTINGS,
+        "aws:elasticbeanstalk/configurationTemplate:ConfigurationTemplate": _SETTINGS,
+        "aws:eks/addon:Addon": {"configurationValues": Holds.COMMANDS},
+        "command:local:Command": _COMMAND,
+        "command:remote:Command": _COMMAND,
+        "docker:index/container:Container": {
+            "envs": Holds.VARIABLES,
+            "command": Holds.COMMANDS,
+            "entrypoints": Holds.COMMANDS,
+            "uploads": Holds.COMMANDS,
+        },
+        "docker:index/service:Service": {"taskSpec": Holds.COMMANDS},
+        "docker:index/serviceConfig:ServiceConfig": {"data": Holds.ENCODED},
+        "docker:index/image:Image": {"build": Holds.COMMANDS},
+        "docker-build:index:Image": {"buildArgs": Holds.VARIABLES, "dockerfile": Holds.COMMANDS},
+        "kubernetes:core/v1:ConfigMap": {"data": Holds.VARIABLES, "binaryData": Holds.ENCODED},
+        "kubernetes:core/v1:Secret": {"stringData": Holds.VARIABLES, "data": Holds.ENCODED},
+        "kubernetes:core/v1:Pod": _MANIFEST,
+        "kubernetes:core/v1:ReplicationController": _MANIFEST,
+        "kubernetes:apps/v1:Deployment": _MANIFEST,
+        "kubernetes:apps/v1:StatefulSet": _MANIFEST,
+        "kubernetes:apps/v1:DaemonSet": _MANIFEST,
+        "kubernetes:apps/v1:ReplicaSet": _MANIFEST,
+        "kubernetes:batch/v1:Job": _MANIFEST,
+        "kubernetes:batch/v1:CronJob": _MANIFEST,
+        "kubernetes:helm.sh/v3:Release": {"values": Holds.COMMANDS, "valueYamlFiles": Holds.COMMANDS},
+        # Operators: CloudNativePG, Zalando and Crunchy Data.
+        "kubernetes:postgresql.cnpg.io/v1:Cluster": _MANIFEST,
+        "kubernetes:acid.zalan.do/v1:postgresql": _MANIFEST,
+        "kubernetes:postgres-operator.crunchydata.com/v1beta1:PostgresCluster": _MANIFEST,
+    }
+)
+"""What the properties of each resource type hold."""
+
+TYPES = tuple(CARRIERS)
+
+MACHINES = frozenset(
+    token for token, held in CARRIERS.items() if {Holds.MACHINE, Holds.COMMANDS} & set(held.values())
+)
+"""The types that run something, and so can install or edit."""
+
+_CREDENTIAL = re.compile(r"(?i)passw|secret|token|key|dsn|ur[il]|conn|ssl|tls")
+_NAMED = ("key", "name")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Carried:
+    """The texts of one resource's carriers.
+
+    Attributes:
+        texts: Every known text.
+        unknown: Properties whose content is not known before the update.
+        unknown_variables: Variables with a name of a credential or a connection whose value is not known.
+    """
+
+    texts: tuple[Text, ...] = ()
+    unknown: tuple[str, ...] = ()
+    unknown_variables: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=1024)
+def property_texts(resource: Resource, name: str) -> tuple[Text, ...]:
+    """Every text in a property of any resource, found once for all rules."""
+    held = CARRIERS.get(resource.type, {}).get(name)
+    value = resource[name]
+    if held is Holds.ENCODED:
+        value = replace(value, raw=_opened(value.raw))
+    return tuple(known_texts(value, _file_name(resource) if held is Holds.FILE else ""))
+
+
+@lru_cache(maxsize=512)
+def carried_texts(resource: Resource) -> Carried:
+    """The texts in the properties of a resource that carry some."""
+    held = CARRIERS.get(resource.type, {})
+    return Carried(
+        texts=tuple(text for name in held for text in property_texts(resource, name)),
+        unknown=tuple(
+            name
+            for name, holds in held.items()
+            if resource[name].raw is UNKNOWN and holds not in (Holds.VARIABLES, Holds.ENCODED)
+        ),
+        unknown_variables=tuple(
+            path for name in held for path in _unknown(name, resource.properties.get(name))
+        ),
+    )
+
+
+def _opened(raw: Any) -> Any:
+    """The value with texts in place of base64, also of what is too short to be recognised as such."""
+    if isinstance(raw, Secret):
+        return Secret(_opened(raw.value))
+    if isinstance(raw, Mapping):
+        return {key: _opened(each) for key, each in raw.items()}
+    return decoded_base64(raw) if isinstance(raw, str) else raw
+
+
+def _file_name(resource: Resource) -> str:
+    """The key or the name of an object or parameter, where it is known."""
+    names = (resource[each] for each in _NAMED)
+    return next((each.text() for each in names if each.is_known and each.given), "")
+
+
+def _unknown(path: str, raw: Any, name: str = "") -> Iterator[str]:
+    """Paths of the unknown values below a property whose names say that they could matter."""
+    if isinstance(raw, Secret):
+        yield from _unknown(path, raw.value, name)
+    elif isinstance(raw, list):
+        for index, each in enumerate(raw):
+            yield from _unknown(f"{path}[{index}]", each, name)
+    elif isinstance(raw, Mapping):
+        given = raw.get("name")
+        for key, each in raw.items():
+            named = given if key == "value" and isinstance(given, str) else str(key)
+            yield from _unknown(f"{path}.{key}", each, named)
+    elif raw is UNKNOWN and _CREDENTIAL.search(name):
+        yield path
