@@ -14,13 +14,11 @@ from policy.text.weakenings import Found, hosts, weak_authentication, weak_conne
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE, SSM_PARAMETER
 from policy.values import UndecidedError
 
-# P042 and P043 report the first two. A Secret of Kubernetes is where credentials belong there.
-_ELSEWHERE = (EC2_INSTANCE, LAUNCH_TEMPLATE, "kubernetes:core/v1:Secret")
+# P042, P043 and P144 report the first three. A Secret of Kubernetes is where credentials belong there.
+_ELSEWHERE = (EC2_INSTANCE, LAUNCH_TEMPLATE, SSM_PARAMETER, "kubernetes:core/v1:Secret")
 
 
 def _credentials(resource: Resource) -> Iterator[Outcome]:
-    if resource.type == SSM_PARAMETER and resource["type"].text() == "SecureString":
-        return
     carried = carried_texts(resource)
     for text in carried.texts:
         if (found := credential_in(text)) is not None:

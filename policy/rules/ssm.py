@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.text.connection_strings import connection_strings
+from policy.text.carriers import property_texts
+from policy.text.credentials import credential_in
 from policy.text.embedded_text import private_keys_in
 from policy.type_tokens import SSM_PARAMETER
 from policy.values import Value
 
 _PARAMETERS = "https://docs.aws.amazon.com/systems-manager/latest/userguide"
-_SECRET_BY_TYPE = ("value", "valueWo")
-_VALUES = (*_SECRET_BY_TYPE, "insecureValue")
+_VALUES = ("value", "valueWo", "insecureValue")
 _NAMED = re.compile(
     r"(?i)(?:password|passwd|pwd|secret|token|api[-_.]?key|private[-_.]?key|credentials?)(?:[-_.]?[0-9]+)?$"
 )
@@ -31,8 +31,9 @@ def _secret_is_secure(parameter: Resource) -> Iterator[Outcome]:
     insecure = parameter["insecureValue"]
     if insecure.secret and not _is_a_key(insecure):
         yield Problem(at=insecure, reason="it is a secret; expected value, and SecureString")
-    # The SDK marks these as secret whatever they hold, so the mark says nothing of them.
-    for value in (parameter[name] for name in _SECRET_BY_TYPE):
+        return
+    # The SDK marks `value` as secret whatever it holds, so the mark says nothing of it.
+    for value in (parameter[name] for name in _VALUES):
         if value.given and (why := _why_secret(parameter, value)):
             yield Problem(at=parameter["type"], reason=f"expected SecureString, since {why}")
             return
@@ -51,9 +52,10 @@ def _why_secret(parameter: Resource, value: Value) -> str:
     text = value.text()
     if _is_a_key(value) or _REFERENCE.match(text):
         return ""
-    if any(each.has_password for each in connection_strings(text)):
-        return f"{value.path} holds a password in a connection string"
-    return f"{name} is the name of a secret" if _NAMED.search(name) else ""
+    if _NAMED.search(name):
+        return f"{name} is the name of a secret"
+    found = next(filter(None, map(credential_in, property_texts(parameter, value.path))), None)
+    return f"of {found.at}: {found.reason}" if found else ""
 
 
 def _is_a_key(value: Value) -> bool:

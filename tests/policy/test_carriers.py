@@ -10,6 +10,7 @@ from tests.policy.fixtures.carriers import ECS, EXAMPLES, LAMBDA, SCRIPT, VERIFI
 
 MACHINE = "aws:ec2/instance:Instance"
 TEMPLATE = "aws:ec2/launchTemplate:LaunchTemplate"
+PARAMETER = "aws:ssm/parameter:Parameter"
 SECRET = "kubernetes:core/v1:Secret"
 WEAK = {
     "PGPASSWORD": ("swordfish", {"N88"}),
@@ -27,7 +28,8 @@ WEAK = {
 
 def expected_in(token: str, rules: set[str]) -> set[str]:
     """N88 by the rule of the carrier."""
-    instead = {MACHINE: {"P042"}, TEMPLATE: {"P043"}, SECRET: set[str]()}.get(token, {"N88"})
+    own = {MACHINE: {"P042"}, TEMPLATE: {"P043"}, PARAMETER: {"P144"}, SECRET: set[str]()}
+    instead = own.get(token, {"N88"})
     return rules - {"N88"} | (instead if "N88" in rules else set())
 
 
