@@ -50,8 +50,6 @@ class Analyzer(proto.AnalyzerServicer):
     def __init__(self, pack: Pack) -> None:
         """Answer for a pack."""
         self._pack = pack
-        self._level_of_configuration = Level.MANDATORY
-        self._level_of_coverage = Level.ADVISORY
 
     def Analyze(self, request: Any, context: Any) -> Any:
         """Findings in one resource, before it is created."""
@@ -70,14 +68,13 @@ class Analyzer(proto.AnalyzerServicer):
             )
         )
         response = self._response(self._pack.of_stack(stack), with_urn=True)
-        if self._level_of_configuration is not Level.DISABLED:
-            response.diagnostics.extend(
-                self._diagnostic(CONFIGURATION, _ABOUT_CONFIGURATION, problem, self._level_of_configuration)
-                for problem in self._pack.problems_of_configuration(stack)
-            )
-        if self._level_of_coverage is not Level.DISABLED and (said := self._pack.unjudged(stack)):
+        response.diagnostics.extend(
+            self._diagnostic(CONFIGURATION, _ABOUT_CONFIGURATION, each.text, each.level)
+            for each in self._pack.notices(stack)
+        )
+        if said := self._pack.unjudged(stack):
             response.diagnostics.append(
-                self._diagnostic(COVERAGE, _ABOUT_COVERAGE, said, self._level_of_coverage)
+                self._diagnostic(COVERAGE, _ABOUT_COVERAGE, said, self._pack.level_of_coverage)
             )
         return response
 
@@ -117,8 +114,6 @@ class Analyzer(proto.AnalyzerServicer):
     def Configure(self, request: Any, context: Any) -> Any:
         """Take the rules' levels and the pack's own configuration."""
         levels = {name: _level(config.enforcementLevel) for name, config in request.policyConfig.items()}
-        self._level_of_configuration = levels.get(CONFIGURATION, Level.MANDATORY)
-        self._level_of_coverage = levels.get(COVERAGE, Level.ADVISORY)
         own = request.policyConfig.get(CONFIGURATION)
         properties = json_format.MessageToDict(own.properties) if own is not None else {}
         self._pack.configure(levels, properties)

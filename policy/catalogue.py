@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from policy.enforcement import DEFAULT
-from policy.exemptions import SHORTEST_REASON
+from policy.exemptions import ANNOUNCED_DAYS, LONGEST_DAYS, SHORTEST_REASON
 from policy.finding import Finding, Verdict
 from policy.left_out import LEFT_OUT
 from policy.message import Message
@@ -32,7 +32,7 @@ resources after they are created, so the preview is where they protect.
 
 Resources of `aws-native` are read as those of `aws`, by the table in `policy/aws_native.py`; a property that
 the table lacks is undecided. Resources of a cloud whose type no rule reads are counted in one advisory line,
-`{COVERAGE}`, which the engine's keys can make mandatory or disable.
+`{COVERAGE}`, which the engine's keys can make mandatory.
 
 `make policy-pack` writes the pack to `dist/policy-pack`, a folder that does not need the checkout, for
 `pulumi policy publish`. `make preview` runs the pack without an AWS account; `--sarif FILE` and
@@ -47,40 +47,47 @@ text, what is expected, what to do, and a link:
 
 ## Configuration
 
-`--policy-pack-config FILE` takes JSON. The key `{CONFIGURATION}` has the pack's own configuration. The
-engine's keys work too: a rule's id sets its level, and `all` the level of every rule. A level that is the
-rule's default has no effect there, because the engine sends the default for every rule.
+`--policy-pack-config FILE` takes JSON; `stacks/policy.<stack>.json` is that file for a stack, which `make
+preview` and the workflows pass on. `{CONFIGURATION}` has the pack's own configuration:
 
 ```json
 {{example}}
 ```
 
-`enforcement` sets the level by severity, or by rule, which has precedence over its severity and the engine's
-keys. The defaults are: {{levels}}.
+`exemptions` is the only way to weaken the pack. Each names
 
-An exemption names a rule, a resource (its URN, or type and name as above), a reason of at least
-{SHORTEST_REASON} characters, an owner and the last day on which it holds. An exempt finding is still listed,
-as advisory. After that day the violation counts again, and the exemption itself is a violation. So is an
-exemption that matches no rule or no resource of the stack, and one that is not needed because the rule finds
-nothing.
+- `rule`, or `severity` for all rules of it;
+- `scope`: a URN, `type::name`, a type token for all resources of that type, or `*` for every resource;
+- `level`: `advisory`, the default, lists what is found and stops nothing; `disabled` does not list it either,
+  nor what is undecided;
+- `reason`, of at least {SHORTEST_REASON} characters, and `owner`;
+- `expires`, the last day on which it holds (UTC), at most {LONGEST_DAYS} days ahead.
+
+Its end is announced {ANNOUNCED_DAYS} days before. After that day the violation counts again, and the
+exemption itself is a violation. So is one that matches no resource or that nothing needs. Runs of the
+whole stack say that (not those with `--target` or `--exclude`), on Linux, where the pack sees the engine's
+options.
+
+`enforcement` raises levels by severity, or by rule, which has precedence. The defaults are: {{levels}}.
+The engine's own keys (a rule's id, `all`) raise levels, too. A level below the default is refused wherever it
+stands.
 
 ## Rules
 """
 _EXAMPLE = """\
 {
   "PGTLS-configuration": {
-    "enforcement": {"medium": "mandatory", "PGTLS-N48": "advisory"},
     "exemptions": [
       {
         "rule": "PGTLS-N45",
-        "resource": "aws:rds/instance:Instance::rds-instance",
+        "scope": "aws:rds/instance:Instance::rds-instance",
         "reason": "The upgrade to 18 takes two updates, see the change",
         "owner": "platform team",
         "expires": "2027-01-31"
       }
-    ]
-  },
-  "PGTLS-N44": "disabled"
+    ],
+    "enforcement": {"medium": "mandatory"}
+  }
 }"""
 
 

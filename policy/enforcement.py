@@ -1,23 +1,30 @@
-"""Enforcement levels of findings, by the pack's configuration."""
+"""Enforcement levels of rules: their default by severity, and what a configuration raises.
+
+Only an exemption lowers a level, because that needs a reason, an owner and an end.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
-from policy.finding import Finding, Verdict
 from policy.rule import Rule, Severity
 
 
 class Level(StrEnum):
-    """Pulumi's enforcement levels."""
+    """Pulumi's enforcement levels, the weakest first."""
 
-    MANDATORY = "mandatory"
-    ADVISORY = "advisory"
     DISABLED = "disabled"
+    ADVISORY = "advisory"
+    MANDATORY = "mandatory"
+
+    def is_weaker_than(self, other: Level) -> bool:
+        """Whether it stops or shows less than another one."""
+        levels = list(Level)
+        return levels.index(self) < levels.index(other)
 
 
 DEFAULT: Mapping[Severity, Level] = MappingProxyType(
@@ -28,58 +35,81 @@ DEFAULT: Mapping[Severity, Level] = MappingProxyType(
         Severity.LOW: Level.ADVISORY,
     }
 )
+INSTEAD = (
+    "an entry in exemptions lowers a level, with rule or severity, scope, level, reason, owner and expires"
+)
+"""What to do instead of lowering a level."""
+# A lower level passes the engine's validation, so that the pack can say what to do instead.
 _LEVEL = {"type": "string", "enum": [str(level) for level in Level]}
 SCHEMA: Mapping[str, Any] = {
     "type": "object",
     "default": {},
     "additionalProperties": False,
-    "description": "Enforcement level by severity or by rule; the others keep their default.",
+    "description": "Higher enforcement levels by severity or by rule; the others keep their default.",
     "properties": {str(severity): _LEVEL for severity in Severity},
     "patternProperties": {"^PGTLS-": _LEVEL},
 }
+_NAMED = 3
 
 
 @dataclass(frozen=True, kw_only=True)
 class Enforcement:
-    """The configured levels of severities and of single rules. A rule's own level has precedence."""
+    """The levels of severities and of single rules. A rule's own level has precedence."""
 
     of_severities: Mapping[Severity, Level] = field(default_factory=lambda: DEFAULT)
     of_rules: Mapping[str, Level] = field(default_factory=dict)
 
-    def level_of(self, rule: Rule, sent: Mapping[str, Level], own_severity: Severity | None = None) -> Level:
-        """The level of one rule: its own, else the one that the engine sent, else that of the severity.
-
-        The severity is the rule's, or a finding's own.
-
-        The engine sends a level for every rule: the default where its configuration does not name the rule.
-        So the default counts as not sent.
-        """
-        if rule.id in self.of_rules:
-            return self.of_rules[rule.id]
-        default = DEFAULT[rule.severity]
-        own = sent.get(rule.id, default)
-        return self.of_severities[own_severity or rule.severity] if own is default else own
+    def level_of(self, rule: Rule, severity: Severity) -> Level:
+        """The level of a violation of a rule with the rule's severity, or with a finding's own."""
+        return self.of_rules.get(rule.id) or self.of_severities[severity]
 
 
-def read(given: Any, rules: Iterable[str]) -> tuple[Enforcement, list[str]]:
-    """The enforcement in a configuration, and what is wrong with it. A wrong entry keeps its default."""
+def read(
+    given: Any, sent: Mapping[str, Level], defaults: Mapping[str, Level]
+) -> tuple[Enforcement, list[str]]:
+    """The levels in a configuration, and what is wrong with it. A wrong entry keeps its default.
+
+    Args:
+        given: The section `enforcement` of the pack's own configuration, which has precedence.
+        sent: The levels that the engine sends: the default of each rule that its keys do not name.
+        defaults: The default of each policy of the pack.
+    """
+    of_rules = {
+        name: level
+        for name, level in sent.items()
+        if name in defaults and defaults[name].is_weaker_than(level)
+    }
+    problems = _lowered(sent, defaults)
     if not isinstance(given, Mapping):
-        return Enforcement(), ["enforcement must be an object"]
-    known = set(rules)
-    severities, of_rules, problems = dict(DEFAULT), {}, []
+        return Enforcement(of_rules=of_rules), [*problems, "enforcement must be an object"]
+    severities = dict(DEFAULT)
     for name, value in given.items():
-        if name not in known and name not in tuple(Severity):
-            problems.append(f"enforcement: unknown key {name!r}; expected a severity or a rule")
+        default = DEFAULT[Severity(name)] if name in tuple(Severity) else defaults.get(name)
+        if default is None:
+            problems.append(f"enforcement: unknown key {name!r}; expected a severity or a rule of this pack")
         elif value not in tuple(Level):
-            problems.append(f"enforcement.{name} is {value!r}; expected one of {', '.join(Level)}")
-        elif name in known:
+            problems.append(f"enforcement.{name} is {value!r}; expected one of {', '.join(_LEVEL['enum'])}")
+        elif Level(value).is_weaker_than(default):
+            problems.append(f"enforcement.{name} is {value!r}, and its default {str(default)!r}; {INSTEAD}")
+        elif name in defaults:
             of_rules[name] = Level(value)
         else:
             severities[Severity(name)] = Level(value)
     return Enforcement(of_severities=severities, of_rules=of_rules), problems
 
 
-def level_of_finding(finding: Finding, level: Level) -> Level:
-    """The level of a finding: the configured one for a violation and for a crash, else advisory."""
-    is_proven = finding.verdict in (Verdict.VIOLATED, Verdict.CRASHED)
-    return level if is_proven or level is Level.DISABLED else Level.ADVISORY
+def _lowered(sent: Mapping[str, Level], defaults: Mapping[str, Level]) -> list[str]:
+    """What the engine's keys lower, which has no effect, in one line for each level."""
+    lowered: dict[Level, list[str]] = {}
+    for name, level in sent.items():
+        if level.is_weaker_than(defaults.get(name, Level.DISABLED)):
+            lowered.setdefault(level, []).append(name)
+    return [
+        f"the engine's keys set {_names(names)} to {str(level)!r}, which is less than the default; {INSTEAD}"
+        for level, names in lowered.items()
+    ]
+
+
+def _names(names: list[str]) -> str:
+    """The names, or how many they are where they would fill the line."""
+    return ", ".join(names) if len(names) <= _NAMED else f"{len(names)} policies"

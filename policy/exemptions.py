@@ -1,15 +1,26 @@
-"""Exemptions: one rule, one resource, a reason, an owner and a last day, from the pack's configuration."""
+"""Exemptions: a rule or a severity, where it does not count, how far, why, who says so, and until when.
+
+There is no other way to weaken the pack.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
+from policy.enforcement import Level
 from policy.resources import Resource
+from policy.rule import Severity
 
 SHORTEST_REASON = 20
+LONGEST_DAYS = 400
+ANNOUNCED_DAYS = 30
+EVERYWHERE = "*"
+_TARGETS = ("rule", "severity")
+_REQUIRED = ("scope", "reason", "owner", "expires")
+_LEVELS = (Level.ADVISORY, Level.DISABLED)
 SCHEMA: Mapping[str, Any] = {
     "type": "array",
     "default": [],
@@ -17,13 +28,30 @@ SCHEMA: Mapping[str, Any] = {
     "items": {
         "type": "object",
         "additionalProperties": False,
-        "required": ["rule", "resource", "reason", "owner", "expires"],
+        "required": list(_REQUIRED),
         "properties": {
-            "rule": {"type": "string", "description": "Id of the rule."},
-            "resource": {"type": "string", "description": "URN, or type token and name: `type::name`."},
-            "reason": {"type": "string", "minLength": SHORTEST_REASON},
-            "owner": {"type": "string", "minLength": 1},
-            "expires": {"type": "string", "description": "Last day on which it holds, as 2027-01-31."},
+            "rule": {"type": "string", "description": "Id of the rule; else `severity`."},
+            "severity": {"type": "string", "enum": [str(each) for each in Severity]},
+            "scope": {
+                "type": "string",
+                "minLength": 1,
+                "description": "URN, `type::name`, a type token for each resource of it, or `*` for all.",
+            },
+            "level": {
+                "type": "string",
+                "enum": [str(each) for each in _LEVELS],
+                "description": "`advisory`, the default, lists what is found; `disabled` does not.",
+            },
+            "reason": {
+                "type": "string",
+                "minLength": SHORTEST_REASON,
+                "description": f"Why it is accepted, in at least {SHORTEST_REASON} characters.",
+            },
+            "owner": {"type": "string", "minLength": 1, "description": "Who accepts it."},
+            "expires": {
+                "type": "string",
+                "description": f"Last day (UTC), as 2027-01-31; at most {LONGEST_DAYS} days ahead.",
+            },
         },
     },
 }
@@ -31,18 +59,22 @@ SCHEMA: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Exemption:
-    """One resource is exempt from one rule.
+    """Violations of a rule, or of all rules of a severity, are accepted.
 
     Attributes:
-        rule: Id of the rule.
-        resource: URN, or type token and name as `type::name`.
-        reason: Why the finding is accepted.
-        owner: Who accepted it.
-        expires: The last day on which it holds.
+        rule: Id of the rule; empty where it is about a severity.
+        severity: The severity; None where it is about a rule.
+        scope: URN, `type::name`, a type token, or `*` for every resource.
+        level: `advisory`: what is found is listed. `disabled`: it is not, nor is what is undecided.
+        reason: Why the findings are accepted.
+        owner: Who accepted them.
+        expires: The last day on which it holds, in UTC.
     """
 
-    rule: str
-    resource: str
+    rule: str = ""
+    severity: Severity | None = None
+    scope: str
+    level: Level = Level.ADVISORY
     reason: str
     owner: str
     expires: date
@@ -51,49 +83,92 @@ class Exemption:
         """Reason, owner and last day, for a message."""
         return f"{self.reason} ({self.owner}, until {self.expires})"
 
+    @property
+    def named(self) -> str:
+        """What it exempts, for a message about itself."""
+        target = self.rule or f"the severity {self.severity}"
+        return f"the exemption of {self.scope} from {target} by {self.owner}"
+
+    def covers(self, rule: str, severity: Severity, resource: Resource) -> bool:
+        """Whether it is about a finding of this rule and severity in this resource."""
+        return (rule == self.rule or severity is self.severity) and self.names(resource)
+
     def names(self, resource: Resource) -> bool:
-        """Whether it names this resource."""
-        return self.resource in (resource.urn, f"{resource.declared}::{resource.name}")
+        """Whether the resource is in its scope."""
+        token = resource.declared
+        return self.scope in (EVERYWHERE, token, resource.type, resource.urn, f"{token}::{resource.name}")
 
     def has_expired(self, today: date) -> bool:
         """Whether its last day is over."""
         return today > self.expires
 
+    def ends_soon(self, today: date) -> bool:
+        """Whether its last day is near, and not over."""
+        return 0 <= (self.expires - today).days <= ANNOUNCED_DAYS
 
-def read(entries: Any, rules: Iterable[str]) -> tuple[list[Exemption], list[str]]:
+
+def read(entries: Any, rules: Iterable[str], today: date) -> tuple[list[Exemption], list[str]]:
     """The valid exemptions of a configuration, and what is wrong with the other entries."""
     known, exemptions, problems = set(rules), [], []
     if not isinstance(entries, list):
         return [], ["exemptions must be a list"]
     for number, entry in enumerate(entries):
-        wrong = _problems(entry, known)
+        wrong = _problems(entry, known, today)
         problems += [f"exemptions[{number}]: {each}" for each in wrong]
         if not wrong:
-            exemptions.append(Exemption(**{**entry, "expires": date.fromisoformat(entry["expires"])}))
+            exemptions.append(_exemption(**entry))
     return exemptions, problems
 
 
-def _problems(entry: Any, rules: set[str]) -> list[str]:
+def _exemption(*, severity: str = "", level: str = Level.ADVISORY, expires: str, **given: str) -> Exemption:
+    return Exemption(
+        severity=Severity(severity) if severity else None,
+        level=Level(level),
+        expires=date.fromisoformat(expires),
+        **given,
+    )
+
+
+def _problems(entry: Any, rules: set[str], today: date) -> list[str]:
     if not isinstance(entry, Mapping):
         return ["must be an object"]
-    required = set(SCHEMA["items"]["required"])
-    problems = [f"{name} is missing" for name in sorted(required - set(entry))]
-    problems += [f"unknown key {name}" for name in sorted(set(entry) - required)]
+    properties = SCHEMA["items"]["properties"]
+    problems = [f"{name} is missing" for name in _REQUIRED if name not in entry]
+    problems += [
+        f"unknown key {name}; expected {', '.join(properties)}"
+        for name in sorted(set(entry) - set(properties))
+    ]
     problems += [
         f"{name} must be a string"
-        for name in sorted(required & set(entry))
-        if not isinstance(entry[name], str)
+        for name in entry
+        if name in properties and not isinstance(entry[name], str)
     ]
-    if problems:
-        return problems
-    if entry["rule"] not in rules:
-        problems.append(f"there is no rule {entry['rule']!r}")
-    if len(entry["reason"].strip()) < SHORTEST_REASON:
-        problems.append(f"the reason must have at least {SHORTEST_REASON} characters")
-    if not entry["owner"].strip():
-        problems.append("the owner is empty")
-    try:
-        date.fromisoformat(entry["expires"])
-    except ValueError:
-        problems.append(f"expires: {entry['expires']!r} is not a date such as 2027-01-31")
+    if sum(name in entry for name in _TARGETS) != 1:
+        problems.append("it must have either rule or severity")
+    return problems or [*_wrong_values(entry, rules), *_wrong_end(entry["expires"], today)]
+
+
+def _wrong_values(entry: Mapping[str, str], rules: set[str]) -> list[str]:
+    problems = []
+    if "rule" in entry and entry["rule"] not in rules:
+        problems.append(f"there is no rule {entry['rule']!r} in this pack")
+    for name, allowed in (("severity", tuple(Severity)), ("level", _LEVELS)):
+        if entry.get(name, allowed[0]) not in allowed:
+            problems.append(f"{name} is {entry[name]!r}; expected one of {', '.join(allowed)}")
+    if (length := len(entry["reason"].strip())) < SHORTEST_REASON:
+        problems.append(f"the reason has {length} characters; it must have at least {SHORTEST_REASON}")
+    problems += [f"{name} is empty" for name in ("scope", "owner") if not entry[name].strip()]
     return problems
+
+
+def _wrong_end(text: str, today: date) -> list[str]:
+    try:
+        end = date.fromisoformat(text)
+    except ValueError:
+        end = None
+    if end is None or str(end) != text:
+        return [f"expires: {text!r} is not a date such as 2027-01-31"]
+    latest = today + timedelta(days=LONGEST_DAYS)
+    if end > latest:
+        return [f"expires: {text} is more than {LONGEST_DAYS} days ahead; the latest is {latest}"]
+    return []

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
-from policy import coverage, enforcement, evaluation, exemptions
-from policy.enforcement import Enforcement, Level
+from policy import coverage, enforcement, engine_run, evaluation, exemptions
+from policy.enforcement import DEFAULT, Enforcement, Level
 from policy.exemptions import Exemption
 from policy.finding import Finding, Verdict
 from policy.resources import Resource, Stack
@@ -21,6 +21,9 @@ CONFIGURATION = "PGTLS-configuration"
 COVERAGE = "PGTLS-coverage"
 """The policy that counts what no rule reads."""
 
+# The engine sends every key of the configuration; `all` is its own.
+_OF_THE_ENGINE = "all"
+_OWN: Mapping[str, Level] = {CONFIGURATION: Level.MANDATORY, COVERAGE: Level.ADVISORY}
 PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemptions.SCHEMA}
 
 
@@ -37,135 +40,162 @@ class Reported:
     level: Level
 
 
+@dataclass(frozen=True, kw_only=True)
+class Notice:
+    """What is to be said of the pack's own configuration, with its enforcement level."""
+
+    text: str
+    level: Level = Level.MANDATORY
+
+
 @dataclass(kw_only=True)
 class Pack:
     """Rules with a configuration.
 
     Attributes:
         rules: The rules.
-        clock: Returns today's date.
-        enforcement: The configured levels.
-        sent: The level of each rule that the engine sent.
+        clock: Returns today's date in UTC.
+        is_whole: Returns whether the engine works on all resources; see `policy.engine_run`.
+        enforcement: The levels of rules.
         exemptions: The configured exemptions.
         mistakes: What is wrong with the configuration.
         looked_at: URNs of the resources that were analyzed since the last stack.
-        applied: Enabled rules by resource type, as a cache; those of every type under an empty string.
-        found: Rule and URN of each finding since the last stack.
+        applied: Rules by resource type, as a cache.
+        needed: The exemptions that are about a finding since the last stack.
     """
 
     rules: tuple[Rule, ...]
     clock: Callable[[], date] = today
+    is_whole: Callable[[], bool] = engine_run.works_on_everything
     enforcement: Enforcement = field(default_factory=Enforcement)
-    sent: Mapping[str, Level] = field(default_factory=dict)
     exemptions: list[Exemption] = field(default_factory=list)
     mistakes: list[str] = field(default_factory=list)
     looked_at: set[str] = field(default_factory=set)
     applied: dict[str, list[Rule]] = field(default_factory=dict, repr=False)
-    found: set[tuple[str, str]] = field(default_factory=set)
+    needed: set[Exemption] = field(default_factory=set)
 
     def configure(self, sent: Mapping[str, Level], properties: Mapping[str, Any]) -> None:
-        """Take a configuration. Mistakes in it have no effect, and are reported with the stack."""
-        self.sent = sent
-        self.applied.clear()
-        names = [rule.id for rule in self.rules]
-        self.enforcement, wrong_levels = enforcement.read(properties.get("enforcement", {}), names)
-        self.exemptions, wrong_exemptions = exemptions.read(properties.get("exemptions", []), names)
-        unknown = [f"unknown key {name!r}" for name in properties if name not in PROPERTIES]
-        self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
+        """Take a configuration. Mistakes in it have no effect, and are reported with the stack.
 
-    def level_of(self, rule: Rule) -> Level:
-        """The enforcement level of a rule."""
-        return self.enforcement.level_of(rule, self.sent)
+        Args:
+            sent: Levels by rule, as the engine sends them.
+            properties: The pack's own configuration.
+        """
+        names = {rule.id for rule in self.rules}
+        defaults = {rule.id: DEFAULT[rule.severity] for rule in self.rules}
+        self.enforcement, wrong_levels = enforcement.read(
+            properties.get("enforcement", {}), sent, {**defaults, **_OWN}
+        )
+        self.exemptions, wrong_exemptions = exemptions.read(
+            properties.get("exemptions", []), names, self.clock()
+        )
+        unknown = [f"unknown key {name!r}" for name in properties if name not in PROPERTIES]
+        unknown += [
+            f"{name!r} is no rule of this pack"
+            for name in sent
+            if name not in (*names, *_OWN, _OF_THE_ENGINE)
+        ]
+        self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
 
     def of_resource(self, resource: Resource) -> list[Reported]:
         """The findings in one resource."""
         self.looked_at.add(resource.urn)
-        return self._reported(evaluation.of_resource(self._enabled(resource.type), resource))
+        return self._reported(evaluation.of_resource(self._about(resource.type), resource))
 
     def of_stack(self, stack: Stack) -> list[Reported]:
         """The findings in all resources together."""
-        return self._reported(evaluation.of_stack(self._enabled(), stack))
+        return self._reported(evaluation.of_stack(self.rules, stack))
 
     def unjudged(self, stack: Stack) -> str:
-        """What no enabled rule reads in a stack, as one line; empty where there is nothing.
+        """What no rule reads in a stack, as one line; empty where there is nothing.
 
         Call it after the stack was analyzed.
         """
-        about = {token for rule in self._enabled() for token in rule.types} - {ANY}
+        about = {token for rule in self.rules for token in rule.types} - {ANY}
         return coverage.unjudged(stack, about)
 
-    def problems_of_configuration(self, stack: Stack) -> list[str]:
-        """Mistakes, and exemptions that have expired, match no resource, or are not needed.
+    @property
+    def level_of_coverage(self) -> Level:
+        """The level of what `unjudged` says."""
+        return self.enforcement.of_rules.get(COVERAGE, _OWN[COVERAGE])
 
-        Call it last, after every resource and the stack were analyzed.
+    def notices(self, stack: Stack) -> list[Notice]:
+        """Mistakes in the configuration, and exemptions that have expired, end soon, or are not needed.
+
+        Call it last, after every resource and the stack were analyzed. Whether an exemption is needed is said
+        of a run of all resources alone.
         """
         day = self.clock()
-        expired = [
-            f"the exemption of {each.resource} from {each.rule} by {each.owner} expired on {each.expires}: "
-            "fix the violation, or extend the exemption"
-            for each in self.exemptions
-            if each.has_expired(day)
-        ]
-        unmatched = [
-            f"the exemption of {each.resource} from {each.rule} by {each.owner} matches no resource of "
-            "the stack: remove it, or set resource to a URN or to `type::name`"
-            for each in self.exemptions
-            if not any(each.names(resource) for resource in stack.resources)
-        ]
-        unneeded = [
-            f"the exemption of {each.resource} from {each.rule} by {each.owner} is not needed: "
-            "the rule finds nothing there; remove it"
-            for each in self.exemptions
-            if not each.has_expired(day) and self._is_unneeded(each, stack)
-        ]
-        self.looked_at.clear()
-        self.found.clear()
-        return [*self.mistakes, *expired, *unmatched, *unneeded]
-
-    def _is_unneeded(self, exempt: Exemption, stack: Stack) -> bool:
-        """Whether the rule was applied to every resource that the exemption names, without a finding."""
-        rule = next(each for each in self.rules if each.id == exempt.rule)
-        named = [each.urn for each in stack.resources if exempt.names(each)]
-        applied = rule.is_about_the_stack or self.looked_at.issuperset(named)
-        settled = all((rule.id, urn) not in self.found for urn in named)
-        return bool(named) and applied and settled and self.level_of(rule) is not Level.DISABLED
-
-    def _enabled(self, token: str = "") -> Iterable[Rule]:
-        if token not in self.applied:
-            self.applied[token] = [
-                rule
-                for rule in self.rules
-                if self.level_of(rule) is not Level.DISABLED and (not token or rule.is_about(token))
+        found = [Notice(text=each) for each in self.mistakes]
+        for each in self.exemptions:
+            if each.has_expired(day):
+                text = f"{each.named} expired on {each.expires}: fix the violation, or extend the exemption"
+                found.append(Notice(text=text))
+            elif each.ends_soon(day):
+                days = (each.expires - day).days
+                text = f"{each.named} ends in {days} days, on {each.expires}: fix the violation before"
+                found.append(Notice(text=text, level=Level.ADVISORY))
+        if self.is_whole():
+            found += [
+                Notice(text=text) for each in self.exemptions if (text := self._unneeded(each, stack, day))
             ]
+        self.looked_at.clear()
+        self.needed.clear()
+        return found
+
+    def _unneeded(self, exempt: Exemption, stack: Stack, day: date) -> str:
+        """What is wrong with an exemption that is about no finding; empty where that is not known."""
+        named = [each for each in stack.resources if exempt.names(each)]
+        if not named:
+            return (
+                f"{exempt.named} matches no resource of the stack: remove it, or set scope to a URN, to "
+                "`type::name`, to a type token or to `*`"
+            )
+        of_stack = all(rule.is_about_the_stack for rule in self.rules if rule.id == exempt.rule)
+        applied = (exempt.rule and of_stack) or any(each.urn in self.looked_at for each in named)
+        if not applied or exempt in self.needed or exempt.has_expired(day):
+            return ""
+        return f"{exempt.named} is not needed: nothing is found there; remove it"
+
+    def _about(self, token: str) -> list[Rule]:
+        if token not in self.applied:
+            self.applied[token] = [rule for rule in self.rules if rule.is_about(token)]
         return self.applied[token]
 
-    def _reported(self, findings: list[Finding]) -> list[Reported]:
-        self.found.update((each.rule.id, each.resource.urn) for each in findings)
-        reported = [
-            Reported(finding=finding, level=enforcement.level_of_finding(finding, self._level(finding)))
-            for finding in (self._exempted(each) for each in findings)
-        ]
+    def _reported(self, findings: Iterable[Finding]) -> list[Reported]:
+        reported = (Reported(finding=each, level=self._level(each)) for each in map(self._exempted, findings))
         return [each for each in reported if each.level is not Level.DISABLED]
 
     def _level(self, finding: Finding) -> Level:
-        return self.enforcement.level_of(finding.rule, self.sent, finding.own_severity)
+        """The level of a finding: the configured one for a violation and for a crash, else advisory."""
+        if finding.exemption is not None:
+            return finding.exemption.level
+        if finding.verdict in (Verdict.VIOLATED, Verdict.CRASHED):
+            return self.enforcement.level_of(finding.rule, finding.severity)
+        return Level.ADVISORY
 
     def _exempted(self, finding: Finding) -> Finding:
         """The finding, marked as exempt where an exemption covers it.
 
-        Only a violation can be exempt: what is undecided or crashed has not been examined yet.
+        One that lists what is found is about violations alone: what is undecided or crashed has not been
+        examined yet.
         """
-        covering = next(
-            (
-                each
-                for each in self.exemptions
-                if each.rule == finding.rule.id and each.names(finding.resource)
-            ),
-            None,
-        )
-        if covering is None or finding.verdict is not Verdict.VIOLATED:
+        if not self.exemptions:
             return finding
-        if covering.has_expired(self.clock()):
-            expired = f"its exemption by {covering.owner} expired on {covering.expires}"
+        covering = [
+            each
+            for each in self.exemptions
+            if each.covers(finding.rule.id, finding.severity, finding.resource)
+        ]
+        self.needed.update(covering)
+        day = self.clock()
+        valid = [each for each in covering if not each.has_expired(day)]
+        hiding = next((each for each in valid if each.level is Level.DISABLED), None)
+        if hiding is not None:
+            return replace(finding, verdict=Verdict.EXEMPT, exemption=hiding)
+        if not covering or finding.verdict is not Verdict.VIOLATED:
+            return finding
+        if not valid:
+            expired = f"its exemption by {covering[0].owner} expired on {covering[0].expires}"
             return replace(finding, explanation=f"{finding.explanation}; {expired}")
-        return replace(finding, verdict=Verdict.EXEMPT, exemption=covering)
+        return replace(finding, verdict=Verdict.EXEMPT, exemption=valid[0])

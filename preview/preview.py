@@ -109,7 +109,7 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
                 replace_file(configuration, copy.text)
                 result = session.run(
                     "preview",
-                    *(("--policy-pack", str(policy_pack.resolve())) if policy_pack else ()),
+                    *_policies(policy_pack, exemptions_of(file, stack)),
                     configuration=configuration,
                     state=plan,
                     on_interrupt=lambda: step.say("preview: interrupted; waiting for the engine's end"),
@@ -119,6 +119,18 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
             step.result = f"{len(plan.resources)} resources"
     errors = _own_errors(result, plan)
     return Preview(stack=stack, file=file, policy_pack=policy_pack, copy=copy, plan=plan, errors=errors)
+
+
+def exemptions_of(file: Path, stack: str) -> Path:
+    """The configuration of the policy pack for a stack, beside its stack file; it need not exist."""
+    return file.with_name(f"policy.{stack}.json").resolve()
+
+
+def _policies(pack: Path | None, configuration: Path) -> Iterator[str]:
+    if pack is not None:
+        yield from ("--policy-pack", str(pack.resolve()))
+        if configuration.exists():
+            yield from ("--policy-pack-config", str(configuration))
 
 
 @contextlib.contextmanager

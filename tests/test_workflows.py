@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,6 +92,16 @@ def test_every_stack_file_is_previewed() -> None:
     assert sorted(preview["strategy"]["matrix"]["stack"]) == stacks
 
 
+def test_every_stack_file_has_its_exemptions_beside_it() -> None:
+    names = [
+        {path.stem.split(".")[1] for path in (ROOT / "stacks").glob(each)}
+        for each in ("Pulumi.*", "policy.*")
+    ]
+    assert names[0] == names[1]
+    for file in (ROOT / "stacks").glob("policy.*.json"):
+        assert set(json.loads(file.read_text(encoding="utf-8"))) == {"PGTLS-configuration"}
+
+
 def test_environments_are_deployed_one_after_the_other_with_the_policies() -> None:
     deploy = dict(jobs(ROOT / ".github" / "workflows" / "deploy.yml"))
     assert [(name, job.get("needs"), job["with"]["stack"]) for name, job in deploy.items()] == [
@@ -103,7 +114,8 @@ def test_environments_are_deployed_one_after_the_other_with_the_policies() -> No
     commands = "\n".join(step.get("run", "") for step in job["steps"])
     for command in ("pulumi preview", "pulumi up"):
         [line] = [line for line in commands.splitlines() if command in line]
-        assert line.endswith("--policy-pack policy")
+        assert line.endswith('"${policies[@]}"')
+    assert 'policies=(--policy-pack policy --policy-pack-config "stacks/policy.$STACK.json")' in commands
     assert "verify --stack" in commands
 
 

@@ -183,7 +183,7 @@ def resource(of: Sent) -> Resource:
 
 
 def a_pack(**given: Any) -> Pack:
-    return Pack(**{"rules": RULES, "clock": lambda: TODAY, **given})
+    return Pack(**{"rules": RULES, "clock": lambda: TODAY, "is_whole": lambda: True, **given})
 
 
 Verdicts = set[tuple[str, str, str]]

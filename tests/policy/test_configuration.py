@@ -9,6 +9,8 @@ import pytest
 from pulumi.runtime import proto
 
 from policy.finding import Verdict
+from policy.rule import Severity
+from policy.rules import RULES
 from tests.policy.examples import (
     INSTANCE,
     UNKNOWN,
@@ -27,17 +29,18 @@ from tests.policy.examples import (
 
 WEAK = hardened(instance(storageEncrypted=False, caCertIdentifier=None))
 RESOURCE = f"{INSTANCE}::server"
+STOPPING = [rule for rule in RULES if rule.severity in (Severity.CRITICAL, Severity.HIGH)]
 
 
 def exemption(**changed: Any) -> dict[str, Any]:
-    return {
+    given = {
         "rule": "PGTLS-P002",
-        "resource": RESOURCE,
+        "scope": RESOURCE,
         "reason": "Holds public data only, for the fair",
         "owner": "platform team",
-        "expires": "2026-11-01",
-        **changed,
+        "expires": "2027-06-30",
     }
+    return {key: value for key, value in {**given, **changed}.items() if value is not None}
 
 
 def levels(stub: Any, resources: Any = WEAK) -> dict[str, int]:
@@ -64,39 +67,93 @@ def test_a_finding_can_be_less_severe_than_its_rule() -> None:
     low = (proto.ADVISORY, proto.POLICY_SEVERITY_LOW, "low")
     high = (proto.MANDATORY, proto.POLICY_SEVERITY_HIGH, "high")
     assert said(Stub()) == [low, high]
-    assert said(configured(Stub(), enforcement={"low": "disabled"})) == [high]
-    assert said(configured(Stub(), enforcement={"low": "mandatory", "high": "advisory"})) == [
+    of_low, of_high = (exemption(rule=None, severity=each, scope="*") for each in ("low", "high"))
+    assert said(configured(Stub(), exemptions=[{**of_low, "level": "disabled"}])) == [high]
+    assert said(configured(Stub(), enforcement={"low": "mandatory"}, exemptions=[of_high])) == [
         (proto.MANDATORY, *low[1:]),
         (proto.ADVISORY, *high[1:]),
     ]
     assert said(configured(Stub(), enforcement={"PGTLS-N85": "mandatory"}))[0][0] == proto.MANDATORY
 
 
-def test_the_configuration_sets_the_level_of_a_severity() -> None:
-    stub = configured(Stub(), enforcement={"high": "advisory", "medium": "mandatory"})
-    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 1}
+def test_the_configuration_raises_the_level_of_a_severity_or_of_a_rule() -> None:
+    assert levels(configured(Stub(), enforcement={"medium": "mandatory"})) == {
+        "PGTLS-P002": 1,
+        "PGTLS-N50": 1,
+    }
+    assert levels(configured(Stub(), enforcement={"PGTLS-N50": "mandatory"}))["PGTLS-N50"] == 1
+    but_one = {"medium": "mandatory", "PGTLS-N50": "advisory"}
+    assert levels(configured(Stub(), enforcement=but_one))["PGTLS-N50"] == 0
 
 
-def test_the_level_of_one_rule_goes_before_that_of_its_severity_and_the_engine_s() -> None:
-    stub = configured(Stub(), enforcement={"high": "advisory", "PGTLS-P002": "mandatory"})
-    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0}
-    stub = configured(Stub(), enforcement={"PGTLS-P002": "disabled", "PGTLS-N50": "mandatory"})
-    assert levels(stub) == {"PGTLS-N50": 1}
+@pytest.mark.parametrize(
+    "weakening",
+    [
+        {"critical": "disabled"},
+        {"high": "advisory"},
+        {"low": "disabled"},
+        {"PGTLS-P002": "advisory"},
+        {"PGTLS-N50": "disabled"},
+        {"medium": "mandatory", "high": "disabled"},
+    ],
+)
+def test_the_configuration_lowers_no_level_without_reason_owner_and_end(weakening: dict[str, str]) -> None:
+    stub = configured(Stub(), enforcement=weakening)
+    found = levels(stub)
+    assert (found["PGTLS-P002"], found["PGTLS-configuration"]) == (1, 1)
+    assert "PGTLS-N50" in found
+    (message,) = [
+        each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-configuration"
+    ]
+    name = next(each for each in reversed(weakening))
+    assert f"enforcement.{name} is '{weakening[name]}', and its default" in message
+    assert "an entry in exemptions lowers a level, with rule or severity, scope, level, reason" in message
 
 
-def test_a_severity_can_be_disabled() -> None:
-    stub = configured(Stub(), enforcement={"medium": "disabled"})
-    assert levels(stub) == {"PGTLS-P002": 1}
-
-
-def test_the_engine_sets_the_level_of_one_rule() -> None:
+@pytest.mark.parametrize(
+    ("weakening", "words"),
+    [
+        ({"PGTLS-P002": 2}, "the engine's keys set PGTLS-P002 to 'disabled'"),
+        ({"PGTLS-P002": 0}, "the engine's keys set PGTLS-P002 to 'advisory'"),
+        ({"PGTLS-P002": 2, "PGTLS-N50": 2}, "set PGTLS-P002, PGTLS-N50 to 'disabled'"),
+        ({"PGTLS-configuration": 2}, "set PGTLS-configuration to 'disabled'"),
+        ({"all": 2}, f"set {len(RULES) + 2} policies to 'disabled'"),
+        (
+            {"all": 0},
+            f"set {sum(rule.severity in ('critical', 'high') for rule in RULES) + 1} policies to 'advisory'",
+        ),
+    ],
+)
+def test_the_engines_keys_lower_no_level(weakening: dict[str, int], words: str) -> None:
     stub = Stub()
     request = _defaults(stub)
-    request.policyConfig["PGTLS-P002"].enforcementLevel = 0
-    request.policyConfig["PGTLS-N50"].enforcementLevel = 2
-    request.policyConfig["PGTLS-configuration"].properties.update({"enforcement": {"medium": "mandatory"}})
+    for name, level in weakening.items():
+        # As the engine does it: `all` is sent too, and sets every other key.
+        for key in (*request.policyConfig, name) if name == "all" else (name,):
+            request.policyConfig[key].enforcementLevel = level
     stub.Configure(request)
-    assert levels(stub) == {"PGTLS-P002": 0}
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-configuration": 1}
+    (message,) = [
+        each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-configuration"
+    ]
+    assert words in message
+
+
+def test_the_engines_keys_raise_a_level() -> None:
+    stub = Stub()
+    request = _defaults(stub)
+    request.policyConfig["PGTLS-N50"].enforcementLevel = 1
+    stub.Configure(request)
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 1}
+
+
+def test_an_engines_key_that_names_no_rule_is_a_violation() -> None:
+    stub = Stub()
+    request = _defaults(stub)
+    request.policyConfig["PGTLS-P0002"].enforcementLevel = 1
+    stub.Configure(request)
+    messages = {each.policyName: each.message for each in diagnostics(stub, WEAK)}
+    assert "'PGTLS-P0002' is no rule of this pack" in messages["PGTLS-configuration"]
 
 
 def _defaults(stub: Any) -> Any:
@@ -106,27 +163,66 @@ def _defaults(stub: Any) -> Any:
     return request
 
 
-@pytest.mark.parametrize("named", [RESOURCE, f"urn:pulumi:prod::passwordless-postgres::{RESOURCE}"])
-def test_an_exemption_holds_to_its_last_day_and_is_listed(named: str) -> None:
-    stub = configured(Stub(), exemptions=[exemption(resource=named)])
+@pytest.mark.parametrize(
+    "scope", [RESOURCE, f"urn:pulumi:prod::passwordless-postgres::{RESOURCE}", INSTANCE, "*"]
+)
+def test_an_exemption_holds_in_its_scope_and_is_listed(scope: str) -> None:
+    stub = configured(Stub(), exemptions=[exemption(scope=scope)])
     assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
     (message,) = [each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-P002"]
-    assert "Exempt: Holds public data only, for the fair (platform team, until 2026-11-01)" in message
+    assert "Exempt: Holds public data only, for the fair (platform team, until 2027-06-30)" in message
+
+
+def test_an_exemption_can_disable_a_rule_or_a_severity() -> None:
+    assert levels(configured(Stub(), exemptions=[exemption(level="disabled")])) == {"PGTLS-N50": 0}
+    severe = exemption(rule=None, severity="high", scope="*", level="disabled")
+    assert levels(configured(Stub(), exemptions=[severe])) == {"PGTLS-N50": 0}
+    waiting = hardened(instance(storageEncrypted=UNKNOWN))
+    assert levels(configured(Stub(), exemptions=[exemption(level="disabled")]), waiting) == {}
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"),
+    [
+        (date(2027, 5, 30), {"PGTLS-P002": 0}),
+        (date(2027, 5, 31), {"PGTLS-P002": 0, "PGTLS-configuration": 0}),
+        (date(2027, 6, 30), {"PGTLS-P002": 0, "PGTLS-configuration": 0}),
+        (date(2027, 7, 1), {"PGTLS-P002": 1, "PGTLS-configuration": 1}),
+    ],
+)
+def test_the_end_of_an_exemption_is_announced_30_days_before(day: date, expected: dict[str, int]) -> None:
+    stub = configured(Stub(a_pack(clock=lambda: day)), exemptions=[exemption()])
+    assert levels(stub) == {"PGTLS-N50": 0, **expected}
+    messages = {each.policyName: each.message for each in diagnostics(stub, WEAK)}
+    assert ("ends in" in messages.get("PGTLS-configuration", "")) == (
+        expected.get("PGTLS-configuration") == 0
+    )
+
+
+def test_an_exemption_ends_at_most_400_days_ahead() -> None:
+    latest = exemption(expires="2027-12-06")
+    assert levels(configured(Stub(), exemptions=[latest])) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
 
 
 def test_an_expired_exemption_is_a_violation_and_exempts_nothing() -> None:
-    pack = a_pack(clock=lambda: date(2026, 11, 2))
+    pack = a_pack(clock=lambda: date(2027, 7, 1))
     stub = configured(Stub(pack), exemptions=[exemption()])
     assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-configuration": 1}
     messages = {each.policyName: each.message for each in diagnostics(stub, WEAK)}
-    assert "its exemption by platform team expired on 2026-11-01" in messages["PGTLS-P002"]
-    assert "from PGTLS-P002 by platform team expired on 2026-11-01" in messages["PGTLS-configuration"]
+    assert "its exemption by platform team expired on 2027-06-30" in messages["PGTLS-P002"]
+    assert "from PGTLS-P002 by platform team expired on 2027-06-30" in messages["PGTLS-configuration"]
 
 
 def test_an_expired_exemption_counts_where_nothing_is_violated() -> None:
-    pack = a_pack(clock=lambda: date(2026, 11, 2))
+    pack = a_pack(clock=lambda: date(2027, 7, 1))
     stub = configured(Stub(pack), exemptions=[exemption()])
     assert levels(stub, hardened()) == {"PGTLS-configuration": 1}
+
+
+def test_what_a_run_of_some_resources_does_not_show_is_not_judged() -> None:
+    pack = a_pack(is_whole=lambda: False)
+    for entry in (exemption(), exemption(scope=f"{INSTANCE}::other")):
+        assert levels(configured(Stub(pack), exemptions=[entry]), hardened()) == {}
 
 
 def test_an_exemption_that_is_not_needed_is_a_violation() -> None:
@@ -156,13 +252,8 @@ def test_an_exemption_of_a_resource_that_was_not_looked_at_is_not_judged() -> No
     assert list(stub.AnalyzeStack(stack_request(hardened())).diagnostics) == []
 
 
-def test_an_exemption_from_a_rule_that_is_disabled_is_not_judged() -> None:
-    stub = configured(Stub(), exemptions=[exemption()], enforcement={"high": "disabled"})
-    assert levels(stub, hardened()) == {}
-
-
 @pytest.mark.parametrize(
-    "other", [{"rule": "PGTLS-N50"}, {"resource": f"{INSTANCE}::other"}, {"resource": "server"}]
+    "other", [{"rule": "PGTLS-N50"}, {"scope": f"{INSTANCE}::other"}, {"scope": "server"}]
 )
 def test_an_exemption_is_about_one_rule_and_one_resource(other: dict[str, str]) -> None:
     assert levels(configured(Stub(), exemptions=[exemption(**other)]))["PGTLS-P002"] == 1
@@ -178,13 +269,21 @@ def test_what_is_undecided_is_not_exempt() -> None:
     ("changed", "words"),
     [
         ({"rule": "PGTLS-X1"}, "there is no rule 'PGTLS-X1'"),
-        ({"reason": "because"}, "the reason must have at least 20 characters"),
-        ({"reason": " " * 30}, "the reason must have at least 20 characters"),
-        ({"owner": " "}, "the owner is empty"),
+        ({"reason": "because"}, "characters; it must have at least 20"),
+        ({"reason": " " * 30}, "characters; it must have at least 20"),
+        ({"owner": " "}, "owner is empty"),
         ({"expires": "soon"}, "expires: 'soon' is not a date"),
         ({"expires": "2026-02-30"}, "expires: '2026-02-30' is not a date"),
         ({"expires": 20261101}, "expires must be a string"),
-        ({"resource": f"{INSTANCE}::other"}, "matches no resource of the stack"),
+        ({"rule": None}, "it must have either rule or severity"),
+        ({"severity": "high"}, "it must have either rule or severity"),
+        ({"rule": None, "severity": "grave"}, "severity is 'grave'; expected one of critical, high"),
+        ({"level": "mandatory"}, "level is 'mandatory'; expected one of advisory, disabled"),
+        ({"scope": " "}, "scope is empty"),
+        ({"expires": "9999-12-31"}, "more than 400 days ahead; the latest is 2027-12-06"),
+        ({"expires": "2027-12-07"}, "more than 400 days ahead"),
+        ({"expires": "20270630"}, "expires: '20270630' is not a date"),
+        ({"scope": f"{INSTANCE}::other"}, "matches no resource of the stack"),
         ({"until": "2027-01-01"}, "unknown key until"),
     ],
 )
@@ -196,7 +295,7 @@ def test_a_wrong_exemption_is_a_violation_and_exempts_nothing(changed: dict[str,
     assert words in found["PGTLS-configuration"].message
 
 
-@pytest.mark.parametrize("missing", ["rule", "resource", "reason", "owner", "expires"])
+@pytest.mark.parametrize("missing", ["rule", "scope", "reason", "owner", "expires"])
 def test_every_part_of_an_exemption_is_needed(missing: str) -> None:
     entry = exemption()
     del entry[missing]

@@ -7,6 +7,7 @@ import json
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -127,7 +128,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, pulumi: Path, serve: Any) -> 
     passed = stack.up(*with_pack)
     stack.program(WEAK)
     file = stack.folder / "pack.json"
-    file.write_text(json.dumps({"PGTLS-configuration": CONFIGURATION}))
+    file.write_text(json.dumps(CONFIGURATION))
     configured = stack.run("preview", *with_pack, "--policy-pack-config", str(file))
     return Runs(
         undecided=undecided,
@@ -143,17 +144,23 @@ HARDENED = {
     "t": account.TOPICS, "p": account.PROXIED, "c": certificates.DEV, "a": certificates.ASKED,
     "d": certificates.DATABASE, "f": server_files.machine(userData=server_files.script()),
 }  # fmt: skip
+EXEMPTION = {
+    "rule": "PGTLS-P002",
+    "scope": "aws:rds/instance:Instance::server",
+    "reason": "Holds public data only, for the fair",
+    "owner": "platform team",
+    "expires": str(datetime.now(tz=UTC).date() + timedelta(days=90)),
+}
+NOT_NEEDED = {**EXEMPTION, "rule": "PGTLS-P025"}
 CONFIGURATION = {
-    "exemptions": [
-        {
-            "rule": "PGTLS-P002",
-            "resource": "aws:rds/instance:Instance::server",
-            "reason": "Holds public data only, for the fair",
-            "owner": "platform team",
-            "expires": "2999-12-31",
-        }
-    ],
-    "enforcement": {"critical": "advisory"},
+    "PGTLS-configuration": {
+        "exemptions": [
+            EXEMPTION,
+            {**EXEMPTION, "rule": "PGTLS-P001", "scope": "*", "level": "disabled"},
+            NOT_NEEDED,
+        ]
+    },
+    "PGTLS-N44": "disabled",
 }
 
 
@@ -188,13 +195,32 @@ def test_a_hardened_program_passes_the_update_without_a_finding(runs: Runs) -> N
 
 
 def test_the_configuration_reaches_the_pack(runs: Runs) -> None:
-    assert runs.configured.status == 0, runs.configured.output
     found = {each.rules[0].id: each for each in messages(runs.configured.output)}
-    assert (
-        found["PGTLS-P002"].exemption
-        == "Holds public data only, for the fair (platform team, until 2999-12-31)"
+    assert found["PGTLS-P002"].exemption.startswith(
+        "Holds public data only, for the fair (platform team, until"
     )
-    assert found["PGTLS-P001"].verdict is Verdict.VIOLATED, "critical, and advisory by the configuration"
+    assert "PGTLS-P001" not in found
+
+
+def test_what_weakens_without_a_reason_or_without_need_stops_the_engine(runs: Runs) -> None:
+    assert runs.configured.status != 0
+    assert "the engine's keys set PGTLS-N44 to 'disabled'" in runs.configured.output
+    assert "from PGTLS-P025 by platform team is not needed" in runs.configured.output
+
+
+@pytest.mark.long
+def test_a_run_of_some_resources_says_nothing_of_what_the_others_need(
+    tmp_path: Path, pulumi: Path, serve: Any
+) -> None:
+    stack = empty_stack(tmp_path, pulumi)
+    stack.providers.update(stand_ins({}, serve, (Instance(), ParameterGroup(), RolePolicy())))
+    stack.program(GOOD)
+    file = stack.folder / "pack.json"
+    file.write_text(json.dumps({"PGTLS-configuration": {"exemptions": [NOT_NEEDED]}}))
+    configured = ("preview", "--policy-pack", str(PACK), "--policy-pack-config", str(file))
+    for partial in (("--target", "**group"), ("-t", "**group"), ("--exclude", "**connect")):
+        assert "is not needed" not in stack.run(*configured, *partial).output
+    assert "is not needed" in stack.run(*configured).output
 
 
 def weak_stacks() -> dict[str, list[Sent]]:

@@ -62,7 +62,7 @@ def findings(draw: st.DrawFn) -> Finding:
         assume(found.place.strip())
     if verdict is Verdict.EXEMPT:
         exempt = Exemption(
-            rule=found.rule.id, resource="urn", reason=draw(HOSTILE), owner=draw(HOSTILE), expires=date.max
+            rule=found.rule.id, scope="urn", reason=draw(HOSTILE), owner=draw(HOSTILE), expires=date.max
         )
         found = replace(found, exemption=exempt)
     return found

@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,10 @@ def test_an_existing_network_and_secrets_of_a_key_service_need_neither_under_the
     checkout: Path, tmp_path: Path
 ) -> None:
     before = fingerprints(checkout)
+    soon = str(datetime.now(tz=UTC).date() + timedelta(days=9))
+    exempt = {"rule": "PGTLS-N01", "scope": "*", "reason": "Waits for values, all of them", "owner": "team"}
+    configuration = {"PGTLS-configuration": {"exemptions": [{**exempt, "expires": soon}]}}
+    (tmp_path / "policy.prod.json").write_text(json.dumps(configuration))
     answer = preview(checkout, "--stack", "prod", "--stack-file", stack_file(tmp_path, "prod"), "--json")
     assert answer.returncode == 0, answer.stderr
     document = json.loads(answer.stdout)
@@ -113,6 +118,8 @@ def test_an_existing_network_and_secrets_of_a_key_service_need_neither_under_the
     assert server in document["resources"]
     assert document["policyPack"] == str(checkout / "policy")
     assert "PGTLS-N41" in document["rules"]
+    [announced] = [each for each in document["findings"] if each["rule"] == "PGTLS-configuration"]
+    assert (announced["level"], soon in announced["message"]) == ("advisory", True), "beside the stack file"
     assert "KeptByTheKeyService" not in answer.stdout + answer.stderr
     assert fingerprints(checkout) == before
 
