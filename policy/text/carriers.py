@@ -25,7 +25,8 @@ class Holds(StrEnum):
     """What a property holds."""
 
     MACHINE = "what a machine runs when it starts"
-    COMMANDS = "commands, or containers with their commands and environment"
+    COMMANDS = "containers, with their commands and environment"
+    REMOTE = "commands for machines that are other resources"
     VARIABLES = "variables by name"
     ENCODED = "variables by name, or a file, in base64"
     FILE = "the content of a file, which the resource's key or name names"
@@ -35,10 +36,10 @@ _USER_DATA = MappingProxyType({"userData": Holds.MACHINE, "userDataBase64": Hold
 _OBJECT = MappingProxyType({"content": Holds.FILE, "contentBase64": Holds.FILE, "source": Holds.FILE})
 _COMMAND = MappingProxyType(
     {
-        "create": Holds.MACHINE,
-        "update": Holds.MACHINE,
-        "delete": Holds.MACHINE,
-        "stdin": Holds.MACHINE,
+        "create": Holds.REMOTE,
+        "update": Holds.REMOTE,
+        "delete": Holds.REMOTE,
+        "stdin": Holds.REMOTE,
         "environment": Holds.VARIABLES,
     }
 )
@@ -57,10 +58,10 @@ CARRIERS: Mapping[str, Mapping[str, Holds]] = MappingProxyType(
         "aws:lightsail/containerServiceDeploymentVersion:ContainerServiceDeploymentVersion": {
             "containers": Holds.COMMANDS
         },
-        "aws:imagebuilder/component:Component": {"data": Holds.MACHINE},
-        "aws:ssm/document:Document": {"content": Holds.MACHINE},
-        "aws:ssm/association:Association": {"parameters": Holds.MACHINE},
-        "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask": {"taskInvocationParameters": Holds.MACHINE},
+        "aws:imagebuilder/component:Component": {"data": Holds.REMOTE},
+        "aws:ssm/document:Document": {"content": Holds.REMOTE},
+        "aws:ssm/association:Association": {"parameters": Holds.REMOTE},
+        "aws:ssm/maintenanceWindowTask:MaintenanceWindowTask": {"taskInvocationParameters": Holds.REMOTE},
         SSM_PARAMETER: {"value": Holds.FILE, "insecureValue": Holds.FILE},
         "aws:s3/bucketObject:BucketObject": _OBJECT,
         "aws:s3/bucketObjectv2:BucketObjectv2": _OBJECT,
@@ -121,10 +122,19 @@ CARRIERS: Mapping[str, Mapping[str, Holds]] = MappingProxyType(
 
 TYPES = tuple(CARRIERS)
 
-MACHINES = frozenset(
-    token for token, held in CARRIERS.items() if {Holds.MACHINE, Holds.COMMANDS} & set(held.values())
-)
-"""The types that run something, and so can install or edit."""
+
+def _holding(*kinds: Holds) -> frozenset[str]:
+    return frozenset(token for token, held in CARRIERS.items() if set(kinds) & set(held.values()))
+
+
+MACHINES = _holding(Holds.MACHINE, Holds.COMMANDS)
+"""The types that are machines or containers."""
+
+RUNNING = MACHINES | _holding(Holds.REMOTE)
+"""The types that run something, and so can install a server."""
+
+SOURCES = tuple(sorted(CARRIERS.keys() - MACHINES))
+"""The types from which a machine can have a file: what is stored, and commands from elsewhere."""
 
 _CREDENTIAL = re.compile(r"(?i)passw|secret|token|key|dsn|ur[il]|conn|ssl|tls")
 _NAMED = ("key", "name")

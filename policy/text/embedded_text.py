@@ -370,14 +370,18 @@ def _script(name: str, content: str) -> Iterator[tuple[str, str]]:
         files.setdefault(target[0] if target else "", []).append(match["body"])
     # As many lines, so that the numbers of those that follow stay.
     rest = _HEREDOC.sub(lambda match: "\n" * match[0].count("\n"), content)
+    written: list[re.Match[str]] = []
     for match in _ECHO.finditer(rest):
         try:
             words = " ".join(each for each in shlex.split(match["words"]) if each not in ("-e", "-n"))
         except ValueError:
             continue
+        written.append(match)
         files.setdefault(match["file"].strip("'\""), []).append(
             words.replace("\\n", "\n").replace("\\t", "\t")
         )
+    for match in written:
+        rest = rest[: match.start()] + re.sub(r"[^\n]", " ", match[0]) + rest[match.end() :]
     for path, bodies in files.items():
         yield path, "\n".join(bodies)
     yield name, rest

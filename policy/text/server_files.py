@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import NamedTuple
 
 from policy.resources import Resource
+from policy.text import server_commands
 from policy.text.carriers import carried_texts
 from policy.text.embedded_text import PARTIAL_SETTINGS, Text
 from policy.values import TextPlace, UndecidedError
@@ -86,18 +87,32 @@ class ConfigurationFile:
     Attributes:
         text: The file's text.
         settings: Settings by lower-case name; the last line that sets one counts.
+        is_partial: Whether the server has settings from elsewhere, so that one that is missing says nothing.
         includes: Lines that include other files, which cannot be seen here.
     """
 
     text: Text
     settings: Mapping[str, str] = field(repr=False)
+    is_partial: bool = False
     includes: tuple[NumberedLine, ...] = ()
 
     def place_of(self, name: str) -> TextPlace:
         """The last line that sets `name`; the whole file where none does."""
-        setting = re.compile(rf"\s*{re.escape(name)}(?:\s|=)", re.IGNORECASE)
+        setting = re.compile(rf"(?:.*;)?\s*{re.escape(name)}(?:\s|=)", re.IGNORECASE)
         lines = [number for number, line in _numbered(self.text) if setting.match(line)]
         return self.text.place(lines[-1] if lines else 0)
+
+
+class Edited(NamedTuple):
+    """A file of the server that a command changes into what cannot be read.
+
+    Attributes:
+        place: The command.
+        edit: What it does.
+    """
+
+    place: TextPlace
+    edit: server_commands.Edit
 
 
 class NumberedMapping(NamedTuple):
@@ -130,6 +145,7 @@ class ServerFiles:
         hba: Every pg_hba.conf.
         configuration: Every postgresql.conf.
         ident: Every pg_ident.conf.
+        edited: Files that commands change.
         texts: Every text, the files among them.
         unknown: Properties that could carry a file and are not known before the update.
     """
@@ -137,6 +153,7 @@ class ServerFiles:
     hba: tuple[HbaFile, ...] = ()
     configuration: tuple[ConfigurationFile, ...] = ()
     ident: tuple[IdentFile, ...] = ()
+    edited: tuple[Edited, ...] = ()
     texts: tuple[Text, ...] = ()
     unknown: tuple[str, ...] = ()
 
@@ -157,7 +174,15 @@ def carried(resource: Resource) -> ServerFiles:
     texts = [each for each in found.texts if not each.is_documentation]
     return ServerFiles(
         hba=tuple(_hba(each) for each in texts if _is_hba(each)),
-        configuration=tuple(_configuration(each) for each in texts if _is_configuration(each)),
+        configuration=(
+            *(_configuration(each) for each in texts if _is_configuration(each)),
+            *(_stated(each) for each in texts if server_commands.stated(each.content)),
+        ),
+        edited=tuple(
+            Edited(text.place_of(each.offset), each)
+            for text in texts
+            for each in server_commands.edits(text.content)
+        ),
         ident=tuple(_ident(each) for each in texts if each.name.endswith("pg_ident.conf")),
         texts=tuple(texts),
         unknown=found.unknown,
@@ -230,7 +255,21 @@ def _configuration(text: Text) -> ConfigurationFile:
         settings = parse_postgresql_conf(text.content)
     except ConfigurationSyntaxError:
         settings = dict(_lenient(text.content))
-    return ConfigurationFile(text=text, settings=settings, includes=includes)
+    is_partial = text.name == PARTIAL_SETTINGS
+    return ConfigurationFile(text=text, settings=settings, is_partial=is_partial, includes=includes)
+
+
+def _stated(text: Text) -> ConfigurationFile:
+    """The settings that commands in a text state, on the lines of the commands."""
+    lines = [""] * (text.content.count("\n") + 1)
+    found = server_commands.stated(text.content)
+    for each in found:
+        lines[text.content.count("\n", 0, each.offset)] += f"; {each.name} = {each.value}"
+    return ConfigurationFile(
+        text=replace(text, content="\n".join(lines)),
+        settings={each.name: each.value for each in found},
+        is_partial=True,
+    )
 
 
 def _lenient(content: str) -> Iterator[tuple[str, str]]:

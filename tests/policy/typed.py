@@ -32,6 +32,7 @@ REQUIRED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "aws:autoscaling/group:Group": {"maxSize": 1, "minSize": 1},
         "aws:ec2/managedPrefixList:ManagedPrefixList": {"addressFamily": "IPv4", "maxEntries": 1},
         "aws:ec2/securityGroupRule:SecurityGroupRule": {"securityGroupId": "sg-1"},
+        "aws:ecs/taskDefinition:TaskDefinition": {"family": "app"},
         "aws:iam/role:Role": {
             "assumeRolePolicy": '{"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", '
             '"Principal": {"Service": "ec2.amazonaws.com"}}]}'

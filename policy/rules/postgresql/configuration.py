@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from policy.floor import ACCEPTED_PROTOCOLS, is_accepted, is_older
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
-from policy.text.carriers import TYPES
-from policy.text.server_files import (
-    ConfigurationFile,
-    carried,
-    shown,
-)
-from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
+from policy.text.carriers import RUNNING, SOURCES, TYPES
+from policy.text.server_commands import Edit
+from policy.text.server_files import ConfigurationFile, ServerFiles, carried, shown
 from policy.values import Value
 
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
@@ -53,6 +49,8 @@ _INSTALLS = re.compile(
     r"|\bpg_createcluster\b|\binitdb\b|\bpostgresql-setup\b"
 )
 
+_VARIABLE = re.compile(r"\$[\w{(]|\{\{|<%")
+
 SettingCheck = Callable[[ConfigurationFile], Iterator[tuple[str, str]]]
 
 
@@ -61,6 +59,8 @@ def _in_files(check: SettingCheck) -> ResourceCheck:
         files = carried(resource)
         for file in files.configuration:
             for name, expected in check(file):
+                if file.is_partial and name not in file.settings:
+                    continue
                 setting = Value(path=name, raw=file.settings.get(name), secret=file.text.secret)
                 said = f"{name} is {setting.shown}" if setting.given else f"{name} is missing"
                 yield Problem(at=file.place_of(name), reason=f"{said}; {expected}")
@@ -135,33 +135,81 @@ def _logged(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
 def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
     own = carried(resource)
     for file in own.hba:
+        lines = file.text.content.split("\n")
         for line in file.unreadable:
-            yield Problem(
-                at=file.text.place(line.number),
-                reason=f"PostgreSQL would refuse this line: {shown(file.text, line)}",
-            )
-    if resource.type not in (EC2_INSTANCE, LAUNCH_TEMPLATE):
-        return
+            place = file.text.place(line.number)
+            if _VARIABLE.search(lines[line.number - 1]):
+                yield Unclear(why=f"{place} has variables, so what it says cannot be read here")
+            else:
+                reason = f"PostgreSQL would refuse this line: {shown(file.text, line)}"
+                yield Problem(at=place, reason=reason)
+    sources = [each for each in stack.of_types(SOURCES) if each is not resource]
+    for place, edit in own.edited:
+        if not any(_is_fetched(edit, each) for each in sources):
+            yield Unclear(why=f"{place}: {edit.by} changes {edit.file} into what cannot be read here")
+    if resource.type in RUNNING:
+        yield from _has_files(resource, own, sources)
+
+
+def _is_fetched(edit: Edit, source: Resource) -> bool:
+    """Whether a command names a file of the stack, which is judged where it is stored."""
+    files = carried(source)
+    return any(
+        each.text.name and each.text.name in edit.command
+        for each in (*files.hba, *files.configuration, *files.ident)
+    )
+
+
+def _has_files(resource: Resource, own: ServerFiles, sources: list[Resource]) -> Iterator[Outcome]:
+    """Whether a server that a machine installs has its files from the machine's own texts, or by name.
+
+    What other machines have says nothing of this one.
+    """
     installed = next(
         (text.place_of(match.start()) for text in own.texts if (match := _INSTALLS.search(text.content))),
         None,
     )
     if installed is None:
         return
-    everywhere = [carried(each) for each in stack.of_types(TYPES)]
-    missing = [
-        name
-        for name, found in (
-            ("pg_hba.conf", any(each.hba for each in everywhere)),
-            ("postgresql.conf", any(each.configuration for each in everywhere)),
-        )
-        if not found
-    ]
+    missing: list[str] = []
+    for name, kept in _KINDS.items():
+        word = "hba" if "hba" in name else "postgresql."
+        if kept(own) or any(word in each.edit.file.lower() for each in own.edited):
+            continue
+        holding = [each for each in sources if kept(carried(each))]
+        if not holding:
+            missing.append(name)
+        elif not any(_are_linked(resource, own, each) for each in holding):
+            where = ", ".join(each.name for each in holding)
+            yield Unclear(
+                why=f"{installed} installs PostgreSQL, and nothing there names {where} with its {name}"
+            )
     if missing:
         yield Problem(
             at=installed,
-            reason=f"it installs PostgreSQL, but no resource of the stack carries {' or '.join(missing)}",
+            reason=f"it installs PostgreSQL, but no resource that it names carries {' or '.join(missing)}",
         )
+
+
+_KINDS: Mapping[str, Callable[[ServerFiles], bool]] = {
+    "pg_hba.conf": lambda files: bool(files.hba),
+    "postgresql.conf": lambda files: any(not each.is_partial for each in files.configuration),
+}
+
+
+def _are_linked(machine: Resource, own: ServerFiles, source: Resource) -> bool:
+    """Whether a machine names a source of files, or both come from the same resources."""
+    of_machine, of_source = _dependencies(machine), _dependencies(source)
+    if source.urn in of_machine or machine.urn in of_source or of_machine & of_source:
+        return True
+    values = (source[each] for each in ("key", "name", "bucket"))
+    names = [each.text() for each in values if each.is_known and each.given]
+    pattern = re.compile("|".join(rf"(?<![\w.-]){re.escape(each)}(?![\w.-])" for each in names))
+    return bool(names) and any(pattern.search(text.content) for text in own.texts)
+
+
+def _dependencies(resource: Resource) -> set[str]:
+    return {urn for urns in resource.dependencies.values() for urn in urns}
 
 
 def _rule(
