@@ -121,7 +121,7 @@ def test_an_exemption_names_the_declared_type() -> None:
     weak = having(native.DATABASE, "native-server", storageEncrypted=False)
     exemption = {
         "rule": "PGTLS-P002",
-        "resource": f"{native.INSTANCE}::native-server",
+        "scope": f"{native.INSTANCE}::native-server",
         "reason": "Holds public data only, for the fair",
         "owner": "platform team",
         "expires": "2026-12-31",
