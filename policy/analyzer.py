@@ -155,7 +155,7 @@ def _level(sent: int) -> Level:
 
 
 def _info(rule: Rule) -> Any:
-    kind = proto.POLICY_TYPE_STACK if rule.is_about_the_stack else proto.POLICY_TYPE_RESOURCE
+    kind = proto.POLICY_TYPE_RESOURCE if rule.checks else proto.POLICY_TYPE_STACK
     return proto.PolicyInfo(
         name=rule.id,
         displayName=rule.title,

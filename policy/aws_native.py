@@ -115,6 +115,7 @@ TYPES: Mapping[str, NativeType] = MappingProxyType(
                 "enablePerformanceInsights": to("performanceInsightsEnabled"),
                 "masterUserPassword": to("password"),
                 "masterUsername": to("username"),
+                "dbSnapshotIdentifier": to("snapshotIdentifier"),
                 "sourceDbInstanceIdentifier": to("replicateSourceDb"),
                 "vpcSecurityGroups": to("vpcSecurityGroupIds"),
                 "dbClusterIdentifier": to("clusterIdentifier"),
@@ -125,7 +126,7 @@ TYPES: Mapping[str, NativeType] = MappingProxyType(
             "associatedRoles automaticBackupReplicationKmsKeyId automaticBackupReplicationRegion "
             "automaticBackupReplicationRetentionPeriod availabilityZone backupTarget "
             "certificateRotationRestart characterSetName customIamInstanceProfile databaseInsightsMode "
-            "dbName dbSnapshotIdentifier dbClusterSnapshotIdentifier dbSystemId dedicatedLogVolume "
+            "dbName dbClusterSnapshotIdentifier dbSystemId dedicatedLogVolume "
             "deleteAutomatedBackups iops licenseModel masterUserSecret maxAllocatedStorage "
             "monitoringRoleArn ncharCharacterSetName networkType optionGroupName "
             "performanceInsightsRetentionPeriod preferredBackupWindow preferredMaintenanceWindow "

@@ -126,7 +126,8 @@ def _finding() -> str:
 
 
 def _section(rule: Rule) -> Iterator[str]:
-    seen = "the stack (outputs)" if rule.is_about_the_stack else "one resource (inputs)"
+    kinds = {"one resource (inputs)": rule.checks, "the stack (outputs)": rule.stack_checks}
+    seen = " and ".join(kind for kind, checks in kinds.items() if checks)
     yield f"### {rule.id}"
     yield ""
     yield f"**{rule.title}.** {rule.why}"

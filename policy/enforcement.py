@@ -101,7 +101,7 @@ def read(
 def _lowered(sent: Mapping[str, Level], defaults: Mapping[str, Level]) -> list[str]:
     """What the engine's keys lower, which has no effect, in one line for each level."""
     lowered: dict[Level, list[str]] = {}
-    for name, level in sent.items():
+    for name, level in sorted(sent.items()):
         if level.is_weaker_than(defaults.get(name, Level.DISABLED)):
             lowered.setdefault(level, []).append(name)
     return [

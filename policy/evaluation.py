@@ -8,7 +8,7 @@ from pathlib import Path
 
 from policy.finding import Finding, Verdict
 from policy.resources import Resource, Stack
-from policy.rule import Outcome, Rule, Unclear
+from policy.rule import ANY, Outcome, Rule, Unclear
 from policy.values import UndecidedError, Value
 
 _LATER = "checked again in the update, before the resource is created"
@@ -22,7 +22,7 @@ def of_resource(rules: Iterable[Rule], resource: Resource) -> list[Finding]:
         for rule in rules
         if rule.is_about(resource.type)
         for check in rule.checks
-        for finding in _findings(rule, resource, lambda check=check: check(resource))
+        for finding in _findings(rule, resource, _LATER, lambda check=check: check(resource))
     ]
 
 
@@ -32,20 +32,22 @@ def of_stack(rules: Iterable[Rule], stack: Stack) -> list[Finding]:
         finding
         for rule in rules
         if rule.is_about_the_stack
-        for resource in stack.of_types(rule.types)
+        for resource in (stack.resources if ANY in rule.types else stack.of_types(rule.types))
         for check in rule.stack_checks
         for finding in _findings(
-            rule, resource, lambda check=check, resource=resource: check(resource, stack)
+            rule, resource, _LATER_IN_STACK, lambda check=check, resource=resource: check(resource, stack)
         )
     ]
 
 
-def _findings(rule: Rule, resource: Resource, check: Callable[[], Iterator[Outcome]]) -> Iterator[Finding]:
+def _findings(
+    rule: Rule, resource: Resource, later: str, check: Callable[[], Iterator[Outcome]]
+) -> Iterator[Finding]:
     try:
         for outcome in check():
-            yield _finding(rule, resource, outcome)
+            yield _finding(rule, resource, later, outcome)
     except UndecidedError as error:
-        yield _finding(rule, resource, Unclear(why=str(error), is_decided_later=True))
+        yield _finding(rule, resource, later, Unclear(why=str(error), is_decided_later=True))
     except Exception as error:  # noqa: BLE001 - a bug in one rule must neither pass nor stop the other rules
         last = traceback.extract_tb(error.__traceback__)[-1]
         # The exception's text could contain a property's value, and so a secret.
@@ -54,9 +56,8 @@ def _findings(rule: Rule, resource: Resource, check: Callable[[], Iterator[Outco
         yield Finding(rule=rule, resource=resource, verdict=Verdict.CRASHED, explanation=explanation)
 
 
-def _finding(rule: Rule, resource: Resource, outcome: Outcome) -> Finding:
+def _finding(rule: Rule, resource: Resource, later: str, outcome: Outcome) -> Finding:
     if isinstance(outcome, Unclear):
-        later = _LATER_IN_STACK if rule.is_about_the_stack else _LATER
         explanation = f"{outcome.why}; it is {later}" if outcome.is_decided_later else outcome.why
         return Finding(rule=rule, resource=resource, verdict=Verdict.UNDECIDED, explanation=explanation)
     at = outcome.at

@@ -151,7 +151,7 @@ class Pack:
                 f"{exempt.named} matches no resource of the stack: remove it, or set scope to a URN, to "
                 "`type::name`, to a type token or to `*`"
             )
-        of_stack = all(rule.is_about_the_stack for rule in self.rules if rule.id == exempt.rule)
+        of_stack = all(not rule.checks for rule in self.rules if rule.id == exempt.rule)
         applied = (exempt.rule and of_stack) or any(each.urn in self.looked_at for each in named)
         if not applied or exempt in self.needed or exempt.has_expired(day):
             return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from policy.defaults import default_of
 from policy.resources import Resource
 from policy.rule import Outcome, Problem, ResourceCheck
 from policy.values import Value, throughout
@@ -19,7 +20,16 @@ def always(_: Resource) -> bool:
 def has(name: str, *values: str) -> Applies:
     """Resources in which a property has one of these values, in upper or lower case."""
     lowered = {each.lower() for each in values}
-    return lambda resource: resource[name].text().lower() in lowered
+    return lambda resource: stated_or_default(resource, resource[name]).text().lower() in lowered
+
+
+def stated_or_default(resource: Resource, value: Value) -> Value:
+    """A property, with the default that a resource has where it is absent and `policy.defaults` knows it."""
+    if value.raw is not None:
+        return value
+    is_classic = resource.declared in ("", resource.type)
+    default = default_of(resource.type, value.path, is_classic=is_classic)
+    return value if default is None else Value(path=value.path, raw=default.value)
 
 
 def inside(resource: Resource, path: str) -> list[Value]:
@@ -42,13 +52,15 @@ def _spread(value: Value, part: str) -> list[Value]:
 def must(
     path: str, holds: Callable[[Value], bool], expected: str, *, when: Applies = always
 ) -> ResourceCheck:
-    """Each value at the path must satisfy a condition."""
-
-    def judge(value: Value) -> Iterator[Outcome]:
-        if not holds(value):
-            yield Problem(at=value, reason=expected)
+    """Each value at the path must satisfy a condition, and so must the default of one that is absent."""
 
     def check(resource: Resource) -> Iterator[Outcome]:
+        def judge(value: Value) -> Iterator[Outcome]:
+            effective = stated_or_default(resource, value)
+            if not holds(effective):
+                by_default = "" if effective is value else f"; the default is {effective.text()}"
+                yield Problem(at=value, reason=f"{expected}{by_default}")
+
         if when(resource):
             yield from throughout(inside(resource, path), judge)
 
@@ -56,19 +68,19 @@ def must(
 
 
 def must_be(path: str, *allowed: str, when: Applies = always) -> ResourceCheck:
-    """Each value at the path must be one of these, in upper or lower case. It must not be absent."""
+    """Each value at the path must be one of these, in upper or lower case; absent only by a default."""
     lowered = {each.lower() for each in allowed}
     expected = f"expected {' or '.join(allowed)}"
     return must(path, lambda value: value.text().lower() in lowered, expected, when=when)
 
 
 def must_be_true(path: str, *, when: Applies = always) -> ResourceCheck:
-    """Each value at the path must be true. It must not be absent."""
+    """Each value at the path must be true; absent only where that is the default."""
     return must(path, lambda value: value.truth() is True, "expected true", when=when)
 
 
 def must_be_false(path: str, *, when: Applies = always) -> ResourceCheck:
-    """Each value at the path must be false. It must not be absent."""
+    """Each value at the path must be false; absent only where that is the default."""
     return must(path, lambda value: value.truth() is False, "expected false", when=when)
 
 

@@ -75,6 +75,10 @@ class Stack:
         self.read: set[str] = set()
         """The types that were asked for."""
 
+    def by_urn(self, urn: str) -> Resource | None:
+        """The resource with a URN; None for one of another stack."""
+        return self._by_urn.get(urn)
+
     def of_types(self, tokens: Iterable[str]) -> list[Resource]:
         """Every resource of the given types."""
         wanted = tuple(tokens)

@@ -106,12 +106,12 @@ class Rule:
         """Validate the rule.
 
         Raises:
-            ValueError: The id or the link is invalid, or the rule has not exactly one kind of checks.
+            ValueError: The id or the link is invalid, or the rule has no checks.
         """
         if _ID.fullmatch(self.id) is None:
             raise ValueError(f"{self.id!r} is not a rule id, such as PGTLS-N41")
-        if bool(self.checks) == bool(self.stack_checks):
-            raise ValueError(f"{self.id} must have either checks or stack_checks")
+        if not self.checks and not self.stack_checks:
+            raise ValueError(f"{self.id} must have checks or stack_checks")
         if not self.link.startswith("https://"):
             raise ValueError(f"{self.id}: the link {self.link!r} must begin with https://")
 

@@ -224,6 +224,10 @@ class Value:
         """The absent value under the same path."""
         return Value(path=self.path, raw=None)
 
+    def hides_a_secret(self) -> bool:
+        """Whether it, or something in it, is a secret that is not known yet."""
+        return _hides_a_secret(self.raw, self.secret)
+
     def known_texts(self) -> Iterator[str]:
         """Every known text in the value, at any depth."""
         yield from _texts(self.raw)
@@ -243,6 +247,16 @@ def throughout(items: Iterable[_Item], judge: Callable[[_Item], Iterator[_Found]
             undecided = undecided or error
     if undecided is not None:
         raise undecided
+
+
+def _hides_a_secret(raw: Any, secret: bool) -> bool:
+    if isinstance(raw, Secret):
+        return _hides_a_secret(raw.value, True)
+    if isinstance(raw, Mapping):
+        return any(_hides_a_secret(each, secret) for each in raw.values())
+    if isinstance(raw, list):
+        return any(_hides_a_secret(each, secret) for each in raw)
+    return secret and raw is UNKNOWN
 
 
 def _texts(raw: Any) -> Iterator[str]:

@@ -57,7 +57,9 @@ def _problems(found: x509.Certificate) -> Iterator[str]:
         usage = extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
         usage = None
-    if usage is None or ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+    # Without the extension a certificate is valid for every purpose (RFC 5280, 4.2.1.12).
+    accepted = {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE}
+    if usage is not None and not accepted & set(usage):
         yield "it is not valid for servers; expected the extended key usage serverAuth"
     try:
         extensions.get_extension_for_class(x509.SubjectAlternativeName)
@@ -77,7 +79,8 @@ def _is_sound(certificate: Resource) -> Iterator[Outcome]:
     if not certificate["certificateChain"].given and found.issuer != found.subject:
         yield Problem(
             at=certificate["certificateChain"],
-            reason="expected its authorities' certificates",
+            reason="expected its authorities' certificates, unless clients have all of them",
+            severity=Severity.MEDIUM,
         )
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policy.resources import Resource
+from policy.resources import Resource, Stack
 from policy.rule import ANY, Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.user_data import USER_DATA
+from policy.rules.tls_provider import made_of_a_key
 from policy.text.carriers import property_texts
 from policy.text.connection_strings import connection_strings
 from policy.text.embedded_text import private_key_in
 from policy.type_tokens import ACM_CERTIFICATE, EC2_INSTANCE, LAUNCH_TEMPLATE, SECRET_VERSION, SSM_PARAMETER
-from policy.values import Value
+from policy.values import TextPlace, Value
 
 # Where private keys belong: secret stores, and the resources that create keys or pass them on.
 _SECRET_STORES = frozenset(
@@ -21,6 +22,13 @@ _SECRET_STORES = frozenset(
         (SECRET_VERSION, "secretBinary"),
         (SECRET_VERSION, "secretStringWo"),
         (ACM_CERTIFICATE, "privateKey"),
+        (ACM_CERTIFICATE, "privateKeyWo"),
+        ("aws:apigateway/domainName:DomainName", "certificatePrivateKey"),
+        ("aws:iam/serverCertificate:ServerCertificate", "privateKey"),
+        ("aws:transfer/certificate:Certificate", "privateKey"),
+        ("aws:transfer/server:Server", "hostKey"),
+        ("kubernetes:core/v1:Secret", "data"),
+        ("kubernetes:core/v1:Secret", "stringData"),
     }
 )
 _KEY_TYPES = ("tls:", "pulumi:providers:tls", "pulumi:pulumi:Stack")
@@ -76,6 +84,14 @@ def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
                 yield Problem(at=place, reason="it holds a private key")
 
 
+def _made_of_a_key(resource: Resource, stack: Stack) -> Iterator[Outcome]:
+    if resource.type.startswith(_KEY_TYPES) or resource.type == SSM_PARAMETER:
+        return
+    for name in resource.dependencies:
+        if (resource.type, name) not in _SECRET_STORES and (key := made_of_a_key(resource, name, stack)):
+            yield Problem(at=TextPlace(path=name), reason=f"it holds the private key of {key}")
+
+
 def _verifies(resource: Resource) -> Iterator[Outcome]:
     for name in resource.properties:
         for text in property_texts(resource, name):
@@ -109,6 +125,7 @@ RULES = (
         severity=Severity.CRITICAL,
         types=(ANY,),
         checks=(_key_anywhere,),
+        stack_checks=(_made_of_a_key,),
         why="Whoever can read the property can impersonate the key's owner.",
         fix="store the key in Secrets Manager and pass its ARN",
         link="https://docs.aws.amazon.com/secretsmanager/latest/userguide/intro.html",

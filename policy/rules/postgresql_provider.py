@@ -8,7 +8,7 @@ from policy.property_checks import must_not_be_given, must_not_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import MASTERS, SUPERUSERS
-from policy.text.connection_strings import ConnectionString
+from policy.text.connection_strings import ConnectionString, is_local_host
 from policy.type_tokens import POSTGRESQL_ROLE
 from policy.values import TextPlace, Value
 
@@ -23,6 +23,8 @@ _ADMINISTRATIVE_ATTRIBUTES = ("superuser", "createRole", "replication", "bypassR
 
 
 def _verifies(provider: Resource) -> Iterator[Outcome]:
+    if provider["host"].given and is_local_host(provider["host"].text()):
+        return
     mode = provider["sslmode"] if provider["sslmode"].given else provider["sslMode"]
     if mode.text().lower() != "verify-full":
         yield Problem(at=mode, reason="expected verify-full")

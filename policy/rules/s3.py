@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 
-from policy.property_checks import must_be_true, must_not_be
+from policy.property_checks import must_be_true, must_not_be, stated_or_default
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.policy_document import Statement, allowing, in_policy, not_everybody, rejects_plain_text
@@ -33,15 +32,20 @@ _BLOCKS = (
 )
 
 
-def _companion(token: str, what: str, bucket: Resource, stack: Stack) -> Iterator[Outcome]:
-    if not stack.referring(token, "bucket", bucket):
-        yield Problem(at=bucket["bucket"], reason=f"expected {what}")
+def _has_a_block(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not stack.referring(BLOCK, "bucket", bucket):
+        yield Problem(
+            at=bucket["bucket"],
+            reason="expected a BucketPublicAccessBlock for this bucket; "
+            "S3 blocks public access to a new bucket (since April 2023), until somebody turns that off",
+            severity=Severity.LOW,
+        )
 
 
 def _owner_enforced(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
-    yield from _companion(OWNERSHIP, "BucketOwnershipControls for this bucket", bucket, stack)
+    # Without controls S3 enforces the owner of a bucket made since April 2023 (policy.defaults).
     for controls in stack.referring(OWNERSHIP, "bucket", bucket):
-        value = controls["rule"].at("objectOwnership")
+        value = stated_or_default(controls, controls["rule"].at("objectOwnership"))
         if value.text() != "BucketOwnerEnforced":
             yield Problem(
                 at=value.renamed(f"{controls.name}.{value.path}"),
@@ -110,8 +114,8 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.HIGH,
         types=(BUCKET,),
-        stack_checks=(partial(_companion, BLOCK, "a BucketPublicAccessBlock for this bucket"),),
-        why="The account's own setting is managed elsewhere and can change.",
+        stack_checks=(_has_a_block,),
+        why="S3's default and the account's own setting are managed elsewhere and can change.",
         fix="add a BucketPublicAccessBlock with all four settings true",
         link=f"{_GUIDE}/access-control-block-public-access.html",
         references=("SH:S3.8",),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import SUPERUSERS
-from policy.type_tokens import POSTGRESQL_ROLE
+from policy.type_tokens import POSTGRESQL_ROLE, SECRET_VERSION
 from policy.values import TextPlace, Value
 
 PRIVATE_KEY = "tls:index/privateKey:PrivateKey"
@@ -21,7 +21,21 @@ _RFC = "https://www.rfc-editor.org/rfc/rfc5280"
 CLIENT_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 398, 3653
 _CLIENT, _SERVER = "client_auth", "server_auth"
 _PRODUCTION = re.compile(r"^urn:pulumi:(?:[^:]*[-_.])?prod(?:uction)?(?:[-_.][^:]*)?::", re.IGNORECASE)
+# Types with secret outputs of their own.
+_OTHER_SECRETS = ("random:", "aws:iam/accessKey:", "aws:ssm/", SECRET_VERSION)
 _ANCHORS = re.compile(r"(?i)(?:ca|root|anchor|trust|bundle)")
+
+
+def made_of_a_key(resource: Resource, name: str, stack: Stack) -> str:
+    """The name of the key of the stack whose private part a property holds; empty where that is not proven.
+
+    A preview does not know the key yet. What depends on nothing but a key and is secret holds its private
+    part, since the public part is no secret.
+    """
+    referred = [stack.by_urn(urn) for urn in resource.dependencies.get(name, ())]
+    keys = [each.name for each in referred if each is not None and each.type == PRIVATE_KEY]
+    others = [each for each in referred if each is not None and each.type.startswith(_OTHER_SECRETS)]
+    return keys[0] if keys and not others and resource[name].hides_a_secret() else ""
 
 
 def _uses(certificate: Resource) -> set[str]:
@@ -46,6 +60,17 @@ def _lifetime(certificate: Resource) -> Iterator[Outcome]:
         yield Problem(at=value, reason=f"expected {days * 24} hours ({days} days) or less for {kind}")
 
 
+def client_lifetimes(stack: Stack) -> dict[str, float]:
+    """Days for which each client certificate of the stack is valid, by its name, as far as that is known."""
+    return {
+        each.name: hours / 24
+        for each in stack.of_types(CERTIFICATES)
+        if each["allowedUses"].is_known and each["validityPeriodHours"].is_known
+        if not _is_authority(each) and _SERVER not in _uses(each)
+        if (hours := each["validityPeriodHours"].number()) is not None
+    }
+
+
 def _renews(certificate: Resource) -> Iterator[Outcome]:
     if _is_authority(certificate):
         return  # an authority is replaced by a new one beside it, not renewed in place
@@ -63,8 +88,12 @@ def _strength(key: Resource) -> Iterator[Outcome]:
     algorithm = key["algorithm"].text().upper()
     if algorithm == "RSA":
         bits = key["rsaBits"]
-        if (bits.number() or 0) < 3072:
-            yield Problem(at=bits, reason="expected 3072 or more; the provider's default is 2048")
+        number = bits.number() if bits.given else 2048  # the provider's default
+        if number is None or number < 3072:
+            # NIST allows 2048 bits until 2030 (SP 800-57 part 1, table 4).
+            enough = number is not None and number >= 2048
+            reason = "expected 3072 or more; the provider's default is 2048"
+            yield Problem(at=bits, reason=reason, severity=Severity.LOW if enough else None)
     elif algorithm == "ECDSA":
         curve = key["ecdsaCurve"]
         if curve.text().upper() not in ("P256", "P384"):

@@ -13,7 +13,7 @@ from emulator.core.request import Request
 from emulator.core.resource_type import ResourceType
 from emulator.core.servicer import ProviderServer
 from tests.policy.examples import Sent
-from tests.policy.typed import REQUIRED, arguments_of, class_of
+from tests.policy.typed import arguments_of, class_of, demanded_of
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -55,7 +55,7 @@ def resources_of(stacks: Mapping[str, Iterable[Sent]]) -> list[dict[str, Any]]:
             "type": each["type"],
             "name": f"{stack}-{each['name']}",
             "urn": f"{stack} {_plain(each['urn'])}",
-            "properties": {**REQUIRED.get(each["type"], {}), **_divided(each)[0]},
+            "properties": {**demanded_of(each["type"]), **_divided(each)[0]},
             "dependencies": {
                 key: [f"{stack} {_plain(urn)}" for urn in urns] for key, urns in each["dependencies"].items()
             },

@@ -39,8 +39,8 @@ IN_OTHER_SHAPES = {
 }
 # What the classic type has and aws-native lacks, so that its absence is certain: the default of AWS applies.
 WITHOUT = {
-    "aws-native:rds:DbInstance": {"passwordWo"},
-    "aws-native:rds:DbCluster": {"masterPasswordWo", "replicateSourceDb"},
+    "aws-native:rds:DbInstance": {"passwordWo", "restoreToPointInTime"},
+    "aws-native:rds:DbCluster": {"masterPasswordWo", "replicateSourceDb", "restoreToPointInTime"},
     # Blocks and groups that only the other two shapes of a rule have.
     "aws-native:ec2:SecurityGroupIngress": IN_OTHER_SHAPES,
     "aws-native:ec2:SecurityGroupEgress": IN_OTHER_SHAPES,

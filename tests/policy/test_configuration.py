@@ -27,7 +27,7 @@ from tests.policy.examples import (
     stack_request,
 )
 
-WEAK = hardened(instance(storageEncrypted=False, caCertIdentifier=None))
+WEAK = hardened(instance(storageEncrypted=False, dbSubnetGroupName=None))
 RESOURCE = f"{INSTANCE}::server"
 STOPPING = [rule for rule in RULES if rule.severity in (Severity.CRITICAL, Severity.HIGH)]
 
@@ -49,7 +49,7 @@ def levels(stub: Any, resources: Any = WEAK) -> dict[str, int]:
 
 def test_severity_decides_what_a_violation_does() -> None:
     weakest = hardened(group(parameters=replaced("rds.force_ssl", "0", "immediate")), *WEAK[1:])
-    expected = {"PGTLS-N41": 1, "PGTLS-P016": 1, "PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-N44": 0}
+    expected = {"PGTLS-N41": 1, "PGTLS-P016": 1, "PGTLS-P002": 1, "PGTLS-P020": 0, "PGTLS-N44": 0}
     assert levels(Stub(), weakest) == expected
     assert levels(configured(Stub()), weakest) == expected
 
@@ -79,11 +79,11 @@ def test_a_finding_can_be_less_severe_than_its_rule() -> None:
 def test_the_configuration_raises_the_level_of_a_severity_or_of_a_rule() -> None:
     assert levels(configured(Stub(), enforcement={"medium": "mandatory"})) == {
         "PGTLS-P002": 1,
-        "PGTLS-N50": 1,
+        "PGTLS-P020": 1,
     }
-    assert levels(configured(Stub(), enforcement={"PGTLS-N50": "mandatory"}))["PGTLS-N50"] == 1
-    but_one = {"medium": "mandatory", "PGTLS-N50": "advisory"}
-    assert levels(configured(Stub(), enforcement=but_one))["PGTLS-N50"] == 0
+    assert levels(configured(Stub(), enforcement={"PGTLS-P020": "mandatory"}))["PGTLS-P020"] == 1
+    but_one = {"medium": "mandatory", "PGTLS-P020": "advisory"}
+    assert levels(configured(Stub(), enforcement=but_one))["PGTLS-P020"] == 0
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_configuration_raises_the_level_of_a_severity_or_of_a_rule() -> None
         {"high": "advisory"},
         {"low": "disabled"},
         {"PGTLS-P002": "advisory"},
-        {"PGTLS-N50": "disabled"},
+        {"PGTLS-P020": "disabled"},
         {"medium": "mandatory", "high": "disabled"},
     ],
 )
@@ -101,7 +101,7 @@ def test_the_configuration_lowers_no_level_without_reason_owner_and_end(weakenin
     stub = configured(Stub(), enforcement=weakening)
     found = levels(stub)
     assert (found["PGTLS-P002"], found["PGTLS-configuration"]) == (1, 1)
-    assert "PGTLS-N50" in found
+    assert "PGTLS-P020" in found
     (message,) = [
         each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-configuration"
     ]
@@ -115,7 +115,7 @@ def test_the_configuration_lowers_no_level_without_reason_owner_and_end(weakenin
     [
         ({"PGTLS-P002": 2}, "the engine's keys set PGTLS-P002 to 'disabled'"),
         ({"PGTLS-P002": 0}, "the engine's keys set PGTLS-P002 to 'advisory'"),
-        ({"PGTLS-P002": 2, "PGTLS-N50": 2}, "set PGTLS-P002, PGTLS-N50 to 'disabled'"),
+        ({"PGTLS-P002": 2, "PGTLS-P020": 2}, "set PGTLS-P002, PGTLS-P020 to 'disabled'"),
         ({"PGTLS-configuration": 2}, "set PGTLS-configuration to 'disabled'"),
         ({"all": 2}, f"set {len(RULES) + 2} policies to 'disabled'"),
         (
@@ -132,7 +132,7 @@ def test_the_engines_keys_lower_no_level(weakening: dict[str, int], words: str) 
         for key in (*request.policyConfig, name) if name == "all" else (name,):
             request.policyConfig[key].enforcementLevel = level
     stub.Configure(request)
-    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-configuration": 1}
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-P020": 0, "PGTLS-configuration": 1}
     (message,) = [
         each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-configuration"
     ]
@@ -142,9 +142,9 @@ def test_the_engines_keys_lower_no_level(weakening: dict[str, int], words: str) 
 def test_the_engines_keys_raise_a_level() -> None:
     stub = Stub()
     request = _defaults(stub)
-    request.policyConfig["PGTLS-N50"].enforcementLevel = 1
+    request.policyConfig["PGTLS-P020"].enforcementLevel = 1
     stub.Configure(request)
-    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 1}
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-P020": 1}
 
 
 def test_an_engines_key_that_names_no_rule_is_a_violation() -> None:
@@ -168,15 +168,15 @@ def _defaults(stub: Any) -> Any:
 )
 def test_an_exemption_holds_in_its_scope_and_is_listed(scope: str) -> None:
     stub = configured(Stub(), exemptions=[exemption(scope=scope)])
-    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-P020": 0}
     (message,) = [each.message for each in diagnostics(stub, WEAK) if each.policyName == "PGTLS-P002"]
     assert "Exempt: Holds public data only, for the fair (platform team, until 2027-06-30)" in message
 
 
 def test_an_exemption_can_disable_a_rule_or_a_severity() -> None:
-    assert levels(configured(Stub(), exemptions=[exemption(level="disabled")])) == {"PGTLS-N50": 0}
+    assert levels(configured(Stub(), exemptions=[exemption(level="disabled")])) == {"PGTLS-P020": 0}
     severe = exemption(rule=None, severity="high", scope="*", level="disabled")
-    assert levels(configured(Stub(), exemptions=[severe])) == {"PGTLS-N50": 0}
+    assert levels(configured(Stub(), exemptions=[severe])) == {"PGTLS-P020": 0}
     waiting = hardened(instance(storageEncrypted=UNKNOWN))
     assert levels(configured(Stub(), exemptions=[exemption(level="disabled")]), waiting) == {}
 
@@ -192,7 +192,7 @@ def test_an_exemption_can_disable_a_rule_or_a_severity() -> None:
 )
 def test_the_end_of_an_exemption_is_announced_30_days_before(day: date, expected: dict[str, int]) -> None:
     stub = configured(Stub(a_pack(clock=lambda: day)), exemptions=[exemption()])
-    assert levels(stub) == {"PGTLS-N50": 0, **expected}
+    assert levels(stub) == {"PGTLS-P020": 0, **expected}
     messages = {each.policyName: each.message for each in diagnostics(stub, WEAK)}
     assert ("ends in" in messages.get("PGTLS-configuration", "")) == (
         expected.get("PGTLS-configuration") == 0
@@ -201,13 +201,13 @@ def test_the_end_of_an_exemption_is_announced_30_days_before(day: date, expected
 
 def test_an_exemption_ends_at_most_400_days_ahead() -> None:
     latest = exemption(expires="2027-12-06")
-    assert levels(configured(Stub(), exemptions=[latest])) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+    assert levels(configured(Stub(), exemptions=[latest])) == {"PGTLS-P002": 0, "PGTLS-P020": 0}
 
 
 def test_an_expired_exemption_is_a_violation_and_exempts_nothing() -> None:
     pack = a_pack(clock=lambda: date(2027, 7, 1))
     stub = configured(Stub(pack), exemptions=[exemption()])
-    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-N50": 0, "PGTLS-configuration": 1}
+    assert levels(stub) == {"PGTLS-P002": 1, "PGTLS-P020": 0, "PGTLS-configuration": 1}
     messages = {each.policyName: each.message for each in diagnostics(stub, WEAK)}
     assert "its exemption by platform team expired on 2027-06-30" in messages["PGTLS-P002"]
     assert "from PGTLS-P002 by platform team expired on 2027-06-30" in messages["PGTLS-configuration"]
@@ -242,9 +242,9 @@ def test_an_exemption_from_a_stack_rule_is_needed_as_long_as_the_rule_finds_some
 
 def test_each_stack_decides_anew_whether_an_exemption_is_needed() -> None:
     stub = configured(Stub(), exemptions=[exemption()])
-    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-P020": 0}
     assert levels(stub, hardened()) == {"PGTLS-configuration": 1}
-    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-N50": 0}
+    assert levels(stub) == {"PGTLS-P002": 0, "PGTLS-P020": 0}
 
 
 def test_an_exemption_of_a_resource_that_was_not_looked_at_is_not_judged() -> None:
@@ -253,7 +253,7 @@ def test_an_exemption_of_a_resource_that_was_not_looked_at_is_not_judged() -> No
 
 
 @pytest.mark.parametrize(
-    "other", [{"rule": "PGTLS-N50"}, {"scope": f"{INSTANCE}::other"}, {"scope": "server"}]
+    "other", [{"rule": "PGTLS-P020"}, {"scope": f"{INSTANCE}::other"}, {"scope": "server"}]
 )
 def test_an_exemption_is_about_one_rule_and_one_resource(other: dict[str, str]) -> None:
     assert levels(configured(Stub(), exemptions=[exemption(**other)]))["PGTLS-P002"] == 1
@@ -319,6 +319,6 @@ def test_every_part_of_an_exemption_is_needed(missing: str) -> None:
 def test_a_wrong_configuration_is_a_violation_and_weakens_nothing(wrong: dict[str, Any]) -> None:
     assert levels(configured(Stub(), **wrong)) == {
         "PGTLS-P002": 1,
-        "PGTLS-N50": 0,
+        "PGTLS-P020": 0,
         "PGTLS-configuration": 1,
     }

@@ -21,6 +21,7 @@ from policy.rules import RULES, iam
 from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
 from tests.policy.fixtures import account, certificates, gateway, native, networks, server_files
+from tests.policy.fixtures.unstated import UNSTATED
 from tests.policy.registering import Echo, program, stand_ins
 from tests.policy.test_rules import REFUSED
 
@@ -251,7 +252,7 @@ def weak_stacks() -> dict[str, list[Sent]]:
         ],
         "egress": networks.REFUSED["everything leaves by two rules"][0],
         **{
-            f"s{number}": REFUSED[name][0]
+            f"s{number}": {**REFUSED, **UNSTATED}[name][0]
             for number, name in enumerate(
                 (
                     "the default group (gateway)",
@@ -264,6 +265,8 @@ def weak_stacks() -> dict[str, list[Sent]]:
                     "another family",
                     "the master",
                     "nobody is granted",
+                    "objects of their writers (account)",
+                    "no list, and certificates of a year",
                 )
             )
         },
@@ -277,7 +280,7 @@ def elsewhere(resources: list[Sent], name: str) -> list[Sent]:
 
 def weak_resources() -> dict[str, list[Sent]]:
     """Resources that together violate every resource rule."""
-    missing = {rule.id.removeprefix("PGTLS-") for rule in RULES if not rule.is_about_the_stack} - {"N94"}
+    missing = {rule.id.removeprefix("PGTLS-") for rule in RULES if rule.checks} - {"N94"}
     chosen: dict[str, list[Sent]] = {}
     for resources, expected in REFUSED.values():
         for each in resources if expected & missing else ():

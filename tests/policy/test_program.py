@@ -132,7 +132,6 @@ def arn(server: str = RESOURCE_ID, user: str = "app_user", region: str = "eu-cen
 
 MUTATIONS: Mapping[str, tuple[str, Callable[[Properties], None], set[str]]] = {
     "public": (INSTANCE, property_is("publiclyAccessible", True), {"P001"}),
-    "AWS decides whether it is public": (INSTANCE, property_is_missing("publiclyAccessible"), {"P001"}),
     "not encrypted": (INSTANCE, property_is("storageEncrypted", False), {"P002"}),
     "encryption missing": (INSTANCE, property_is_missing("storageEncrypted"), {"P002"}),
     "IAM off": (INSTANCE, property_is("iamDatabaseAuthenticationEnabled", False), {"P014", "N48"}),

@@ -71,9 +71,7 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "public": (hardened(instance(publiclyAccessible=True)), {"P001"}),
     "public in text": (hardened(instance(publiclyAccessible="TRUE")), {"P001"}),
     "public in no boolean": (hardened(instance(publiclyAccessible="maybe")), {"P001"}),
-    "public where AWS decides": (hardened(instance(publiclyAccessible=None)), {"P001"}),
     "public member of a cluster": (hardened_cluster(member(publiclyAccessible=True)), {"P001"}),
-    "public member where AWS decides": (hardened_cluster(member(publiclyAccessible=None)), {"P001"}),
     "not encrypted": (hardened(instance(storageEncrypted=False)), {"P002"}),
     "encryption not stated": (hardened(instance(storageEncrypted=None)), {"P002"}),
     "cluster not encrypted": (hardened_cluster(cluster(storageEncrypted=False)), {"P002"}),
@@ -246,6 +244,12 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
 PASSES: dict[str, list[Sent]] = {
     "the hardened server": hardened(),
     "the hardened cluster": hardened_cluster(),
+    "a server that is private by default": hardened(instance(publiclyAccessible=None)),
+    "a member that is private by default": hardened_cluster(member(publiclyAccessible=None)),
+    "a replica is encrypted as its source": hardened(
+        instance(storageEncrypted=None, replicateSourceDb="db-1", dbSubnetGroupName=None)
+    ),
+    "a cluster from a snapshot": hardened_cluster(cluster(storageEncrypted=None, snapshotIdentifier="s")),
     "another engine": [instance(engine="mysql", parameterGroupName=None, engineVersion="8.4"), policy()],
     "a group for another engine": [*hardened(), MYSQL_GROUP],
     "an instance's group of Aurora": [

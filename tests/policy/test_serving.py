@@ -122,7 +122,7 @@ def test_the_engine_is_told_every_rule(copied) -> None:
     for rule in RULES:
         each = told[rule.id]
         assert each.enforcementLevel == (rule.severity in ("critical", "high"))
-        assert each.policy_type == (2 if rule.is_about_the_stack else 1)
+        assert each.policy_type == (1 if rule.checks else 2)
         assert each.url == rule.link
     assert set(told["PGTLS-configuration"].configSchema.properties) == {"enforcement", "exemptions"}
 

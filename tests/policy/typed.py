@@ -27,39 +27,16 @@ _MARKED = re.compile(
     r"""__props__\.__dict__\["(\w+)"\] = (?:None if \w+ is None else )?pulumi\.Output\.secret\("""
 )
 
-REQUIRED: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+_READ: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "aws:autoscaling/group:Group": {"maxSize": 1, "minSize": 1},
-        "aws:ec2/managedPrefixList:ManagedPrefixList": {"addressFamily": "IPv4", "maxEntries": 1},
-        "aws:ec2/securityGroupRule:SecurityGroupRule": {"securityGroupId": "sg-1"},
-        "aws:ecs/taskDefinition:TaskDefinition": {"family": "app"},
         "aws:iam/role:Role": {
             "assumeRolePolicy": '{"Statement": [{"Effect": "Allow", "Action": "sts:AssumeRole", '
             '"Principal": {"Service": "ec2.amazonaws.com"}}]}'
         },
-        "aws:iam/rolePolicy:RolePolicy": {"role": "role"},
-        "aws:kms/keyPolicy:KeyPolicy": {"keyId": "key"},
-        "aws:lambda/function:Function": {"role": "role"},
-        "aws:lb/listener:Listener": {"loadBalancerArn": "balancer"},
-        "aws:lb/listenerRule:ListenerRule": {"conditions": [{"pathPattern": {"values": ["/"]}}]},
-        "aws:lb/trustStoreRevocation:TrustStoreRevocation": {"revocationsS3Bucket": "bucket"},
-        "aws:rds/clusterInstance:ClusterInstance": {
-            "clusterIdentifier": "cluster", "engine": "aurora-postgresql", "instanceClass": "db.r8g.large",
-        },
-        "aws:rds/instance:Instance": {"instanceClass": "db.t4g.medium"},
-        "aws:rds/proxy:Proxy": {"roleArn": "role", "vpcSubnetIds": ["subnet-a"]},
-        "aws:s3/bucketObject:BucketObject": {"bucket": "bucket"},
-        "aws:s3/bucketObjectv2:BucketObjectv2": {"bucket": "bucket"},
-        "aws:secretsmanager/secretPolicy:SecretPolicy": {"secretArn": "secret"},
-        "aws:secretsmanager/secretRotation:SecretRotation": {"secretId": "secret"},
-        "aws:secretsmanager/secretVersion:SecretVersion": {"secretId": "secret"},
-        "postgresql:index/server:Server": {"serverName": "server"},
-        "postgresql:index/subscription:Subscription": {"publications": ["all"]},
-        "postgresql:index/userMapping:UserMapping": {"serverName": "server", "userName": "app"},
-        "tls:index/locallySignedCert:LocallySignedCert": {"caCertPem": "ca", "certRequestPem": "request"},
+        "aws:rds/clusterInstance:ClusterInstance": {"engine": "aurora-postgresql"},
     }
-)  # fmt: skip
-"""What the SDK demands of every program. A fixture need not state it, since no rule of its own reads it."""
+)
+"""What rules read of the arguments that the SDK demands, as good values."""
 
 
 @cache
@@ -77,14 +54,30 @@ def class_of(token: str) -> Any:
     return getattr(importlib.import_module(module.mod_info["fqn"]), module.mod_info["classes"][token])
 
 
+def _arguments_class(token: str) -> Any:
+    found = class_of(token)
+    module = sys.modules[found.__module__]
+    return getattr(module, f"{found.__name__}Args", None) or getattr(module, f"{found.__name__}InitArgs")
+
+
 @cache
 def arguments_of(token: str) -> Mapping[str, str]:
     """The names of a class's arguments by those of the schema, such as `key_id` by `keyId`."""
-    found = class_of(token)
-    module = sys.modules[found.__module__]
-    arguments = getattr(module, f"{found.__name__}Args", None) or getattr(module, f"{found.__name__}InitArgs")
+    names = pulumi._types.input_type_py_to_pulumi_names(_arguments_class(token))
+    return {schema: python for python, schema in names.items()}
+
+
+@cache
+def demanded_of(token: str) -> Mapping[str, Any]:
+    """What the SDK demands of every program, by name in the schema, so that no fixture needs to state it."""
+    if class_of(token) is None:
+        return {}
+    parameters = inspect.signature(_arguments_class(token).__init__).parameters
+    demanded = {name for name, each in parameters.items() if each.default is each.empty}
     return {
-        schema: python for python, schema in pulumi._types.input_type_py_to_pulumi_names(arguments).items()
+        schema: _READ.get(token, {}).get(schema, "any")
+        for schema, python in arguments_of(token).items()
+        if python in demanded
     }
 
 

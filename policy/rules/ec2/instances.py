@@ -24,6 +24,11 @@ def _has_no_interface(instance: Resource) -> bool:
     return not _has_an_interface(instance)
 
 
+def _serves_metadata(instance: Resource) -> bool:
+    """Whether there is a metadata service to protect."""
+    return instance["metadataOptions"].at("httpEndpoint").text().lower() != "disabled"
+
+
 def _not_the_default_group(instance: Resource, stack: Stack) -> Iterator[Outcome]:
     if _has_an_interface(instance):
         return
@@ -73,7 +78,7 @@ RULES = (
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=(EC2_INSTANCE,),
-        checks=(must_be(_TOKENS, "required"),),
+        checks=(must_be(_TOKENS, "required", when=_serves_metadata),),
         why="With IMDSv1, a single server-side request forgery discloses the role's credentials.",
         fix="set metadataOptions.httpTokens to required",
         link=_METADATA,
@@ -85,7 +90,7 @@ RULES = (
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=(LAUNCH_TEMPLATE,),
-        checks=(must_be(_TOKENS, "required"),),
+        checks=(must_be(_TOKENS, "required", when=_serves_metadata),),
         why="With IMDSv1, a single server-side request forgery discloses the role's credentials.",
         fix="set metadataOptions.httpTokens to required",
         link=_METADATA,
@@ -97,7 +102,7 @@ RULES = (
         area=Area.IDENTITY,
         severity=Severity.MEDIUM,
         types=(EC2_INSTANCE, LAUNCH_TEMPLATE),
-        checks=(must_be("metadataOptions.httpPutResponseHopLimit", "1"),),
+        checks=(must_be("metadataOptions.httpPutResponseHopLimit", "1", when=_serves_metadata),),
         why="With more hops, containers and proxies on the instance can obtain the role's credentials.",
         fix="set metadataOptions.httpPutResponseHopLimit to 1",
         link=_METADATA,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from policy.property_checks import has, must, must_be, must_not_be_true
-from policy.resources import Resource
+from policy.property_checks import has, must, must_not_be_true, stated_or_default
+from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.elb.security_policies import DOCUMENTED, POLICIES, RECOMMENDED, SOURCE
 from policy.values import Value, throughout
@@ -15,6 +15,7 @@ LISTENER = "aws:lb/listener:Listener"
 LISTENER_RULE = "aws:lb/listenerRule:ListenerRule"
 MUTUAL = "mutualAuthentication"
 VERIFY = "verify"
+TRUST_STORE = "aws:lb/trustStore:TrustStore"
 
 _GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application"
 _MUTUAL_LINK = f"{_GUIDE}/mutual-authentication.html"
@@ -70,10 +71,18 @@ def _types(listener: Resource) -> list[str]:
     return [action.at("type").text().lower() for action in listener["defaultActions"].items()]
 
 
+def _is_of_a_gateway(listener: Resource) -> bool:
+    """Whether it belongs to a gateway load balancer, whose listeners have neither protocol nor port."""
+    return not listener["protocol"].given and not listener["port"].given
+
+
 def _speaks_tls(listener: Resource) -> Iterator[Outcome]:
     protocol = listener["protocol"]
-    if protocol.text().upper() in ("HTTPS", "TLS", "TCP", "UDP", "TCP_UDP", "GENEVE"):
+    effective = stated_or_default(listener, protocol).text().upper()
+    if effective in ("HTTPS", "TLS", "TCP", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC", "GENEVE"):
         return  # P103 reports listeners that do not terminate TLS
+    if _is_of_a_gateway(listener):
+        return
     if not (_is_http(listener) and "redirect" in _types(listener)):
         yield Problem(at=protocol, reason="expected HTTPS or TLS")
 
@@ -82,13 +91,40 @@ def _only_redirects(listener: Resource) -> Iterator[Outcome]:
     if not _is_http(listener) or "redirect" not in _types(listener):
         return
 
-    def judge(action: Value) -> Iterator[Outcome]:
-        if action.at("type").text().lower() != "redirect":
-            yield Problem(at=action.at("type"), reason="expected redirect")
-        elif action.at("redirect").at("protocol").text().upper() != "HTTPS":
-            yield Problem(at=action.at("redirect").at("protocol"), reason="expected HTTPS")
+    yield from throughout(listener["defaultActions"].items(), _redirects)
 
-    yield from throughout(listener["defaultActions"].items(), judge)
+
+def _redirects(action: Value) -> Iterator[Outcome]:
+    if action.at("type").text().lower() != "redirect":
+        yield Problem(at=action.at("type"), reason="expected redirect")
+    elif action.at("redirect").at("protocol").text().upper() != "HTTPS":
+        yield Problem(at=action.at("redirect").at("protocol"), reason="expected HTTPS")
+
+
+def _rules_only_redirect(listener: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not _is_http(listener) or "redirect" not in _types(listener):
+        return
+    for rule in stack.referring(LISTENER_RULE, "listenerArn", listener):
+        actions = [each.renamed(f"{rule.name}.{each.path}") for each in rule["actions"].items()]
+        yield from throughout(actions, _redirects)
+
+
+def _passes_no_certificate_on(listener: Resource) -> Iterator[Outcome]:
+    mode = listener[MUTUAL].at("mode")
+    if _is_https(listener) and mode.text().lower() not in ("", "off", VERIFY):
+        yield Problem(at=mode, reason=f"expected {VERIFY}")
+
+
+def _verifies_where_wanted(listener: Resource, stack: Stack) -> Iterator[Outcome]:
+    """A trust store that no listener uses says that client certificates are wanted."""
+    mode = listener[MUTUAL].at("mode")
+    stores = stack.of_types((TRUST_STORE,))
+    if not stores or not _is_https(listener) or mode.text().lower() not in ("", "off"):
+        return
+    others = [each for each in stack.of_types((LISTENER,)) if each is not listener]
+    modes = [each[MUTUAL].at("mode") if each[MUTUAL].is_known else each[MUTUAL] for each in others]
+    if all(each.is_known and each.text().lower() != VERIFY for each in modes):
+        yield Problem(at=mode, reason=f"expected {VERIFY}, since no listener uses {stores[0].name}")
 
 
 def _policy_is_known(listener: Resource) -> Iterator[Outcome]:
@@ -173,8 +209,9 @@ RULES = (
         severity=Severity.HIGH,
         types=(LISTENER,),
         checks=(_only_redirects,),
+        stack_checks=(_rules_only_redirect,),
         why="Any other action serves clients without encryption.",
-        fix="set one default action: redirect, with protocol HTTPS",
+        fix="set one default action: redirect, with protocol HTTPS; move its rules to the HTTPS listener",
         link=f"{_GUIDE}/create-listener.html",
         references=("SH:ELB.1",),
     ),
@@ -250,11 +287,12 @@ RULES = (
     ),
     Rule(
         id="PGTLS-N60",
-        title="HTTPS listeners verify client certificates",
+        title="HTTPS listeners verify client certificates where they are wanted",
         area=Area.IDENTITY,
         severity=Severity.CRITICAL,
         types=(LISTENER,),
-        checks=(must_be(f"{MUTUAL}.mode", VERIFY, when=_is_https),),
+        checks=(_passes_no_certificate_on,),
+        stack_checks=(_verifies_where_wanted,),
         why="With mode off, clients need no certificate; with passthrough, any certificate is accepted.",
         fix="set mutualAuthentication to mode verify with a trustStoreArn",
         link=_MUTUAL_LINK,

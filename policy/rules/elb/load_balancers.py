@@ -8,12 +8,11 @@ from policy.property_checks import must_be, must_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.security_group_rules import RULE_SHAPES, SECURITY_GROUP, security_group_rules
-from policy.rules.elb.listeners import LISTENER, LISTENER_RULE, MUTUAL, verifies
+from policy.rules.elb.listeners import LISTENER, LISTENER_RULE, MUTUAL, TRUST_STORE, verifies
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 
 LOAD_BALANCER = "aws:lb/loadBalancer:LoadBalancer"
 TARGET_GROUP = "aws:lb/targetGroup:TargetGroup"
-TRUST_STORE = "aws:lb/trustStore:TrustStore"
 REVOCATION = "aws:lb/trustStoreRevocation:TrustStoreRevocation"
 _ATTACHMENT = "aws:lb/targetGroupAttachment:TargetGroupAttachment"
 _WEB_ACL = "aws:wafv2/webAclAssociation:WebAclAssociation"
@@ -23,6 +22,7 @@ _SCALING = "aws:autoscaling/group:Group"
 _SCALING_ATTACHMENT = "aws:autoscaling/attachment:Attachment"
 
 _GUIDE = "https://docs.aws.amazon.com/elasticloadbalancing/latest/application"
+_TRANSPORT = ("TCP", "UDP", "TCP_UDP", "QUIC", "TCP_QUIC", "GENEVE")
 _MUTUAL_LINK = f"{_GUIDE}/mutual-authentication.html"
 
 
@@ -165,7 +165,26 @@ def _has_a_firewall(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
 
 
 def _has_a_protocol(group: Resource) -> bool:
-    return group["targetType"].text().lower() != "lambda"
+    return group["targetType"].text().lower() not in ("lambda", "alb")
+
+
+def _is_of_the_transport(group: Resource) -> bool:
+    """Whether it takes connections as they are, whatever they carry."""
+    return group["protocol"].text().upper() in _TRANSPORT
+
+
+def _needs_tls(group: Resource) -> bool:
+    return _has_a_protocol(group) and not _is_of_the_transport(group)
+
+
+def _keeps_tls(group: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not _has_a_protocol(group) or not _is_of_the_transport(group):
+        return
+    for listener in stack.referring(LISTENER, "defaultActions", group):
+        if listener["protocol"].text().upper() == "TLS":
+            yield Problem(
+                at=group["protocol"], reason=f"expected TLS, since {listener.name} decrypts what it forwards"
+            )
 
 
 RULES = (
@@ -198,7 +217,8 @@ RULES = (
         area=Area.TLS,
         severity=Severity.HIGH,
         types=(TARGET_GROUP,),
-        checks=(must_be("protocol", "HTTPS", "TLS", when=_has_a_protocol),),
+        checks=(must_be("protocol", "HTTPS", "TLS", when=_needs_tls),),
+        stack_checks=(_keeps_tls,),
         why="Otherwise traffic between load balancer and target can be read.",
         fix="set protocol to HTTPS; this replaces the target group, so do it early",
         link=f"{_GUIDE}/load-balancer-target-groups.html",
@@ -210,7 +230,7 @@ RULES = (
         area=Area.TLS,
         severity=Severity.MEDIUM,
         types=(TARGET_GROUP,),
-        checks=(must_be("healthCheck.protocol", "HTTPS", when=_has_a_protocol),),
+        checks=(must_be("healthCheck.protocol", "HTTPS", when=_needs_tls),),
         why="Otherwise the target has to accept requests without TLS.",
         fix="set healthCheck.protocol to HTTPS",
         link=f"{_GUIDE}/target-group-health-checks.html",

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from policy.floor import ACCEPTED_PROTOCOLS, is_accepted, is_older
 from policy.resources import Resource, Stack
-from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
+from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, StackCheck, Unclear
+from policy.rules.tls_provider import CLIENT_DAYS, client_lifetimes
 from policy.text.carriers import RUNNING, SOURCES, TYPES
 from policy.text.server_commands import Edit
 from policy.text.server_files import ConfigurationFile, ServerFiles, carried, shown
@@ -16,6 +17,8 @@ from policy.values import Value
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"
 _TCP = f"{_DOCUMENTATION}/ssl-tcp.html"
+_DEFAULT_MINIMUM = "TLSv1.2"
+"""Since PostgreSQL 13 (its documentation, "Connections and Authentication")."""
 _ON = ("on", "true", "yes", "1", "tru", "tr", "t", "ye", "y")
 _OFF = ("", "off", "false", "no", "0")
 _GOOD_SUITE = re.compile(
@@ -75,7 +78,7 @@ def _in_files(check: SettingCheck) -> ResourceCheck:
 def _tls_is_on(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
     if file.settings.get("ssl", "off").lower() not in _ON:
         yield "ssl", "expected on"
-    minimum = file.settings.get("ssl_min_protocol_version", "")
+    minimum = file.settings.get("ssl_min_protocol_version", _DEFAULT_MINIMUM)
     if not is_accepted(minimum):
         yield "ssl_min_protocol_version", f"expected {' or '.join(ACCEPTED_PROTOCOLS)}"
         return
@@ -84,16 +87,39 @@ def _tls_is_on(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
         yield "ssl_max_protocol_version", "expected none, since it is below the minimum"
 
 
+def _states_the_minimum(resource: Resource) -> Iterator[Outcome]:
+    for file in carried(resource).configuration:
+        if "ssl_min_protocol_version" not in file.settings and not file.is_partial:
+            yield Problem(
+                at=file.text.place(),
+                reason=f"ssl_min_protocol_version is missing; the default is {_DEFAULT_MINIMUM}, now",
+                severity=Severity.LOW,
+            )
+
+
 def _an_authority(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
     authority = file.settings.get("ssl_ca_file", "")
     if authority and authority == file.settings.get("ssl_cert_file", "server.crt"):
         yield "ssl_ca_file", "expected the authority that signs clients, not the server's certificate"
 
 
-def _revocation(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
-    settings = file.settings
-    if settings.get("ssl_ca_file") and not (settings.get("ssl_crl_file") or settings.get("ssl_crl_dir")):
-        yield "ssl_crl_file", "expected a CRL, since client certificates are verified"
+def _revocation(resource: Resource, stack: Stack) -> Iterator[Outcome]:
+    """A list is needed where a certificate lives so long that waiting for its end is no answer to a theft."""
+    files = carried(resource)
+    for file in files.configuration:
+        settings = file.settings
+        if not settings.get("ssl_ca_file") or settings.get("ssl_crl_file") or settings.get("ssl_crl_dir"):
+            continue
+        at = file.place_of("ssl_ca_file")
+        lifetimes = client_lifetimes(stack)
+        if not lifetimes:
+            reason = f"expected ssl_crl_file, unless every client certificate ends within {CLIENT_DAYS} days"
+            yield Problem(at=at, reason=reason, severity=Severity.LOW)
+        for name, days in lifetimes.items():
+            if days > CLIENT_DAYS:
+                reason = f"expected ssl_crl_file, since the client certificate {name} lives {days:g} days"
+                yield Problem(at=at, reason=reason)
+    files.require_known()
 
 
 def _suites(file: ConfigurationFile) -> Iterator[tuple[str, str]]:
@@ -217,6 +243,7 @@ def _rule(
     title: str,
     severity: Severity,
     *checks: ResourceCheck,
+    stack_checks: tuple[StackCheck, ...] = (),
     area: Area = Area.TLS,
     why: str,
     fix: str,
@@ -229,6 +256,7 @@ def _rule(
         severity=severity,
         types=TYPES,
         checks=checks,
+        stack_checks=stack_checks,
         why=why,
         fix=fix,
         link=link,
@@ -241,6 +269,7 @@ RULES = (
         "postgresql.conf turns TLS on, with a minimum of 1.2",
         Severity.CRITICAL,
         _in_files(_tls_is_on),
+        _states_the_minimum,
         why="Without ssl, hostssl rules match nobody; without a minimum, the default applies.",
         fix="set ssl = on and ssl_min_protocol_version = 'TLSv1.3' or 'TLSv1.2', and no maximum",
     ),
@@ -255,11 +284,11 @@ RULES = (
     ),
     _rule(
         "N11",
-        "postgresql.conf sets a certificate revocation list",
+        "postgresql.conf sets a revocation list where client certificates live long",
         Severity.HIGH,
-        _in_files(_revocation),
+        stack_checks=(_revocation,),
         why="A stolen key could be used until its certificate expires.",
-        fix="set ssl_crl_file or ssl_crl_dir",
+        fix=f"set ssl_crl_file or ssl_crl_dir, or sign certificates for {CLIENT_DAYS} days at most",
         link=_TCP,
     ),
     _rule(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from collections.abc import Callable, Iterator
 
+from policy.defaults import parameter_default
 from policy.floor import ACCEPTED_PROTOCOLS, NEWEST_PROTOCOL, RDS_CIPHERS, is_accepted, is_older
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
@@ -14,60 +14,88 @@ from policy.rules.rds.resource_types import (
     PARAMETER_GROUP,
     family_major,
     group_of,
+    is_of_aurora,
     is_postgresql,
 )
-from policy.values import UndecidedError, Value
-from postgres.rds_parameters import (
-    CATALOGUE,
-    FORCE_SSL,
-    MAXIMUM_PROTOCOL,
-    MINIMUM_PROTOCOL,
-)
+from policy.values import UndecidedError, Value, throughout
+
+# RDS's names, stated here as well as in the program, so that one wrong name cannot blind both.
+FORCE_SSL = "rds.force_ssl"
+MINIMUM_PROTOCOL = "ssl_min_protocol_version"
+MAXIMUM_PROTOCOL = "ssl_max_protocol_version"
+CIPHERS = "ssl_ciphers"
+STORED_PASSWORDS = "password_encryption"
+ACCEPTED_PASSWORDS = "rds.accepted_password_auth_method"
+CIPHERS_SINCE = 16
+"""First major version in which RDS lets `ssl_ciphers` be set (RDS user guide, "Using SSL")."""
 
 _GUIDE = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"
 _TLS = f"{_GUIDE}/PostgreSQL.Concepts.General.SSL.html"
 _GROUP_TYPES = (PARAMETER_GROUP, CLUSTER_PARAMETER_GROUP)
-_CIPHER_LIST = "ssl_ciphers"
-_OF_TLS = (
-    FORCE_SSL,
-    MINIMUM_PROTOCOL,
-    MAXIMUM_PROTOCOL,
-    _CIPHER_LIST,
-    "ssl_tls13_ciphers",
-    "ssl_groups",
-)
 _PENDING = "pending-reboot"
 
 
-def _parameter(group: Resource, name: str) -> Value:
-    """The value of a parameter; absent where the group does not set it.
+def _values(group: Resource, name: str) -> list[Value]:
+    """Every value of a parameter; a single absent one where the group does not set it.
+
+    The provider keeps parameters as a set, so that of two values of one name either can be the one that
+    RDS applies, and each has to be good.
 
     Raises:
         UndecidedError: The group does not set it by a known name, and another name is not known yet.
     """
-    found = _entry(group, name)
-    if found is None:
-        return Value(path=f"parameters[{name}]", raw=None)
-    value = found.at("value")
-    return Value.of(f"parameters[{name}].value", value.raw, secret=value.secret)
+    given = [
+        Value.of(f"parameters[{name}].value", value.raw, secret=value.secret)
+        for value in (each.at("value") for each in _entries(group, name))
+    ]
+    return given or [Value(path=f"parameters[{name}]", raw=None)]
 
 
-def _entry(group: Resource, name: str) -> Value | None:
-    hidden, found = None, None
+def _entries(group: Resource, name: str) -> list[Value]:
+    hidden, found = None, []
     for each in group["parameters"].items():
         if not each.is_known or not each.at("name").is_known:
             hidden = each
         elif each.at("name").text().lower() == name:
-            found = each  # RDS applies the last one
-    if found is None and hidden is not None:
+            found.append(each)
+    if not found and hidden is not None:
         raise UndecidedError(f"{hidden.path} is not known before the update, and could be {name}")
     return found
 
 
+def _effective(group: Resource, name: str, value: Value) -> Value:
+    """A parameter's value, where it is absent RDS's default as far as that is known to be safe."""
+    major = family_major(group) if value.raw is None else None
+    if major is None:
+        return value
+    default = parameter_default(name, major, aurora=is_of_aurora(group))
+    return Value(path=value.path, raw=default or None)
+
+
+def _must(
+    group: Resource, name: str, holds: Callable[[Value], bool], expected: str, *, where: str = ""
+) -> Iterator[Outcome]:
+    """What is wrong with a parameter. One that is absent is worth a line where RDS's default is safe."""
+
+    def judge(value: Value) -> Iterator[Outcome]:
+        effective = _effective(group, name, value)
+        at = Value.of(f"{where}{value.path}", value.raw, secret=value.secret)
+        if not holds(effective):
+            yield Problem(at=at, reason=expected)
+        elif effective is not value:
+            by_default = f"{expected}; RDS's default is {effective.text()}, now"
+            yield Problem(at=at, reason=by_default, severity=Severity.LOW)
+
+    yield from throughout(_values(group, name), judge)
+
+
+def _is_on(value: Value) -> bool:
+    return value.truth() is True
+
+
 def _forces_tls(group: Resource) -> Iterator[Outcome]:
-    value = _parameter(group, FORCE_SSL)
-    if family_major(group) is not None and value.truth() is not True:
-        yield Problem(at=value, reason="expected 1")
+    if family_major(group) is not None:
+        yield from _must(group, FORCE_SSL, _is_on, "expected 1")
 
 
 def _group_forces_tls(server: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -81,66 +109,95 @@ def _group_forces_tls(server: Resource, stack: Stack) -> Iterator[Outcome]:
                 why=f"{reference.path} is {reference.shown}, not in this stack, so {FORCE_SSL} is unknown"
             )
         return
-    value = _parameter(group, FORCE_SSL)
-    if value.truth() is not True:
-        shown = Value.of(f"{reference.path} → {group.name}.{value.path}", value.raw, secret=value.secret)
-        yield Problem(at=shown, reason="expected 1 in the parameter group of this server")
+    where = f"{reference.path} → {group.name}."
+    yield from _must(
+        group, FORCE_SSL, _is_on, "expected 1 in the parameter group of this server", where=where
+    )
 
 
 def _minimum_protocol(group: Resource) -> Iterator[Outcome]:
-    value = _parameter(group, MINIMUM_PROTOCOL)
-    if family_major(group) is not None and not is_accepted(value.text()):
-        yield Problem(at=value, reason=f"expected {' or '.join(ACCEPTED_PROTOCOLS)}")
+    if family_major(group) is not None:
+        yield from _must(
+            group,
+            MINIMUM_PROTOCOL,
+            lambda value: is_accepted(value.text()),
+            f"expected {' or '.join(ACCEPTED_PROTOCOLS)}",
+        )
+
+
+def _minimum_of(group: Resource) -> str:
+    """The oldest version that the group could make the minimum."""
+    minimums = [_effective(group, MINIMUM_PROTOCOL, each).text() for each in _values(group, MINIMUM_PROTOCOL)]
+    return next(
+        (each for each in minimums if all(not is_older(other, each) for other in minimums)), minimums[0]
+    )
 
 
 def _maximum_protocol(group: Resource) -> Iterator[Outcome]:
-    value = _parameter(group, MAXIMUM_PROTOCOL)
-    if family_major(group) is None or not value.text():
-        return
-    if not is_accepted(value.text()):
-        yield Problem(at=value, reason="expected no maximum")
-        return
-    if is_older(value.text(), _parameter(group, MINIMUM_PROTOCOL).text()):
-        yield Problem(at=value, reason="it is below the minimum, so no client could connect")
+    def judge(value: Value) -> Iterator[Outcome]:
+        if not value.text():
+            return
+        if not is_accepted(value.text()):
+            yield Problem(at=value, reason="expected no maximum")
+        elif is_older(value.text(), _minimum_of(group)):
+            yield Problem(at=value, reason="it is below the minimum, so no client could connect")
+
+    if family_major(group) is not None:
+        yield from throughout(_values(group, MAXIMUM_PROTOCOL), judge)
 
 
 def _ciphers(group: Resource) -> Iterator[Outcome]:
-    major, value = family_major(group), _parameter(group, _CIPHER_LIST)
-    if major is None:
-        return
-    if not value.text():
-        can_be_set = group.type == PARAMETER_GROUP and major >= CATALOGUE[_CIPHER_LIST].since
-        if can_be_set and is_older(_parameter(group, MINIMUM_PROTOCOL).text(), NEWEST_PROTOCOL):
-            yield Problem(
-                at=value,
-                reason="expected a list; by default RDS offers CBC and RSA key exchange with TLS 1.2",
-            )
-        return
+    major = family_major(group)
+
+    def judge(value: Value) -> Iterator[Outcome]:
+        if not value.text():
+            can_be_set = group.type == PARAMETER_GROUP and (major or 0) >= CIPHERS_SINCE
+            if can_be_set and is_older(_minimum_of(group), NEWEST_PROTOCOL):
+                yield Problem(
+                    at=value,
+                    reason="expected a list; with TLS 1.2 RDS's default has CBC and RSA key exchange, too",
+                    severity=Severity.MEDIUM,
+                )
+            return
+        stated = [each.strip() for each in value.text().replace(":", ",").split(",")]
+        if any(each.lower() not in known for each in stated):
+            yield Problem(at=value, reason=f"expected only ciphers of {', '.join(RDS_CIPHERS)}")
+
     known = {cipher.lower() for cipher in RDS_CIPHERS}
-    stated = [each.strip() for each in value.text().replace(":", ",").split(",")]
-    if any(each.lower() not in known for each in stated):
-        yield Problem(at=value, reason=f"expected only ciphers of {', '.join(RDS_CIPHERS)}")
+    if major is not None:
+        yield from throughout(_values(group, CIPHERS), judge)
 
 
-def _is(name: str, expected: str, group: Resource) -> Iterator[Outcome]:
-    value = _parameter(group, name)
-    if family_major(group) is not None and value.text().lower() != expected:
-        yield Problem(at=value, reason=f"expected {expected}")
+def _stores_scram(group: Resource) -> Iterator[Outcome]:
+    if family_major(group) is not None:
+        yield from _must(
+            group,
+            STORED_PASSWORDS,
+            lambda value: value.text().lower() == "scram-sha-256",
+            "expected scram-sha-256",
+        )
 
 
-def _waits_for_reboot(name: str) -> bool:
-    # The RDS documentation contradicts itself about rds.force_ssl; pending-reboot is right in both cases.
-    return name == FORCE_SSL or CATALOGUE[name].static
+def _accepts_scram(group: Resource) -> Iterator[Outcome]:
+    def judge(value: Value) -> Iterator[Outcome]:
+        if not value.text():
+            reason = "expected scram; by default RDS also accepts passwords that are stored as md5"
+            yield Problem(at=value, reason=reason, severity=Severity.MEDIUM)
+        elif value.text().lower() != "scram":
+            yield Problem(at=value, reason="expected scram")
+
+    if family_major(group) is not None:
+        yield from throughout(_values(group, ACCEPTED_PASSWORDS), judge)
 
 
-def _apply_method(name: str, group: Resource) -> Iterator[Outcome]:
-    entry = _entry(group, name)
-    if entry is None or family_major(group) is None:
+def _waits_for_a_reboot(group: Resource) -> Iterator[Outcome]:
+    if family_major(group) is None:
         return
-    method = entry.at("applyMethod")
-    if method.text().lower() != _PENDING:
-        shown = Value.of(f"parameters[{name}].applyMethod", method.raw, secret=method.secret)
-        yield Problem(at=shown, reason=f"expected {_PENDING}, and a reboot after the update")
+    for entry in _entries(group, FORCE_SSL):
+        method = entry.at("applyMethod")
+        if method.text().lower() != _PENDING:
+            shown = Value.of(f"parameters[{FORCE_SSL}].applyMethod", method.raw, secret=method.secret)
+            yield Problem(at=shown, reason=f"expected {_PENDING}, and a reboot after the update")
 
 
 RULES = (
@@ -176,7 +233,7 @@ RULES = (
         checks=(_minimum_protocol, _maximum_protocol, _ciphers),
         why="Otherwise RDS's defaults apply, now and after an upgrade.",
         fix=f"set {MINIMUM_PROTOCOL} to {NEWEST_PROTOCOL}, remove {MAXIMUM_PROTOCOL}, and set "
-        f"{_CIPHER_LIST} to ciphers with forward secrecy and authenticated encryption only",
+        f"{CIPHERS} to ciphers with forward secrecy and authenticated encryption only",
         link=_TLS,
     ),
     Rule(
@@ -185,10 +242,7 @@ RULES = (
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=_GROUP_TYPES,
-        checks=(
-            partial(_is, "password_encryption", "scram-sha-256"),
-            partial(_is, "rds.accepted_password_auth_method", "scram"),
-        ),
+        checks=(_stores_scram, _accepts_scram),
         why="RDS accepts md5 by default; md5 hashes can be replayed and cracked quickly.",
         fix="set password_encryption to scram-sha-256 and rds.accepted_password_auth_method to scram",
         link=f"{_GUIDE}/PostgreSQL_Password_Encryption_configuration.html",
@@ -199,7 +253,8 @@ RULES = (
         area=Area.TLS,
         severity=Severity.LOW,
         types=_GROUP_TYPES,
-        checks=tuple(partial(_apply_method, name) for name in _OF_TLS if _waits_for_reboot(name)),
+        # The RDS documentation contradicts itself about rds.force_ssl; pending-reboot is right in both cases.
+        checks=(_waits_for_a_reboot,),
         why="RDS refuses `immediate` for a static parameter, and every preview shows a change.",
         fix=f"set applyMethod {_PENDING}, and reboot the server after the update",
         link=f"{_GUIDE}/USER_WorkingWithParamGroups.html",

@@ -82,6 +82,15 @@ def family_major(group: Resource) -> int | None:
     return int(match[1]) if match else None
 
 
+def is_of_aurora(group: Resource) -> bool:
+    """Whether a parameter group is for Aurora.
+
+    Raises:
+        UndecidedError: The family is not known yet.
+    """
+    return group["family"].text().lower().startswith("aurora")
+
+
 def major_of(version: Value) -> int | None:
     """The major version of `17`, `17.6` or `17.0`; None for anything else.
 

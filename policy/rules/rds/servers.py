@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
+from policy.defaults import parameter_default
 from policy.property_checks import must_be_false, must_be_given, must_be_true
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
@@ -20,12 +23,24 @@ from policy.rules.rds.resource_types import (
     is_postgresql,
     major_of,
 )
+from policy.values import Value
 
 AUTHORITIES = ("rds-ca-rsa2048-g1", "rds-ca-rsa4096-g1", "rds-ca-ecc384-g1")
 """RDS authorities that do not expire soon (RDS user guide, 2026)."""
 
 _GUIDE = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"
 _IAM = "iamDatabaseAuthenticationEnabled"
+_SOURCES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        INSTANCE: ("replicateSourceDb", "restoreToPointInTime", "snapshotIdentifier"),
+        CLUSTER: (
+            "globalClusterIdentifier",
+            "replicationSourceIdentifier",
+            "restoreToPointInTime",
+            "snapshotIdentifier",
+        ),
+    }
+)
 
 
 def _current_authority(server: Resource) -> Iterator[Outcome]:
@@ -50,7 +65,25 @@ def _own_group(server: Resource, stack: Stack) -> Iterator[Outcome]:
         return
     value = server[GROUPS[server.type].property]
     if not value.text() or value.text().lower().startswith("default."):
-        yield Problem(at=value, reason="expected a parameter group of its own")
+        forces_tls = _default_group_forces_tls(server, value)
+        because = "; RDS's default group forces TLS, now" if forces_tls else ""
+        yield Problem(
+            at=value,
+            reason=f"expected a parameter group of its own{because}",
+            severity=Severity.LOW if forces_tls else None,
+        )
+
+
+def _default_group_forces_tls(server: Resource, reference: Value) -> bool:
+    named = re.search(r"([0-9]+)$", reference.text())
+    version = server["engineVersion"]
+    stated = major_of(version) if version.is_known else None
+    aurora = server.type == CLUSTER and not server["engine"].text().lower().startswith("postgres")
+    if named is None and stated is None:
+        # RDS chooses the version: 15 or later since 2023, for Aurora perhaps before 17.
+        return not aurora and not version.given
+    major = int(named[1]) if named else stated or 0
+    return parameter_default("rds.force_ssl", major, aurora=aurora) == "1"
 
 
 def _family_of_the_engine(server: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -97,6 +130,11 @@ def _is_granted(server: Resource, stack: Stack) -> tuple[bool, list[str]]:
     return granted, hidden
 
 
+def _decides_encryption(server: Resource) -> bool:
+    # A replica, a member of a global cluster and what is restored are encrypted as their source is.
+    return server["storageEncrypted"].given or not any(server[name].given for name in _SOURCES[server.type])
+
+
 def _has_subnets_of_its_own(server: Resource) -> bool:
     # A replica in the same region uses its source's subnet group.
     return not server["replicateSourceDb"].given
@@ -121,7 +159,6 @@ RULES = (
         area=Area.NETWORK,
         severity=Severity.CRITICAL,
         types=(INSTANCE, CLUSTER_INSTANCE),
-        # Where it is absent AWS decides: public where the VPC of the subnets has an internet gateway.
         checks=(must_be_false("publiclyAccessible"),),
         why="With a public address, one security group rule separates the database from the internet.",
         fix="set publiclyAccessible to false",
@@ -134,7 +171,7 @@ RULES = (
         area=Area.ENCRYPTION,
         severity=Severity.HIGH,
         types=(INSTANCE, CLUSTER),
-        checks=(must_be_true("storageEncrypted"),),
+        checks=(must_be_true("storageEncrypted", when=_decides_encryption),),
         why="Storage, backups and snapshots are encrypted together, and only from creation on.",
         fix="set storageEncrypted to true; to keep existing data, restore an encrypted copy of a snapshot",
         link=f"{_GUIDE}/Overview.Encryption.html",
@@ -168,7 +205,7 @@ RULES = (
         id="PGTLS-N50",
         title="The authority of the server certificate is set explicitly",
         area=Area.TLS,
-        severity=Severity.MEDIUM,
+        severity=Severity.LOW,
         types=(INSTANCE, CLUSTER_INSTANCE),
         checks=(
             must_be_given("caCertIdentifier", "expected a current authority, not the account's default"),
