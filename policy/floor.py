@@ -5,6 +5,9 @@ from __future__ import annotations
 ACCEPTED_PROTOCOLS = ("TLSv1.2", "TLSv1.3")
 """What a server may have as its minimum, by PostgreSQL's names, the oldest first (RFC 8996)."""
 
+SUPERUSER = "postgres"
+"""The superuser that initdb creates (PostgreSQL's documentation, initdb)."""
+
 NEWEST_PROTOCOL = ACCEPTED_PROTOCOLS[-1]
 
 RDS_CIPHERS = (

@@ -21,9 +21,9 @@ from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
 from postgres.hba_rule import AuthenticationMethod, ConnectionType
 from postgres.ident import IdentMapping, IdentSyntaxError, parse_ident
 from postgres.postgresql_conf import ConfigurationSyntaxError, parse_postgresql_conf
-from postgres.versions import SUPPORTED_MAJORS
 
-NEWEST = SUPPORTED_MAJORS[-1]
+NEWEST = 18
+"""The major version whose syntax is read: every older file is one of it, too."""
 
 _TYPES = "|".join(sorted(ConnectionType, key=len, reverse=True))
 _METHODS = "|".join(sorted((re.escape(each) for each in AuthenticationMethod), key=len, reverse=True))

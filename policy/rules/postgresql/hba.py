@@ -7,21 +7,24 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Any
 
+from policy.floor import SUPERUSER
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
 from policy.text.carriers import TYPES
 from policy.text.server_files import NEWEST, HbaFile, carried
-from postgres.hba_analysis import analyse_hba
+from postgres.hba_coverage import covers, first_covering
 from postgres.hba_parser import ParsedRule
 from postgres.hba_rendering import rule_line
 from postgres.hba_rule import AuthenticationMethod, ConnectionType
 from postgres.hba_rule import Rule as HbaRule
-from postgres.identifiers import SUPERUSER
 
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _HBA = f"{_DOCUMENTATION}/auth-pg-hba-conf.html"
 _CERTIFICATES = f"{_DOCUMENTATION}/auth-cert.html"
 _M = AuthenticationMethod
+_NO_SUPERUSER = HbaRule(
+    type=ConnectionType.HOSTSSL, databases=("all",), users=(SUPERUSER,), address="all", method=_M.REJECT
+)
 _EVERYWHERE = ("all", "0.0.0.0/0", "::/0")
 
 FileCheck = Callable[[HbaFile], Iterator[tuple[ParsedRule, str]]]
@@ -80,10 +83,14 @@ def _perhaps_without_tls(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
 
 
 def _shadowed(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
-    by_line = {each.line_number: each for each in file.rules}
-    for finding in analyse_hba(file.rules, NEWEST):
-        if finding.code == "unreachable" and finding.severity == "error":
-            yield by_line[finding.line_number], finding.message.partition("): ")[2]
+    positions = first_covering([each.rule for each in file.rules])
+    for each, position in zip(file.rules, positions, strict=True):
+        if position is None:
+            continue
+        earlier = file.rules[position]
+        if (earlier.rule.method, earlier.rule.options) != (each.rule.method, each.rule.options):
+            first = "" if file.text.secret else f" ({rule_line(earlier.rule, NEWEST)})"
+            yield each, f"is never reached: line {earlier.line_number}{first} decides first"
 
 
 def _weak(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
@@ -116,15 +123,18 @@ def _certificates_only(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
 
 
 def _powerful(file: HbaFile) -> Iterator[tuple[ParsedRule, str]]:
-    by_line = {each.line_number: each for each in file.rules}
-    for finding in analyse_hba(file.rules, NEWEST):
-        if finding.code in ("remote-superuser", "superuser-not-rejected"):
-            parsed = by_line[finding.line_number]
-            reachable = {"all", SUPERUSER} & set(parsed.rule.users) or any(
-                user.startswith(("+", "/")) for user in parsed.rule.users
-            )
-            if reachable and not _is_local(parsed.rule):
-                yield parsed, "remote superusers can log in; expected a rule before it that rejects them"
+    rejected = False
+    for each in file.rules:
+        rule = each.rule
+        if rule.type is ConnectionType.LOCAL:
+            continue
+        if not _allows(rule):
+            rejected = rejected or covers(rule, _NO_SUPERUSER)
+            continue
+        named = SUPERUSER in rule.users
+        wide = "all" in rule.users or any(user.startswith(("+", "/")) for user in rule.users)
+        if (named or (wide and not rejected)) and not _is_local(rule):
+            yield each, "remote superusers can log in; expected a rule before it that rejects them"
     for each in _remote(file):
         rule = each.rule
         if "replication" in rule.databases:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from policy.floor import SUPERUSER
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.carriers import TYPES
 from policy.text.server_files import HbaFile, carried, shown
 from postgres.hba_parser import ParsedRule
 from postgres.hba_rule import ConnectionType
-from postgres.identifiers import SUPERUSER
 
 
 def _maps_single_names(resource: Resource) -> Iterator[Outcome]:

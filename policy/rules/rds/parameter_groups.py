@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from difflib import SequenceMatcher
 
 from policy.defaults import parameter_default
 from policy.floor import ACCEPTED_PROTOCOLS, NEWEST_PROTOCOL, RDS_CIPHERS, is_accepted, is_older
@@ -32,6 +34,8 @@ CIPHERS_SINCE = 16
 _GUIDE = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"
 _TLS = f"{_GUIDE}/PostgreSQL.Concepts.General.SSL.html"
 _GROUP_TYPES = (PARAMETER_GROUP, CLUSTER_PARAMETER_GROUP)
+_ALIKE = 0.8
+_MEANT = re.compile(r"ssl|tls|(?:rds\.)?(?:\w*_)?(?:force|require|enforce)[\w.]*(?:ssl|tls)\w*")
 _PENDING = "pending-reboot"
 
 
@@ -91,6 +95,23 @@ def _must(
 
 def _is_on(value: Value) -> bool:
     return value.truth() is True
+
+
+def _is_a_near_miss(name: str) -> bool:
+    """Whether a name is meant as the switch that forces TLS, and is none of RDS's."""
+    if name == FORCE_SSL:
+        return False
+    alike = SequenceMatcher(None, name, FORCE_SSL).ratio() > _ALIKE
+    return alike or _MEANT.fullmatch(name) is not None
+
+
+def _names_the_switch(group: Resource) -> Iterator[Outcome]:
+    if family_major(group) is None or any(_entries(group, FORCE_SSL)):
+        return
+    for each in group["parameters"].items():
+        name = each.at("name")
+        if _is_a_near_miss(name.text().lower()):
+            yield Problem(at=name, reason=f"it does not force TLS; expected {FORCE_SSL}")
 
 
 def _forces_tls(group: Resource) -> Iterator[Outcome]:
@@ -219,7 +240,7 @@ RULES = (
         area=Area.TLS,
         severity=Severity.CRITICAL,
         types=_GROUP_TYPES,
-        checks=(_forces_tls,),
+        checks=(_forces_tls, _names_the_switch),
         why="The default is 0 before 15 (Aurora: before 17), and the group can be attached after the review.",
         fix=f"set {FORCE_SSL} to 1 with applyMethod {_PENDING}; on RDS `ssl` does not force TLS",
         link=_TLS,
