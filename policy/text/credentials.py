@@ -41,8 +41,10 @@ _CREDENTIALS = (
 )
 # Settings whose names contain such a word, although their values are not secret, and references.
 _NOT_SECRET = re.compile(
-    r"(?im)^\s*(?:export\s+)?(?:password_encryption|http_?tokens?|\w*(?:secret|password|token)_?(?:arn|id|name|file|path|"
-    r"version|command)\w*)\s*[=:].*$|^\s*(?:export\s+|ENV\s+)?\w+\s*[=:]\s*[\"']?(?:arn:|/(?!/)|REPLACE|CHANGE_ME|resolve:).*$"
+    r"(?im)^[ \t]*(?:export[ \t]+)?(?:password_encryption|http_?tokens?"
+    r"|\w*(?:secret|password|token)_?(?:arn|id|name|file|path|version|command)\w*)[ \t]*[=:].*$"
+    r"|^[ \t]*(?:export[ \t]+|ENV[ \t]+)?\w+[ \t]*[=:][ \t]*[\"']?"
+    r"(?:arn:|/(?!/)|REPLACE|CHANGE_ME|resolve:).*$"
 )
 _PASSWORD_NAME = re.compile(
     r"[A-Z0-9_]*(?:PASSWORD|PASSWD|PASSPHRASE)"

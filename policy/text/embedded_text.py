@@ -42,8 +42,8 @@ _HEREDOC = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _ECHO = re.compile(
-    r"^\s*(?:sudo\s+)?(?:echo|printf)\s+(?P<words>.+?)\s*(?:>>?|\|\s*(?:sudo\s+)?tee(?:\s+-a)?)\s*"
-    r"(?P<file>\S+)\s*$",
+    r"^[ \t]*(?:sudo\s+)?(?:echo|printf)\s+(?P<words>.+?)\s*(?:>>?|\|\s*(?:sudo\s+)?tee(?:\s+-a)?)\s*"
+    r"(?P<file>\S+)[ \t]*$",
     re.MULTILINE,
 )
 _FILE = re.compile(r"""[^\s'">|<]*[\w.$/{}-]+\.(?:conf|crt|key|pem|sh|sql|env)\b""")

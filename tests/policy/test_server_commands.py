@@ -207,3 +207,22 @@ def test_a_file_in_a_config_map_is_judged_by_its_key() -> None:
 def test_any_text_can_be_searched(text: str) -> None:
     edits(f"sed -i pg_hba.conf {text}")
     stated(f"ssl {text} -c ssl={text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a/" * 40_000,
+        "ssl" + "_a" * 20_000,
+        "\n" * 30_000,
+        "sed -i " * 2_000,
+        "x pg_hba.conf\n" * 2_000,
+        "ALTER SYSTEM SET ssl" + " " * 30_000,
+        "replace copy template " * 2_000,
+    ],
+    ids=lambda text: text[:12],
+)
+def test_no_text_makes_the_search_endless(text: str) -> None:
+    edits(f"pg_hba.conf {text} pg_hba.conf")
+    stated(f"ssl {text}")
+    in_process(machine(userData=f"#!/bin/sh\n{text}\n"))
