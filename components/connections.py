@@ -28,9 +28,18 @@ CONNECTIONS_KEY = "connections.json"
 
 @dataclass(frozen=True, kw_only=True)
 class CertificateRole:
-    """How one role logs in with a certificate; `secret_arn` is the ARN of its identity secret."""
+    """How one role logs in with a certificate.
+
+    Attributes:
+        database: The database that it connects to.
+        common_name: The certificate's, where it is not the role's name.
+        secret_arn: ARN of the secret with certificate and key.
+        certificate_not_after: End of the certificate's validity, RFC 3339.
+        connection_limit: The role's limit.
+    """
 
     database: str
+    common_name: str | None = None
     secret_arn: pulumi.Input[str]
     certificate_not_after: pulumi.Input[str]
     connection_limit: int
@@ -60,6 +69,7 @@ def certificate_database(
         roles={
             name: {
                 "database": role.database,
+                "common_name": role.common_name,
                 "secret_arn": role.secret_arn,
                 "certificate_not_after": role.certificate_not_after,
                 "connection_limit": role.connection_limit,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from node import certificate
 from node.desired_state import Manifest
 from postgres import extensions
-from postgres.access import MACHINE_MAP
+from postgres.access import MACHINE_MAP, ident_mappings
 from postgres.declaration import Declaration, DeclarationError, declaration_problems
 from postgres.hba_analysis import analyse_hba
 from postgres.hba_parser import HbaSyntaxError, ParsedRule, parse_hba
@@ -115,10 +115,11 @@ def validated(
 
 def text_problems(texts: Mapping[str, str], major: int) -> list[str]:
     """Why a machine would refuse the files of `FILES` that are made of settings alone."""
+    declaration, problems = _declaration(texts["roles.json"], major)
     return [
         *_settings_problems(texts["postgresql.conf"], major),
-        *_login_problems(texts["pg_hba.conf"], texts["pg_ident.conf"], major),
-        *_declaration_problems(texts["roles.json"], major),
+        *_login_problems(texts["pg_hba.conf"], texts["pg_ident.conf"], declaration, major),
+        *problems,
     ]
 
 
@@ -145,7 +146,7 @@ def _groups_problems(text: str, openssl: tuple[int, ...]) -> list[str]:
     return [f"postgresql.conf: ssl_groups has {text}; {remedy}"]
 
 
-def _login_problems(hba: str, ident: str, major: int) -> list[str]:
+def _login_problems(hba: str, ident: str, declaration: Declaration | None, major: int) -> list[str]:
     problems: list[str] = []
     rules: list[ParsedRule] = []
     mappings: list[IdentMapping] = []
@@ -160,15 +161,15 @@ def _login_problems(hba: str, ident: str, major: int) -> list[str]:
     if problems:
         return problems
     errors = [finding.message for finding in analyse_hba(rules, major) if finding.severity == "error"]
-    return errors + map_problems(mappings, rules)
+    return errors + map_problems(mappings, rules, ident_mappings(declaration) if declaration else ())
 
 
-def _declaration_problems(text: str, major: int) -> list[str]:
+def _declaration(text: str, major: int) -> tuple[Declaration | None, list[str]]:
     try:
-        problems = declaration_problems(Declaration.from_json(text), major)
+        declaration = Declaration.from_json(text)
     except DeclarationError as error:
-        problems = [str(error)]
-    return [f"roles.json: {problem}" for problem in problems]
+        return None, [f"roles.json: {error}"]
+    return declaration, [f"roles.json: {problem}" for problem in declaration_problems(declaration, major)]
 
 
 def _identity(secret: str, now: datetime.datetime) -> tuple[IdentityDocument | None, list[str]]:

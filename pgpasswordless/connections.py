@@ -58,6 +58,12 @@ class RoleConnection(Document):
     """
 
     database: str = Field(min_length=1, description="name of the database that the role connects to")
+    common_name: str | None = Field(
+        default=None,
+        min_length=1,
+        description="CN of its certificate, where that is not the role's name",
+        exclude_if=lambda value: value is None,
+    )
     secret_arn: str | None = Field(
         default=None, description="secret with the role's `certificate` and `privateKey`"
     )

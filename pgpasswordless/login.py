@@ -105,7 +105,7 @@ def certificate_target(
     secret_arn = role.connection.secret_arn
     if secret_arn is None:
         raise IdentityError(f"role {role.name!r} of database {role.database!r} has no identity secret")
-    checked = identity.fetch(role.stack.aws, secret_arn, role.name, now=now)
+    checked = identity.fetch(role.stack.aws, secret_arn, role.connection.common_name or role.name, now=now)
     return CertificateTarget(
         host=role.server.host,
         port=role.server.port,

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from documents.document import Document
 from pgpasswordless.connections import Authentication
 from pgpasswordless.drivers import Driver, DriverSettings, render
@@ -29,6 +31,7 @@ class Shown(Document):
 
     Attributes:
         authentication: how the role logs in.
+        common_name: the certificate's, where it is not the role's name.
         certificate_not_after: end of the certificate's validity, RFC 3339 UTC; None without one.
         connection_string: libpq's keyword/value form.
         psql: shell command that works as it stands.
@@ -44,6 +47,7 @@ class Shown(Document):
     dbname: str
     authentication: Authentication
     files: Files
+    common_name: str | None = Field(default=None, exclude_if=lambda value: value is None)
     certificate_not_after: str | None
     max_lifetime_seconds: int
     connection_string: str
@@ -75,6 +79,7 @@ def show(
         dbname=target.dbname,
         authentication=resolved.server.authentication,
         files=_files(target),
+        common_name=resolved.connection.common_name,
         certificate_not_after=target.files.valid_until if isinstance(target, CertificateTarget) else None,
         max_lifetime_seconds=target.max_lifetime_seconds,
         connection_string=conninfo(keywords(target)),
@@ -98,7 +103,8 @@ def _files(target: Target) -> Files:
 def as_text(shown: Shown) -> str:
     """The answer for people; connection string and command have lines of their own, for copying."""
     proof = (
-        f"certificate valid until {shown.certificate_not_after}"
+        f"certificate {f'of {shown.common_name} ' if shown.common_name else ''}valid until "
+        f"{shown.certificate_not_after}"
         if shown.certificate_not_after
         else "by IAM token, a new one for each login"
     )

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from postgres.extensions import Platform, cron_problems, extension_problems
-from postgres.identifiers import database_name_problems, quote_identifier, role_name_problems
+from postgres.identifiers import SUPERUSER, database_name_problems, quote_identifier, role_name_problems
 from postgres.predefined_roles import predefined_role_problems
 from postgres.role_settings import role_setting_problems, written_value
 
@@ -93,11 +93,20 @@ class Database:
 
 @dataclass(frozen=True, kw_only=True)
 class Declaration:
-    """Everything declared for one server. `administrator` is the role that owns and grants."""
+    """Everything declared for one server.
+
+    Attributes:
+        administrator: The role that owns and grants.
+        databases: The databases.
+        roles: The roles that log in.
+        common_names: Roles and common names, where a role's certificate does not name the role itself, on a
+            server of our own. Not in `roles`, since a machine that makes no roles has to know them too.
+    """
 
     administrator: str
     databases: tuple[Database, ...] = ()
     roles: tuple[Role, ...] = field(default=())
+    common_names: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> str:
         """The document roles.json: compact, camelCase, sorted, so that equal declarations are equal bytes.
@@ -106,6 +115,8 @@ class Declaration:
         Keys of later versions are there only where they say something, so that nothing else differs.
         """
         document = {"schemaVersion": SCHEMA_VERSION, **asdict(self)}
+        if not self.common_names:
+            del document["common_names"]
         for role in document["roles"]:
             del role["networks"]
             for value in (role, *role["grants"]):
@@ -129,6 +140,8 @@ class Declaration:
             document = json.loads(text)
         except ValueError as error:
             raise DeclarationError(f"roles.json is not JSON: {error}") from None
+        if isinstance(document, dict):
+            document = {"commonNames": [], **document}
         values = _fields(document, "roles.json", {"schemaVersion": int, "administrator": str, **_LISTS})
         if values["schemaVersion"] != SCHEMA_VERSION:
             raise DeclarationError(
@@ -139,6 +152,9 @@ class Declaration:
             administrator=values["administrator"],
             databases=tuple(_database(item, f"databases[{i}]") for i, item in enumerate(values["databases"])),
             roles=tuple(_role(item, f"roles[{i}]") for i, item in enumerate(values["roles"])),
+            common_names=tuple(
+                _pair(item, f"commonNames[{i}]") for i, item in enumerate(values["commonNames"])
+            ),
         )
 
 
@@ -184,6 +200,11 @@ def declaration_problems(declaration: Declaration, major: int, platform: Platfor
             if grant.database not in role.databases:
                 found.append(f"grant in database {grant.database!r}, to which the role may not connect")
         problems += [f"role {role.name!r}: {text}" for text in found]
+    problems += [
+        f"common name {name!r} for {role!r}, which no application logs in as; remove it"
+        for role, name in declaration.common_names
+        if role in (SUPERUSER, declaration.administrator)
+    ]
     return problems
 
 
@@ -269,7 +290,7 @@ def _repeated(names: tuple[str, ...] | list[str], what: str) -> list[str]:
     return [f"{what} {name!r} is given twice" for name in sorted(set(names)) if names.count(name) > 1]
 
 
-_LISTS: dict[str, type] = {"databases": list, "roles": list}
+_LISTS: dict[str, type] = {"databases": list, "roles": list, "commonNames": list}
 _LATER_KEYS = ("member_of", "settings", "objects", "columns")
 
 
@@ -318,11 +339,11 @@ def _role(item: Any, where: str) -> Role:
         databases=_texts(values["databases"], f"{where}.databases"),
         grants=tuple(_grant(grant, f"{where}.grants[{i}]") for i, grant in enumerate(values["grants"])),
         member_of=_texts(values["memberOf"], f"{where}.memberOf"),
-        settings=tuple(_setting(pair, f"{where}.settings[{i}]") for i, pair in enumerate(values["settings"])),
+        settings=tuple(_pair(pair, f"{where}.settings[{i}]") for i, pair in enumerate(values["settings"])),
     )
 
 
-def _setting(item: Any, where: str) -> tuple[str, str]:
+def _pair(item: Any, where: str) -> tuple[str, str]:
     if not isinstance(item, list) or len(item) != 2:
         raise DeclarationError(f"{where} must be a name and a value")
     name, value = _texts(item, where)

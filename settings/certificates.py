@@ -10,6 +10,7 @@ from pydantic import Field
 
 from settings.aws import PrincipalArn
 from settings.problems import Path, Problem
+from settings.quotas import COMMON_NAME
 from settings.section import Checked, Section, StrictInt, unique
 
 _GENERATION_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,15}")
@@ -25,10 +26,20 @@ def _bundle_path_problems(path: str) -> list[str]:
     return [] if path.endswith((".pem", ".crt")) else ["is not a PEM file; its name must end in .pem or .crt"]
 
 
+def common_name_problems(name: str) -> list[str]:
+    """What is wrong with a common name."""
+    if not name or len(name) > COMMON_NAME.limit:
+        return [f"has {len(name)} characters; a common name has 1 to {COMMON_NAME.limit}"]
+    if name != name.strip() or not name.isprintable():
+        return ["begins or ends with a space, or holds what cannot be printed; write the name alone"]
+    return []
+
+
 GenerationName = Annotated[
     str, Checked(_generation_name_problems, "1 to 16 lower-case letters, digits and hyphens")
 ]
 GenerationState = Literal["trusted", "issuing", "retiring"]
+CommonName = Annotated[str, Checked(common_name_problems, "1 to 64 characters")]
 BundlePath = Annotated[str, Checked(_bundle_path_problems, "the path of a PEM file")]
 
 

@@ -17,6 +17,7 @@ from settings.certificates import (
     FIRST_GENERATION,
     BundlePath,
     Certificates,
+    CommonName,
     Generation,
     foreign_reader_problems,
     generation_problems,
@@ -29,7 +30,6 @@ from settings.problems import Path, Problem
 from settings.quotas import (
     ALARM_ACTIONS,
     CERTIFICATE_DOMAIN,
-    COMMON_NAME,
     LOAD_BALANCER_SUBNET,
     TRUST_STORE_CERTIFICATES,
     TRUST_STORE_LISTS,
@@ -86,15 +86,6 @@ def dns_name_problems(name: str) -> list[str]:
     return zone_problems(name)
 
 
-def common_name_problems(name: str) -> list[str]:
-    """What is wrong with a common name."""
-    if not name or len(name) > COMMON_NAME.limit:
-        return [f"has {len(name)} characters; a common name has 1 to {COMMON_NAME.limit}"]
-    if name != name.strip() or not name.isprintable():
-        return ["begins or ends with a space, or holds what cannot be printed; write the name alone"]
-    return []
-
-
 def serial_number_problems(serial: str) -> list[str]:
     """What is wrong with the serial number of a certificate, in hexadecimal with or without colons."""
     if not _SERIAL.fullmatch(serial):
@@ -129,7 +120,6 @@ ClientName = Annotated[
 ]
 ClientUri = Annotated[str, Checked(uri_problems, "a URI such as spiffe://example.org/billing")]
 ClientDnsName = Annotated[str, Checked(dns_name_problems, "a DNS name of one client")]
-CommonName = Annotated[str, Checked(common_name_problems, "1 to 64 characters")]
 SerialNumber = Annotated[str, Checked(serial_number_problems, "a serial number in hexadecimal, in quotes")]
 AsgiApplication = Annotated[str, Checked(_application_problems, "module:attribute of an ASGI application")]
 SourcePath = Annotated[str, Checked(_source_path_problems, "the path of a folder")]

@@ -9,11 +9,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from postgres import declaration, extensions, server_settings, versions
+from postgres import access, declaration, extensions, identifiers, server_settings, versions
 from postgres.protocol import MinimumProtocol
 from postgres.tls_groups import TlsGroup, groups_problems
 from settings.aws import KmsKeyArn, LogRetentionDays, PrincipalArn, TopicArn
-from settings.certificates import Certificates, foreign_reader_problems, no_administrator_problems
+from settings.certificates import (
+    Certificates,
+    CommonName,
+    foreign_reader_problems,
+    no_administrator_problems,
+)
 from settings.databases import (
     Database,
     DeclaredDatabaseName,
@@ -39,7 +44,7 @@ from settings.network import (
 from settings.problems import Path, Problem, may_be_secret
 from settings.quotas import ALARM_ACTIONS, COMMON_NAME, Quotas
 from settings.reconcile import Reconcile
-from settings.section import Section, SettingText, StrictBool, StrictInt, unique
+from settings.section import Checked, Section, SettingText, StrictBool, StrictInt, unique
 
 _SELF: Path = ("selfManaged",)
 _GP3_BASELINE_IOPS = 3000
@@ -100,8 +105,14 @@ class DatabaseRoles(Section):
 
 
 class Role(DeclaredRole):
-    """A role that logs in with its own certificate; the map's key is its name and the certificate's CN."""
+    """A role that logs in with its own certificate; the map's key is its name."""
 
+    common_name: Annotated[CommonName, Checked(access.common_name_problems, "")] | None = Field(
+        default=None, examples=["billing.example.org"]
+    )
+    """Common name of its certificate; absent: the role's name. It belongs to this role alone, and is not the
+    name of another role, of the administrator or of the server. A certificate with the role's name still logs
+    in; one with an earlier `commonName` does not, so fetch the role's files again after a change."""
     networks: ClientNetworks = Field(min_length=1, examples=[["10.30.0.0/24"]])
     """Networks it may come from."""
     secret_readers: Annotated[tuple[PrincipalArn, ...], unique] = ()
@@ -163,8 +174,11 @@ class SelfManaged(Section):
 
     @property
     def declaration(self) -> declaration.Declaration:
-        """Administrator, databases, roles and grants."""
-        return declared(self.database_roles.administrator, self.databases, self.roles)
+        """Administrator, databases, roles and grants, and the common names of certificates."""
+        named = tuple((name, role.common_name) for name, role in self.roles.items() if role.common_name)
+        return replace(
+            declared(self.database_roles.administrator, self.databases, self.roles), common_names=named
+        )
 
     @property
     def further_settings(self) -> dict[str, str]:
@@ -186,6 +200,7 @@ def self_managed_problems(
     yield from unreachable_server_problems(_SELF, server.allowed_clients, server.roles)
     yield from security_group_problems(_SELF, server.allowed_clients, quotas)
     yield from _administrator_problems(server)
+    yield from _common_name_problems(server)
     yield from _server_setting_problems(server)
     by_provider = server.database_roles.through == "provider"
     yield from extension_problems(_SELF, server.databases, server.server_settings, by_provider=by_provider)
@@ -265,6 +280,21 @@ def _administrator_problems(server: SelfManaged) -> Iterator[Problem]:
             reads=reads,
         )
     yield from _network_problems(server, networks, roles.administrator_networks)
+
+
+def _common_name_problems(server: SelfManaged) -> Iterator[Problem]:
+    """Common names of certificates that belong to somebody else."""
+    administrator, fqdn = server.database_roles.administrator, server.private_dns.fqdn
+    holders = {name: f"role {name}" for name in server.roles}
+    holders |= {
+        identifiers.SUPERUSER: "the superuser",
+        administrator: "the administrator",
+        fqdn: "the server",
+    }
+    for role, problem in access.claim_problems(server.declaration.common_names, holders):
+        path = (*_SELF, "roles", role, "commonName")
+        reads = (path, (*_SELF, "roles"), (*_SELF, "databaseRoles"), (*_SELF, "privateDns"))
+        yield Problem(path, problem, server.roles[role].common_name, reads)
 
 
 def _network_problems(server: SelfManaged, path: Path, networks: Sequence[str]) -> Iterator[Problem]:

@@ -181,6 +181,11 @@ class AlternativeName:
     value: str
 
 
+def role_uri(issuer: Issuer, role: str) -> str:
+    """The URI by which a certificate of this issuer names a role."""
+    return f"spiffe://{quote(issuer.trust_domain, safe='')}{role_uri_path(role)}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class LeafCertificateArgs:
     """Arguments of `LeafCertificate`.
@@ -222,7 +227,7 @@ class LeafCertificateArgs:
     @property
     def uri(self) -> str:
         """Alternative name of a client: PostgreSQL takes the CN, everything else wants a SAN."""
-        return f"spiffe://{quote(self.issuer.trust_domain, safe='')}{role_uri_path(self.common_name)}"
+        return role_uri(self.issuer, self.common_name)
 
     @property
     def san(self) -> AlternativeName:

@@ -16,7 +16,13 @@ from components.account import Account
 from components.connections import CertificateRole, certificate_database
 from components.names import slug, stack_path
 from components.network import Network
-from components.pki.certificates import CertificateAuthority, LeafCertificate, LeafCertificateArgs
+from components.pki.certificates import (
+    AlternativeName,
+    CertificateAuthority,
+    LeafCertificate,
+    LeafCertificateArgs,
+    role_uri,
+)
 from components.pki.identity import Identity, IdentityArgs
 from components.pki.secrets_key import SecretsKey
 from components.security_group import ServerSecurityGroup, ServerSecurityGroupArgs
@@ -290,7 +296,10 @@ class SelfManagedPostgres(pulumi.ComponentResource):
                 IdentityArgs(
                     issuer=args.client_authority.issuer,
                     purpose="client",
-                    common_name=role,
+                    common_name=login.common_name or role,
+                    alternative_name=AlternativeName(
+                        kind="uri", value=role_uri(args.client_authority.issuer, role)
+                    ),
                     description=f"Certificate and key of role {role} on {name} in stack {args.stack}",
                     readers=login.secret_readers,
                     administrators=args.administrators,
@@ -366,6 +375,7 @@ def _connection(
         roles={
             role.name: CertificateRole(
                 database=role.databases[0],
+                common_name=args.settings.roles[role.name].common_name,
                 secret_arn=identities[role.name].secret_arn,
                 certificate_not_after=identities[role.name].not_after,
                 connection_limit=role.connection_limit,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from postgres.access import access_problems, hba_rules
+from postgres.access import access_problems, hba_rules, ident_mappings
 from postgres.hba_rendering import render_hba
 from postgres.ident import render_ident
 from postgres.postgresql_conf import render_postgresql_conf
@@ -43,8 +43,7 @@ def server_files(settings: SelfManaged) -> dict[str, str]:
             )
         ),
         "pg_hba.conf": render_hba(rules, major),
-        # A certificate's CN is the role's name, so certificate logins need no map.
-        "pg_ident.conf": render_ident([], major),
+        "pg_ident.conf": render_ident(ident_mappings(declaration), major),
         "roles.json": carried_out.to_json(),
     }
     if problems := text_problems(texts, major):

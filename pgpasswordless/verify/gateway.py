@@ -264,7 +264,7 @@ def _identity_of_a_database(stack: Stack, folder: Path) -> tuple[str, IdentityFi
             if connection.secret_arn is None:
                 continue
             try:
-                checked = identity.fetch(stack.aws, connection.secret_arn, role)
+                checked = identity.fetch(stack.aws, connection.secret_arn, connection.common_name or role)
                 return f"{role} on {name}", identity_files.write(folder, checked, server.server_ca)
             except IdentityError:
                 # The database's own checks say what is wrong with it.

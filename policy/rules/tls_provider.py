@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import SUPERUSERS
+from policy.text.carriers import TYPES
+from policy.text.server_files import carried
 from policy.type_tokens import POSTGRESQL_ROLE, SECRET_VERSION
 from policy.values import TextPlace, Value
 
@@ -151,8 +153,15 @@ def _common_name(request: Resource, stack: Stack) -> Iterator[Outcome]:
         yield Problem(at=value, reason="expected the name of one role")
     elif name.lower() in SUPERUSERS:
         yield Problem(at=value, reason="expected a role that is not a superuser")
-    elif roles and name not in roles:
+    elif roles and name not in roles and not _mapped_roles(name, stack) & roles:
         yield Problem(at=value, reason=f"expected a role of the stack: {', '.join(sorted(roles))}")
+
+
+def _mapped_roles(name: str, stack: Stack) -> set[str]:
+    """The roles as which a pg_ident.conf of the stack lets a name in."""
+    files = [carried(each) for each in stack.of_types(TYPES)]
+    lines = [mapping for each in files for file in each.ident for _, mapping in file.mappings]
+    return {mapping.database_user for mapping in lines if mapping.system_user == name}
 
 
 def _subject(resource: Resource, key: str) -> Value:
@@ -278,8 +287,9 @@ RULES = (
         severity=Severity.HIGH,
         types=(REQUEST,),
         stack_checks=(_common_name,),
-        why="PostgreSQL logs the client in as the role in the common name.",
-        fix="set subject.commonName to the role's name",
+        why="PostgreSQL logs the client in as the role in the common name, or as the role to which "
+        "pg_ident.conf maps it.",
+        fix="set subject.commonName to the role's name, or map the name to a role in pg_ident.conf",
         link="https://www.postgresql.org/docs/current/auth-cert.html",
     ),
     Rule(

@@ -10,10 +10,13 @@ import psycopg
 import pytest
 
 from tests.behaviour.conftest import ROOT, RunningSandbox
+from tests.behaviour.issuing import issue_client
 from tests.behaviour.program_changes import HOOK, VARIABLE
 from tests.behaviour.steady_client import LOGINS_PER_SECOND, SteadyClient
 
 pytestmark = pytest.mark.sandbox
+
+COMMON_NAME = "reports.example.org"
 
 
 @contextmanager
@@ -45,7 +48,9 @@ def test_networks_and_grants_change_without_restart_and_without_dropping_a_sessi
         sandbox.edit(
             lambda settings: settings["roles"]["app_user"]["grants"].append({"privileges": ["create"]})
         )
+        sandbox.edit(lambda settings: settings["roles"]["reporting"].update(commonName=COMMON_NAME))
         sandbox.deployed()
+        only_the_common_name_logs_in(sandbox, "reporting")
         assert session.execute(may_create).fetchone() == (True,)
         assert session.execute(serving).fetchone() == before_the_change
         after = len(sandbox.server_log())
@@ -57,6 +62,7 @@ def test_networks_and_grants_change_without_restart_and_without_dropping_a_sessi
             lambda settings: settings["roles"]["app_readonly"].update(networks=["127.0.0.1/32", "::1/128"])
         )
         sandbox.edit(lambda settings: settings["roles"]["app_user"]["grants"].pop())
+        sandbox.edit(lambda settings: settings["roles"]["reporting"].pop("commonName"))
         sandbox.deployed()
         assert session.execute(may_create).fetchone() == (False,)
         with sandbox.login("app_readonly", files, hostaddr="127.0.0.1") as again:
@@ -65,6 +71,20 @@ def test_networks_and_grants_change_without_restart_and_without_dropping_a_sessi
     assert client.failures == []
     assert client.logins > 0
     assert (sandbox.served_files / "pg_hba.conf").read_text() == before
+
+
+def only_the_common_name_logs_in(sandbox: RunningSandbox, role: str) -> None:
+    assert sandbox.database.roles[role].common_name == COMMON_NAME
+    authority = sandbox.authority("client")
+    let_in = {}
+    for name in (COMMON_NAME, role, COMMON_NAME.upper()):
+        files = issue_client(authority, name, sandbox.folder / f"named-{name}")
+        try:
+            with sandbox.login(role, files) as session:
+                let_in[name] = session.execute("SELECT session_user").fetchone() == (role,)
+        except psycopg.OperationalError:
+            let_in[name] = False
+    assert let_in == {COMMON_NAME: True, role: True, COMMON_NAME.upper(): False}
 
 
 REFUSED = {

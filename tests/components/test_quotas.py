@@ -186,6 +186,7 @@ REFUSED: list[tuple[str, str, str, Callable[[int], Config], int | None]] = [
     ("LOAD_BALANCER_SUBNET", f"{PROJECT}:network.create.cidr", "makes subnets of /28", lambda n: config(network={"create": {"cidr": f"10.20.0.0/{n - 3}"}}), 27),
     ("CERTIFICATE_DOMAIN", f"{GATEWAY}.domainName", "makes 65 characters", lambda n: config(gateway__domainName=domain(n)), 64),
     ("COMMON_NAME", f"{GATEWAY}.clients.legacy.commonName", "has 65 characters", lambda n: config(gateway__clients__legacy={"commonName": "n" * n, "role": "app_user"}), 64),
+    ("COMMON_NAME", f"{SELF}.roles.app_user.commonName", "has 65 characters", lambda n: config(selfManaged__roles__app_user__commonName="n" * n), 64),
     ("COMMON_NAME", f"{SELF}.privateDns", "has 65 characters", lambda n: config(selfManaged__privateDns={"name": "", "zone": domain(n)}), 64),
     ("INSTANCE_IDENTIFIER", f"{RDS}.identifier", "is not an identifier", lambda n: config(rds__identifier="i" * n), 63),
 ]  # fmt: skip

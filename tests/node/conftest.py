@@ -26,7 +26,7 @@ from node.apply import apply
 from node.layout import Layout
 from node.server_user import ServerUser
 from node.state import MANIFEST_KEY
-from postgres.access import hba_rules
+from postgres.access import hba_rules, ident_mappings
 from postgres.declaration import Database, Declaration, Grant, Role
 from postgres.hba_rendering import render_hba
 from postgres.ident import render_ident
@@ -62,6 +62,7 @@ class Desired:
         self.extra_settings: dict[str, str] = {}
         self.roles = ("app_user",)
         self.role_values: dict[str, Any] = {}
+        self.common_names: dict[str, str] = {}
         self.restart = "pending"
         self.extra_hba = ""
         self.extensions: tuple[str, ...] = ()
@@ -86,6 +87,7 @@ class Desired:
                 )
                 for role in self.roles
             ),
+            common_names=tuple(self.common_names.items()),
         )
 
     def files(self) -> dict[str, str]:
@@ -96,7 +98,7 @@ class Desired:
         settings |= self.extra_settings
         return {
             "pg_hba.conf": "\n".join([hba[0], self.extra_hba, *hba[1:]]),
-            "pg_ident.conf": render_ident([], self.major),
+            "pg_ident.conf": render_ident(ident_mappings(self.declaration()), self.major),
             "postgresql.conf": render_postgresql_conf(settings) + self.extra_conf,
             "roles.json": self.declaration().to_json(),
             "client-ca.crt": self.client_ca,

@@ -25,12 +25,24 @@ from runtime import files
 MachineOf = Callable[..., Any]
 
 
-# 16 and 18 differ from 17 in nothing that node does.
+# Common names of certificates, with what PostgreSQL reads elsewhere as a keyword, a group or a file.
+COMMON_NAMES = {
+    "app_user": "billing.example.org",
+    "audit": "+app_user",
+    "loader": "@pg_hba.conf",
+    "reporting": "all",
+    "viewer": 'Zoë "the" #1, C:\\',
+}
+
+
+# 16 and 17 differ from 18 in nothing that node does.
 @pytest.mark.parametrize(
-    "major", [15, 17, *(pytest.param(major, marks=pytest.mark.long) for major in (16, 18))]
+    "major", [15, 18, *(pytest.param(major, marks=pytest.mark.long) for major in (16, 17))]
 )
 def test_first_apply_and_a_change_of_hba_on_every_major(major: int, machine_of: MachineOf) -> None:
     machine = machine_of(major, blank=True)
+    machine.desired.roles = tuple(COMMON_NAMES)
+    machine.desired.common_names = COMMON_NAMES
     serial = machine.publish()
     assert machine.apply() == DONE, machine.report()
     report = machine.report()
@@ -50,8 +62,48 @@ def test_first_apply_and_a_change_of_hba_on_every_major(major: int, machine_of: 
         status = (machine.layout.current / name).stat()
         expected = (0, machine.user.gid, 0o640) if os.geteuid() == 0 else (*machine.user.owner, 0o600)
         assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == expected
+    only_declared_names_log_in(machine)
     an_hba_change_takes_a_reload_and_keeps_sessions(machine)
     machine.stop()
+
+
+def only_declared_names_log_in(machine: Any) -> None:
+    let_in = {pair for role, name in COMMON_NAMES.items() for pair in ((name, role), (role, role))}
+    strangers = (
+        "Billing.example.org",
+        "billing.example.or",
+        "a.billing.example.org",
+        "billing.example.org.",
+        "billing-example.org",
+        "/^.*$",
+        "intruder",
+        "postgres",
+    )
+    others = {(name, role) for name in COMMON_NAMES.values() for role in ("app_user", "reporting")}
+    tried = let_in | others | {(name, "app_user") for name in (*strangers, *COMMON_NAMES)}
+    tried |= {("billing.example.org", "postgres"), ("billing.example.org", "pgpl_admin")}
+    assert {(name, role) for name, role in tried if logs_in(machine, name, role)} == let_in
+
+
+def logs_in(machine: Any, common_name: str, role: str) -> bool:
+    """Whether a certificate of the client authority with this common name logs in as the role."""
+    leaf = machine.client_authority.client(common_name)
+    for name, text in (("other.crt", leaf.certificate), ("other.key", leaf.private_key)):
+        path = machine.client_files / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+    files = {
+        "sslcert": str(machine.client_files / "other.crt"),
+        "sslkey": str(machine.client_files / "other.key"),
+    }
+    try:
+        with machine.connect(user=role, **files) as connection:
+            return connection.execute("SELECT session_user").fetchone() == (role,)
+    except psycopg.OperationalError as error:
+        said = str(error)
+    refusals = ("certificate authentication failed", "pg_hba.conf rejects connection")
+    assert any(refusal in said for refusal in refusals), said
+    return False
 
 
 def an_hba_change_takes_a_reload_and_keeps_sessions(machine: Any) -> None:
@@ -158,7 +210,7 @@ def test_all_problems_are_reported_together(serving: Any) -> None:
 def test_a_hole_in_validation_is_found_by_the_scratch_server(
     serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("node.validation._login_problems", lambda hba, ident, major: [])
+    monkeypatch.setattr("node.validation._login_problems", lambda *_: [])
     monkeypatch.setattr("node.validation._settings_problems", lambda text, major: [])
     serving.desired.extra_hba = "hostssl app app_user 127.0.0.1/32 cert clientcert=verify-ca"
     serving.publish()
@@ -177,7 +229,7 @@ def test_an_open_configuration_is_taken_back_after_the_switch(
     serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = serving.layout.current_generation()
-    monkeypatch.setattr("node.validation._login_problems", lambda hba, ident, major: [])
+    monkeypatch.setattr("node.validation._login_problems", lambda *_: [])
     serving.desired.extra_hba = "host app app_user 127.0.0.1/32 trust\nhost app app_user ::1/128 trust"
     serving.publish()
     assert serving.apply() == REFUSED

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from node.certificate import authorities_problems, identity_problems
 from node.desired_state import Manifest
-from node.validation import FILES, validated
+from node.validation import FILES, text_problems, validated
 from runtime.errors import RefusedError
 from runtime.identity_secret import IdentityDocument
 
@@ -140,6 +140,67 @@ def test_a_certificate_of_another_name_is_let_in_by_no_map(
     with pytest.raises(RefusedError) as raised:
         validated(manifest=manifest(), contents=contents, identity=authorities[0].server().secret(), now=NOW)
     assert any(telling in problem for problem in raised.value.problems)
+
+
+DECLARED = """common-name app_user app_user
+common-name "billing.example.org" app_user
+"""
+
+
+@pytest.mark.parametrize(
+    ("ident", "telling"),
+    [
+        (DECLARED, None),
+        ("# none", "does not let 'billing.example.org' in as 'app_user'"),
+        (
+            DECLARED + "common-name intruder app_user",
+            "lets 'intruder' in as 'app_user', which is not declared",
+        ),
+        (DECLARED + r"common-name /^intruder$ app_user", "in as 'app_user', which is not declared"),
+        (DECLARED.replace('"b', '"B'), "lets 'Billing.example.org' in as 'app_user', which is not declared"),
+        (DECLARED + 'other "billing.example.org" app_user', "map 'other' lets 'billing.example.org' in"),
+        (DECLARED + 'common-name "billing.example.org" postgres', "in as 'postgres', which is not declared"),
+    ],
+)
+def test_the_map_of_common_names_is_the_declared_one(
+    ident: str, telling: str | None, machine_files: dict[str, str]
+) -> None:
+    roles = json.loads(machine_files["roles.json"])
+    roles["commonNames"] = [["app_user", "billing.example.org"]]
+    files = machine_files | {
+        "roles.json": json.dumps(roles),
+        "pg_ident.conf": ident + "\n",
+        "pg_hba.conf": machine_files["pg_hba.conf"].replace(" cert\n", " cert map=common-name\n"),
+    }
+    found = text_problems(files, 17)
+    assert any(telling in problem for problem in found) if telling else found == []
+
+
+def test_no_common_name_is_that_of_another_role(machine_files: dict[str, str]) -> None:
+    for name, says in {"pgpl_admin": "a role of pg_hba.conf", "postgres": "a role of pg_hba.conf"}.items():
+        ident = f"common-name app_user app_user\ncommon-name {name} app_user\n"
+        # Where pulumi-postgresql makes the roles, roles.json has none.
+        roles = {"schemaVersion": 1, "administrator": "pgpl_admin", "databases": [], "roles": []}
+        roles["commonNames"] = [["app_user", name]]
+        files = machine_files | {"roles.json": json.dumps(roles), "pg_ident.conf": ident}
+        assert any(says in problem for problem in text_problems(files, 17))
+
+
+@pytest.mark.parametrize("role", ["postgres", "pgpl_admin"])
+def test_who_is_no_applications_role_has_no_common_name(role: str, machine_files: dict[str, str]) -> None:
+    roles = json.loads(machine_files["roles.json"]) | {"commonNames": [[role, "intruder"]]}
+    ident = f"common-name {role} {role}\ncommon-name intruder {role}\n"
+    files = machine_files | {"roles.json": json.dumps(roles), "pg_ident.conf": ident}
+    (problem,) = text_problems(files, 17)
+    assert f"roles.json: common name 'intruder' for {role!r}, which no application logs in as" in problem
+
+
+@pytest.mark.parametrize("option", ["clientname=DN", ""])
+def test_the_map_of_common_names_is_for_certificates(option: str, machine_files: dict[str, str]) -> None:
+    line = f" cert map=common-name {option}\n" if option else " gss map=common-name\n"
+    hba = machine_files["pg_hba.conf"].replace(" cert\n", line)
+    found = text_problems(machine_files | {"pg_hba.conf": hba}, 17)
+    assert any("for something else than common names of certificates" in problem for problem in found)
 
 
 def test_groups_that_the_machines_openssl_lacks_are_refused(authorities: Any) -> None:

@@ -61,6 +61,26 @@ def test_the_psql_command_works_as_printed(show: Any, role: str, tmp_path: Path)
     assert (result.stdout, result.stderr) == (f"{role}|t\n", "")
 
 
+def test_a_certificate_of_another_common_name_is_the_roles(
+    show: Any, role: str, deployed: Any, server: Any, boto: Any
+) -> None:
+    name = "billing.example.org"
+    secret = server.client_authority.secret(name)
+    boto("secretsmanager").put_secret_value(SecretId=deployed.secrets[role], SecretString=secret)
+    deployed.document["databases"]["self-managed"]["roles"][role]["commonName"] = name
+    deployed.save()
+    shown = show()
+    assert (shown["role"], shown["commonName"]) == (role, name)
+    assert Path(shown["files"]["certificate"]).read_text() == json.loads(secret)["certificate"]
+    arguments = ["show", "--stack", "test", "--database", "self-managed", "--role", role]
+    result = CliRunner().invoke(app, [*arguments, "--directory", str(Path(shown["files"]["key"]).parent)])
+    assert f"# {role} on self-managed (test), certificate of {name} valid until " in result.stdout
+    del deployed.document["databases"]["self-managed"]["roles"][role]["commonName"]
+    deployed.save()
+    result = CliRunner().invoke(app, arguments)
+    assert f"the certificate's CN must be this very name, and it is '{name}'" in result.stderr
+
+
 def test_the_connection_string_works_as_printed(show: Any, role: str) -> None:
     with psycopg.connect(show()["connectionString"]) as connection:
         assert connection.execute("SELECT session_user").fetchone() == (role,)

@@ -53,6 +53,7 @@ declarations = st.builds(
         st.builds(Database, name=texts, extensions=st.lists(texts, max_size=2).map(tuple)), max_size=3
     ).map(tuple),
     roles=st.lists(role_values, max_size=3).map(tuple),
+    common_names=st.lists(st.tuples(texts, texts), max_size=2).map(tuple),
 )
 
 
@@ -284,6 +285,24 @@ LET_IN = replace(ROLE, networks=("10.0.0.0/8",))
 )
 def test_roles_that_could_not_be_let_in(roles, networks, says):
     assert any(says in problem for problem in access_problems(replace(GOOD, roles=tuple(roles)), networks))
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("app_user", "is the role's own name"),
+        ("reporting", "is the name of role reporting"),
+        ("pgpl_admin", "is the name of the administrator"),
+        ("postgres", "is the name of the superuser"),
+        ("batch.example.org", "is the common name of role reporting already"),
+    ],
+)
+def test_common_names_that_belong_to_others(name, says):
+    roles = (LET_IN, replace(LET_IN, name="reporting"))
+    names = (("reporting", "batch.example.org"), ("app_user", name))
+    (problem,) = access_problems(replace(GOOD, roles=roles, common_names=names))
+    assert problem.startswith("role 'app_user': its common name ")
+    assert says in problem
 
 
 def test_roles_with_networks_and_declared_databases_are_let_in():

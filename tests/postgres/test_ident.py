@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from postgres.access import access_problems, common_name_problems, hba_rules, ident_mappings
+from postgres.declaration import Database, Declaration, Role
 from postgres.hba_analysis import analyse_hba
 from postgres.hba_parser import parse_hba
+from postgres.hba_rendering import render_hba
+from postgres.hba_rule import AuthenticationMethod, literal_name
 from postgres.ident import IdentMapping, IdentSyntaxError, ident_problems, parse_ident, render_ident
 from postgres.ident_analysis import map_problems
 from postgres.versions import SUPPORTED_MAJORS
@@ -156,6 +160,48 @@ def test_lines_that_map_more_than_one_name_are_refused(line, says):
     with pytest.raises(IdentSyntaxError, match="line 1") as caught:
         parse_ident(line, 17)
     assert says in str(caught.value)
+
+
+names = st.one_of(
+    st.sampled_from(["all", "+app", "@app", "app", "App", "app.", "CN=app", "^app$", 'a "b", #c', "\\1"]),
+    st.text(st.characters(exclude_categories=["C"]), min_size=1, max_size=8),
+).filter(lambda name: not common_name_problems(name))
+
+
+@given(st.dictionaries(names, st.none() | names, min_size=1, max_size=5), st.sampled_from(SUPPORTED_MAJORS))
+def test_the_files_admit_exactly_the_declared_pairs(common_names, major):
+    declaration = Declaration(
+        administrator="pgpl_admin",
+        databases=(Database(name="app"),),
+        roles=tuple(
+            Role(name=role, connection_limit=1, databases=("app",), networks=("10.0.0.0/8",))
+            for role in common_names
+        ),
+        common_names=tuple((role, name) for role, name in common_names.items() if name),
+    )
+    assume(not access_problems(declaration))
+    rules = parse_hba(render_hba(hba_rules(declaration), major), major)
+    mappings = parse_ident(render_ident(ident_mappings(declaration), major), major)
+    assert map_problems(mappings, rules, ident_mappings(declaration)) == []
+
+    def logs_in(name, role):
+        """As hba.c does: the first line for the role, and its map where it has one."""
+        for entry in rules:
+            if literal_name(role) in entry.rule.users and entry.rule.method is AuthenticationMethod.CERT:
+                given = dict(entry.rule.options).get("map")
+                lines = {each.login for each in mappings if each.map_name == given}
+                return (name, role) in lines if given else name == role
+        return False
+
+    everybody = [*common_names, *filter(None, common_names.values()), "postgres", "pgpl_admin", "intruder"]
+    for role in [*common_names, "postgres", "pgpl_admin"]:
+        let_in = {role, common_names[role]} if role in common_names else set()
+        assert {name for name in everybody if logs_in(name, role)} == let_in - {None}
+
+
+@pytest.mark.parametrize("name", ["/", "/^.*$", "/billing"])
+def test_a_common_name_is_no_expression(name):
+    assert "regular expression" in common_name_problems(name)[0]
 
 
 def test_a_dn_with_commas_is_quoted():

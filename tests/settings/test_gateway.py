@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import settings
 from gateway.machine import APPLICATION
+from settings import certificates as certificates_section
 from settings import gateway as gateway_section
 from settings.gateway import BUILT_IN_APPLICATION
 
@@ -232,7 +233,7 @@ def test_checks_of_names_never_break_down(text: str) -> None:
         gateway_section.client_name_problems,
         gateway_section.uri_problems,
         gateway_section.dns_name_problems,
-        gateway_section.common_name_problems,
+        certificates_section.common_name_problems,
         gateway_section.serial_number_problems,
     ):
         assert isinstance(check(text), list)

@@ -144,6 +144,21 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     (f"{ROLE}.networks", ["10.0.0.0/8"], f"{ROLE}.networks[0]", "is outside allowedClients.networks (10.30.0.0/16"),
     (f"{ROLE}.networks", ["fe00::/64"], f"{ROLE}.networks[0]", "is outside allowedClients.networks"),
     (f"{ROLE}.networks", ["localhost"], f"{ROLE}.networks[0]", "is a host name"),
+    (f"{ROLE}.commonName", "", "", "has 0 characters; a common name has 1 to 64"),
+    (f"{ROLE}.commonName", "n" * 65, "", "has 65 characters; a common name has 1 to 64"),
+    (f"{ROLE}.commonName", "a\x07b", "", "holds what cannot be printed"),
+    (f"{ROLE}.commonName", "a\nb", "", "holds what cannot be printed"),
+    (f"{ROLE}.commonName", "a\u200bb", "", "holds what cannot be printed"),
+    (f"{ROLE}.commonName", "billing ", "", "begins or ends with a space"),
+    (f"{ROLE}.commonName", "/^.*$", "", "means a regular expression in pg_ident.conf"),
+    (f"{ROLE}.commonName", "u\u0308ber", "", "is not in Unicode normal form C"),
+    (f"{ROLE}.commonName", 8, "", "8 is read by YAML as a number, not as text"),
+    (f"{ROLE}.commonName", ["a"], "", "must be a string, not a list"),
+    (f"{ROLE}.commonName", "app_user", "", '"app_user" is the role\'s own name, which it has anyway'),
+    (f"{ROLE}.commonName", "postgres", "", "is the name of the superuser"),
+    (f"{ROLE}.commonName", "pgpl_admin", "", "is the name of the administrator"),
+    (f"{ROLE}.commonName", "postgres.db.internal", "", "is the name of the server"),
+    (f"{MACHINE}.roles.other", {"database": "app", "networks": ["10.30.1.0/24"], "commonName": "app_user"}, f"{MACHINE}.roles.other.commonName", "is the name of role app_user"),
     (f"{ROLE}.connectionLimit", 0, "", "allowed: a whole number from 1 to 10000"),
     (f"{ROLE}.connectionLimit", 98, "", "98 is more than the server gives to roles; allowed: 1 to 97"),
     (f"{ROLE}.secretReaders", ["arn:aws:iam::999999999999:role/app"], f"{ROLE}.secretReaders[0]", "is of another account (999999999999)"),
@@ -219,6 +234,15 @@ def test_refused_with_place_value_and_what_is_allowed(spoilt, findings, case):
     assert len(matching) == 1, lines
     assert says in matching[0]
     assert len(lines) == 1, "one wrong value leads to one finding"
+
+
+def test_two_roles_claim_no_one_common_name(spoilt, findings):
+    other = {"database": "app", "networks": ["10.30.1.0/24"], "commonName": "billing.example.org"}
+    (line,) = findings(
+        spoilt(**{f"{ROLE}.commonName": "billing.example.org", f"{MACHINE}.roles.other": other})
+    )
+    assert line.startswith("passwordless-postgres:selfManaged.roles.other.commonName: ")
+    assert "is the common name of role app_user already; a certificate logs in as one role" in line
 
 
 def test_a_server_without_network_is_refused(spoilt, findings, good):

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
-from policy.floor import SUPERUSER
 from policy.resources import Resource
 from policy.rule import Area, Outcome, Problem, Rule, Severity
+from policy.rules.rds.resource_types import SUPERUSERS
 from policy.text.carriers import TYPES
-from policy.text.server_files import HbaFile, carried, shown
+from policy.text.server_files import HbaFile, ServerFiles, carried, shown
 from postgres.hba_parser import ParsedRule
-from postgres.hba_rule import ConnectionType
+from postgres.hba_rule import USER_KEYWORDS, ConnectionType, name_of_literal
+from postgres.ident import IdentMapping
 
 
 def _maps_single_names(resource: Resource) -> Iterator[Outcome]:
@@ -18,6 +19,7 @@ def _maps_single_names(resource: Resource) -> Iterator[Outcome]:
     # A map of a peer rule applies to users of the operating system, who may be the superuser.
     local = _maps(files.hba, local=True)
     remote = _maps(files.hba, local=False)
+    roles = _named_roles(files)
     for file in files.hba:
         for each in file.rules:
             if each.rule.type is not ConnectionType.LOCAL and _map_of(each) in local:
@@ -29,10 +31,7 @@ def _maps_single_names(resource: Resource) -> Iterator[Outcome]:
         for number, mapping in file.mappings:
             if mapping.map_name in local - remote:
                 continue
-            if mapping.database_user == SUPERUSER:
-                yield Problem(at=file.text.place(number), reason="it maps to the superuser")
-            elif not _is_its_own(*mapping.login):
-                reason = "it maps a name to a role of another name; expected the role's own name"
+            if reason := _wrong(mapping, roles):
                 yield Problem(at=file.text.place(number), reason=reason)
     files.require_known()
 
@@ -47,6 +46,27 @@ def _maps(files: Iterable[HbaFile], *, local: bool) -> set[str]:
     return {name for each, name in given if (each.rule.type is ConnectionType.LOCAL) is local}
 
 
+def _named_roles(files: ServerFiles) -> set[str]:
+    """The roles that rules or maps name one by one."""
+    users = {user for file in files.hba for each in file.rules for user in each.rule.users}
+    mapped = {mapping.database_user for file in files.ident for _, mapping in file.mappings}
+    return {name_of_literal(user) or user for user in users - USER_KEYWORDS} | mapped
+
+
+def _wrong(mapping: IdentMapping, roles: Collection[str]) -> str | None:
+    """What a line lets in that nobody meant: who writes a name out, means that name."""
+    name, role = mapping.login
+    if role in SUPERUSERS:
+        return "it maps to the superuser"
+    if _is_its_own(name, role):
+        return None
+    if mapping.regex:
+        return "it maps to a role of another name by an expression; expected the name itself"
+    if name in roles or name.partition(",")[0].removeprefix("CN=") in roles:
+        return "it lets the certificate of one role in as another; expected a name that is no role's"
+    return None
+
+
 def _is_its_own(name: str, role: str) -> bool:
     """Whether `name` is the role's, or a subject whose first part is the role as common name."""
     return name == role or f"{name},".startswith(f"CN={role},")
@@ -55,13 +75,14 @@ def _is_its_own(name: str, role: str) -> bool:
 RULES = (
     Rule(
         id="PGTLS-N06",
-        title="pg_ident.conf maps names to the roles of these names, and none to the superuser",
+        title="pg_ident.conf maps exact names, none of another role and none to the superuser",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=TYPES,
         checks=(_maps_single_names,),
-        why="Whoever has a certificate with a mapped name can log in as the role.",
-        fix="issue certificates with the role as common name, which need no map",
+        why="Whoever has a certificate with a mapped name can log in as the role, so an expression that also "
+        "matches other names, or the name of another role, lets strangers in.",
+        fix="issue certificates with the role as common name, which need no map, or write the other name out",
         link="https://www.postgresql.org/docs/current/auth-username-maps.html",
     ),
 )

@@ -12,6 +12,7 @@ import pytest
 from artifacts.node import NodeArtifact
 from components.self_managed.server_files import server_files
 from postgres.declaration import Declaration
+from postgres.ident import render_ident
 from tests.components.examples import (
     APPLICATION,
     DECLARATION,
@@ -244,6 +245,54 @@ def test_files_that_the_machine_would_refuse_are_not_made(
     with pytest.raises(ValueError, match=said):
         server_files(settings)
     assert server_files(SELF_MANAGED)
+
+
+NAMED = {
+    "app_user": {"database": "app", "networks": ["10.30.0.0/24"], "common_name": "billing.example.org"},
+    "reporting": {"database": "app", "networks": ["10.30.0.0/24"]},
+}
+
+
+def test_a_role_logs_in_with_a_certificate_of_its_common_name() -> None:
+    recording = record(lambda: pulumi.export("connection", self_managed(roles=NAMED).connection))
+    request = "tls:index/certRequest:CertRequest"
+    recording.has_properties(
+        request,
+        "main-role-app_user-request",
+        subject={"commonName": "billing.example.org"},
+        uris=["spiffe://test-main/role/app_user"],
+    )
+    recording.has_properties(request, "main-role-reporting-request", subject={"commonName": "reporting"})
+    texts = files(recording)
+    assert [line for line in texts["pg_ident.conf"].splitlines() if line and not line.startswith("#")] == [
+        "common-name app_user app_user",
+        "common-name billing.example.org app_user",
+    ]
+    lines = [line for line in texts["pg_hba.conf"].splitlines() if line.startswith("hostssl app ")]
+    assert lines == [
+        "hostssl app app_user 10.30.0.0/24 cert map=common-name",
+        "hostssl app reporting 10.30.0.0/24 cert",
+    ]
+    assert json.loads(texts["roles.json"])["commonNames"] == [["app_user", "billing.example.org"]]
+    roles = recording.exports["connection"].value["roles"]
+    assert roles["app_user"]["commonName"] == "billing.example.org"
+    assert "commonName" not in roles["reporting"]
+
+
+def test_without_common_names_there_is_no_map() -> None:
+    texts = server_files(SELF_MANAGED)
+    assert (render_ident([], SELF_MANAGED.major), False) == (
+        texts["pg_ident.conf"],
+        "commonNames" in texts["roles.json"],
+    )
+    assert "common-name" not in texts["pg_hba.conf"]
+
+
+def test_pulumi_postgresql_leaves_the_map_to_the_node() -> None:
+    roles = {**PROVIDER, "administrator_networks": ["10.40.0.0/24"]}
+    texts = server_files(changed(SELF_MANAGED, {"roles": NAMED, "database_roles": roles}))
+    assert json.loads(texts["roles.json"])["roles"] == []
+    assert json.loads(texts["roles.json"])["commonNames"] == [["app_user", "billing.example.org"]]
 
 
 def test_pulumi_postgresql_gets_in_where_it_is_the_executor() -> None:
