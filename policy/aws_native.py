@@ -140,7 +140,8 @@ TYPES: Mapping[str, NativeType] = MappingProxyType(
             same="backupRetentionPeriod copyTagsToSnapshot dbClusterParameterGroupName dbSubnetGroupName "
             "deletionProtection engine engineLifecycleSupport engineMode engineVersion "
             "globalClusterIdentifier kmsKeyId manageMasterUserPassword masterUsername "
-            "performanceInsightsEnabled performanceInsightsKmsKeyId replicationSourceIdentifier "
+            "performanceInsightsEnabled performanceInsightsKmsKeyId publiclyAccessible "
+            "replicationSourceIdentifier "
             "snapshotIdentifier storageEncrypted vpcSecurityGroupIds port",
             shaped={
                 "dbClusterIdentifier": to("clusterIdentifier"),
@@ -537,8 +538,9 @@ def readable(resource: Resource) -> tuple[Resource, ...]:
     native = TYPES.get(resource.type)
     if native is None:
         return (resource,)
-    names = {**native.outputs, **dict.fromkeys(resource.properties)}
-    given = [each for name in names if name in resource.properties for each in _given(native, resource, name)]
+    # What is absent is placed as well, so that a message names the property that is to be set.
+    names = dict.fromkeys((*native.outputs, *native.shaped, *resource.properties))
+    given = [each for name in names for each in _given(native, resource, name)]
     classic = next((token for name, token in native.variants.items() if resource[name].given), native.classic)
     companions = [
         _as(resource, each.classic, [*each.shape(_value(native, resource, name))], {each.owner: resource.urn})

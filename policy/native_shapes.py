@@ -43,6 +43,8 @@ def placed(given: Iterable[Given]) -> Placed:
 
 
 def _put(into: Placed, name: str, value: Value) -> None:
+    if not value.given and name in into:
+        return
     into[name] = Secret(value.raw) if value.secret else value.raw
     into.places[name] = value.path
 
@@ -170,7 +172,7 @@ def attributes(**names: str) -> Shape:
 
 def scheme(value: Value) -> Iterator[Given]:
     """`internal` from a load balancer's scheme."""
-    raw = value.text().lower() == "internal" if value.is_known else value.raw
+    raw = value.text().lower() == "internal" if value.is_known and value.given else value.raw
     yield Given("internal", Value(path=value.path, raw=raw, secret=value.secret))
 
 

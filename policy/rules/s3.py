@@ -14,6 +14,8 @@ BUCKET = "aws:s3/bucket:Bucket"
 BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
 BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
+VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
+ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 BUCKET_ACL = "aws:s3/bucketAcl:BucketAcl"
 _GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
 _PUBLIC_ACLS = ("public-read", "public-read-write", "authenticated-read", "aws-exec-read")
@@ -92,7 +94,69 @@ def _names_principals(policy: Resource) -> Iterator[Outcome]:
     yield from allowing(policy["policy"], not_everybody, unreadable=True)
 
 
+def _is_versioned(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
+    versionings = stack.referring(VERSIONING, "bucket", bucket)
+    of_its_own = bucket["versioning"].at("enabled")
+    if not versionings and of_its_own.truth() is not True:
+        yield Problem(at=bucket["bucket"], reason="expected a BucketVersioning for this bucket")
+    for each in versionings:
+        status = each["versioningConfiguration"].at("status")
+        if status.text().lower() != "enabled":
+            yield Problem(at=status.renamed(f"{each.name}.{status.path}"), reason="expected Enabled")
+
+
+def _keys_of_buckets(encryption: Resource) -> Iterator[Outcome]:
+    for rule in encryption["rules"].items():
+        algorithm = rule.at("applyServerSideEncryptionByDefault").at("sseAlgorithm").text().lower()
+        enabled = rule.at("bucketKeyEnabled")
+        if algorithm == "aws:kms" and enabled.truth() is not True:
+            yield Problem(at=enabled, reason="expected true")
+
+
+def _at_rest(encryption: Resource) -> Iterator[Outcome]:
+    for rule in encryption["rules"].items():
+        value = rule.at("applyServerSideEncryptionByDefault").at("sseAlgorithm")
+        if value.text().lower() not in ("", "aes256", "aws:kms", "aws:kms:dsse"):
+            yield Problem(at=value, reason="expected AES256 or aws:kms")
+
+
 RULES = (
+    Rule(
+        id="PGTLS-P117",
+        title="Buckets are encrypted by an algorithm that S3 has",
+        area=Area.ENCRYPTION,
+        severity=Severity.HIGH,
+        types=(ENCRYPTION,),
+        # A bucket that states nothing has been encrypted by S3 since 2023.
+        checks=(_at_rest,),
+        why="S3 refuses another value in the middle of an update.",
+        fix="set sseAlgorithm to aws:kms or AES256",
+        link=f"{_GUIDE}/default-bucket-encryption.html",
+        references=("SH:S3.17", "CKV_AWS_19"),
+    ),
+    Rule(
+        id="PGTLS-P119",
+        title="Buckets under a KMS key have a bucket key",
+        area=Area.ENCRYPTION,
+        severity=Severity.LOW,
+        types=(ENCRYPTION,),
+        checks=(_keys_of_buckets,),
+        why="Otherwise every object costs a request to KMS, which has a limit.",
+        fix="set rules[].bucketKeyEnabled to true",
+        link=f"{_GUIDE}/bucket-key.html",
+    ),
+    Rule(
+        id="PGTLS-P120",
+        title="Buckets keep versions",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(BUCKET,),
+        stack_checks=(_is_versioned,),
+        why="What was overwritten or deleted, by mistake or by an attacker, cannot be restored.",
+        fix="add a BucketVersioning with status Enabled",
+        link=f"{_GUIDE}/Versioning.html",
+        references=("SH:S3.14", "CKV_AWS_21"),
+    ),
     *(
         Rule(
             id=f"PGTLS-{number}",

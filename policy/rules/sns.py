@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.property_checks import must_be, must_not_be
+from policy.property_checks import must_be, must_be_given, must_not_be
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.text.policy_document import Statement, in_policy, rejects_plain_text
@@ -39,6 +39,18 @@ def _names_principals(statement: Statement) -> Iterator[Outcome]:
 
 
 RULES = (
+    Rule(
+        id="PGTLS-P165",
+        title="Topics are encrypted",
+        area=Area.ENCRYPTION,
+        severity=Severity.MEDIUM,
+        types=(TOPIC,),
+        checks=(must_be_given("kmsMasterKeyId", "expected a key"),),
+        why="Alarms and events name servers and users.",
+        fix="set kmsMasterKeyId to a KMS key that the publishing services may use",
+        link=f"{_GUIDE}/sns-server-side-encryption.html",
+        references=("SH:SNS.1", "CKV_AWS_26"),
+    ),
     Rule(
         id="PGTLS-P166",
         title="Topics accept messages over TLS only",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from policy.property_checks import in_production
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import SUPERUSERS
@@ -22,7 +23,6 @@ _PROVIDER = "https://www.pulumi.com/registry/packages/tls/api-docs"
 _RFC = "https://www.rfc-editor.org/rfc/rfc5280"
 CLIENT_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 398, 3653
 _CLIENT, _SERVER = "client_auth", "server_auth"
-_PRODUCTION = re.compile(r"^urn:pulumi:(?:[^:]*[-_.])?prod(?:uction)?(?:[-_.][^:]*)?::", re.IGNORECASE)
 # Types with secret outputs of their own.
 _OTHER_SECRETS = ("random:", "aws:iam/accessKey:", "aws:ssm/", SECRET_VERSION)
 _ANCHORS = re.compile(r"(?i)(?:ca|root|anchor|trust|bundle)")
@@ -207,7 +207,7 @@ def _authorities_apart(certificate: Resource, stack: Stack) -> Iterator[Outcome]
 
 
 def _not_in_production(key: Resource, stack: Stack) -> Iterator[Outcome]:
-    if _PRODUCTION.match(key.urn) is None:
+    if not in_production(key):
         return
     for certificate in stack.referring(SELF_SIGNED, "privateKeyPem", key):
         if _is_authority(certificate):

@@ -90,6 +90,16 @@ def replaced(name: str, value: Any, method: Any = None) -> list[dict[str, Any]]:
     return [*without(name), {**old, "value": value, **({"applyMethod": method} if method else {})}]
 
 
+KEPT = {
+    "kmsKeyId": "arn:aws:kms:eu-central-1:123456789012:key/1",
+    "enabledCloudwatchLogsExports": ["postgresql", "upgrade"],
+    "backupRetentionPeriod": 7,
+    "copyTagsToSnapshot": True,
+    "deletionProtection": True,
+}
+"""What instances and clusters have alike: a key, logs, backups, protection from deletion."""
+
+
 def instance(**changed: Any) -> Sent:
     """A hardened server; `None` removes a property."""
     properties = {
@@ -104,6 +114,9 @@ def instance(**changed: Any) -> Sent:
         "parameterGroupName": "group-1",
         "dbSubnetGroupName": "subnets-1",
         "resourceId": RESOURCE_ID,
+        **KEPT,
+        "multiAz": True,
+        "monitoringInterval": 60,
         **changed,
     }
     kept = {key: value for key, value in properties.items() if value is not None}
@@ -120,6 +133,7 @@ def cluster(**changed: Any) -> Sent:
         "masterUsername": "pgpl_master",
         "dbClusterParameterGroupName": "group-1",
         "dbSubnetGroupName": "subnets-1",
+        **KEPT,
         "clusterResourceId": "cluster-ABCDEFGHIJKLMNOPQRSTUVWXYZ",
         **changed,
     }

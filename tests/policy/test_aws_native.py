@@ -39,12 +39,18 @@ IN_OTHER_SHAPES = {
 }
 # What the classic type has and aws-native lacks, so that its absence is certain: the default of AWS applies.
 WITHOUT = {
-    "aws-native:rds:DbInstance": {"passwordWo", "restoreToPointInTime"},
-    "aws-native:rds:DbCluster": {"masterPasswordWo", "replicateSourceDb", "restoreToPointInTime"},
+    "aws-native:rds:DbInstance": {"passwordWo", "replicationSourceIdentifier", "restoreToPointInTime"},
+    "aws-native:rds:DbCluster": {
+        "caCertificateIdentifier",
+        "masterPasswordWo",
+        "replicateSourceDb",
+        "restoreToPointInTime",
+    },
     # Blocks and groups that only the other two shapes of a rule have.
     "aws-native:ec2:SecurityGroupIngress": IN_OTHER_SHAPES,
     "aws-native:ec2:SecurityGroupEgress": IN_OTHER_SHAPES,
-    "aws-native:ec2:Instance": {"primaryNetworkInterface", "userData", "key"},
+    "aws-native:ec2:Instance": {"primaryNetworkInterface", "rootBlockDevice", "userData", "key"},
+    "aws-native:kms:Key": {"customKeyStoreId"},
     "aws-native:secretsmanager:Secret": {"policy"},
     "aws-native:sns:Topic": {"policy"},
     "aws-native:ssm:Parameter": {"insecureValue", "valueWo", "key"},

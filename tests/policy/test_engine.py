@@ -20,7 +20,7 @@ from policy.message import Message, parse
 from policy.rules import RULES, iam
 from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
-from tests.policy.fixtures import account, certificates, gateway, native, networks, server_files
+from tests.policy.fixtures import account, certificates, gateway, native, networks, server_files, services
 from tests.policy.fixtures.unstated import UNSTATED
 from tests.policy.registering import Echo, program, stand_ins
 from tests.policy.test_rules import REFUSED
@@ -39,6 +39,8 @@ SERVER = """
             "publicly_accessible": False, "storage_encrypted": True,
             "iam_database_authentication_enabled": True, "ca_cert_identifier": "rds-ca-ecc384-g1",
             "manage_master_user_password": True, "username": "pgpl_master",
+            "kms_key_id": "key", "enabled_cloudwatch_logs_exports": ["postgresql", "upgrade"],
+            "backup_retention_period": 7, "copy_tags_to_snapshot": True,
             "db_subnet_group_name": "subnets", "parameter_group_name": group and group.name, **changed,
         })
 
@@ -237,14 +239,25 @@ def weak_stacks() -> dict[str, list[Sent]]:
     signed = f"{certificates.KEY}::servers-key"
     return {
         "gateway": [*lacking(balanced, "revocation"), gateway.SECOND, gateway.STRANGER],
-        "network": elsewhere(lacking(routed, "endpoint"), "vpc-1"),
-        "storage": elsewhere(lacking(stored, "block", "ownership"), "bucket-1"),
+        "network": elsewhere(lacking(routed, "endpoint", "flow-log"), "vpc-1"),
+        "storage": elsewhere(lacking(stored, "block", "ownership", "versioning"), "bucket-1"),
         "topic": elsewhere(lacking(account.TOPICS, "topic-policy"), "123456789012:t"),
         "names": certificates.linked(names, "app_user", caPrivateKeyPem=signed),
         "keys": certificates.linked(
             certificates.DEV, "app_user-request", privateKeyPem=f"{certificates.KEY}::db-key"
         ),
         "group": elsewhere(networks.apart(*networks.EIGHTHS), "sg-apart"),
+        "domain": having(services.BEHIND_A_DOMAIN, "api", disableExecuteApiEndpoint=None),
+        "plain": elsewhere([gateway.PLAIN, gateway.UNVERIFIED], "listener/2"),
+        "public": having(services.PUBLIC_NETWORK, "network-listener", protocol="TCP", port=5432),
+        "address": services.weak(services.ADDRESS, instance="i-9"),
+        "password": services.OF_SECRETS[:2],
+        "inline": [
+            each
+            for each in elsewhere(REFUSED["targets reached inline (gateway)"][0], "sg-target")
+            if each["name"] in ("target-group", "from-balancer")
+        ],
+        "idle": REFUSED["a balancer without listeners (services)"][0],
         "list": networks.listed("0.0.0.0/0", port=22),
         "native": [
             *having(native.DATABASE, "native-server", publiclyAccessible=True, newProperty="x"),

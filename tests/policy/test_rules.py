@@ -40,7 +40,16 @@ from tests.policy.examples import (
     statement,
     without,
 )
-from tests.policy.fixtures import account, carriers, certificates, gateway, native, networks, server_files
+from tests.policy.fixtures import (
+    account,
+    carriers,
+    certificates,
+    gateway,
+    native,
+    networks,
+    server_files,
+    services,
+)
 
 CIPHER = "TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384"
 TRUST = json.dumps(
@@ -296,7 +305,7 @@ PASSES: dict[str, list[Sent]] = {
 }  # fmt: skip
 
 
-for fixture in (gateway, account, certificates, server_files, networks, native, carriers):
+for fixture in (gateway, account, certificates, server_files, networks, native, carriers, services):
     REFUSED |= {
         f"{title} ({fixture.__name__.rpartition('.')[2]})": each for title, each in fixture.REFUSED.items()
     }

@@ -57,7 +57,8 @@ def class_of(token: str) -> Any:
 def _arguments_class(token: str) -> Any:
     found = class_of(token)
     module = sys.modules[found.__module__]
-    return getattr(module, f"{found.__name__}Args", None) or getattr(module, f"{found.__name__}InitArgs")
+    # Where a nested type has the name of the arguments, the SDK calls these InitArgs.
+    return getattr(module, f"{found.__name__}InitArgs", None) or getattr(module, f"{found.__name__}Args")
 
 
 @cache

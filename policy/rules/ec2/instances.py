@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from policy.property_checks import must, must_be, must_be_given, must_not_be_true
+from policy.property_checks import (
+    in_production,
+    must,
+    must_be,
+    must_be_given,
+    must_be_true,
+    must_not_be_false,
+    must_not_be_true,
+)
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.ec2.security_group_rules import DEFAULT_GROUP
@@ -59,7 +67,49 @@ def _one_interface(instance: Resource) -> Iterator[Outcome]:
         yield Problem(at=interfaces, reason="expected one network interface")
 
 
+def _no_elastic_address(address: Resource, stack: Stack) -> Iterator[Outcome]:
+    for name in ("instance", "instanceId"):
+        value = address[name]
+        if value.given or stack.all_referred(address, name, (EC2_INSTANCE,)):
+            yield Problem(at=value, reason="expected none; the instance gets a public IP address")
+
+
 RULES = (
+    Rule(
+        id="PGTLS-N77",
+        title="Instances have no Elastic IP address",
+        area=Area.NETWORK,
+        severity=Severity.HIGH,
+        types=("aws:ec2/eip:Eip", "aws:ec2/eipAssociation:EipAssociation"),
+        stack_checks=(_no_elastic_address,),
+        why="One wrong security group rule would expose the instance to the internet.",
+        fix="remove the association; use a load balancer or Session Manager to reach the instance",
+        link=f"{_GUIDE}/elastic-ip-addresses-eip.html",
+        references=("SH:EC2.9",),
+    ),
+    Rule(
+        id="PGTLS-P039",
+        title="Instances have a way of their own to their volumes",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(EC2_INSTANCE,),
+        checks=(must_not_be_false("ebsOptimized"),),
+        why="A busy network would slow the disk down; current types cannot turn it off.",
+        fix="remove ebsOptimized",
+        link="https://docs.aws.amazon.com/ebs/latest/userguide/ebs-optimization.html",
+        references=("CKV_AWS_135",),
+    ),
+    Rule(
+        id="PGTLS-P040",
+        title="Instances of production are protected from termination",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(EC2_INSTANCE,),
+        checks=(must_be_true("disableApiTermination", when=in_production),),
+        why="One wrong update terminates the machine.",
+        fix="set disableApiTermination to true",
+        link=f"{_GUIDE}/Using_ChangingDisableAPITermination.html",
+    ),
     Rule(
         id="PGTLS-P032",
         title="Instances have no public IP address",

@@ -17,6 +17,7 @@ EITHER_RULE = "aws:ec2/securityGroupRule:SecurityGroupRule"
 INGRESS_RULE = "aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule"
 EGRESS_RULE = "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule"
 RULE_SHAPES = (EITHER_RULE, INGRESS_RULE)
+SEPARATE = (*RULE_SHAPES, EGRESS_RULE)
 INGRESS_HOLDERS = (SECURITY_GROUP, DEFAULT_GROUP, *RULE_SHAPES)
 EGRESS_HOLDERS = (SECURITY_GROUP, EITHER_RULE, EGRESS_RULE)
 

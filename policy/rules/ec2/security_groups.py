@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from functools import partial
 
 from policy.floor import SHORTEST_PRIVATE_PREFIX
-from policy.resources import Resource
+from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
 from policy.rules.ec2.internet import Network, is_the_internet, share
 from policy.rules.ec2.security_group_rules import (
@@ -14,6 +14,8 @@ from policy.rules.ec2.security_group_rules import (
     EGRESS_HOLDERS,
     INGRESS_HOLDERS,
     POSTGRESQL_PORT,
+    SECURITY_GROUP,
+    SEPARATE,
     SecurityGroupRule,
     security_group_rules,
 )
@@ -132,7 +134,29 @@ _INTERNET = (
     ("P061", Severity.HIGH, _high_risk, "high-risk ports", "a high-risk port", ("SH:EC2.19",)),
 )
 
+
+def _in_one_place(group: Resource, stack: Stack) -> Iterator[Outcome]:
+    separate = [each for token in SEPARATE for each in stack.referring(token, "securityGroupId", group)]
+    for direction in ("ingress", "egress"):
+        if separate and group[direction].items():
+            yield Problem(
+                at=group[direction], reason=f"expected none, since {separate[0].name} is a rule of its own"
+            )
+            return
+
+
 RULES = (
+    Rule(
+        id="PGTLS-P070",
+        title="The rules of a group are either inline or resources of their own",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(SECURITY_GROUP,),
+        stack_checks=(_in_one_place,),
+        why="Each update of the group removes the separate rules, and the next one adds them again.",
+        fix="write every rule as a SecurityGroupIngressRule or SecurityGroupEgressRule",
+        link="https://www.pulumi.com/registry/packages/aws/api-docs/ec2/securitygroup/",
+    ),
     *(
         Rule(
             id=f"PGTLS-{number}",

@@ -13,6 +13,7 @@ VPC = "aws:ec2/vpc:Vpc"
 DEFAULT_VPC = "aws:ec2/defaultVpc:DefaultVpc"
 SUBNET = "aws:ec2/subnet:Subnet"
 ENDPOINT = "aws:ec2/vpcEndpoint:VpcEndpoint"
+FLOW_LOG = "aws:ec2/flowLog:FlowLog"
 SUBNET_GROUP = "aws:rds/subnetGroup:SubnetGroup"
 _ROUTE = "aws:ec2/route:Route"
 _TABLE = "aws:ec2/routeTable:RouteTable"
@@ -63,7 +64,39 @@ def _has_endpoints(vpc: Resource, stack: Stack) -> Iterator[Outcome]:
         yield Problem(at=vpc["cidrBlock"], reason="expected VPC endpoints for the services in use")
 
 
+def _is_recorded(vpc: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not stack.referring(FLOW_LOG, "vpcId", vpc):
+        yield Problem(at=vpc["cidrBlock"], reason="expected a FlowLog for this VPC")
+
+
+def _goes_to_cloudwatch(log: Resource) -> bool:
+    return log["logDestinationType"].text().lower() in ("", "cloud-watch-logs")
+
+
 RULES = (
+    Rule(
+        id="PGTLS-P074",
+        title="VPCs have flow logs",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(VPC,),
+        stack_checks=(_is_recorded,),
+        why="Without them nobody can tell afterwards who connected to what.",
+        fix="add a FlowLog with vpcId",
+        link=f"{_LINK}/userguide/flow-logs.html",
+        references=("SH:EC2.6", "CIS5:3.7", "CKV2_AWS_11"),
+    ),
+    Rule(
+        id="PGTLS-P080",
+        title="Flow logs to CloudWatch have a role",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(FLOW_LOG,),
+        checks=(must_be_given("iamRoleArn", "expected a role", when=_goes_to_cloudwatch),),
+        why="Without one nothing is written.",
+        fix="set iamRoleArn",
+        link=f"{_LINK}/userguide/flow-logs-iam-role.html",
+    ),
     Rule(
         id="PGTLS-P021",
         title="Database subnets have no route to an internet gateway",

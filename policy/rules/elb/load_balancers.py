@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from policy.property_checks import must_be, must_be_true
+from policy.property_checks import in_production, must_be, must_be_given, must_be_true, must_not_be
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.rules.ec2.security_group_rules import RULE_SHAPES, SECURITY_GROUP, security_group_rules
+from policy.rules.ec2.security_group_rules import (
+    POSTGRESQL_PORT,
+    RULE_SHAPES,
+    SECURITY_GROUP,
+    security_group_rules,
+)
 from policy.rules.elb.listeners import LISTENER, LISTENER_RULE, MUTUAL, TRUST_STORE, verifies
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
 
@@ -164,6 +169,42 @@ def _has_a_firewall(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
             yield Problem(at=internal, reason="expected true, or an associated web ACL")
 
 
+def _records(balancer: Resource) -> bool:
+    return balancer["loadBalancerType"].text().lower() in ("", "application", "network")
+
+
+def _in_several_zones(balancer: Resource) -> Iterator[Outcome]:
+    for name in ("subnets", "subnetMappings"):
+        value = balancer[name]
+        if value.given and len(value.items()) == 1:
+            yield Problem(at=value, reason="expected subnets of two or more zones")
+
+
+def _has_a_listener(balancer: Resource, stack: Stack) -> Iterator[Outcome]:
+    if not stack.referring(LISTENER, "loadBalancerArn", balancer):
+        yield Problem(at=balancer["name"], reason="expected a Listener for this load balancer")
+
+
+def _speaks_http(group: Resource) -> bool:
+    return group["protocol"].text().upper() in ("HTTP", "HTTPS")
+
+
+def _in_plain_text(listener: Resource, stack: Stack) -> Iterator[Outcome]:
+    protocol = listener["protocol"]
+    if protocol.text().upper() not in _TRANSPORT[:-1]:
+        return
+    for balancer in stack.all_referred(listener, "loadBalancerArn", (LOAD_BALANCER,)):
+        is_public = balancer["internal"].truth() is not True
+        if is_public and balancer["loadBalancerType"].text().lower() == "network":
+            is_postgresql = listener["port"].number() == POSTGRESQL_PORT
+            # Behind another port the targets may terminate TLS, as an ingress controller does.
+            yield Problem(
+                at=protocol,
+                reason="expected TLS, since the load balancer is public",
+                severity=None if is_postgresql else Severity.MEDIUM,
+            )
+
+
 def _has_a_protocol(group: Resource) -> bool:
     return group["targetType"].text().lower() not in ("lambda", "alb")
 
@@ -188,6 +229,101 @@ def _keeps_tls(group: Resource, stack: Stack) -> Iterator[Outcome]:
 
 
 RULES = (
+    Rule(
+        id="PGTLS-P089",
+        title="Load balancers write access logs",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        checks=(must_be_true("accessLogs.enabled", when=_records),),
+        why="Without them nobody can tell afterwards who connected.",
+        fix="set accessLogs to a bucket, with enabled true",
+        link=f"{_GUIDE}/load-balancer-access-logs.html",
+        references=("SH:ELB.5", "CKV_AWS_91"),
+    ),
+    Rule(
+        id="PGTLS-P090",
+        title="Load balancers drop invalid headers",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        checks=(must_be_true("dropInvalidHeaderFields", when=_is_an_application_balancer),),
+        why="A header that proxy and target read differently can forge what the target trusts.",
+        fix="set dropInvalidHeaderFields to true",
+        link=f"{_GUIDE}/edit-load-balancer-attributes.html",
+        references=("SH:ELB.4", "CKV_AWS_131"),
+    ),
+    Rule(
+        id="PGTLS-P091",
+        title="Load balancers of production are protected from deletion",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        checks=(must_be_true("enableDeletionProtection", when=in_production),),
+        why="One wrong update takes the service off the network.",
+        fix="set enableDeletionProtection to true",
+        link=f"{_GUIDE}/edit-load-balancer-attributes.html",
+        references=("SH:ELB.6", "CKV_AWS_150"),
+    ),
+    Rule(
+        id="PGTLS-P092",
+        title="Load balancers refuse ambiguous requests",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        # Absent is defensive.
+        checks=(must_not_be("desyncMitigationMode", "monitor", expected="expected defensive or strictest"),),
+        why="A request that proxy and target read differently can carry another one past the proxy.",
+        fix="set desyncMitigationMode to strictest",
+        link=f"{_GUIDE}/edit-load-balancer-attributes.html",
+        references=("SH:ELB.12", "CKV_AWS_328"),
+    ),
+    Rule(
+        id="PGTLS-P093",
+        title="Load balancers span several availability zones",
+        area=Area.NETWORK,
+        severity=Severity.MEDIUM,
+        types=(LOAD_BALANCER,),
+        checks=(_in_several_zones,),
+        why="With one zone, an outage of that zone stops everything.",
+        fix="set subnets of two or more zones",
+        link=f"{_GUIDE}/application-load-balancers.html",
+        references=("SH:ELB.13",),
+    ),
+    Rule(
+        id="PGTLS-P096",
+        title="Every load balancer has a listener",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(LOAD_BALANCER,),
+        stack_checks=(_has_a_listener,),
+        why="Without one it serves nobody, and its listener is made where no review sees it.",
+        fix="add a Listener, or remove the load balancer",
+        link=f"{_GUIDE}/load-balancer-listeners.html",
+    ),
+    Rule(
+        id="PGTLS-P106",
+        title="Target groups for HTTP have a health check of their own",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(TARGET_GROUP,),
+        checks=(must_be_given("healthCheck.path", "expected a path", when=_speaks_http),),
+        why="The default path, /, often answers while the service does not work.",
+        fix="set healthCheck.path",
+        link=f"{_GUIDE}/target-group-health-checks.html",
+        references=("CKV_AWS_261",),
+    ),
+    Rule(
+        id="PGTLS-N76",
+        title="Public network load balancers terminate TLS",
+        area=Area.TLS,
+        severity=Severity.HIGH,
+        types=(LISTENER,),
+        stack_checks=(_in_plain_text,),
+        why="The load balancer passes on what anybody on the internet sends, encrypted or not.",
+        fix="set protocol to TLS, with a certificate and an sslPolicy; or set internal to true",
+        link="https://docs.aws.amazon.com/elasticloadbalancing/latest/network/create-tls-listener.html",
+    ),
     Rule(
         id="PGTLS-P094",
         title="Internet-facing load balancers have a web application firewall",
