@@ -16,9 +16,9 @@ from pulumi_policy.version import VERSION
 
 from policy.aws_native import readable
 from policy.enforcement import DEFAULT, Level
-from policy.finding import merged
+from policy.finding import Verdict, merged
 from policy.message import Message
-from policy.pack import CONFIGURATION, COVERAGE, NAME, PROPERTIES, Pack, Reported
+from policy.pack import ABOUT, CONFIGURATION, COVERAGE, NAME, OWN, PROPERTIES, UNDECIDED, Pack, Reported
 from policy.resources import Resource, Stack
 from policy.rule import Rule, Severity
 from policy.values import decoded
@@ -40,16 +40,15 @@ _SEVERITIES: Mapping[Severity, Any] = MappingProxyType(
 )
 # The engine takes the version from PulumiPolicy.yaml. This one is used where that has none.
 _VERSION = "0.0.1"
-_ABOUT_COVERAGE = "Every resource of a cloud is of a type that a rule reads"
-_ABOUT_CONFIGURATION = "The pack's configuration is valid, and every exemption is in use"
 
 
 class Analyzer(proto.AnalyzerServicer):
     """Answers the engine's requests."""
 
-    def __init__(self, pack: Pack) -> None:
-        """Answer for a pack."""
+    def __init__(self, pack: Pack, *, names_undecided: bool = False) -> None:
+        """Answer for a pack; `names_undecided` names every rule that cannot be decided yet."""
         self._pack = pack
+        self._names_undecided = names_undecided
 
     def Analyze(self, request: Any, context: Any) -> Any:
         """Findings in one resource, before it is created."""
@@ -69,13 +68,10 @@ class Analyzer(proto.AnalyzerServicer):
         )
         response = self._response(self._pack.of_stack(stack), with_urn=True)
         response.diagnostics.extend(
-            self._diagnostic(CONFIGURATION, _ABOUT_CONFIGURATION, each.text, each.level)
-            for each in self._pack.notices(stack)
+            self._diagnostic(CONFIGURATION, each.text, each.level) for each in self._pack.notices(stack)
         )
         if said := self._pack.unjudged(stack):
-            response.diagnostics.append(
-                self._diagnostic(COVERAGE, _ABOUT_COVERAGE, said, self._pack.level_of_coverage)
-            )
+            response.diagnostics.append(self._diagnostic(COVERAGE, said, self._pack.level_of(COVERAGE)))
         return response
 
     def Remediate(self, request: Any, context: Any) -> Any:
@@ -86,25 +82,11 @@ class Analyzer(proto.AnalyzerServicer):
         """Name, rules and configuration schema of the pack."""
         info = proto.AnalyzerInfo(name=NAME, version=_VERSION, supportsConfig=True)
         info.policies.extend(_info(rule) for rule in self._pack.rules)
-        schema = proto.PolicyConfigSchema()
-        schema.properties.update(PROPERTIES)
-        info.policies.append(
-            proto.PolicyInfo(
-                name=CONFIGURATION,
-                description=_ABOUT_CONFIGURATION,
-                enforcementLevel=proto.MANDATORY,
-                policy_type=proto.POLICY_TYPE_STACK,
-                configSchema=schema,
-            )
-        )
-        info.policies.append(
-            proto.PolicyInfo(
-                name=COVERAGE,
-                description=_ABOUT_COVERAGE,
-                enforcementLevel=proto.ADVISORY,
-                policy_type=proto.POLICY_TYPE_STACK,
-            )
-        )
+        for name, level in OWN.items():
+            policy = info.policies.add(name=name, description=ABOUT[name], enforcementLevel=_LEVELS[level])
+            policy.policy_type = proto.POLICY_TYPE_STACK
+            if name == CONFIGURATION:
+                policy.configSchema.properties.update(PROPERTIES)
         return info
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:
@@ -128,21 +110,24 @@ class Analyzer(proto.AnalyzerServicer):
         reported = list(found)
         levels = {id(each.finding): each.level for each in reported}
         for finding in merged(each.finding for each in reported):
-            rule = finding.rule
-            # A merged finding is undecided, and so advisory.
-            level = levels.get(id(finding), Level.ADVISORY)
-            diagnostic = self._diagnostic(rule.id, rule.title, Message.of(finding).format(), level)
-            diagnostic.severity = _SEVERITIES[finding.severity]
+            is_undecided = finding.verdict is Verdict.UNDECIDED
+            name = UNDECIDED if is_undecided else finding.rule.id
+            level = self._pack.level_of(UNDECIDED) if is_undecided else levels[id(finding)]
+            text = Message.of(finding, with_rules=self._names_undecided).format()
+            diagnostic = self._diagnostic(name, text, level)
+            if not is_undecided:
+                diagnostic.description = finding.rule.title
+                diagnostic.severity = _SEVERITIES[finding.severity]
             diagnostic.urn = finding.resource.urn if with_urn else ""
             response.diagnostics.append(diagnostic)
         return response
 
-    def _diagnostic(self, name: str, description: str, message: str, level: Level) -> Any:
+    def _diagnostic(self, name: str, message: str, level: Level) -> Any:
         return proto.AnalyzeDiagnostic(
             policyName=name,
             policyPackName=NAME,
             policyPackVersion=_VERSION,
-            description=description,
+            description=ABOUT.get(name, ""),
             message=message,
             enforcementLevel=_LEVELS[level],
         )

@@ -11,10 +11,11 @@ from policy.exemptions import ANNOUNCED_DAYS, LONGEST_DAYS, SHORTEST_REASON
 from policy.finding import Finding, Verdict
 from policy.left_out import LEFT_OUT
 from policy.message import Message
-from policy.pack import CONFIGURATION, COVERAGE
+from policy.pack import CONFIGURATION, COVERAGE, UNDECIDED
 from policy.resources import Resource
 from policy.rule import Rule, Severity
 from policy.rules import RULES
+from policy.serving import VERBOSE
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 FILE = REPOSITORY / "docs" / "policies.md"
@@ -25,21 +26,24 @@ _INTRODUCTION = f"""\
 Generated from `policy/rules/` by `python -m policy.catalogue`; change it there.
 
 `pulumi preview --policy-pack policy` and `pulumi up --policy-pack policy` check what the program registers
-against {{count}} rules. Pass the pack to both. A value that is known only once resources exist is reported as
-**undecided** in the preview, which stops nothing, and checked again in the update, before the resource is
-created. Where several rules need the same unknown value, one finding names them all. Stack rules see
-resources after they are created, so the preview is where they protect.
+against {{count}} rules. Pass the pack to both. Stack rules see resources after they are created, so the
+preview is where they protect.
+
+What is known only once resources exist is **undecided** in the preview, which stops nothing, and is checked
+again in the update, before the resource is created. `{UNDECIDED}` says once per resource how many rules wait
+for a value, without a severity; with `{VERBOSE}=1` in the environment it names them, as `make preview` does
+in its JSON and SARIF.
 
 Resources of `aws-native` are read as those of `aws`, by the table in `policy/aws_native.py`; a property that
 the table lacks is undecided. Resources of a cloud whose type no rule reads are counted in one advisory line,
-`{COVERAGE}`, which the engine's keys can make mandatory.
+`{COVERAGE}`. The engine's keys can make it and `{UNDECIDED}` mandatory.
 
 `make policy-pack` writes the pack to `dist/policy-pack`, a folder that does not need the checkout, for
 `pulumi policy publish`. `make preview` runs the pack without an AWS account; `--sarif FILE` and
 `--markdown FILE` write its findings for a pull request. `python -m policy.bench` measures the pack.
 
-A finding is one line: the rules, the verdict, the resource, the property with its value or the place in a
-text, what is expected, what to do, and a link:
+The engine shows rule, level, severity and resource of a finding, and below them one line: the property with
+its value or the place in a text, what is expected, what to do, and a link:
 
 ```
 {{finding}}

@@ -47,7 +47,7 @@ def _findings(
         for outcome in check():
             yield _finding(rule, resource, later, outcome)
     except UndecidedError as error:
-        yield _finding(rule, resource, later, Unclear(why=str(error), is_decided_later=True))
+        yield _finding(rule, resource, later, Unclear.of(error))
     except Exception as error:  # noqa: BLE001 - a bug in one rule must neither pass nor stop the other rules
         last = traceback.extract_tb(error.__traceback__)[-1]
         # The exception's text could contain a property's value, and so a secret.
@@ -59,7 +59,13 @@ def _findings(
 def _finding(rule: Rule, resource: Resource, later: str, outcome: Outcome) -> Finding:
     if isinstance(outcome, Unclear):
         explanation = f"{outcome.why}; it is {later}" if outcome.is_decided_later else outcome.why
-        return Finding(rule=rule, resource=resource, verdict=Verdict.UNDECIDED, explanation=explanation)
+        return Finding(
+            rule=rule,
+            resource=resource,
+            verdict=Verdict.UNDECIDED,
+            explanation=explanation,
+            waits_for=outcome.waits_for,
+        )
     at = outcome.at
     return Finding(
         rule=rule,

@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """One finding. `policy.message.Message` is the text that the engine carries of it.
+    """One finding. `policy.message.Message` is what the engine carries of it.
 
     Attributes:
         rule: The rule.
@@ -31,6 +31,7 @@ class Finding:
         place: Property, and the place in its text; empty unless something is wrong there.
         value: The property's value as it may be shown; empty where the place is in a text.
         explanation: What is expected; why nothing can be decided; where the rule crashed.
+        waits_for: The property without whose value nothing can be decided; empty for another reason.
         own_severity: The finding's severity where it differs from its rule's.
         exemption: The exemption that covers a violation.
         others: Rules that are undecided for the same reason.
@@ -42,6 +43,7 @@ class Finding:
     place: str = ""
     value: str = ""
     explanation: str
+    waits_for: str = ""
     own_severity: Severity | None = None
     exemption: Exemption | None = None
     others: tuple[Rule, ...] = ()

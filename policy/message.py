@@ -1,12 +1,12 @@
 r"""The text in which the engine carries a finding, and how it is read back.
 
-The engine has one text per finding, so what other programs need to know of it is parsed from that text:
+The engine shows rule, level, severity and resource above the text, so the text has the rest, each once:
 
-    PGTLS-N41 [critical] violated by group (aws:rds/parameterGroup:ParameterGroup):
     parameters[rds.force_ssl].value is '0': expected 1. Fix: set rds.force_ssl to 1. See: https://...
+    Undecided: 9 rules wait for the value of `policy`
 
-It is always one line. Names and places that could be mistaken for the text around them are quoted as in JSON,
-and a label inside a field is broken by a backslash (`Fix\:`), so that no program can forge another verdict.
+It is always one line. Places that could be mistaken for the text around them are quoted as in JSON, and a
+label inside a field is broken by a backslash (`Fix\:`), so that no program can forge another verdict.
 """
 
 from __future__ import annotations
@@ -19,26 +19,20 @@ from typing import Final, NamedTuple
 from policy.finding import Finding, Verdict
 from policy.rule import Severity
 
-_PHRASES: Final = {
-    Verdict.VIOLATED: "violated by",
-    Verdict.UNDECIDED: "undecided for",
-    Verdict.CRASHED: "crashed on",
-    Verdict.EXEMPT: "exempted for",
-}
-_VERDICTS: Final = {phrase: verdict for verdict, phrase in _PHRASES.items()}
-_RULE: Final = rf"PGTLS-[NP][0-9]{{2,3}} \[(?:{'|'.join(Severity)})\]"
-_HEAD: Final = re.compile(rf"(?P<rules>{_RULE}(?:, {_RULE})*) (?P<phrase>{'|'.join(_VERDICTS)}) (?P<rest>.*)")
+# What a text begins with where nothing is violated. An exempt one has the reason at its end.
+_PREFIXES: Final = {Verdict.UNDECIDED: "Undecided: ", Verdict.CRASHED: "Crashed: "}
 _SECTIONS: Final = re.compile(
-    r"(?P<main>.*?)(?:\. Exempt: (?P<exemption>.*?))?(?:\. Rule: (?P<title>.*?))?(?:\. Fix: (?P<fix>.*?))?"
+    r"(?P<main>.*?)(?:\. Exempt: (?P<exemption>.*?))?(?:\. Rules: (?P<rules>.*?))?(?:\. Fix: (?P<fix>.*?))?"
     r"(?:\. See: (?P<link>.*))?"
 )
+_RULE: Final = re.compile(rf"(\S+) \[({'|'.join(Severity)})\]")
 # What `Value.shown` says of a value.
 _SHOWN: Final = re.compile(
     r"""(?P<value>not set|a secret|not known yet|a list|a map|'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"): """
 )
-_ORDINARY_NAME: Final = re.compile(r"[\w.:/$*@+-]+")
 # The labels, and the engine's colour marks, which are taken out of every text.
-_RESERVED: Final = re.compile(r"(Exempt|Rule|Fix|See|<\{)(\\*)([:%])")
+_RESERVED: Final = re.compile(r"(Undecided|Crashed|Exempt|Rules|Fix|See|<\{)(\\*)([:%])")
+_PLACE: Final = re.compile(r".*?(?= is |: )")
 _DECODER: Final = json.JSONDecoder()
 
 
@@ -51,117 +45,102 @@ class RuleReference(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Message:
-    """A finding without the objects that it was made of. Every field is one line of printable text.
+    """What is said of a finding. Every field is one line of printable text.
 
     Attributes:
-        rules: The rule; several where one unknown value leaves them undecided, the most severe first.
         verdict: What was found.
-        name: The resource's name in the program.
-        type: The resource's type token.
         place: Property, and the place in its text; empty where nothing was found in a property.
         value: The property's value as it may be shown; empty where the place is in a text.
-        explanation: What is expected; why nothing can be decided; where the rule crashed.
+        explanation: What is expected; what nothing can be decided without; where the rule crashed.
         exemption: Reason, owner and last day of the exemption; empty without one.
-        title: What an undecided rule requires; empty for other verdicts.
+        rules: The rules that are undecided, the most severe first; empty unless they are asked for.
         fix: What to do; empty where nothing is to be done.
         link: Documentation; may be empty.
     """
 
-    rules: tuple[RuleReference, ...]
     verdict: Verdict
-    name: str
-    type: str
     place: str = ""
     value: str = ""
     explanation: str
     exemption: str = ""
-    title: str = ""
+    rules: tuple[RuleReference, ...] = ()
     fix: str = ""
     link: str = ""
 
     @classmethod
-    def of(cls, finding: Finding) -> Message:
-        """The message of a finding."""
+    def of(cls, finding: Finding, *, with_rules: bool = False) -> Message:
+        """The message of a finding; `with_rules` names every rule that is undecided."""
         rule, verdict = finding.rule, finding.verdict
-        title = rule.title if verdict is Verdict.UNDECIDED and not finding.others else ""
-        fix = rule.fix if verdict is Verdict.VIOLATED else ""
-        link = rule.link if verdict in (Verdict.VIOLATED, Verdict.UNDECIDED) else ""
+        is_undecided = verdict is Verdict.UNDECIDED
+        references = [RuleReference(each.id, each.severity) for each in (rule, *finding.others)]
         return cls(
-            rules=(
-                RuleReference(rule.id, finding.severity),
-                *(RuleReference(each.id, each.severity) for each in finding.others),
-            ),
             verdict=verdict,
-            name=_one_line(finding.resource.name),
-            type=_one_line(finding.resource.declared),
             place=_one_line(finding.place),
             value=_one_line(finding.value),
-            explanation=_one_line(finding.explanation),
+            explanation=_one_line(_waiting(finding) if is_undecided else finding.explanation),
             exemption="" if finding.exemption is None else _one_line(str(finding.exemption)),
-            title=_one_line(title),
-            fix=_one_line(fix),
-            link=_one_line(link),
+            rules=tuple(references) if is_undecided and with_rules else (),
+            fix=_one_line(rule.fix) if verdict is Verdict.VIOLATED else "",
+            link=_one_line(rule.link) if verdict is Verdict.VIOLATED else "",
         )
 
     @property
     def statement(self) -> str:
-        """What was found where, without rules and resource."""
+        """What was found where."""
         if not self.place:
             return self.explanation
         value = f" is {self.value}" if self.value else ""
         return f"{_delimited(self.place)}{value}: {self.explanation}"
 
-    @property
-    def sections(self) -> dict[str, str]:
-        """What follows the statement, by label."""
-        given = {"Exempt": self.exemption, "Rule": self.title, "Fix": self.fix, "See": self.link}
-        return {label: field for label, field in given.items() if field}
-
     def format(self) -> str:
         """The text; `parse` gives the message back."""
         rules = ", ".join(f"{rule.id} [{rule.severity}]" for rule in self.rules)
-        resource = f"{_word(self.name)} ({_word(self.type)})"
-        text = _escaped(f"{rules} {_PHRASES[self.verdict]} {resource}: {self.statement}")
-        return text + "".join(f". {label}: {_escaped(field)}" for label, field in self.sections.items())
+        sections = {"Exempt": self.exemption, "Rules": rules, "Fix": self.fix, "See": self.link}
+        return (
+            _PREFIXES.get(self.verdict, "")
+            + _escaped(self.statement)
+            + "".join(f". {label}: {_escaped(field)}" for label, field in sections.items() if field)
+        )
 
 
-def parse(text: str) -> Message | None:
-    """The message in a text, which may have other lines around it; None when there is none."""
-    return next((found for line in text.splitlines() if (found := _parsed(line.strip()))), None)
-
-
-def _parsed(line: str) -> Message | None:
-    sections = _SECTIONS.fullmatch(line)
-    head = _HEAD.fullmatch(_unescaped(sections["main"])) if sections else None
-    if sections is None or head is None:
-        return None
-    rest = head["rest"]
-    name, rest = _taken(rest, _ORDINARY_NAME)
-    token, rest = _taken(rest.removeprefix(" ("), _ORDINARY_NAME)
-    if not rest.startswith("): "):
-        return None
-    verdict = _VERDICTS[head["phrase"]]
-    place, value, explanation = "", "", rest.removeprefix("): ")
-    if verdict in (Verdict.VIOLATED, Verdict.EXEMPT):
+def parse(text: str) -> Message:
+    """The message in a text of this pack. What has no place is a violation with an explanation alone."""
+    sections = _SECTIONS.fullmatch(text.strip().replace("\n", " "))
+    if sections is None:
+        raise AssertionError("the pattern matches every line")
+    main = sections["main"]
+    verdict = Verdict.EXEMPT if sections["exemption"] else Verdict.VIOLATED
+    for each, prefix in _PREFIXES.items():
+        if main.startswith(prefix):
+            verdict, main = each, main.removeprefix(prefix)
+    place, value, explanation = "", "", _unescaped(main)
+    if verdict not in _PREFIXES:
         place, value, explanation = _divided(explanation)
+    rules = _RULE.findall(sections["rules"] or "")
     return Message(
-        rules=tuple(
-            RuleReference(rule, Severity(severity))
-            for rule, severity in re.findall(r"(\S+) \[(\w+)\]", head["rules"])
-        ),
         verdict=verdict,
-        name=name,
-        type=token,
         place=place,
         value=value,
         explanation=explanation,
-        **{field: _unescaped(sections[field] or "") for field in ("exemption", "title", "fix", "link")},
+        rules=tuple(RuleReference(rule, Severity(severity)) for rule, severity in rules),
+        **{field: _unescaped(sections[field] or "") for field in ("exemption", "fix", "link")},
     )
+
+
+def _waiting(finding: Finding) -> str:
+    """How many rules are undecided, and without what; a rule that is alone is named."""
+    count = 1 + len(finding.others)
+    rules = finding.rule.id if count == 1 else f"{count} rules"
+    if finding.waits_for:
+        return f"{rules} {'waits' if count == 1 else 'wait'} for the value of `{finding.waits_for}`"
+    return f"{rules}: {finding.explanation}"
 
 
 def _divided(statement: str) -> tuple[str, str, str]:
     """Place, value and explanation of a violation."""
-    place, rest = _taken(statement, re.compile(r".*?(?= is |: )"))
+    place, rest = _taken(statement)
+    if not place:
+        return "", "", statement
     if rest.startswith(": "):
         return place, "", rest.removeprefix(": ")
     rest = rest.removeprefix(" is ")
@@ -169,29 +148,27 @@ def _divided(statement: str) -> tuple[str, str, str]:
     return (place, shown["value"], rest[shown.end() :]) if shown else (place, "", rest)
 
 
-def _word(name: str) -> str:
-    return name if _ORDINARY_NAME.fullmatch(name) else json.dumps(name)
-
-
 def _delimited(place: str) -> str:
     odd = place.startswith('"') or any(each in f"{place} " for each in (" is ", ": "))
     return json.dumps(place) if odd else place
 
 
-def _taken(text: str, ordinary: re.Pattern[str]) -> tuple[str, str]:
-    """What a text begins with, quoted or not, and the rest."""
+def _taken(text: str) -> tuple[str, str]:
+    """The place that a text begins with, quoted or not, and the rest."""
     if text.startswith('"'):
         try:
             quoted, end = _DECODER.raw_decode(text)
         except ValueError:
             return "", text
         return quoted, text[end:]
-    match = ordinary.match(text)
+    match = _PLACE.match(text)
     return (match[0], text[match.end() :]) if match else ("", text)
 
 
 def _one_line(text: str) -> str:
     """Printable text on one line: what is not printable is written as in Python."""
+    if text.isprintable():
+        return text.strip()
     escaped = "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
+from types import MappingProxyType
 from typing import Any
 
 from policy import coverage, enforcement, engine_run, evaluation, exemptions
@@ -21,9 +22,25 @@ CONFIGURATION = "PGTLS-configuration"
 COVERAGE = "PGTLS-coverage"
 """The policy that counts what no rule reads."""
 
+UNDECIDED = "PGTLS-undecided"
+"""The policy that reports what rules cannot decide yet."""
+
 # The engine sends every key of the configuration; `all` is its own.
 _OF_THE_ENGINE = "all"
-_OWN: Mapping[str, Level] = {CONFIGURATION: Level.MANDATORY, COVERAGE: Level.ADVISORY}
+OWN: Mapping[str, Level] = MappingProxyType(
+    {CONFIGURATION: Level.MANDATORY, COVERAGE: Level.ADVISORY, UNDECIDED: Level.ADVISORY}
+)
+"""The policies that are no rules, with their default level."""
+
+ABOUT: Mapping[str, str] = MappingProxyType(
+    {
+        CONFIGURATION: "The pack's configuration is valid, and every exemption is in use",
+        COVERAGE: "Every resource of a cloud is of a type that a rule reads",
+        UNDECIDED: "Every rule can be decided",
+    }
+)
+"""What these policies require."""
+
 PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemptions.SCHEMA}
 
 
@@ -84,16 +101,14 @@ class Pack:
         names = {rule.id for rule in self.rules}
         defaults = {rule.id: DEFAULT[rule.severity] for rule in self.rules}
         self.enforcement, wrong_levels = enforcement.read(
-            properties.get("enforcement", {}), sent, {**defaults, **_OWN}
+            properties.get("enforcement", {}), sent, {**defaults, **OWN}
         )
         self.exemptions, wrong_exemptions = exemptions.read(
             properties.get("exemptions", []), names, self.clock()
         )
         unknown = [f"unknown key {name!r}" for name in properties if name not in PROPERTIES]
         unknown += [
-            f"{name!r} is no rule of this pack"
-            for name in sent
-            if name not in (*names, *_OWN, _OF_THE_ENGINE)
+            f"{name!r} is no rule of this pack" for name in sent if name not in (*names, *OWN, _OF_THE_ENGINE)
         ]
         self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
 
@@ -114,10 +129,9 @@ class Pack:
         about = {token for rule in self.rules for token in rule.types} - {ANY}
         return coverage.unjudged(stack, about)
 
-    @property
-    def level_of_coverage(self) -> Level:
-        """The level of what `unjudged` says."""
-        return self.enforcement.of_rules.get(COVERAGE, _OWN[COVERAGE])
+    def level_of(self, own: str) -> Level:
+        """The level of one of the policies that are no rules."""
+        return self.enforcement.of_rules.get(own, OWN[own])
 
     def notices(self, stack: Stack) -> list[Notice]:
         """Mistakes in the configuration, and exemptions that have expired, end soon, or are not needed.
@@ -167,12 +181,11 @@ class Pack:
         return [each for each in reported if each.level is not Level.DISABLED]
 
     def _level(self, finding: Finding) -> Level:
-        """The level of a finding: the configured one for a violation and for a crash, else advisory."""
         if finding.exemption is not None:
             return finding.exemption.level
-        if finding.verdict in (Verdict.VIOLATED, Verdict.CRASHED):
-            return self.enforcement.level_of(finding.rule, finding.severity)
-        return Level.ADVISORY
+        if finding.verdict is Verdict.UNDECIDED:
+            return self.level_of(UNDECIDED)
+        return self.enforcement.level_of(finding.rule, finding.severity)
 
     def _exempted(self, finding: Finding) -> Finding:
         """The finding, marked as exempt where an exemption covers it.

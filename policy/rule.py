@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from policy.resources import Resource, Stack
-from policy.values import TextPlace, Value
+from policy.values import TextPlace, UndecidedError, Value
 
 ANY = "*"
 """In a rule's types: every type, including those that a provider adds later."""
@@ -58,10 +58,17 @@ class Unclear:
     Attributes:
         why: The reason.
         is_decided_later: Whether the update decides it.
+        waits_for: The property without whose value it cannot; empty for another reason.
     """
 
     why: str
     is_decided_later: bool = False
+    waits_for: str = ""
+
+    @classmethod
+    def of(cls, error: UndecidedError) -> Unclear:
+        """What an unknown value leaves undecided."""
+        return cls(why=str(error), is_decided_later=True, waits_for=error.waits_for)
 
 
 Outcome = Problem | Unclear

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from concurrent import futures
 
@@ -14,10 +15,13 @@ from policy.rules import RULES
 
 _LARGEST_MESSAGE = 400 * 1024 * 1024
 _THREADS = 4
+VERBOSE = "PGTLS_VERBOSE"
+"""The variable with which the pack names every rule that cannot be decided yet."""
 
 
 def serve() -> None:
     """Serve until the process is terminated."""
+    analyzer = Analyzer(Pack(rules=RULES), names_undecided=bool(os.environ.get(VERBOSE)))
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=_THREADS),
         options=[
@@ -25,7 +29,7 @@ def serve() -> None:
             ("grpc.max_send_message_length", _LARGEST_MESSAGE),
         ],
     )
-    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(Analyzer(Pack(rules=RULES)), server)
+    analyzer_pb2_grpc.add_AnalyzerServicer_to_server(analyzer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     sys.stdout.write(f"{port}\n")

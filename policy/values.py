@@ -73,7 +73,15 @@ class Placed(dict[str, Any]):
 
 
 class UndecidedError(Exception):
-    """A rule cannot be decided yet; the text says why."""
+    """A rule cannot be decided yet; the text says why.
+
+    Attributes:
+        waits_for: The property, or the properties, whose value is not known; empty for another reason.
+    """
+
+    def __init__(self, why: str = "", *, waits_for: str = "") -> None:
+        super().__init__(why or f"{waits_for} is not known before the update")
+        self.waits_for = waits_for
 
 
 def decoded(sent: Any) -> Any:
@@ -149,7 +157,7 @@ class Value:
             UndecidedError: The value is not known yet.
         """
         if self.raw is UNKNOWN:
-            raise UndecidedError(f"{self.path} is not known before the update")
+            raise UndecidedError(waits_for=self.path)
         return self.raw
 
     @property

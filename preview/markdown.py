@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from preview.plan import Finding
+from policy.engine_event import Found
 from preview.preview import Preview
 
 _MOST = 100
@@ -10,47 +10,32 @@ _MOST = 100
 
 
 def markdown(preview: Preview) -> str:
-    """The preview's outcome, counts and findings."""
+    """The preview's verdict, findings and counts."""
     verdict = "passed" if preview.passed else "**failed**"
-    planned = preview.plan.operations() or "none"
-    lines = [f"### Preview of `{preview.stack}`: {verdict}", "", f"Resources: {planned}.", ""]
+    policies = "No policies ran" if preview.policy_pack is None else f"Policies: {preview.plan.judgement()}"
+    lines = [f"### Preview of `{preview.stack}`: {verdict}", "", f"{policies}.", ""]
     lines += [f"- error: {_inline(each)}" for each in preview.errors]
-    if preview.errors:
-        lines.append("")
-    lines += _findings(preview)
-    return "\n".join(lines).rstrip("\n") + "\n"
-
-
-def _findings(preview: Preview) -> list[str]:
-    if preview.policy_pack is None:
-        return ["No policies ran."]
+    lines += [""] if preview.errors else []
     found = preview.plan.sorted_findings()
-    rules = len(preview.plan.rules)
-    stopping = sum(each.stops for each in found)
-    if not found:
-        return [f"Policies: {rules} rules, nothing found."]
-    lines = [f"Policies: {rules} rules, {stopping} mandatory and {len(found) - stopping} other findings.", ""]
-    lines += ["| Rule | Level | Resource | Finding |", "| --- | --- | --- | --- |"]
-    lines += [_row(each) for each in found[:_MOST]]
-    if len(found) > _MOST:
-        lines += ["", f"{len(found) - _MOST} more are in the report."]
-    return lines
+    if found:
+        lines += ["| Rule | Level | Resource | Finding | Fix |", "| --- | --- | --- | --- | --- |"]
+        lines += [_row(each) for each in found[:_MOST]]
+        lines += ["", f"{len(found) - _MOST} more are in the report.", ""] if len(found) > _MOST else [""]
+    return "\n".join([*lines, f"Resources: {preview.plan.operations()}."]) + "\n"
 
 
-def _row(finding: Finding) -> str:
-    level = f"**{finding.level}**" if finding.stops else finding.level
-    resource = _inline(finding.resource or "stack")
-    return f"| {finding.rule} | {level} | {resource} | {_inline(_description(finding))} |"
-
-
-def _description(finding: Finding) -> str:
-    """The finding without the rule and the resource, which have columns of their own."""
+def _row(finding: Found) -> str:
     message = finding.message
-    if message is None:
-        return finding.text
-    others = ", ".join(rule.id for rule in message.rules[1:])
-    statement = f"{message.verdict}: {message.statement}" + (f" (also {others})" if others else "")
-    return ". ".join([statement, *(f"{label}: {field}" for label, field in message.sections.items())])
+    rule = "" if finding.is_undecided else finding.rule
+    exempt = f" (exempt: {_inline(message.exemption)})" if message.exemption else ""
+    cells = (
+        f"[{rule}]({message.link})" if message.link else rule,
+        f"**{finding.level}**" if finding.stops else finding.standing,
+        _inline(finding.resource or "stack"),
+        _inline(message.statement) + exempt,
+        _inline(message.fix),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _inline(text: str) -> str:

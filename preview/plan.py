@@ -7,42 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.events import Resource, RunState, plain
-from policy.message import Message, parse
+from engine.events import RunState, plain
+from policy.engine_event import Found
+from policy.pack import OWN
 
-MANDATORY = "mandatory"
 # Resources of the engine itself; nothing in the cloud belongs to them.
 _OF_THE_ENGINE = ("pulumi:pulumi:Stack", "pulumi:providers:")
 _SUMMARIES = ("policyAnalyzeSummaryEvent", "policyAnalyzeStackSummaryEvent")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Finding:
-    """What one rule found in one resource, or in the whole stack.
-
-    Attributes:
-        rule: Id of the rule.
-        pack: Name of its pack.
-        level: Pulumi's enforcement level, such as `mandatory` or `advisory`.
-        resource: Name and type of the resource, empty for the stack.
-        text: What the engine shows: the rule's title, then its message.
-    """
-
-    rule: str
-    pack: str
-    level: str
-    resource: str
-    text: str
-
-    @property
-    def stops(self) -> bool:
-        """Whether the engine refuses to deploy because of it."""
-        return self.level == MANDATORY
-
-    @property
-    def message(self) -> Message | None:
-        """The message of a rule of this project's pack; None for anything else, such as another pack."""
-        return parse(self.text)
 
 
 @dataclass(kw_only=True)
@@ -57,7 +28,7 @@ class Plan(RunState):
     """
 
     resources: dict[str, tuple[str, str]] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Found] = field(default_factory=list)
     rules: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
 
@@ -71,7 +42,7 @@ class Plan(RunState):
         elif "policyEvent" in event:
             self._find(event["policyEvent"])
         elif summary := next((event[name] for name in _SUMMARIES if name in event), None):
-            self.rules.update(summary.get("passed") or (), summary.get("failed") or ())
+            self.rules.update({*(summary.get("passed") or ()), *(summary.get("failed") or ())} - OWN.keys())
         elif "diagnosticEvent" in event and event["diagnosticEvent"].get("severity") == "warning":
             self.warnings.append(plain(event["diagnosticEvent"].get("message", "")))
 
@@ -82,22 +53,21 @@ class Plan(RunState):
     def operations(self) -> str:
         """How many resources each operation affects, such as `3 create, 1 read`."""
         counts = Counter(operation for _, operation in self.resources.values())
-        return ", ".join(f"{count} {operation}" for operation, count in sorted(counts.items()))
+        return ", ".join(f"{count} {operation}" for operation, count in sorted(counts.items())) or "none"
 
-    def sorted_findings(self) -> list[Finding]:
-        """The findings, mandatory ones first."""
-        return sorted(self.findings, key=lambda found: (not found.stops, found.rule, found.resource))
+    def sorted_findings(self) -> list[Found]:
+        """The findings: mandatory ones first, undecided ones last."""
+        return sorted(
+            self.findings, key=lambda found: (not found.stops, found.is_undecided, found.rule, found.resource)
+        )
+
+    def judgement(self) -> str:
+        """How many findings there are of each kind, such as `1 mandatory, 2 advisory, 0 undecided`."""
+        counts = Counter(found.standing for found in self.findings)
+        kinds = ", ".join(f"{counts[each]} {each}" for each in ("mandatory", "advisory", "undecided"))
+        return f"{kinds if self.findings else 'no'} findings of {len(self.rules)} rules"
 
     def _find(self, event: Mapping[str, Any]) -> None:
-        urn = event.get("resourceUrn", "")
-        resource = Resource.of(urn) if urn else None
-        named = f"{resource.name} ({resource.type})" if resource and resource.type != "Stack" else ""
-        finding = Finding(
-            rule=event["policyName"],
-            pack=event["policyPackName"],
-            level=event["enforcementLevel"],
-            resource=named,
-            text=plain(event["message"]),
-        )
+        finding = Found.of(event, plain(event["message"]))
         if finding not in self.findings:
             self.findings.append(finding)

@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +20,11 @@ from engine.errors import CommandError
 from engine.installation import Engine
 from engine.progress import Progress
 from engine.project import CHECKOUT, read_stack_file
-from engine.session import EngineSession, RunResult
+from engine.session import LOG, EngineSession, RunResult
+from policy.serving import VERBOSE
 from preview.offline_stack_file import OfflineStackFile, encryption, offline
 from preview.plan import Plan
+from preview.sources import sources
 from preview.stand_ins import ExistingNetwork, stand_ins
 from runtime.files import replace_file
 
@@ -43,6 +45,7 @@ class Preview:
         policy_pack: The policy pack that ran, if any.
         copy: The copy of the file that was previewed.
         plan: The planned resources and the policies' findings.
+        sources: File and line of the program that make a resource, by URN.
         errors: Why it cannot be deployed, without the policies' findings.
     """
 
@@ -51,6 +54,7 @@ class Preview:
     policy_pack: Path | None
     copy: OfflineStackFile
     plan: Plan
+    sources: Mapping[str, str]
     errors: tuple[str, ...]
 
     @property
@@ -97,8 +101,10 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
             progress.step("preview") as step,
             stand_ins(folder / "sandbox", ExistingNetwork.of(document["config"])) as (providers, aws),
         ):
+            # Programs that read the report learn which rules wait.
+            own = {**aws, VERBOSE: "1"}
             session = EngineSession(
-                engine=engine, stack=stack, root=folder, part=_PART, providers=providers, aws=aws
+                engine=engine, stack=stack, root=folder, part=_PART, providers=providers, aws=own
             )
             configuration = folder / f"Pulumi.{stack}.yaml"
             plan = Plan(step=step)
@@ -109,6 +115,7 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
                 replace_file(configuration, copy.text)
                 result = session.run(
                     "preview",
+                    "--json",
                     *_policies(policy_pack, exemptions_of(file, stack)),
                     configuration=configuration,
                     state=plan,
@@ -117,8 +124,11 @@ def preview(stack: str, file: Path, policy_pack: Path | None, engine: Engine, pr
             finally:
                 processes.terminate(processes.find(folder, _PART))
             step.result = f"{len(plan.resources)} resources"
+            made_at = sources((folder / LOG).read_text(encoding="utf-8", errors="replace"))
     errors = _own_errors(result, plan)
-    return Preview(stack=stack, file=file, policy_pack=policy_pack, copy=copy, plan=plan, errors=errors)
+    return Preview(
+        stack=stack, file=file, policy_pack=policy_pack, copy=copy, plan=plan, sources=made_at, errors=errors
+    )
 
 
 def exemptions_of(file: Path, stack: str) -> Path:
@@ -129,7 +139,8 @@ def exemptions_of(file: Path, stack: str) -> Path:
 def _policies(pack: Path | None, configuration: Path) -> Iterator[str]:
     if pack is not None:
         yield from ("--policy-pack", str(pack.resolve()))
-        if configuration.exists():
+        # Another pack would refuse a configuration of this one.
+        if pack.resolve() == POLICY_PACK and configuration.exists():
             yield from ("--policy-pack-config", str(configuration))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -9,7 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from engine.events import Resource
+from policy.engine_event import Found
 from preview.preview import Preview
+
+_WIDEST = 100
 
 
 def as_document(preview: Preview) -> dict[str, Any]:
@@ -21,7 +26,7 @@ def as_document(preview: Preview) -> dict[str, Any]:
         (kind, Resource.of(urn).name, operation) for urn, (kind, operation) in preview.plan.resources.items()
     )
     return {
-        "schemaVersion": 1,
+        "schemaVersion": 2,
         "stack": preview.stack,
         "stackFile": str(preview.file),
         "outcome": "passed" if preview.passed else "failed",
@@ -34,14 +39,8 @@ def as_document(preview: Preview) -> dict[str, Any]:
         "policyPack": None if preview.policy_pack is None else str(preview.policy_pack),
         "rules": sorted(preview.plan.rules),
         "findings": [
-            {
-                "rule": finding.rule,
-                "pack": finding.pack,
-                "level": finding.level,
-                "resource": finding.resource,
-                "message": finding.text,
-            }
-            for finding in preview.plan.findings
+            {**asdict(each), "resource": each.resource, "source": preview.sources.get(each.urn, "")}
+            for each in preview.plan.findings
         ],
         "warnings": preview.plan.warnings,
         "errors": list(preview.errors),
@@ -49,19 +48,48 @@ def as_document(preview: Preview) -> dict[str, Any]:
 
 
 def show(preview: Preview, console: Console) -> None:
-    """Print the planned resources and the policies' findings, on a terminal as a table."""
+    """Print the verdict, the findings and the planned resources, on a terminal as a table."""
+    verdict = "passed" if preview.passed else "FAILED"
+    policies = "no policies ran" if preview.policy_pack is None else preview.plan.judgement()
+    console.print(escape(f"{preview.stack}: {verdict}, {policies}"))
+    for finding in preview.plan.sorted_findings():
+        line = escape(_folded(_line(finding), console))
+        console.print(f"[red]{line}[/red]" if finding.stops else line)
+    for name in preview.copy.placeholders:
+        console.print(escape(f"placeholder: {name} (a preview cannot decrypt it)"))
+    for name in preview.copy.left_out:
+        console.print(escape(f"left out: {name} (only Pulumi Cloud can resolve it)"))
     counts = sorted(preview.plan.counts().items())
     if console.is_terminal:
         console.print(_table(counts))
     else:
         for (kind, operation), count in counts:
             console.print(f"{count:>4} {operation} {kind}", markup=False)
-    console.print(escape(f"{preview.stack}: {preview.plan.operations() or 'no resources'}"))
-    for name in preview.copy.placeholders:
-        console.print(escape(f"placeholder: {name} (a preview cannot decrypt it)"))
-    for name in preview.copy.left_out:
-        console.print(escape(f"left out: {name} (only Pulumi Cloud can resolve it)"))
-    _show_findings(preview, console)
+    console.print(escape(f"{preview.stack}: {preview.plan.operations()}"))
+
+
+def _line(finding: Found) -> str:
+    """One line on a finding: level, resource, what is wrong, what to do, rule, and where to read on."""
+    message = finding.message
+    rule = f"{finding.rule} {finding.severity}".rstrip()
+    parts = [
+        f"{finding.standing}:",
+        f"{finding.resource}:" if finding.resource else "",
+        f"{message.statement}.",
+        f"Exempt: {message.exemption}." if message.exemption else "",
+        f"Fix: {message.fix}." if message.fix else "",
+        "" if finding.is_undecided else f"[{rule}]",
+        message.link,
+    ]
+    return " ".join(part for part in parts if part)
+
+
+def _folded(line: str, console: Console) -> str:
+    """The line within a terminal's width; elsewhere a finding stays one line, for grep."""
+    if not console.is_terminal:
+        return line
+    width = min(console.width, _WIDEST)
+    return textwrap.fill(line, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _table(counts: list[tuple[tuple[str, str], int]]) -> Table:
@@ -70,19 +98,3 @@ def _table(counts: list[tuple[tuple[str, str], int]]) -> Table:
     for (kind, operation), count in counts:
         table.add_row(escape(kind), operation, str(count))
     return table
-
-
-def _show_findings(preview: Preview, console: Console) -> None:
-    if preview.policy_pack is None:
-        console.print("policy: none ran")
-        return
-    findings = preview.plan.sorted_findings()
-    stopping = sum(finding.stops for finding in findings)
-    verdict = f"{stopping} mandatory, {len(findings) - stopping} other" if findings else "no"
-    rules = len(preview.plan.rules)
-    console.print(escape(f"policy: {verdict} findings of {rules} rules ({preview.policy_pack})"))
-    for finding in findings:
-        resource = f"{finding.resource}: " if finding.resource else ""
-        message = finding.text.replace("\n", "\n  ")
-        line = escape(f"{finding.level}: {finding.rule}: {resource}{message}")
-        console.print(f"[red]{line}[/red]" if finding.stops else line)

@@ -1,133 +1,100 @@
 """Findings of policies as SARIF 2.1.0, which code hosts show beside the lines of a pull request.
 
-Findings are about what a stack file deploys, so each points into that file: at the section that the resource
-comes from where its name tells, else at the first line.
+A finding points to the line of the program that makes the resource, where the engine tells it; one about the
+policies' configuration to that file; any other to the stack file, without a line. It names its resource.
 """
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
 from engine.project import CHECKOUT
-from policy.finding import Verdict
-from policy.pack import COVERAGE
-from policy.rule import Rule, Severity
-from policy.rules import RULES
-from preview.plan import Finding
-from preview.preview import Preview
+from policy.engine_event import Found
+from policy.message import Message
+from policy.pack import CONFIGURATION
+from policy.rule_descriptors import descriptor_id, descriptors
+from preview.preview import Preview, exemptions_of
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 VERSION = "2.1.0"
-DOCUMENTATION = "docs/policies.md"
 _NAME = "passwordless-postgres policies"
-# Code hosts sort by this score, from 0 to 10.
-_SCORES = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.0", Severity.LOW: "2.0"}
 _ERROR = "preview-error"
 
 
 def sarif(preview: Preview) -> dict[str, Any]:
     """The findings and errors of a preview as a SARIF log."""
-    file = _relative(preview.file)
-    lines = preview.file.read_text(encoding="utf-8").splitlines()
-    errors = [_error(each, file) for each in preview.errors]
-    results = [_result(each, file, lines) for each in preview.plan.findings]
+    findings = preview.plan.findings
+    of_errors = {"id": _ERROR, "shortDescription": {"text": "The stack file can be previewed"}}
+    rules = [*descriptors(findings), of_errors]
     return {
         "$schema": SCHEMA,
         "version": VERSION,
         "runs": [
             {
-                "tool": {
-                    "driver": {"name": _NAME, "rules": [*(_rule(each) for each in RULES), _error_rule()]}
-                },
+                "tool": {"driver": {"name": _NAME, "rules": rules}},
                 "automationDetails": {"id": f"preview/{preview.stack}/"},
                 "invocations": [{"executionSuccessful": not preview.errors}],
                 "originalUriBaseIds": {"SRCROOT": {"description": {"text": "The checkout"}}},
                 "columnKind": "unicodeCodePoints",
-                "results": [*errors, *results],
+                "results": [
+                    *(_error(each, preview.file) for each in preview.errors),
+                    *(_result(each, preview) for each in findings),
+                ],
             }
         ],
     }
 
 
-def _rule(rule: Rule) -> dict[str, Any]:
-    return {
-        "id": rule.id,
-        "name": re.sub(r"\W", "", rule.id),
-        "shortDescription": {"text": rule.title},
-        "fullDescription": {"text": f"{rule.title}. {rule.why}"},
-        "help": {"text": f"{rule.why} Fix: {rule.fix}. See {rule.link}"},
-        "helpUri": rule.link,
-        "properties": {
-            "tags": ["security", str(rule.area)],
-            "security-severity": _SCORES[rule.severity],
-            "precision": "high",
-        },
-    }
-
-
-def _error_rule() -> dict[str, Any]:
-    return {"id": _ERROR, "shortDescription": {"text": "The stack file can be previewed"}}
-
-
-def _result(finding: Finding, file: str, lines: list[str]) -> dict[str, Any]:
+def _result(finding: Found, preview: Preview) -> dict[str, Any]:
+    message = finding.message
     result = {
-        "ruleId": finding.rule,
+        "ruleId": descriptor_id(finding),
         "level": _level(finding),
-        "message": {"text": finding.text},
-        "locations": [_location(file, line_of(finding.resource, lines), finding.resource)],
-        "partialFingerprints": {"rule/resource": f"{finding.rule}:{finding.resource or 'stack'}"},
+        "message": {"text": _text(message)},
+        "locations": [_location(finding, preview)],
+        "partialFingerprints": {"finding": f"{finding.rule}:{finding.resource or 'stack'}:{message.place}"},
     }
-    if finding.message is not None:
-        result["properties"] = {"security-severity": _SCORES[finding.message.rules[0].severity]}
-    if finding.message is not None and finding.message.exemption:
-        justification = finding.message.exemption
-        result["suppressions"] = [{"kind": "external", "status": "accepted", "justification": justification}]
+    if message.rules:
+        result["properties"] = {"waiting": [rule.id for rule in message.rules]}
+    if message.exemption:
+        reason = {"justification": message.exemption}
+        result["suppressions"] = [{"kind": "external", "status": "accepted", **reason}]
     return result
 
 
-def _level(finding: Finding) -> str:
+def _text(message: Message) -> str:
+    """What is wrong and what to do; a result's rule has the link."""
+    return f"{message.statement}. Fix: {message.fix}" if message.fix else message.statement
+
+
+def _level(finding: Found) -> str:
     if finding.stops:
         return "error"
-    verdict = finding.message.verdict if finding.message is not None else None
-    return "note" if finding.rule == COVERAGE or verdict is Verdict.UNDECIDED else "warning"
+    return "note" if finding.is_undecided else "warning"
 
 
-def _error(text: str, file: str) -> dict[str, Any]:
-    return {
-        "ruleId": _ERROR,
-        "level": "error",
-        "message": {"text": text},
-        "locations": [_location(file, 1, "")],
-    }
+def _error(text: str, file: Path) -> dict[str, Any]:
+    location = {"physicalLocation": _place(_relative(file), 1)}
+    return {"ruleId": _ERROR, "level": "error", "message": {"text": text}, "locations": [location]}
 
 
-def _location(file: str, line: int, resource: str) -> dict[str, Any]:
-    location: dict[str, Any] = {
-        "physicalLocation": {
-            "artifactLocation": {"uri": file, "uriBaseId": "SRCROOT"},
-            "region": {"startLine": line},
-        }
-    }
-    if resource:
-        location["logicalLocations"] = [{"fullyQualifiedName": resource, "kind": "resource"}]
-    return location
+def _location(finding: Found, preview: Preview) -> dict[str, Any]:
+    exemptions = exemptions_of(preview.file, preview.stack)
+    if source := preview.sources.get(finding.urn):
+        file, _, line = source.rpartition(":")
+        place = _place(file, int(line))
+    elif finding.rule == CONFIGURATION and exemptions.exists():
+        place = _place(_relative(exemptions), 1)
+    else:
+        place = _place(_relative(preview.file))
+    named = [{"fullyQualifiedName": finding.resource, "kind": "resource"}] if finding.resource else []
+    return {"physicalLocation": place, **({"logicalLocations": named} if named else {})}
 
 
-def line_of(resource: str, lines: list[str]) -> int:
-    """The line of the section that a resource comes from; the first line where no section fits.
-
-    The resource's name begins with the section's: `rds-server` comes from `rds`. The longest match counts.
-    """
-    name = re.sub(r"[^a-z0-9]", "", resource.split(" ", maxsplit=1)[0].lower())
-    best = (0, 1)
-    for number, line in enumerate(lines, start=1):
-        match = re.match(r"\s*(?:[\w-]+:)?([A-Za-z][\w-]*):", line)
-        section = re.sub(r"[^a-z0-9]", "", match[1].lower()) if match else ""
-        if section and name.startswith(section) and len(section) > best[0]:
-            best = (len(section), number)
-    return best[1]
+def _place(file: str, line: int = 0) -> dict[str, Any]:
+    region = {"region": {"startLine": line}} if line else {}
+    return {"artifactLocation": {"uri": file, "uriBaseId": "SRCROOT"}, **region}
 
 
 def _relative(file: Path) -> str:

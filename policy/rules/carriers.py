@@ -24,7 +24,7 @@ def _credentials(resource: Resource) -> Iterator[Outcome]:
         if (found := credential_in(text)) is not None:
             yield found
     if waiting := (*carried.unknown, *carried.unknown_variables):
-        raise UndecidedError(f"{' and '.join(waiting)} is not known before the update")
+        raise UndecidedError(waits_for=" and ".join(waiting))
 
 
 def _verifies(resource: Resource) -> Iterator[Outcome]:
@@ -37,7 +37,7 @@ def _verifies(resource: Resource) -> Iterator[Outcome]:
         for found in weak if is_local else (*weak, *weak_connections(text)):
             yield _problem(text, found)
     if carried.unknown:
-        raise UndecidedError(f"{' and '.join(carried.unknown)} is not known before the update")
+        raise UndecidedError(waits_for=" and ".join(carried.unknown))
 
 
 def _proves(resource: Resource) -> Iterator[Outcome]:
@@ -47,7 +47,7 @@ def _proves(resource: Resource) -> Iterator[Outcome]:
             for found in weak_authentication(text):
                 yield _problem(text, found)
     if carried.unknown:
-        raise UndecidedError(f"{' and '.join(carried.unknown)} is not known before the update")
+        raise UndecidedError(waits_for=" and ".join(carried.unknown))
 
 
 def _problem(text: Text, found: Found) -> Problem:

@@ -149,7 +149,7 @@ def private_keys_in(value: Value) -> list[TextPlace]:
     """
     found = [place for each in known_texts(value) if (place := private_key_in(each))]
     if not found and _hides(value.raw):
-        raise UndecidedError(f"{value.path} is not known before the update")
+        raise UndecidedError(waits_for=value.path)
     return found
 
 

@@ -164,7 +164,7 @@ class ServerFiles:
             UndecidedError: A property that could carry a file is not known.
         """
         if self.unknown:
-            raise UndecidedError(f"{' and '.join(self.unknown)} is not known before the update")
+            raise UndecidedError(waits_for=" and ".join(self.unknown))
 
 
 @lru_cache(maxsize=512)

@@ -28,6 +28,7 @@ from emulator.core.provider import Provider
 from emulator.core.servicer import ProviderServer
 from emulator.postgresql_server.server_user import server_user
 from engine.session import prevent_debug_log
+from policy.serving import VERBOSE
 
 INHERITED = ("LANG", "PYTHONPYCACHEPREFIX", "TMPDIR")
 
@@ -190,7 +191,7 @@ class Stack:
         return {
             **{
                 name: os.environ[name]
-                for name in ("LANG", "PYTHONPYCACHEPREFIX", "TMPDIR")
+                for name in ("LANG", "PYTHONPYCACHEPREFIX", "TMPDIR", VERBOSE)
                 if name in os.environ
             },
             "PATH": f"{self.pulumi.parent}:{os.environ['PATH']}",

@@ -5,17 +5,18 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
 from google.protobuf import empty_pb2
 from pulumi.runtime import proto
 
-from policy.analyzer import Analyzer
+from policy.analyzer import _SEVERITIES, Analyzer
 from policy.aws_native import readable
 from policy.finding import Verdict
-from policy.message import Message, parse
-from policy.pack import COVERAGE, Pack
+from policy.message import Message, RuleReference, parse
+from policy.pack import COVERAGE, OWN, Pack
 from policy.resources import Resource, Stack
 from policy.rules import RULES
 from policy.values import decoded
@@ -241,7 +242,7 @@ class Stub:
     """The servicer without a network, with the interface of a gRPC stub."""
 
     def __init__(self, pack: Pack | None = None) -> None:
-        self._analyzer = Analyzer(pack or a_pack())
+        self._analyzer = Analyzer(pack or a_pack(), names_undecided=True)
 
     def __getattr__(self, name: str) -> Any:
         return lambda request: getattr(self._analyzer, name)(request, None)
@@ -262,10 +263,12 @@ def unjudged(stub: Any, resources: Iterable[Sent]) -> list[Any]:
 
 
 def message_of(diagnostic: Any) -> Message:
-    """The message that a diagnostic of a rule carries."""
+    """The message that a diagnostic carries, with its rule."""
     message = parse(diagnostic.message)
-    assert message is not None, diagnostic.message
-    return message
+    if diagnostic.policyName in OWN:
+        return message
+    severity = next(each for each, number in _SEVERITIES.items() if number == diagnostic.severity)
+    return replace(message, rules=(RuleReference(diagnostic.policyName, severity),))
 
 
 def violated(found: Iterable[Any]) -> set[str]:

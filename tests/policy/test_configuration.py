@@ -9,6 +9,7 @@ import pytest
 from pulumi.runtime import proto
 
 from policy.finding import Verdict
+from policy.pack import OWN
 from policy.rule import Severity
 from policy.rules import RULES
 from tests.policy.examples import (
@@ -117,7 +118,7 @@ def test_the_configuration_lowers_no_level_without_reason_owner_and_end(weakenin
         ({"PGTLS-P002": 0}, "the engine's keys set PGTLS-P002 to 'advisory'"),
         ({"PGTLS-P002": 2, "PGTLS-P020": 2}, "set PGTLS-P002, PGTLS-P020 to 'disabled'"),
         ({"PGTLS-configuration": 2}, "set PGTLS-configuration to 'disabled'"),
-        ({"all": 2}, f"set {len(RULES) + 2} policies to 'disabled'"),
+        ({"all": 2}, f"set {len(RULES) + len(OWN)} policies to 'disabled'"),
         (
             {"all": 0},
             f"set {sum(rule.severity in ('critical', 'high') for rule in RULES) + 1} policies to 'advisory'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from emulator.core.provider import Provider
 from emulator.core.servicer import ProviderServer
 from policy.finding import Verdict
 from policy.message import Message, parse
+from policy.pack import UNDECIDED
 from policy.rules import RULES, iam
+from policy.serving import VERBOSE
 from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
 from tests.policy.fixtures import account, certificates, gateway, native, networks, server_files, services
@@ -89,6 +92,14 @@ class RolePolicy(Echo):
 
 
 ABOUT_DOCUMENTS = {rule.id for rule in iam.RULES if "aws:iam/rolePolicy:RolePolicy" in rule.types}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def verbose() -> Iterator[None]:
+    """Every rule that is undecided is named."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VERBOSE, "1")
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -167,38 +178,61 @@ CONFIGURATION = {
 }
 
 
-def messages(output: str) -> list[Message]:
-    return [message for line in output.splitlines() if (message := parse(line))]
+_SHOWN = re.compile(
+    r"- \[\w+\](?: \[severity: (?P<severity>\w+)\])?  (?P<rule>PGTLS-\S+)"
+    r"(?:  \((?P<type>\S+): (?P<name>\S+)\))?\n *(?P<text>.+)"
+)
 
 
-def named(found: Iterable[Message]) -> set[str]:
-    """Ids of the rules in messages."""
-    return {rule.id for each in found for rule in each.rules}
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """A finding as the engine shows it."""
+
+    rule: str
+    type: str
+    name: str
+    message: Message
+
+
+def shown(output: str) -> list[Shown]:
+    """The findings of rules."""
+    return [
+        Shown(rule=each["rule"], type=each["type"], name=each["name"], message=parse(each["text"]))
+        for each in _SHOWN.finditer(output)
+        if each["severity"] or each["rule"] == UNDECIDED
+    ]
+
+
+def named(found: Iterable[Shown]) -> set[str]:
+    """Ids of the rules that found something or wait."""
+    return {name for each in found for name in (each.rule, *(rule.id for rule in each.message.rules))} - {
+        UNDECIDED
+    }
 
 
 def test_what_is_hardened_or_not_known_passes_the_preview(runs: Runs) -> None:
     assert runs.undecided.status == 0, runs.undecided.output
-    found = messages(runs.undecided.output)
-    assert {each.verdict for each in found} == {Verdict.UNDECIDED}
+    found = shown(runs.undecided.output)
+    assert {each.message.verdict for each in found} == {Verdict.UNDECIDED}
     waiting = {"PGTLS-N46", "PGTLS-N47", "PGTLS-N48", *ABOUT_DOCUMENTS}
     assert named(each for each in found if each.name in ("server", "group", "connect")) == waiting
-    assert "policy is not known before the update" in runs.undecided.output
+    assert "rules wait for the value of `policy`" in runs.undecided.output
 
 
 def test_the_update_decides_what_the_preview_could_not(runs: Runs) -> None:
     assert runs.refused.status != 0
-    found = [each for each in messages(runs.refused.output) if "PGTLS-N46" in named([each])]
-    assert any("expected arn:" in each.explanation for each in found), runs.refused.output
+    found = [each for each in shown(runs.refused.output) if each.rule == "PGTLS-N46"]
+    assert any("expected arn:" in each.message.explanation for each in found), runs.refused.output
     assert "connect" not in runs.made_by_refused, "the policy was not made"
 
 
 def test_a_hardened_program_passes_the_update_without_a_finding(runs: Runs) -> None:
     assert runs.passed.status == 0, runs.passed.output
-    assert messages(runs.passed.output) == []
+    assert shown(runs.passed.output) == []
 
 
 def test_the_configuration_reaches_the_pack(runs: Runs) -> None:
-    found = {each.rules[0].id: each for each in messages(runs.configured.output)}
+    found = {each.rule: each.message for each in shown(runs.configured.output)}
     assert found["PGTLS-P002"].exemption.startswith(
         "Holds public data only, for the fair (platform team, until"
     )
@@ -313,9 +347,9 @@ def test_every_rule_refuses_something_in_the_engine(tmp_path: Path, pulumi: Path
     stack.program(program(stacks))
     preview = stack.run("preview", "--policy-pack", str(PACK))
     assert preview.status != 0
-    found = messages(preview.output)
+    found = shown(preview.output)
     assert {rule.id for rule in RULES} - named(found) == set(), preview.output
-    of_native = {each.place for each in found if each.type.startswith("aws-native:")}
+    of_native = {each.message.place for each in found if each.type.startswith("aws-native:")}
     assert {"publiclyAccessible", "accessControl"} <= of_native
-    assert Verdict.CRASHED not in {each.verdict for each in found}
+    assert Verdict.CRASHED not in {each.message.verdict for each in found}
     assert "swordfish" not in preview.output

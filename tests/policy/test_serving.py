@@ -19,6 +19,7 @@ from pulumi.runtime import proto
 from pulumi.runtime.proto import analyzer_pb2_grpc
 
 from policy import self_contained
+from policy.pack import OWN
 from policy.rules import RULES
 from tests.policy.examples import configured, diagnostics, violated
 from tests.policy.test_rules import PASSES, REFUSED
@@ -118,7 +119,7 @@ def test_the_engine_is_told_every_rule(copied) -> None:
     info = copied.GetAnalyzerInfo(empty_pb2.Empty())
     assert info.supportsConfig
     told = {each.name: each for each in info.policies}
-    assert set(told) == {rule.id for rule in RULES} | {"PGTLS-configuration", "PGTLS-coverage"}
+    assert set(told) == {rule.id for rule in RULES} | set(OWN)
     for rule in RULES:
         each = told[rule.id]
         assert each.enforcementLevel == (rule.severity in ("critical", "high"))

@@ -119,7 +119,14 @@ def test_an_existing_network_and_secrets_of_a_key_service_need_neither_under_the
     assert document["policyPack"] == str(checkout / "policy")
     assert "PGTLS-N41" in document["rules"]
     [announced] = [each for each in document["findings"] if each["rule"] == "PGTLS-configuration"]
-    assert (announced["level"], soon in announced["message"]) == ("advisory", True), "beside the stack file"
+    assert (announced["level"], soon in announced["message"]["explanation"]) == ("advisory", True), (
+        "beside the stack file"
+    )
+    waiting = [each for each in document["findings"] if each["severity"] == "undecided"]
+    assert waiting
+    for each in waiting:
+        file, _, line = each["source"].partition(":")
+        assert "(" in (checkout / file).read_text().splitlines()[int(line) - 1], "a call"
     assert "KeptByTheKeyService" not in answer.stdout + answer.stderr
     assert fingerprints(checkout) == before
 
@@ -153,8 +160,8 @@ def test_a_mandatory_finding_of_a_policy_is_status_1_and_names_its_rule(
     assert answer.stderr.endswith(
         "error: The preview failed.\nerror: policies forbid this deployment: T1-stops\n"
     )
-    assert "mandatory: T1-stops: rds-instance (Instance): Kept.\n  35 days [at most]\n" in answer.stdout
-    assert "advisory: T2-says: rds-instance (Instance): Kept.\n  35 days [at most]\n" in answer.stdout
+    assert "mandatory: rds-instance (Instance): Kept. 35 days [at most]. [T1-stops]\n" in answer.stdout
+    assert "advisory: rds-instance (Instance): Kept. 35 days [at most]. [T2-says]\n" in answer.stdout
     assert re.search(r"^prod: \d+ create, 3 read", answer.stdout, re.MULTILINE)
 
 

@@ -25,7 +25,7 @@ def _credentials(resource: Resource) -> Iterator[Outcome]:
             if (found := credential_in(text)) is not None:
                 yield found
         if not value.is_known:
-            raise UndecidedError(f"{value.path} is not known before the update")
+            raise UndecidedError(waits_for=value.path)
 
 
 def _key_in_user_data(resource: Resource) -> Iterator[Outcome]:

@@ -72,7 +72,7 @@ def _admitted(holder: Resource, direction: str, stack: Stack, hidden: list[Uncle
                     yield _Admitted(rule, holder, source, network)
             except UndecidedError as error:
                 if not source.is_a_network:
-                    unread.append(Unclear(why=str(error), is_decided_later=True))
+                    unread.append(Unclear.of(error))
 
 
 def _networks(source: Source, holder: Resource, stack: Stack, hidden: list[Unclear]) -> Iterator[Network]:

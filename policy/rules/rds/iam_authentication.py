@@ -28,7 +28,7 @@ def _names_everything(resource: Resource) -> Iterator[Outcome]:
                 at=TextPlace(path=document.path), reason=f"it is not a valid policy document: {error}"
             )
         except UndecidedError as error:
-            yield Unclear(why=str(error), is_decided_later=True)
+            yield Unclear.of(error)
 
 
 def _never_the_master(resource: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -50,7 +50,7 @@ def _never_the_master(resource: Resource, stack: Stack) -> Iterator[Outcome]:
         except UnreadableError:
             continue  # N46 reports it
         except UndecidedError as error:
-            yield Unclear(why=str(error), is_decided_later=True)
+            yield Unclear.of(error)
         if granted and hidden:
             yield Unclear(why=f"the master user of {', '.join(hidden)} is not known before the update")
 
