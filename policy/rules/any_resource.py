@@ -98,6 +98,8 @@ def _verifies(resource: Resource) -> Iterator[Outcome]:
             if text.is_documentation or _PUBLIC in text.content[:64]:
                 continue
             for found in connection_strings(text.content):
+                if text.is_source and found.kind != "URI":
+                    continue  # arguments of a function
                 at, kind = text.place_of(found.offset), f"connection string ({found.kind})"
                 problems = found.problems()
                 for problem in problems:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from policy.resources import Resource
-from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.text.carriers import CARRIERS, TYPES, carried_texts
+from policy.rule import Area, Outcome, Problem, Rule, Severity, Unclear
+from policy.text.carriers import CARRIERS, TYPES, Carried, carried_texts
 from policy.text.connection_strings import is_local_host
 from policy.text.credentials import credential_in
 from policy.text.embedded_text import Text
@@ -23,19 +23,21 @@ def _credentials(resource: Resource) -> Iterator[Outcome]:
     for text in carried.texts:
         if (found := credential_in(text)) is not None:
             yield found
+    yield from _unread(carried)
     if waiting := (*carried.unknown, *carried.unknown_variables):
         raise UndecidedError(waits_for=" and ".join(waiting))
 
 
 def _verifies(resource: Resource) -> Iterator[Outcome]:
     carried = carried_texts(resource)
-    texts = [each for each in carried.texts if not each.is_documentation]
+    texts = [each for each in carried.texts if not (each.is_documentation or each.is_source)]
     named = [host for text in texts for host in hosts(text)]
     is_local = bool(named) and all(map(is_local_host, named))
     for text in texts:
         weak = weak_tls(text)
         for found in weak if is_local else (*weak, *weak_connections(text)):
             yield _problem(text, found)
+    yield from _unread(carried)
     if carried.unknown:
         raise UndecidedError(waits_for=" and ".join(carried.unknown))
 
@@ -43,11 +45,17 @@ def _verifies(resource: Resource) -> Iterator[Outcome]:
 def _proves(resource: Resource) -> Iterator[Outcome]:
     carried = carried_texts(resource)
     for text in carried.texts:
-        if not text.is_documentation:
+        if not (text.is_documentation or text.is_source):
             for found in weak_authentication(text):
                 yield _problem(text, found)
+    yield from _unread(carried)
     if carried.unknown:
         raise UndecidedError(waits_for=" and ".join(carried.unknown))
+
+
+def _unread(carried: Carried) -> Iterator[Outcome]:
+    for why in carried.unread:
+        yield Unclear(why=why)
 
 
 def _problem(text: Text, found: Found) -> Problem:

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from policy.resources import Resource
-from policy.text.embedded_text import Text, decoded_base64, known_texts
+from policy.text.embedded_text import Text, decoded_base64, known_texts, unread_assets
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE, SSM_PARAMETER
 from policy.values import UNKNOWN, Secret
 
@@ -29,6 +29,8 @@ class Holds(StrEnum):
     REMOTE = "commands for machines that are other resources"
     VARIABLES = "variables by name"
     ENCODED = "variables by name, or a file, in base64"
+    PROGRAM = "a program, as an archive"
+    ELSEWHERE = "the place of a file that the pack cannot read"
     FILE = "the content of a file, which the resource's key or name names"
 
 
@@ -73,7 +75,13 @@ CARRIERS: Mapping[str, Mapping[str, Holds]] = MappingProxyType(
             "nodeProperties": Holds.COMMANDS,
             "parameters": Holds.VARIABLES,
         },
-        "aws:lambda/function:Function": {"environment": Holds.VARIABLES, "imageConfig": Holds.COMMANDS},
+        "aws:s3/objectCopy:ObjectCopy": {"source": Holds.ELSEWHERE},
+        "aws:lambda/function:Function": {
+            "environment": Holds.VARIABLES,
+            "imageConfig": Holds.COMMANDS,
+            "code": Holds.PROGRAM,
+        },
+        "aws:lambda/layerVersion:LayerVersion": {"code": Holds.PROGRAM},
         "aws:apprunner/service:Service": {"sourceConfiguration": Holds.COMMANDS},
         "aws:codebuild/project:Project": {
             "environment": Holds.VARIABLES,
@@ -91,6 +99,8 @@ CARRIERS: Mapping[str, Mapping[str, Holds]] = MappingProxyType(
         "aws:eks/addon:Addon": {"configurationValues": Holds.COMMANDS},
         "command:local:Command": _COMMAND,
         "command:remote:Command": _COMMAND,
+        "command:remote:CopyToRemote": {"source": Holds.FILE},
+        "command:remote:CopyFile": {"localPath": Holds.ELSEWHERE},
         "docker:index/container:Container": {
             "envs": Holds.VARIABLES,
             "command": Holds.COMMANDS,
@@ -138,6 +148,8 @@ SOURCES = tuple(sorted(CARRIERS.keys() - MACHINES))
 
 _CREDENTIAL = re.compile(r"(?i)passw|secret|token|key|dsn|ur[il]|conn|ssl|tls")
 _NAMED = ("key", "name")
+# Files of which the name says that they are read by a server, a shell or a program.
+_READ = re.compile(r"(?i)\.(?:conf|sh|env|sql|ya?ml|json|toml|ini|properties|service|py|js|rb|pem|key)$")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +159,13 @@ class Carried:
     Attributes:
         texts: Every known text.
         unknown: Properties whose content is not known before the update.
+        unread: Why others cannot be read at all.
         unknown_variables: Variables with a name of a credential or a connection whose value is not known.
     """
 
     texts: tuple[Text, ...] = ()
     unknown: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
     unknown_variables: tuple[str, ...] = ()
 
 
@@ -162,6 +176,8 @@ def property_texts(resource: Resource, name: str) -> tuple[Text, ...]:
     value = resource[name]
     if held is Holds.ENCODED:
         value = replace(value, raw=_opened(value.raw))
+    if held is Holds.ELSEWHERE:
+        return ()
     return tuple(known_texts(value, _file_name(resource) if held is Holds.FILE else ""))
 
 
@@ -174,12 +190,22 @@ def carried_texts(resource: Resource) -> Carried:
         unknown=tuple(
             name
             for name, holds in held.items()
-            if resource[name].raw is UNKNOWN and holds not in (Holds.VARIABLES, Holds.ENCODED)
+            if resource[name].raw is UNKNOWN
+            and holds not in (Holds.VARIABLES, Holds.ENCODED, Holds.ELSEWHERE)
         ),
+        unread=tuple(why for name, holds in held.items() for why in _unread(resource, name, holds)),
         unknown_variables=tuple(
             path for name in held for path in _unknown(name, resource.properties.get(name))
         ),
     )
+
+
+def _unread(resource: Resource, name: str, holds: Holds) -> Iterator[str]:
+    if holds is not Holds.ELSEWHERE:
+        for path, problem in unread_assets(name, resource.properties.get(name)):
+            yield f"{path}: {problem}"
+    elif resource[name].given and _READ.search(file := _file_name(resource)):
+        yield f"{name}: {file} comes from elsewhere, so it cannot be read here"
 
 
 def _opened(raw: Any) -> Any:
@@ -192,8 +218,9 @@ def _opened(raw: Any) -> Any:
 
 
 def _file_name(resource: Resource) -> str:
-    """The key or the name of an object or parameter, where it is known."""
-    names = (resource[each] for each in _NAMED)
+    """The key, name or path by which a file is stored, where it is known."""
+    named = ("remotePath",) if resource.type.startswith("command:") else _NAMED
+    names = (resource[each] for each in named)
     return next((each.text() for each in names if each.is_known and each.given), "")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 _URI = re.compile(r"""(?:jdbc:)?postgres(?:ql)?(?:\+\w+)?://[^\s"'<>`\\]+""", re.IGNORECASE)
@@ -96,8 +97,13 @@ def is_local_host(host: str) -> bool:
     return _LOCAL.fullmatch(host) is not None
 
 
-def connection_strings(text: str) -> Iterator[ConnectionString]:
+@lru_cache(maxsize=1024)
+def connection_strings(text: str) -> tuple[ConnectionString, ...]:
     """Every connection string in a text."""
+    return tuple(_found(text))
+
+
+def _found(text: str) -> Iterator[ConnectionString]:
     if "=" not in text and "://" not in text:
         return
     for match in _URI.finditer(text):

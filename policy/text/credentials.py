@@ -59,6 +59,10 @@ _REFERENCE = re.compile(
 """What a value begins with that is no literal password: a variable, a placeholder, a path, a reference."""
 
 
+_IS_WORD = re.compile(r"[A-Za-z_. -]*|\W*")
+"""In a program: the name of a thing rather than a secret."""
+
+
 def has_password_name(name: str) -> bool:
     """Whether a variable's or key's name says that its value is a password, a key or a token."""
     return _PASSWORD_NAME.fullmatch(name) is not None
@@ -70,7 +74,7 @@ def credential_in(text: Text) -> Problem | None:
         return None
     if has_password_name(text.name.rpartition("/")[2]) and _is_literal(text.content):
         return Problem(at=text.place(), reason="it is a password")
-    found = _found(text.content)
+    found = _found(text.content, text.is_source)
     return Problem(at=text.place_of(found[0]), reason=f"it holds {found[1]}") if found else None
 
 
@@ -80,14 +84,16 @@ def _is_literal(content: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _found(content: str) -> tuple[int, str] | None:
+def _found(content: str, is_source: bool) -> tuple[int, str] | None:
     """Offset and kind of the first credential."""
     searched = _NOT_SECRET.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), content)
     for what, pattern in _CREDENTIALS:
         for match in pattern.finditer(searched):
-            if "value" not in pattern.groupindex or _is_literal(match["value"]):
+            if "value" not in pattern.groupindex or (
+                _is_literal(match["value"]) and not (is_source and _IS_WORD.fullmatch(match["value"]))
+            ):
                 return match.start(), what
     for each in connection_strings(searched):
-        if each.has_password:
+        if each.has_password and not (is_source and each.is_local):
             return each.offset, "a password in a connection string"
     return None

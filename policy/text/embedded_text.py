@@ -20,6 +20,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from policy.text import assets
+from policy.text.source_code import is_source, without_prose
 from policy.values import UNKNOWN, Secret, TextPlace, UndecidedError, Value
 
 LARGEST = 4 * 1024 * 1024
@@ -35,7 +37,6 @@ _SHORTEST_BASE64 = 24
 _LONGEST_WORD = 256
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
 _GZIP = b"\x1f\x8b"
-_ASSET = "c44067f5952c0a294b673a41bacd8c17"
 _HEREDOC = re.compile(
     r"""(?:^|[;&|\s])(?:cat|tee|sudo\s+tee)\b(?P<before>[^\n<]*)<<-?\s*(?P<quote>['"]?)(?P<word>\w+)(?P=quote)"""
     r"""(?P<after>[^\n]*)\n(?P<body>.*?)\n[ \t]*(?P=word)[ \t]*(?=\n|$)""",
@@ -67,6 +68,8 @@ _STATED = re.compile(r"(?i)ssl|tls|verif|unauthorized|certificate|password|auth"
 """Keys whose numbers and booleans are read as text; those of others decide nothing."""
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----")
+_KEY_WITH_BODY = re.compile(rf"{_PRIVATE_KEY.pattern}[\s\\rn\"']+[A-Za-z0-9+/=]{{24,}}")
+_ZIP_BASE64 = "UEsDB"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,17 +81,28 @@ class Text:
         name: Path or name of the file that it is for; empty where that is not known.
         content: The text.
         secret: Whether it is a secret, or inside of one.
+        is_member: Whether it is a file of an archive, such as a program's source.
     """
 
     path: str
     name: str
     content: str = field(repr=False)
     secret: bool = False
+    is_member: bool = False
 
     @property
     def is_documentation(self) -> bool:
         """Whether it is prose, by its name, which may quote what it warns of."""
         return self.name.lower().endswith(_DOCUMENTATION)
+
+    @property
+    def is_source(self) -> bool:
+        """Whether it is a file of a program's source.
+
+        In one, a name and a value are an expression, and what turns verification off may be a test's. It is
+        searched for keys, for credentials and for URLs.
+        """
+        return self.is_member and is_source(self.name)
 
     @property
     def _file(self) -> str:
@@ -118,26 +132,42 @@ class Leaf(NamedTuple):
         name: The key, variable or file that it is the value of; empty where none is known.
         content: The text.
         secret: Whether it, or a value around it, is a secret.
+        is_member: Whether it is a file of an archive.
     """
 
     path: str
     name: str
     content: str
     secret: bool
+    is_member: bool = False
 
 
 def known_texts(value: Value, name: str = "") -> list[Text]:
     """Every text in the known parts of a value, unpacked; what a script writes to one file is one text."""
     return [
-        Text(path=leaf.path, name=inner or leaf.name, content=content, secret=leaf.secret)
+        Text(
+            path=leaf.path,
+            name=inner or leaf.name,
+            content=content,
+            secret=leaf.secret,
+            is_member=leaf.is_member or leaf.content.startswith(_ZIP_BASE64),
+        )
         for leaf in islice(_leaves(value.path, name, value.raw, value.secret), _MOST_LEAVES)
-        for inner, content in unfolded(leaf.content)
+        for inner, content in _inside(leaf)
     ]
+
+
+def _inside(leaf: Leaf) -> tuple[tuple[str, str], ...]:
+    """Name and content of the texts in a leaf. Source code is no container."""
+    is_program = leaf.is_member and is_source(leaf.name)
+    return (("", leaf.content),) if is_program else unfolded(leaf.content)
 
 
 def private_key_in(text: Text) -> TextPlace | None:
     """Where a text holds a private key in PEM, encrypted or not; None where it holds none."""
-    match = _PRIVATE_KEY.search(text.content) if "PRIVATE KEY" in text.content else None
+    # Programs name the line with which a key begins.
+    pattern = _KEY_WITH_BODY if text.is_member else _PRIVATE_KEY
+    match = pattern.search(text.content) if "PRIVATE KEY" in text.content else None
     return text.place_of(match.start()) if match else None
 
 
@@ -191,8 +221,8 @@ def _list_leaves(path: str, name: str, raw: list[Any], secret: bool) -> Iterator
 
 
 def _map_leaves(path: str, name: str, raw: Mapping[str, Any], secret: bool) -> Iterator[Leaf]:
-    if _ASSET in raw.values():
-        yield from _leaves(f"{path}.text", name, raw.get("text"), secret)
+    if assets.is_asset(raw):
+        yield from _asset_leaves(path, name, raw, secret)
         return
     for named, key in _PAIRS:
         if isinstance(raw.get(named), str) and key in raw:
@@ -205,6 +235,40 @@ def _map_leaves(path: str, name: str, raw: Mapping[str, Any], secret: bool) -> I
             yield Leaf(inner, PARTIAL_SETTINGS, _settings(each), secret)
         else:
             yield from _leaves(inner, str(key), each, secret)
+
+
+def _asset_leaves(path: str, name: str, raw: Mapping[str, Any], secret: bool) -> Iterator[Leaf]:
+    if "path" not in raw:
+        yield from _leaves(f"{path}.text", name, raw.get("text"), secret)
+        for key, each in (raw.get("assets") or {}).items():
+            yield from _leaves(f"{path}.{key}", str(key), each, secret)
+        return
+    for member in assets.contents(raw).members:
+        text = text_of(member.data)
+        if text:
+            named = member.name or name or str(raw["path"]).rpartition("/")[2]
+            is_member = bool(member.name) or is_source(named)
+            yield Leaf(path, named, _searched(named, text) if is_member else text, secret, is_member)
+
+
+def _searched(name: str, text: str) -> str:
+    """The part of a file that is searched: of source code, all but its prose."""
+    return without_prose(name, text) if is_source(name) else text
+
+
+def unread_assets(path: str, raw: Any) -> Iterator[tuple[str, str]]:
+    """Path and reason of each asset in a value that cannot be read, or not as a whole."""
+    if isinstance(raw, Secret):
+        yield from unread_assets(path, raw.value)
+    elif isinstance(raw, list):
+        for index, each in enumerate(raw):
+            yield from unread_assets(f"{path}[{index}]", each)
+    elif isinstance(raw, Mapping):
+        if assets.is_asset(raw) and (problem := assets.contents(raw).problem):
+            yield path, problem
+        for key, each in raw.items():
+            if isinstance(each, Mapping | list | Secret):
+                yield from unread_assets(f"{path}.{key}", each)
 
 
 def _settings(parameters: Mapping[str, Any]) -> str:
@@ -225,6 +289,9 @@ def unfolded(content: str) -> tuple[tuple[str, str], ...]:
 def _unfolded(name: str, content: str, depth: int) -> Iterator[tuple[str, str]]:
     if depth > _DEEPEST or not content.strip():
         return
+    if content.startswith(_ZIP_BASE64):
+        yield from _zipped(content, depth)
+        return
     inner = _opened(content)
     if inner is not None:
         yield from _unfolded(name, inner, depth + 1)
@@ -235,6 +302,20 @@ def _unfolded(name: str, content: str, depth: int) -> Iterator[tuple[str, str]]:
         return
     for part_name, part in parts:
         yield from _unfolded(part_name or name, part, depth + 1)
+
+
+def _zipped(content: str, depth: int) -> Iterator[tuple[str, str]]:
+    """The files of a zip file in base64."""
+    try:
+        data = base64.b64decode(content)
+    except binascii.Error:
+        return
+    for member in assets.members_of_zip(data).members:
+        text = _searched(member.name, text_of(member.data) or "")
+        if is_source(member.name):
+            yield member.name, text
+        else:
+            yield from _unfolded(member.name, text, depth + 1)
 
 
 def _opened(content: str) -> str | None:

@@ -148,6 +148,7 @@ class ServerFiles:
         edited: Files that commands change.
         texts: Every text, the files among them.
         unknown: Properties that could carry a file and are not known before the update.
+        unread: Why others cannot be read at all.
     """
 
     hba: tuple[HbaFile, ...] = ()
@@ -156,6 +157,7 @@ class ServerFiles:
     edited: tuple[Edited, ...] = ()
     texts: tuple[Text, ...] = ()
     unknown: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
     def require_known(self) -> None:
         """Refuse to decide what an unknown property could change.
@@ -171,7 +173,7 @@ class ServerFiles:
 def carried(resource: Resource) -> ServerFiles:
     """The files in the known properties of a resource."""
     found = carried_texts(resource)
-    texts = [each for each in found.texts if not each.is_documentation]
+    texts = [each for each in found.texts if not (each.is_documentation or each.is_source)]
     return ServerFiles(
         hba=tuple(_hba(each) for each in texts if _is_hba(each)),
         configuration=(
@@ -186,19 +188,21 @@ def carried(resource: Resource) -> ServerFiles:
         ident=tuple(_ident(each) for each in texts if each.name.endswith("pg_ident.conf")),
         texts=tuple(texts),
         unknown=found.unknown,
+        unread=found.unread,
     )
 
 
 def _is_hba(text: Text) -> bool:
-    return text.name.endswith("pg_hba.conf") or any(
-        _HBA_LINE.match(line) for line in text.content.split("\n")
-    )
+    if text.name.endswith("pg_hba.conf"):
+        return True
+    # A program can have lines that look like rules.
+    return not text.is_member and any(_HBA_LINE.match(line) for line in text.content.split("\n"))
 
 
 def _is_configuration(text: Text) -> bool:
     if text.name == PARTIAL_SETTINGS or _CONF_NAME.fullmatch(text.name):
         return True
-    return any(
+    return not text.is_member and any(
         match[1].lower().startswith(("ssl", "password_encryption", "log_connections"))
         and ("=" in match[0] or match[1].lower() != "ssl")
         for line in text.content.split("\n")

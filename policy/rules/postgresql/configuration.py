@@ -70,6 +70,7 @@ def _in_files(check: SettingCheck) -> ResourceCheck:
             for include in file.includes:
                 place = file.text.place(include.number)
                 yield Unclear(why=f"{place} includes another file, which cannot be checked here")
+        yield from (Unclear(why=why) for why in files.unread)
         files.require_known()
 
     return of_resource

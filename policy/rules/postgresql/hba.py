@@ -58,6 +58,7 @@ def _in_files(check: FileCheck) -> ResourceCheck:
         for file in files.hba:
             for parsed, expected in check(file):
                 yield _problem(file, parsed, expected)
+        yield from (Unclear(why=why) for why in files.unread)
         files.require_known()
 
     return of_resource
