@@ -1,7 +1,8 @@
-"""`python -m policy.bench` measures the pack's cost per resource, beside a pack with one empty rule.
+"""`python -m policy.bench` measures the pack's cost per resource, beside one empty rule and the plain SDK.
 
-Both answer the same requests in this process, as the engine sends them, so the difference is the cost of the
-rules. Absolute numbers are valid for this machine and this moment only.
+All answer the same requests in this process, as the engine sends them, so the difference to the empty rule is
+the cost of the rules. The plain SDK has one empty policy of each kind. CPU time is measured, to which other
+programs of the machine add nothing; it is valid for this machine only.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from pulumi.runtime import proto
+from pulumi_policy import EnforcementLevel, Policy, ResourceValidationPolicy, StackValidationPolicy
+from pulumi_policy.policy import _PolicyAnalyzerServicer
 
 from policy.analyzer import Analyzer
 from policy.pack import Pack
@@ -103,8 +106,8 @@ class Cost:
 
     Attributes:
         rules: Number of rules.
-        resource_ms: Milliseconds per resource for the resource rules, median of several rounds.
-        stack_ms: Milliseconds for the stack rules of all resources, median of several rounds.
+        resource_ms: Milliseconds of CPU per resource for the resource rules, median of several rounds.
+        stack_ms: Milliseconds of CPU for the stack rules of all resources, median of several rounds.
     """
 
     rules: int
@@ -114,6 +117,26 @@ class Cost:
 
 def cost(rules: tuple[Rule, ...], resources: list[Any], rounds: int = ROUNDS) -> Cost:
     """Measure a pack with the given rules."""
+    return _measured(len(rules), lambda: Analyzer(Pack(rules=rules)), resources, rounds)
+
+
+def _no_finding(_given: Any, _report: Any) -> None:
+    """The body of an empty policy of the SDK."""
+
+
+def cost_of_sdk(resources: list[Any], rounds: int = ROUNDS) -> Cost:
+    """Measure the SDK's servicer with an empty policy of each kind."""
+    policies: list[Policy] = [
+        ResourceValidationPolicy("empty", "Nothing", _no_finding),
+        StackValidationPolicy("empty-stack", "Nothing", _no_finding),
+    ]
+    version, level = "0.0.1", EnforcementLevel.MANDATORY
+    return _measured(
+        len(policies), lambda: _PolicyAnalyzerServicer("sdk", version, policies, level), resources, rounds
+    )
+
+
+def _measured(rules: int, start: Callable[[], Any], resources: list[Any], rounds: int) -> Cost:
     requests = [
         proto.AnalyzeRequest(type=each.type, name=each.name, urn=each.urn, properties=each.properties)
         for each in resources
@@ -121,15 +144,15 @@ def cost(rules: tuple[Rule, ...], resources: list[Any], rounds: int = ROUNDS) ->
     whole = proto.AnalyzeStackRequest(resources=resources)
     singles, stacks = [], []
     for _ in range(rounds):
-        analyzer = Analyzer(Pack(rules=rules))
-        started = time.perf_counter()
+        analyzer = start()
+        started = time.process_time()
         for request in requests:
             analyzer.Analyze(request, None)
-        between = time.perf_counter()
+        between = time.process_time()
         analyzer.AnalyzeStack(whole, None)
         singles.append((between - started) * 1000 / len(requests))
-        stacks.append((time.perf_counter() - between) * 1000)
-    return Cost(rules=len(rules), resource_ms=_median(singles), stack_ms=_median(stacks))
+        stacks.append((time.process_time() - between) * 1000)
+    return Cost(rules=rules, resource_ms=_median(singles), stack_ms=_median(stacks))
 
 
 def _median(values: Iterable[float]) -> float:
@@ -155,14 +178,19 @@ EMPTY = Rule(
 
 
 def main(arguments: list[str]) -> int:
-    """Print both costs, as JSON with `--json`."""
+    """Print the costs, as JSON with `--json`."""
     resources = sent(RESOURCES)
-    floor, pack = cost((EMPTY,), resources), cost(RULES, resources)
+    costs = {
+        "pack": cost(RULES, resources),
+        "floor": cost((EMPTY,), resources),
+        "sdk": cost_of_sdk(resources),
+    }
     if "--json" in arguments:
-        print(json.dumps({"resources": RESOURCES, "pack": asdict(pack), "floor": asdict(floor)}))
+        found = {name: asdict(each) for name, each in costs.items()}
+        print(json.dumps({"resources": RESOURCES, **found}))
         return 0
-    print(f"policy pack, {RESOURCES} resources, the median of {ROUNDS} rounds:")
-    for name, found in (("this pack", pack), ("one empty rule", floor)):
+    print(f"policy pack, {RESOURCES} resources, CPU time, the median of {ROUNDS} rounds:")
+    for name, found in zip(("this pack", "one empty rule", "the plain SDK"), costs.values(), strict=True):
         print(
             f"  {name:<15} {found.rules:>4} rules  {found.resource_ms:6.2f} ms per resource"
             f"  {found.stack_ms:8.1f} ms for the stack rules"

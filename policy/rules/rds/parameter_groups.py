@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from difflib import SequenceMatcher
+from functools import lru_cache
 
 from policy.defaults import parameter_default
 from policy.floor import ACCEPTED_PROTOCOLS, NEWEST_PROTOCOL, RDS_CIPHERS, is_accepted, is_older
@@ -55,16 +56,24 @@ def _values(group: Resource, name: str) -> list[Value]:
     return given or [Value(path=f"parameters[{name}]", raw=None)]
 
 
-def _entries(group: Resource, name: str) -> list[Value]:
-    hidden, found = None, []
+def _entries(group: Resource, name: str) -> tuple[Value, ...]:
+    found, hidden = _by_name(group)
+    if name not in found and hidden is not None:
+        raise UndecidedError(f"{hidden.path} is not known before the update, and could be {name}")
+    return found.get(name, ())
+
+
+@lru_cache(maxsize=512)
+def _by_name(group: Resource) -> tuple[Mapping[str, tuple[Value, ...]], Value | None]:
+    """The parameters by their known names, and the last one without."""
+    hidden, found = None, dict[str, tuple[Value, ...]]()
     for each in group["parameters"].items():
         if not each.is_known or not each.at("name").is_known:
             hidden = each
-        elif each.at("name").text().lower() == name:
-            found.append(each)
-    if not found and hidden is not None:
-        raise UndecidedError(f"{hidden.path} is not known before the update, and could be {name}")
-    return found
+        else:
+            name = each.at("name").text().lower()
+            found[name] = (*found.get(name, ()), each)
+    return found, hidden
 
 
 def _effective(group: Resource, name: str, value: Value) -> Value:
@@ -97,6 +106,7 @@ def _is_on(value: Value) -> bool:
     return value.truth() is True
 
 
+@lru_cache(maxsize=1024)
 def _is_a_near_miss(name: str) -> bool:
     """Whether a name is meant as the switch that forces TLS, and is none of RDS's."""
     if name == FORCE_SSL:
