@@ -155,6 +155,18 @@ def test_a_task_states_settings_by_words() -> None:
     assert ids(in_process([task])) == {"N09"}
 
 
+def test_a_map_that_nobody_can_read_is_undecided() -> None:
+    [hba] = stored("pg_hba.conf", HBA.replace("10.30.0.0/24 cert", "10.30.0.0/24 cert map=clients"))
+    assert in_process([hba]) == {("N90", "object", "undecided")}
+    for line, expected in (
+        ("clients app_user app_user", set[str]()),
+        ("others app_user app_user", {"undecided"}),
+        ("clients /^(.*)$ \\1", {"violated"}),
+    ):
+        ident = {**stored("pg_ident.conf", f"{line}\n")[0], "name": "ident"}
+        assert {verdict for _, _, verdict in in_process([hba, ident])} == expected, line
+
+
 def test_a_line_with_a_variable_is_undecided() -> None:
     hba = HBA.replace("10.30.0.0/24 cert", "$CLIENTS cert")
     assert in_process(machine(userData=script(hba))) == {("N90", "machine", "undecided")}

@@ -13,6 +13,7 @@ from policy.text.carriers import RUNNING, SOURCES, TYPES
 from policy.text.server_commands import Edit
 from policy.text.server_files import ConfigurationFile, ServerFiles, carried, shown
 from policy.values import Value
+from postgres.hba_rule import ConnectionType
 
 _DOCUMENTATION = "https://www.postgresql.org/docs/current"
 _CONNECTIONS = f"{_DOCUMENTATION}/runtime-config-connection.html"
@@ -174,8 +175,32 @@ def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
     for place, edit in own.edited:
         if not any(_is_fetched(edit, each) for each in sources):
             yield Unclear(why=f"{place}: {edit.by} changes {edit.file} into what cannot be read here")
+    yield from _maps_are_known(own, sources)
     if resource.type in RUNNING:
         yield from _has_files(resource, own, sources)
+
+
+def _maps_are_known(own: ServerFiles, sources: list[Resource]) -> Iterator[Outcome]:
+    """Unclear for each rule for remote clients whose map no pg_ident.conf of the stack has."""
+    mapped = [
+        (file.text.place(each.line_number), name)
+        for file in own.hba
+        for each in file.rules
+        if each.rule.type is not ConnectionType.LOCAL and (name := dict(each.rule.options).get("map"))
+    ]
+    if not mapped:
+        return
+    files = [file for each in (own, *map(carried, sources)) for file in each.ident]
+    # Lines that cannot be parsed count: N06 reports them.
+    known = {
+        words[0].strip('"')
+        for file in files
+        for words in map(str.split, file.text.content.split("\n"))
+        if words
+    }
+    for place, name in mapped:
+        if name not in known:
+            yield Unclear(why=f"{place}: no pg_ident.conf that can be read here has the map {name}")
 
 
 def _is_fetched(edit: Edit, source: Resource) -> bool:
