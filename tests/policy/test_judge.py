@@ -56,6 +56,7 @@ WEAKENINGS: tuple[Weakening, ...] = (
     weakening("P014", "prod", INSTANCE, "authentication_enabled=True", "authentication_enabled=False"),
     # The server of its own
     weakening("N09", "dev", SERVER, '"ssl": "on"', '"ssl": "off"'),
+    weakening("N13", "dev", SERVER, '_encryption"] = "scram-sha-256"', '_encryption"] = "md5"'),
     Weakening(
         "N04",
         "dev",
@@ -80,7 +81,15 @@ WEAKENINGS: tuple[Weakening, ...] = (
         'ssl_policy="ELBSecurityPolicy-2016-08"',
     ),
     weakening("P051", "prod", "components/gateway/machines.py", 'tokens="required"', 'tokens="optional"'),
+    weakening("P104", "prod", LISTENER, 'protocol="HTTPS"', 'protocol="HTTP"'),
+    weakening("N61", "prod", LISTENER, "certificate_expiry=False", "certificate_expiry=True"),
     # Storage and permissions
+    weakening(
+        "N46", "prod", "components/iam_documents.py", "dbuser:{resource_id}/{user}", "dbuser:{resource_id}/*"
+    ),
+    weakening("P035", "dev", "components/self_managed/machine.py", "encrypted=True", "encrypted=False"),
+    weakening("P114", "dev", BUCKET, "ignore_public_acls=True", "ignore_public_acls=False"),
+    weakening("P115", "dev", BUCKET, "restrict_public_buckets=True", "restrict_public_buckets=False"),
     weakening("P112", "dev", BUCKET, "block_public_acls=True", "block_public_acls=False"),
     weakening("P113", "dev", BUCKET, "block_public_policy=True", "block_public_policy=False"),
     weakening(
