@@ -8,10 +8,11 @@ from datetime import UTC, date, datetime
 from types import MappingProxyType
 from typing import Any
 
-from policy import coverage, enforcement, engine_run, evaluation, exemptions
+from policy import coverage, enforcement, engine_run, evaluation, exemptions, owned
 from policy.enforcement import DEFAULT, Enforcement, Level
 from policy.exemptions import Exemption
 from policy.finding import Finding, Verdict
+from policy.owned import Owned
 from policy.resources import Resource, Stack
 from policy.rule import ANY, Rule
 
@@ -41,7 +42,11 @@ ABOUT: Mapping[str, str] = MappingProxyType(
 )
 """What these policies require."""
 
-PROPERTIES: Mapping[str, Any] = {"enforcement": enforcement.SCHEMA, "exemptions": exemptions.SCHEMA}
+PROPERTIES: Mapping[str, Any] = {
+    "enforcement": enforcement.SCHEMA,
+    "exemptions": exemptions.SCHEMA,
+    **owned.SCHEMAS,
+}
 
 
 def today() -> date:
@@ -75,6 +80,7 @@ class Pack:
         is_whole: Returns whether the engine works on all resources; see `policy.engine_run`.
         enforcement: The levels of rules.
         exemptions: The configured exemptions.
+        owned: The configured accounts and organisations.
         mistakes: What is wrong with the configuration.
         looked_at: URNs of the resources that were analyzed since the last stack.
         applied: Rules by resource type, as a cache.
@@ -86,6 +92,7 @@ class Pack:
     is_whole: Callable[[], bool] = engine_run.works_on_everything
     enforcement: Enforcement = field(default_factory=Enforcement)
     exemptions: list[Exemption] = field(default_factory=list)
+    owned: Owned = field(default_factory=Owned)
     mistakes: list[str] = field(default_factory=list)
     looked_at: set[str] = field(default_factory=set)
     applied: dict[str, list[Rule]] = field(default_factory=dict, repr=False)
@@ -106,16 +113,18 @@ class Pack:
         self.exemptions, wrong_exemptions = exemptions.read(
             properties.get("exemptions", []), names, self.clock()
         )
+        self.owned, wrong_owned = owned.read(properties)
         unknown = [f"unknown key {name!r}" for name in properties if name not in PROPERTIES]
         unknown += [
             f"{name!r} is no rule of this pack" for name in sent if name not in (*names, *OWN, _OF_THE_ENGINE)
         ]
-        self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions]
+        self.mistakes = [*unknown, *wrong_levels, *wrong_exemptions, *wrong_owned]
 
     def of_resource(self, resource: Resource) -> list[Reported]:
         """The findings in one resource."""
         self.looked_at.add(resource.urn)
-        return self._reported(evaluation.of_resource(self._about(resource.type), resource))
+        seen = replace(resource, owned=self.owned)
+        return self._reported(evaluation.of_resource(self._about(resource.type), seen))
 
     def of_stack(self, stack: Stack) -> list[Reported]:
         """The findings in all resources together."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from policy.owned import Owned
 from policy.type_tokens import normalised
 from policy.values import Placed, UndecidedError, Value
 
@@ -28,6 +29,7 @@ class Resource:
         dependencies: URNs of the resources that a property's value comes from, by property.
         ignored: Property paths in the option ignoreChanges.
         delete_before_replace: Whether the old resource is deleted before its replacement is created.
+        owned: The accounts and organisations that are one's own; only resource rules know them.
     """
 
     urn: str
@@ -38,6 +40,7 @@ class Resource:
     ignored: tuple[str, ...] = ()
     delete_before_replace: bool = False
     declared: str = ""
+    owned: Owned = field(default_factory=Owned)
 
     def __post_init__(self) -> None:
         """Normalise the type token."""

@@ -95,7 +95,7 @@ def substitute(text: str, context: Context) -> str | None:
 def condition_holds(operator: str, key: str, wanted: Sequence[str], context: Context) -> bool:
     """Whether one condition holds.
 
-    Absent keys fail positive operators, and satisfy negative ones and those with IfExists.
+    Absent keys fail positive operators and ForAnyValue, and satisfy negative ones and those with IfExists.
     """
     quantifier, _, base = operator.rpartition(":")
     if_exists = base.endswith("IfExists")
@@ -104,7 +104,8 @@ def condition_holds(operator: str, key: str, wanted: Sequence[str], context: Con
     if base == "Null":
         return (values is None) == (wanted[0].lower() == "true")
     if values is None:
-        return if_exists or base in _NEGATIVE or quantifier == "ForAllValues"
+        negated = base in _NEGATIVE and quantifier != "ForAnyValue"
+        return if_exists or negated or quantifier == "ForAllValues"
     patterns = [text for item in wanted if (text := substitute(item, context)) is not None]
     test = _POSITIVE[base.replace("Not", "")]
     results = [any(test(pattern, value) for pattern in patterns) != (base in _NEGATIVE) for value in values]

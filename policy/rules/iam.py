@@ -1,48 +1,39 @@
-"""IAM: what roles are allowed to do, and who may assume them."""
+"""IAM: what roles, users and permission sets are allowed to do."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
+from policy.context_keys import OF_KEYS, OF_RESOURCES, Kind
 from policy.resources import Resource
-from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity
+from policy.rule import Area, Outcome, Problem, ResourceCheck, Rule, Severity, Unclear
+from policy.rules.iam_actions import DATABASES, has_no_resource
 from policy.rules.rds.connect_grants import HOLDERS, documents
-from policy.text.policy_document import Judge, Statement, allowing, in_policy
+from policy.text.policy_document import Judge, Statement, allowing
 from policy.type_tokens import IAM_ROLE
 from policy.values import Value, throughout
 
 ATTACHMENT = "aws:iam/rolePolicyAttachment:RolePolicyAttachment"
+_ATTACHED: Mapping[str, str] = MappingProxyType(
+    {
+        IAM_ROLE: "managedPolicyArns",
+        ATTACHMENT: "policyArn",
+        "aws:iam/groupPolicyAttachment:GroupPolicyAttachment": "policyArn",
+        "aws:iam/groupPolicyAttachmentsExclusive:GroupPolicyAttachmentsExclusive": "policyArns",
+        "aws:iam/policyAttachment:PolicyAttachment": "policyArn",
+        "aws:iam/rolePolicyAttachmentsExclusive:RolePolicyAttachmentsExclusive": "policyArns",
+        "aws:iam/userPolicyAttachment:UserPolicyAttachment": "policyArn",
+        "aws:iam/userPolicyAttachmentsExclusive:UserPolicyAttachmentsExclusive": "policyArns",
+        "aws:ssoadmin/managedPolicyAttachment:ManagedPolicyAttachment": "managedPolicyArn",
+    }
+)
+ACCESS_KEY = "aws:iam/accessKey:AccessKey"
 _GUIDE = "https://docs.aws.amazon.com/IAM/latest/UserGuide"
 _LEAST = f"{_GUIDE}/best-practices.html"
-_CONFUSED = f"{_GUIDE}/confused-deputy.html"
 _ADMINISTRATORS = ("AdministratorAccess", "IAMFullAccess", "PowerUserAccess")
-# Actions without resource-level permissions: they are allowed on `*` or not at all.
-_WITHOUT_RESOURCES = (
-    "autoscaling:describe*",
-    "cloudwatch:getmetric*",
-    "cloudwatch:listmetrics",
-    "cloudwatch:putmetricdata",
-    "ec2:createnetworkinterface",
-    "ec2:describe*",
-    "ec2:deletenetworkinterface",
-    "ec2:assignprivateipaddresses",
-    "ec2:unassignprivateipaddresses",
-    "ecr:getauthorizationtoken",
-    "elasticloadbalancing:describe*",
-    "kms:listaliases",
-    "kms:listkeys",
-    "logs:describeloggroups",
-    "logs:listlogdeliveries",
-    "rds:describe*",
-    "s3:listallmybuckets",
-    "secretsmanager:getrandompassword",
-    "secretsmanager:listsecrets",
-    "ssm:describeparameters",
-    "sts:getcalleridentity",
-    "xray:put*",
-)
 _ESCALATIONS: tuple[frozenset[str], ...] = tuple(
     frozenset(each.split())
     for each in (
@@ -67,34 +58,18 @@ _ESCALATIONS: tuple[frozenset[str], ...] = tuple(
         "lambda:updatefunctioncode",
     )
 )
-# Services that use a role for any account that names it to them (the confused deputy problem).
-_DEPUTIES = (
-    "apigateway.amazonaws.com",
-    "cloudtrail.amazonaws.com",
-    "config.amazonaws.com",
-    "delivery.logs.amazonaws.com",
-    "events.amazonaws.com",
-    "firehose.amazonaws.com",
-    "monitoring.rds.amazonaws.com",
-    "s3.amazonaws.com",
-    "scheduler.amazonaws.com",
-    "sns.amazonaws.com",
-    "vpc-flow-logs.amazonaws.com",
+_READS_SECRETS = (
+    "secretsmanager:getsecretvalue",
+    "ssm:getparameter",
+    "ssm:getparameters",
+    "ssm:getparametersbypath",
 )
-_SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
-_PROOFS = ("sts:externalid", "aws:multifactorauthpresent", "aws:principalorgid")
-_GITHUB = "token.actions.githubusercontent.com"
-_SAFE_SUBJECT = re.compile(r"repo:[^*?:/]+/[^*?:]+:(?:environment:[^*?]+|ref:refs/(?:heads|tags)/[^*?]+)")
-_CLUSTER = re.compile(r":oidc-provider/(?P<issuer>oidc\.eks\..+)", re.IGNORECASE)
-_SERVICE_ACCOUNT = re.compile(r"system:serviceaccount:[^*?:]+:[^*?:]+")
 
 
 def _in_documents(judge: Judge) -> ResourceCheck:
-    return lambda resource: throughout(documents(resource), lambda document: allowing(document, judge))
-
-
-def _in_trust_policy(judge: Judge, *, unreadable: bool = False) -> ResourceCheck:
-    return in_policy(judge, "assumeRolePolicy", unreadable=unreadable)
+    return lambda resource: throughout(
+        documents(resource), lambda document: allowing(document, judge, resource.owned)
+    )
 
 
 def _texts(values: list[Value]) -> list[str]:
@@ -106,9 +81,14 @@ def _anywhere(statement: Statement) -> bool:
 
 
 def _everything(statement: Statement) -> Iterator[Outcome]:
+    if not _anywhere(statement) and not statement.of("NotResource"):
+        return
     for action in statement.actions:
-        if action.text() in ("*", "*:*") and _anywhere(statement):
+        if action.text() in ("*", "*:*"):
             yield Problem(at=action, reason="it allows every action on every resource")
+    if _anywhere(statement):
+        for excluded in statement.of("NotAction"):
+            yield Problem(at=excluded, reason="it allows every other action on every resource")
 
 
 def _whole_service(statement: Statement) -> Iterator[Outcome]:
@@ -126,22 +106,21 @@ def _whole_storage(statement: Statement) -> Iterator[Outcome]:
             yield Problem(at=action, reason="expected a list of S3 actions")
 
 
-def _has_no_resource(action: str) -> bool:
-    return any(fnmatchcase(action, pattern) for pattern in _WITHOUT_RESOURCES)
-
-
 def _is_named_elsewhere(action: str) -> bool:
     """Whether another rule reports the action on every resource."""
-    return action in ("*", "*:*", "iam:passrole", "kms:decrypt", "rds-db:connect") or action.endswith(":*")
+    named = ("*", "*:*", "iam:passrole", "kms:decrypt", "rds-db:connect", *DATABASES, *_READS_SECRETS)
+    return action in named or action.endswith(":*")
 
 
 def _every_resource(statement: Statement) -> Iterator[Outcome]:
-    if not _anywhere(statement) or statement.condition.given:
-        return
-    for action in statement.actions:
-        name = action.text().lower()
-        if not _has_no_resource(name) and not _is_named_elsewhere(name):
-            yield Problem(at=action, reason="it is allowed on Resource *; expected named resources")
+    def problems() -> Iterator[Outcome]:
+        for action in statement.actions:
+            name = action.text().lower()
+            if not has_no_resource(name) and not _is_named_elsewhere(name):
+                yield Problem(at=action, reason="it is allowed on Resource *; expected named resources")
+
+    if _anywhere(statement):
+        yield from statement.unless_narrowed(OF_RESOURCES, problems())
 
 
 def _escalates(resource: Resource) -> Iterator[Outcome]:
@@ -149,13 +128,18 @@ def _escalates(resource: Resource) -> Iterator[Outcome]:
         granted: dict[str, Value] = {}
 
         def collect(statement: Statement, granted: dict[str, Value] = granted) -> Iterator[Outcome]:
-            if _anywhere(statement):
-                for action in statement.actions:
-                    if action.text() not in ("*", "*:*"):
-                        granted[action.text().lower()] = action
-            yield from ()
+            found = {
+                action.text().lower(): action
+                for action in statement.actions
+                if any(True for _ in statement.everything()) and action.text() not in ("*", "*:*")
+            }
+            problems = [Problem(at=each, reason="") for each in found.values()]
+            narrowed = list(statement.unless_narrowed(OF_RESOURCES, problems))
+            yield from (each for each in narrowed if isinstance(each, Unclear) and _could_escalate(found))
+            if any(isinstance(each, Problem) for each in narrowed):
+                granted.update(found)
 
-        yield from allowing(document, collect)
+        yield from allowing(document, collect, resource.owned)
         for needed in _ESCALATIONS:
             matching = {
                 action: value
@@ -169,11 +153,33 @@ def _escalates(resource: Resource) -> Iterator[Outcome]:
                 break
 
 
-def _passes_any_role(statement: Statement) -> Iterator[Outcome]:
-    if "iam:passrole" in _texts(statement.actions):
-        for resource in statement.resources:
-            if resource.text() == "*" or resource.text().endswith(":role/*"):
-                yield Problem(at=resource, reason="expected the ARNs of the roles")
+def _could_escalate(actions: Iterable[str]) -> bool:
+    return any(
+        fnmatchcase(wanted, action) for needed in _ESCALATIONS for wanted in needed for action in actions
+    )
+
+
+def _allows_everywhere(
+    actions: Iterable[str], reason: str, counted: Mapping[str, Kind] = MappingProxyType({})
+) -> Judge:
+    """Finds statements that allow one of the actions on all resources of a kind, with no condition on them.
+
+    Every action of a service is reported by the rules on that.
+    """
+    wanted = tuple(actions)
+
+    def judge(statement: Statement) -> Iterator[Outcome]:
+        named = [
+            action
+            for each in wanted
+            for action in statement.grants(each)
+            if not action.path.endswith(".NotAction") and not re.fullmatch(r"[*:]+|.*:\*", action.text())
+        ]
+        if named:
+            problems = (Problem(at=each, reason=reason) for each in statement.everything())
+            yield from statement.unless_narrowed(counted, problems)
+
+    return judge
 
 
 def _all_but(statement: Statement) -> Iterator[Outcome]:
@@ -181,90 +187,9 @@ def _all_but(statement: Statement) -> Iterator[Outcome]:
         yield Problem(at=excluded, reason="expected a list of what is allowed")
 
 
-def _decrypts_everything(statement: Statement) -> Iterator[Outcome]:
-    if {"kms:decrypt", "kms:reencryptfrom"} & set(_texts(statement.actions)):
-        for resource in statement.resources:
-            if resource.text() == "*" or resource.text().endswith((":key/*", ":alias/*")):
-                narrowed = any(key == "kms:viaservice" for _, key, _ in statement.conditions())
-                if not narrowed:
-                    yield Problem(at=resource, reason="expected named keys, or a condition on kms:ViaService")
-
-
-def _everybody(statement: Statement) -> Iterator[Outcome]:
-    for principal in statement.principals:
-        if principal.text() == "*":
-            yield Problem(at=principal, reason="expected named services or principals")
-
-
-def _deputies(statement: Statement) -> Iterator[Outcome]:
-    keys = {key for _, key, _ in statement.conditions()}
-    for service in statement.principals_of("Service"):
-        if service.text().lower() in _DEPUTIES and not keys & set(_SOURCES):
-            yield Problem(at=service, reason="expected a condition on aws:SourceAccount")
-
-
-def _account(principal: str) -> str:
-    parts = principal.split(":")
-    if len(parts) > 5:
-        return parts[4] if parts[5] == "root" else ""
-    return principal if re.fullmatch(r"[0-9]{12}", principal) else ""
-
-
-def _other_accounts(statement: Statement) -> Iterator[Outcome]:
-    keys = {key for _, key, _ in statement.conditions()}
-    for principal in statement.principals_of("AWS"):
-        if _account(principal.text()) and not keys & set(_PROOFS):
-            yield Problem(
-                at=principal,
-                reason="it is a whole account; expected one principal, sts:ExternalId or MFA",
-            )
-
-
-def _workflows(statement: Statement) -> Iterator[Outcome]:
-    federated = [each for each in statement.principals_of("Federated") if _GITHUB in each.text().lower()]
-    if not federated:
-        return
-    conditions = list(statement.conditions())
-    audiences = [each.text() for _, key, values in conditions if key == f"{_GITHUB}:aud" for each in values]
-    subjects = [
-        (operator, each) for operator, key, values in conditions if key == f"{_GITHUB}:sub" for each in values
-    ]
-    if audiences != ["sts.amazonaws.com"]:
-        yield Problem(at=statement.condition, reason=f"expected {_GITHUB}:aud to be sts.amazonaws.com")
-    if not subjects:
-        yield Problem(at=statement.condition, reason=f"expected {_GITHUB}:sub to name the repository")
-    for _, subject in subjects:
-        if _SAFE_SUBJECT.fullmatch(subject.text()) is None:
-            yield Problem(
-                at=subject,
-                reason="expected repo:<owner>/<name>:environment:<name> or …:ref:<ref>",
-            )
-
-
-def _service_accounts(statement: Statement) -> Iterator[Outcome]:
-    for provider in statement.principals_of("Federated"):
-        if (found := _CLUSTER.search(provider.text())) is None:
-            continue
-        issuer = found["issuer"].lower()
-        # `ForAllValues:` and `…IfExists` also hold for a token without the claim.
-        bound = {
-            key.removeprefix(f"{issuer}:"): values
-            for operator, key, values in statement.conditions()
-            if operator in ("stringequals", "stringlike") and key.startswith(f"{issuer}:")
-        }
-        if [each.text() for each in bound.get("aud", [])] != ["sts.amazonaws.com"]:
-            yield Problem(at=statement.condition, reason=f"expected {issuer}:aud to be sts.amazonaws.com")
-        if not bound.get("sub"):
-            yield Problem(at=statement.condition, reason=f"expected {issuer}:sub to name the service account")
-        for subject in bound.get("sub", []):
-            if _SERVICE_ACCOUNT.fullmatch(subject.text()) is None:
-                yield Problem(at=subject, reason="expected system:serviceaccount:<namespace>:<name>")
-
-
 def _attached(resource: Resource) -> list[Value]:
-    if resource.type == ATTACHMENT:
-        return [resource["policyArn"]]
-    return resource["managedPolicyArns"].items()
+    value = resource[_ATTACHED[resource.type]]
+    return value.items() if value.is_known else [value]
 
 
 def _administrator(resource: Resource) -> Iterator[Outcome]:
@@ -282,6 +207,11 @@ def _of_aws(resource: Resource) -> Iterator[Outcome]:
             yield Problem(at=value, reason="it is managed by AWS; expected a customer managed policy")
 
     yield from throughout(_attached(resource), judge)
+
+
+def _long_lived(key: Resource) -> Iterator[Outcome]:
+    if key["status"].text() != "Inactive":
+        yield Problem(at=key["user"], reason="it has a key that never expires; expected a role")
 
 
 def _rule(
@@ -311,7 +241,6 @@ def _rule(
 
 
 _UNLIMITED = "Whoever obtains the role's credentials obtains all of these permissions."
-_TRUST = "Whoever can assume the role obtains all of its permissions."
 
 RULES = (
     _rule(
@@ -353,7 +282,7 @@ RULES = (
         "P151",
         "iam:PassRole names the roles",
         Severity.MEDIUM,
-        _in_documents(_passes_any_role),
+        _in_documents(_allows_everywhere(("iam:passrole",), "expected the ARNs of the roles")),
         why="Whoever can pass any role can use its permissions.",
         fix="name the roles as the Resource of iam:PassRole",
         link=f"{_GUIDE}/id_roles_use_passrole.html",
@@ -371,7 +300,13 @@ RULES = (
         "P153",
         "kms:Decrypt names the keys",
         Severity.MEDIUM,
-        _in_documents(_decrypts_everything),
+        _in_documents(
+            _allows_everywhere(
+                ("kms:decrypt", "kms:reencryptfrom"),
+                "expected named keys, or a condition on kms:ViaService",
+                OF_KEYS,
+            )
+        ),
         why="Otherwise every secret of the account can be decrypted.",
         fix="name the keys as the Resource of kms:Decrypt, or restrict it to a service with kms:ViaService",
         link="https://docs.aws.amazon.com/kms/latest/developerguide/iam-policies-best-practices.html",
@@ -386,63 +321,43 @@ RULES = (
         fix="list the actions, buckets and paths",
     ),
     _rule(
-        "P155",
-        "Trust policies name who may assume the role",
+        "N111",
+        "Statements that allow to read secrets name the secrets",
         Severity.HIGH,
-        _in_trust_policy(_everybody, unreadable=True),
-        types=(IAM_ROLE,),
-        why=_TRUST,
-        fix="name a service or principals",
-        link=f"{_GUIDE}/id_roles.html",
+        _in_documents(
+            _allows_everywhere(_READS_SECRETS, "expected the ARNs of the secrets or parameters", OF_RESOURCES)
+        ),
+        why="Otherwise the passwords and keys of every database can be read.",
+        fix="name the secrets or parameters as the Resource",
+        link="https://docs.aws.amazon.com/secretsmanager/latest/userguide/auth-and-access_iam-policies.html",
     ),
     _rule(
-        "P156",
-        "Services assume roles for the own account only",
-        Severity.MEDIUM,
-        _in_trust_policy(_deputies),
-        types=(IAM_ROLE,),
-        why="Another customer of the service could make it use this role.",
-        fix="add a condition on aws:SourceAccount or aws:SourceArn",
-        link=_CONFUSED,
-    ),
-    _rule(
-        "P157",
-        "Other accounts need an external id or MFA to assume a role",
-        Severity.HIGH,
-        _in_trust_policy(_other_accounts),
-        types=(IAM_ROLE,),
-        why=_TRUST,
-        fix="name one principal, or add a condition on sts:ExternalId or aws:MultiFactorAuthPresent",
-        link=_CONFUSED,
-    ),
-    _rule(
-        "P158",
-        "GitHub workflows assume roles from one place of one repository only",
-        Severity.HIGH,
-        _in_trust_policy(_workflows),
-        types=(IAM_ROLE,),
-        why="Otherwise every GitHub repository, or every branch of one, could deploy.",
-        fix=f"bind {_GITHUB}:aud to sts.amazonaws.com and :sub to repo:<owner>/<name>:environment:<name>",
-        link="https://docs.github.com/en/actions/concepts/security/openid-connect",
-    ),
-    _rule(
-        "N93",
-        "Service accounts of EKS assume roles by their whole name only",
-        Severity.HIGH,
-        _in_trust_policy(_service_accounts),
-        types=(IAM_ROLE,),
-        why="Otherwise every pod of the cluster, or of a namespace, could log in.",
-        fix="bind <issuer>:aud to sts.amazonaws.com and :sub to system:serviceaccount:<namespace>:<name>",
-        link="https://docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html",
+        "N113",
+        "Statements that allow to log in to Aurora DSQL name the clusters",
+        Severity.CRITICAL,
+        _in_documents(_allows_everywhere(DATABASES, "expected the ARNs of the clusters", OF_RESOURCES)),
+        why="Otherwise every cluster of the account is open, also those that are made later.",
+        fix="name the clusters as the Resource of dsql:DbConnect",
+        link="https://docs.aws.amazon.com/aurora-dsql/latest/userguide/authentication-authorization.html",
     ),
     _rule(
         "P159",
-        "No administrator policy is attached to a role",
+        "No administrator policy is attached",
         Severity.CRITICAL,
         _administrator,
-        types=(IAM_ROLE, ATTACHMENT),
+        types=tuple(_ATTACHED),
         why=_UNLIMITED,
         fix="attach a policy that allows what is needed",
+    ),
+    _rule(
+        "N114",
+        "Users have no access keys",
+        Severity.HIGH,
+        _long_lived,
+        types=(ACCESS_KEY,),
+        why="The secret key never expires, and it is stored in the stack's state.",
+        fix="let the user or the workload assume a role",
+        link=f"{_GUIDE}/id_credentials_access-keys.html",
     ),
     _rule(
         "P160",

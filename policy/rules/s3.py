@@ -18,6 +18,7 @@ VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 BUCKET_ACL = "aws:s3/bucketAcl:BucketAcl"
 _GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
+_PARTITIONS = ("aws", "aws-cn", "aws-us-gov", "aws-eusc")
 _PUBLIC_ACLS = ("public-read", "public-read-write", "authenticated-read", "aws-exec-read")
 _SENSITIVE = (
     "s3:deletebucketpolicy",
@@ -60,7 +61,22 @@ def _tls_only(bucket: Resource, stack: Stack) -> Iterator[Outcome]:
     if not policies:
         yield Problem(at=bucket["bucket"], reason="expected a BucketPolicy that denies requests without TLS")
     for policy in policies:
-        yield from rejects_plain_text(policy["policy"].renamed(f"{policy.name}.policy"))
+        yield from rejects_plain_text(
+            policy["policy"].renamed(f"{policy.name}.policy"),
+            actions=("s3:*",),
+            holders=_arns(bucket),
+            parts=("", "/*"),
+        )
+
+
+def _arns(bucket: Resource) -> list[str]:
+    """The ARNs that the bucket can have; none where its name is not known yet."""
+    if bucket["arn"].is_known and bucket["arn"].given:
+        return [bucket["arn"].text()]
+    name = bucket["bucket"]
+    if not name.is_known or not name.given:
+        return []
+    return [f"arn:{partition}:s3:::{name.text()}" for partition in _PARTITIONS]
 
 
 def _every_action(statement: Statement) -> Iterator[Outcome]:
@@ -86,12 +102,12 @@ def _to_another_account(policy: Resource, stack: Stack) -> Iterator[Outcome]:
             if actions and account and owners and account not in owners:
                 yield Problem(at=principal, reason=f"it is another account, and may {actions[0].text()}")
 
-    yield from allowing(policy["policy"], judge)
+    yield from allowing(policy["policy"], judge, policy.owned)
 
 
 def _names_principals(policy: Resource) -> Iterator[Outcome]:
     # A BucketPolicy without a policy is reported as well.
-    yield from allowing(policy["policy"], not_everybody, unreadable=True)
+    yield from allowing(policy["policy"], not_everybody, policy.owned, unreadable=True)
 
 
 def _is_versioned(bucket: Resource, stack: Stack) -> Iterator[Outcome]:

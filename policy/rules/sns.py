@@ -7,19 +7,12 @@ from collections.abc import Iterator
 from policy.property_checks import must_be, must_be_given, must_not_be
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.text.policy_document import Statement, in_policy, rejects_plain_text
+from policy.text.policy_document import in_policy, not_everybody, rejects_plain_text
 
 TOPIC = "aws:sns/topic:Topic"
 TOPIC_POLICY = "aws:sns/topicPolicy:TopicPolicy"
 SUBSCRIPTION = "aws:sns/topicSubscription:TopicSubscription"
 _GUIDE = "https://docs.aws.amazon.com/sns/latest/dg"
-_OWNERS = (
-    "aws:sourceowner",
-    "aws:sourceaccount",
-    "aws:sourcearn",
-    "aws:principalorgid",
-    "aws:principalaccount",
-)
 
 
 def _tls_only(topic: Resource, stack: Stack) -> Iterator[Outcome]:
@@ -28,14 +21,9 @@ def _tls_only(topic: Resource, stack: Stack) -> Iterator[Outcome]:
     if not policies:
         yield Problem(at=topic["policy"], reason="expected a policy that denies publishing without TLS")
     for policy in policies:
-        yield from rejects_plain_text(policy)
-
-
-def _names_principals(statement: Statement) -> Iterator[Outcome]:
-    keys = {key for _, key, _ in statement.conditions()}
-    for principal in statement.principals:
-        if principal.text() == "*" and not keys & set(_OWNERS):
-            yield Problem(at=principal, reason="expected named principals, or a condition on the account")
+        arn = topic["arn"]
+        holders = [arn.text()] if arn.is_known and arn.given else []
+        yield from rejects_plain_text(policy, actions=("sns:Publish",), holders=holders)
 
 
 RULES = (
@@ -68,7 +56,7 @@ RULES = (
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=(TOPIC_POLICY, TOPIC),
-        checks=(in_policy(_names_principals, unreadable=True),),
+        checks=(in_policy(not_everybody, unreadable=True),),
         why="Everybody could read alarms or send false ones.",
         fix="list the principals, or add a condition on aws:SourceAccount",
         link=f"{_GUIDE}/sns-access-policy-use-cases.html",

@@ -16,6 +16,7 @@ from policy.analyzer import _SEVERITIES, Analyzer
 from policy.aws_native import readable
 from policy.finding import Verdict
 from policy.message import Message, RuleReference, parse
+from policy.owned import Owned
 from policy.pack import COVERAGE, OWN, Pack
 from policy.resources import Resource, Stack
 from policy.rules import RULES
@@ -33,6 +34,7 @@ ROLE_POLICY = "aws:iam/rolePolicy:RolePolicy"
 ROLE = "aws:iam/role:Role"
 RESOURCE_ID = "db-ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 TODAY = date(2026, 11, 1)
+OWNED = Owned(accounts=frozenset({"123456789012"}), organisations=frozenset({"o-abcdefghij"}))
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 UNKNOWNS = (
     UNKNOWN,
@@ -198,7 +200,8 @@ def resource(of: Sent) -> Resource:
 
 
 def a_pack(**given: Any) -> Pack:
-    return Pack(**{"rules": RULES, "clock": lambda: TODAY, "is_whole": lambda: True, **given})
+    known = {"rules": RULES, "clock": lambda: TODAY, "is_whole": lambda: True, "owned": OWNED}
+    return Pack(**{**known, **given})
 
 
 Verdicts = set[tuple[str, str, str]]

@@ -19,11 +19,20 @@ from emulator.core.servicer import ProviderServer
 from policy.finding import Verdict
 from policy.message import Message, parse
 from policy.pack import UNDECIDED
-from policy.rules import RULES, iam
+from policy.rules import RULES
 from policy.serving import VERBOSE
 from tests.emulator.conftest import Run, empty_stack
 from tests.policy.examples import RESOURCE_ID, Sent, allow, having, in_process, lacking
-from tests.policy.fixtures import account, certificates, gateway, native, networks, server_files, services
+from tests.policy.fixtures import (
+    account,
+    certificates,
+    gateway,
+    grants,
+    native,
+    networks,
+    server_files,
+    services,
+)
 from tests.policy.fixtures.unstated import UNSTATED
 from tests.policy.registering import Echo, program, stand_ins
 from tests.policy.test_rules import REFUSED
@@ -91,7 +100,7 @@ class RolePolicy(Echo):
     chosen: ClassVar[Mapping[str, str]] = {"name": "policy-physical"}
 
 
-ABOUT_DOCUMENTS = {rule.id for rule in iam.RULES if "aws:iam/rolePolicy:RolePolicy" in rule.types}
+ABOUT_DOCUMENTS = {rule.id for rule in RULES if "aws:iam/rolePolicy:RolePolicy" in rule.types}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -276,6 +285,7 @@ def weak_stacks() -> dict[str, list[Sent]]:
         "network": elsewhere(lacking(routed, "endpoint", "flow-log"), "vpc-1"),
         "storage": elsewhere(lacking(stored, "block", "ownership", "versioning"), "bucket-1"),
         "topic": elsewhere(lacking(account.TOPICS, "topic-policy"), "123456789012:t"),
+        "queue": elsewhere(grants.REFUSED["a queue without TLS"][0], "https://q"),
         "names": certificates.linked(names, "app_user", caPrivateKeyPem=signed),
         "keys": certificates.linked(
             certificates.DEV, "app_user-request", privateKeyPem=f"{certificates.KEY}::db-key"

@@ -12,7 +12,7 @@ from policy.finding import Verdict
 from policy.pack import UNDECIDED as UNDECIDED_POLICY
 from policy.resources import Resource
 from policy.rule import Outcome, Severity
-from policy.rules import RULES, iam
+from policy.rules import RULES, iam, policy_conditions
 from policy.type_tokens import normalised
 from policy.values import UNKNOWN as DECODED_UNKNOWN
 from policy.values import Secret, decoded
@@ -48,7 +48,9 @@ from tests.policy.examples import (
     without,
 )
 
-ABOUT_DOCUMENTS = {rule.id.removeprefix("PGTLS-") for rule in iam.RULES}
+ABOUT_DOCUMENTS = {
+    rule.id.removeprefix("PGTLS-") for module in (iam, policy_conditions) for rule in module.RULES
+}
 """Rules that read every policy document, and so are undecided as well."""
 
 

@@ -46,6 +46,7 @@ from tests.policy.fixtures import (
     carriers,
     certificates,
     gateway,
+    grants,
     native,
     networks,
     server_files,
@@ -203,7 +204,7 @@ REFUSED: dict[str, tuple[list[Sent], set[str]]] = {
     "every action": (hardened(policy(document("*", "*"))), {"N46", "P146"}),
     "all but": (
         hardened(policy('{"Statement": {"Effect": "Allow", "NotAction": "s3:*", "Resource": "*"}}')),
-        {"N46", "P152"},
+        {"N46", "P146", "P152"},
     ),
     "all resources but": (
         hardened(
@@ -306,7 +307,7 @@ PASSES: dict[str, list[Sent]] = {
 }  # fmt: skip
 
 
-for fixture in (gateway, account, certificates, server_files, networks, native, carriers, services):
+for fixture in (gateway, account, grants, certificates, server_files, networks, native, carriers, services):
     REFUSED |= {
         f"{title} ({fixture.__name__.rpartition('.')[2]})": each for title, each in fixture.REFUSED.items()
     }

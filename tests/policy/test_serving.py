@@ -21,7 +21,7 @@ from pulumi.runtime.proto import analyzer_pb2_grpc
 from policy import self_contained
 from policy.pack import OWN
 from policy.rules import RULES
-from tests.policy.examples import configured, diagnostics, violated
+from tests.policy.examples import OWNED, configured, diagnostics, violated
 from tests.policy.test_rules import PASSES, REFUSED
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,7 +77,11 @@ def running(folder: Path, *command: str) -> Iterator[Any]:
         assert port.isdigit(), "the pack did not start"
         try:
             with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-                yield configured(analyzer_pb2_grpc.AnalyzerStub(channel))
+                yield configured(
+                    analyzer_pb2_grpc.AnalyzerStub(channel),
+                    accounts=[*OWNED.accounts],
+                    organisations=[*OWNED.organisations],
+                )
         finally:
             process.terminate()
 
@@ -125,7 +129,8 @@ def test_the_engine_is_told_every_rule(copied) -> None:
         assert each.enforcementLevel == (rule.severity in ("critical", "high"))
         assert each.policy_type == (1 if rule.checks else 2)
         assert each.url == rule.link
-    assert set(told["PGTLS-configuration"].configSchema.properties) == {"enforcement", "exemptions"}
+    schema = set(told["PGTLS-configuration"].configSchema.properties)
+    assert schema == {"enforcement", "exemptions", "accounts", "organisations"}
 
 
 def test_nothing_is_remediated(copied) -> None:

@@ -20,7 +20,8 @@ DOCUMENTS = (
     "aws:iam/userPolicy:UserPolicy",
     "aws:iam/groupPolicy:GroupPolicy",
 )
-HOLDERS = (*DOCUMENTS, IAM_ROLE)
+PERMISSION_SET_POLICY = "aws:ssoadmin/permissionSetInlinePolicy:PermissionSetInlinePolicy"
+HOLDERS = (*DOCUMENTS, PERMISSION_SET_POLICY, IAM_ROLE)
 
 _EXACT = re.compile(
     r"arn:aws(?:-[a-z]+)*:rds-db:[a-z]{2,}(?:-[a-z]+)+-[0-9]+:[0-9]{12}:"
@@ -75,7 +76,7 @@ class Grant:
 def documents(resource: Resource) -> Iterator[Value]:
     """The policy documents of a resource."""
     if resource.type != IAM_ROLE:
-        yield resource["policy"]
+        yield resource["inlinePolicy" if resource.type == PERMISSION_SET_POLICY else "policy"]
         return
     for inline in resource["inlinePolicies"].items():
         document = inline.at("policy") if inline.is_known else inline

@@ -12,6 +12,8 @@ from policy.text.policy_document import UnreadableError
 from policy.values import TextPlace, UndecidedError
 
 _GRANT_LINK = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.IAMDBAuth.IAMPolicy.html"
+# The usual master user, RDS's own superuser, and its role for master users.
+_POWERFUL = ("postgres", "rdsadmin", "rds_superuser")
 _FORM = "arn:<partition>:rds-db:<region>:<account>:dbuser:<DbiResourceId>/<user>"
 
 
@@ -47,6 +49,8 @@ def _never_the_master(resource: Resource, stack: Stack) -> Iterator[Outcome]:
                 granted = True
                 if grant.user in masters:
                     yield Problem(at=grant.resource, reason="it is the master user; expected another user")
+                elif grant.user.lower() in _POWERFUL:
+                    yield Problem(at=grant.resource, reason="it is a superuser; expected another user")
         except UnreadableError:
             continue  # N46 reports it
         except UndecidedError as error:
@@ -69,7 +73,7 @@ RULES = (
     ),
     Rule(
         id="PGTLS-N47",
-        title="rds-db:connect is not granted for the master user",
+        title="rds-db:connect is not granted for the master user or a superuser",
         area=Area.IDENTITY,
         severity=Severity.HIGH,
         types=HOLDERS,
