@@ -181,7 +181,11 @@ def carried(resource: Resource) -> ServerFiles:
             *(_stated(each) for each in texts if server_commands.stated(each.content)),
         ),
         edited=tuple(
-            Edited(text.place_of(each.offset), each)
+            # Of a secret only the name is shown, not where the file lies.
+            Edited(
+                text.place_of(each.offset),
+                each._replace(file=each.file.rpartition("/")[2]) if text.secret else each,
+            )
             for text in texts
             for each in server_commands.edits(text.content)
         ),

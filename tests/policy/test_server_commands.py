@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy.text.server_commands import edits, stated
-from tests.policy.examples import Sent, Stub, diagnostics, ids, in_process, message_of, sent
+from tests.policy.examples import Sent, Stub, diagnostics, ids, in_process, message_of, secret, sent
 from tests.policy.fixtures.carriers import ECS, carrier
 from tests.policy.fixtures.server_files import CONF, HBA, machine, script, stored
 
@@ -165,6 +165,14 @@ def test_a_map_that_nobody_can_read_is_undecided() -> None:
     ):
         ident = {**stored("pg_ident.conf", f"{line}\n")[0], "name": "ident"}
         assert {verdict for _, _, verdict in in_process([hba, ident])} == expected, line
+
+
+def test_of_a_secret_script_neither_a_path_nor_a_map_is_shown() -> None:
+    mapped = script(HBA.replace("10.30.0.0/24 cert", "10.30.0.0/24 cert map=swordfish"))
+    hidden = secret(f"{mapped}sed -i s/a/b/ /srv/swordfish/pg_hba.conf\n")
+    found = [message_of(each) for each in diagnostics(Stub(), machine(userData=hidden))]
+    assert {str(each.verdict) for each in found} == {"undecided"}
+    assert "swordfish" not in "".join(each.explanation for each in found)
 
 
 def test_a_line_with_a_variable_is_undecided() -> None:

@@ -183,7 +183,7 @@ def _is_readable(resource: Resource, stack: Stack) -> Iterator[Outcome]:
 def _maps_are_known(own: ServerFiles, sources: list[Resource]) -> Iterator[Outcome]:
     """Unclear for each rule for remote clients whose map no pg_ident.conf of the stack has."""
     mapped = [
-        (file.text.place(each.line_number), name)
+        (file.text.place(each.line_number), name, "its map" if file.text.secret else f"the map {name}")
         for file in own.hba
         for each in file.rules
         if each.rule.type is not ConnectionType.LOCAL and (name := dict(each.rule.options).get("map"))
@@ -198,9 +198,9 @@ def _maps_are_known(own: ServerFiles, sources: list[Resource]) -> Iterator[Outco
         for words in map(str.split, file.text.content.split("\n"))
         if words
     }
-    for place, name in mapped:
+    for place, name, shown_name in mapped:
         if name not in known:
-            yield Unclear(why=f"{place}: no pg_ident.conf that can be read here has the map {name}")
+            yield Unclear(why=f"{place}: no pg_ident.conf that can be read here has {shown_name}")
 
 
 def _is_fetched(edit: Edit, source: Resource) -> bool:
