@@ -58,6 +58,9 @@ preview` and the workflows pass on. `{CONFIGURATION}` has the pack's own configu
 {{example}}
 ```
 
+`accounts` and `organisations` list one's own, such as `"accounts": ["123456789012"]`. A condition on another
+one keeps no stranger out; without the lists, a condition on one is undecided.
+
 `exemptions` is the only way to weaken the pack. Each names
 
 - `rule`, or `severity` for all rules of it;
