@@ -12,6 +12,7 @@ from policy.finding import Finding, Verdict
 from policy.left_out import LEFT_OUT
 from policy.message import Message
 from policy.pack import CONFIGURATION, COVERAGE, UNDECIDED
+from policy.profiles import ABOUT, profiles_of
 from policy.resources import Resource
 from policy.rule import Rule, Severity
 from policy.rules import RULES
@@ -38,8 +39,11 @@ Resources of `aws-native` are read as those of `aws`, by the table in `policy/aw
 the table lacks is undecided. Resources of a cloud whose type no rule reads are counted in one advisory line,
 `{COVERAGE}`. The engine's keys can make it and `{UNDECIDED}` mandatory.
 
-`make policy-pack` writes the pack to `dist/policy-pack`, a folder that does not need the checkout, for
-`pulumi policy publish`. `make preview` runs the pack without an AWS account; `--sarif FILE` and
+`make policy-pack` writes the pack to `dist/policy-pack`, a folder that does not need the checkout, and prints
+how to use it. `python -m policy.self_contained --profile NAME` writes a part of it, with this document about
+its rules: {{profiles}}.
+
+`make preview` runs the pack without an AWS account; `--sarif FILE` and
 `--markdown FILE` write its findings for a pull request. `python -m policy.bench` measures the pack.
 
 The engine shows rule, level, severity and resource of a finding, and below them one line: the property with
@@ -101,7 +105,11 @@ _EXAMPLE = """\
 def catalogue(rules: tuple[Rule, ...] = RULES) -> str:
     """The document."""
     levels = ", ".join(f"{severity} {DEFAULT[severity]}" for severity in Severity)
-    lines = [_INTRODUCTION.format(count=len(rules), example=_EXAMPLE, levels=levels, finding=_finding())]
+    lines = [
+        _INTRODUCTION.format(
+            count=len(rules), example=_EXAMPLE, levels=levels, finding=_finding(), profiles=_profiles()
+        )
+    ]
     lines += ["| Rule | Severity | Requirement |", "| --- | --- | --- |"]
     lines += [f"| [{rule.id}](#{rule.id.lower()}) | {rule.severity} | {rule.title} |" for rule in rules]
     for rule in rules:
@@ -115,6 +123,10 @@ def catalogue(rules: tuple[Rule, ...] = RULES) -> str:
     ]
     lines += [f"- {name}. {reason}" for name, reason in LEFT_OUT.items()]
     return "\n".join(lines) + "\n"
+
+
+def _profiles() -> str:
+    return "; ".join(f"`{profile}`, {about}" for profile, about in ABOUT.items())
 
 
 def _finding() -> str:
@@ -140,6 +152,7 @@ def _section(rule: Rule) -> Iterator[str]:
     yield f"**{rule.title}.** {rule.why}"
     yield ""
     yield f"- Severity: {rule.severity} ({DEFAULT[rule.severity]} by default); area: {rule.area}"
+    yield f"- Profiles: {', '.join(profiles_of(rule))}"
     yield f"- Checks {seen}: {', '.join(f'`{token}`' for token in rule.types)}"
     yield f"- Fix: {rule.fix}"
     yield f"- Documentation: <{rule.link}>"

@@ -11,6 +11,7 @@ from pulumi.runtime.proto import analyzer_pb2_grpc
 
 from policy.analyzer import Analyzer
 from policy.pack import Pack
+from policy.profiles import built, rules_of
 from policy.rules import RULES
 
 _LARGEST_MESSAGE = 400 * 1024 * 1024
@@ -21,7 +22,7 @@ VERBOSE = "PGTLS_VERBOSE"
 
 def serve() -> None:
     """Serve until the process is terminated."""
-    analyzer = Analyzer(Pack(rules=RULES), names_undecided=bool(os.environ.get(VERBOSE)))
+    analyzer = Analyzer(Pack(rules=rules_of(built(), RULES)), names_undecided=bool(os.environ.get(VERBOSE)))
     server = grpc.server(
         futures.ThreadPoolExecutor(max_workers=_THREADS),
         options=[
