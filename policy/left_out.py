@@ -17,9 +17,6 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
             "They need a resource that depends on the instance types, and other rules require TLS on every "
             "way to a database."
         ),
-        "prowler: a bucket policy that locks out everybody but root": (
-            "Denying everybody but named writers protects a CA bundle from being replaced."
-        ),
         "an explicit key policy": (
             "Without one, IAM policies decide who may use the key, and PGTLS-P153 limits these."
         ),
@@ -27,16 +24,9 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
             "The list of such actions changes every week. PGTLS-P146 to PGTLS-P149 refuse access to every "
             "resource instead."
         ),
-        "SH:RDS.26, backup plans of AWS Backup": (
-            "Servers keep their own backups, by PGTLS-P008; a plan is often made in another account."
+        "SH:RDS.22, events of DB security groups": (
+            "They were groups of EC2-Classic, which no longer exists."
         ),
-        "CKV2_AWS_30, statements in the log of RDS": (
-            "Statements hold data and passwords. PGTLS-P007 keeps the log, and who logged in is in it."
-        ),
-        "SH:RDS.20 to SH:RDS.22, event subscriptions": (
-            "Whom events reach is a matter of the account, where EventBridge reports them as well."
-        ),
-        "CKV_AWS_126, detailed monitoring of instances": "It costs money and finds no attacker.",
         "SH:SSM.1, instances managed by Systems Manager": (
             "It needs a policy of AWS with access to every parameter, which PGTLS-P160 reports."
         ),
@@ -53,10 +43,13 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
         ),
         "SH:S3.20, MFA delete": "It can be turned on with the root user's credentials only.",
         "SH:S3.9, access logs of buckets": "CloudTrail's data events have more, and are set for the account.",
-        "SH:S3.10 and SH:S3.7, life cycle and replication of buckets": (
-            "They depend on what a bucket holds. Neither is about who can read it."
+        "SH:S3.7, replication of buckets": (
+            "It depends on what a bucket holds, and is not about who can read it."
         ),
         "SH:S3.15, object lock of log buckets": "Nothing says that a bucket holds logs.",
+        "awsguard: one way of attaching policies to a role": (
+            "Mixing them hides no permission, and every update shows what it changes."
+        ),
         "awsguard: required tags": "Which tags are required is a matter of the organisation.",
     }
 )

@@ -7,8 +7,17 @@ from collections.abc import Iterator
 from policy.property_checks import must_be_true, must_not_be, stated_or_default
 from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
-from policy.text.policy_document import Statement, allowing, in_policy, not_everybody, rejects_plain_text
+from policy.text.policy_document import (
+    Statement,
+    UnreadableError,
+    allowing,
+    in_policy,
+    not_everybody,
+    rejects_plain_text,
+    statement_values,
+)
 from policy.type_tokens import IAM_ROLE
+from policy.values import Value, throughout
 
 BUCKET = "aws:s3/bucket:Bucket"
 BUCKET_POLICY = "aws:s3/bucketPolicy:BucketPolicy"
@@ -16,6 +25,7 @@ BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"
 OWNERSHIP = "aws:s3/bucketOwnershipControls:BucketOwnershipControls"
 VERSIONING = "aws:s3/bucketVersioning:BucketVersioning"
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
+LIFECYCLE = "aws:s3/bucketLifecycleConfiguration:BucketLifecycleConfiguration"
 BUCKET_ACL = "aws:s3/bucketAcl:BucketAcl"
 _GUIDE = "https://docs.aws.amazon.com/AmazonS3/latest/userguide"
 _PARTITIONS = ("aws", "aws-cn", "aws-us-gov", "aws-eusc")
@@ -129,6 +139,26 @@ def _keys_of_buckets(encryption: Resource) -> Iterator[Outcome]:
             yield Problem(at=enabled, reason="expected true")
 
 
+def _locks_out(policy: Resource) -> Iterator[Outcome]:
+    def judge(value: Value) -> Iterator[Outcome]:
+        statement = Statement(place=value)
+        everybody = any(each.text() == "*" for each in statement.principals)
+        everything = [each for each in statement.actions if each.text().lower() in ("*", "s3:*")]
+        if everybody and everything and not statement.allows and not statement.condition.raw:
+            yield Problem(at=everything[0], reason="expected a condition; only root could undo it")
+
+    try:
+        yield from throughout(statement_values(policy["policy"]), judge)
+    except UnreadableError:
+        return  # PGTLS-P124 reports it
+
+
+def _cleans_up(lifecycle: Resource) -> Iterator[Outcome]:
+    rules = lifecycle["rules"]
+    if not any(each.at("abortIncompleteMultipartUpload").given for each in rules.items()):
+        yield Problem(at=rules, reason="expected a rule with abortIncompleteMultipartUpload")
+
+
 def _at_rest(encryption: Resource) -> Iterator[Outcome]:
     for rule in encryption["rules"].items():
         value = rule.at("applyServerSideEncryptionByDefault").at("sseAlgorithm")
@@ -149,6 +179,30 @@ RULES = (
         fix="set sseAlgorithm to aws:kms or AES256",
         link=f"{_GUIDE}/default-bucket-encryption.html",
         references=("SH:S3.17", "CKV_AWS_19"),
+    ),
+    Rule(
+        id="PGTLS-P127",
+        title="Bucket policies do not lock everybody out",
+        area=Area.IDENTITY,
+        severity=Severity.MEDIUM,
+        types=(BUCKET_POLICY,),
+        checks=(_locks_out,),
+        why="The deployer, too, is refused, and only the root user can remove the policy.",
+        fix="add a condition to the denial, or remove it",
+        link=f"{_GUIDE}/troubleshoot-403-errors.html",
+        references=("CKV_AWS_93",),
+    ),
+    Rule(
+        id="PGTLS-P130",
+        title="Life cycles of buckets remove uploads that were not finished",
+        area=Area.ENCRYPTION,
+        severity=Severity.LOW,
+        types=(LIFECYCLE,),
+        checks=(_cleans_up,),
+        why="Their parts stay, hidden from every list, and cost money.",
+        fix="add a rule with abortIncompleteMultipartUpload",
+        link=f"{_GUIDE}/mpu-abort-incomplete-mpu-lifecycle-config.html",
+        references=("SH:S3.13", "CKV_AWS_300"),
     ),
     Rule(
         id="PGTLS-P119",

@@ -79,7 +79,25 @@ def _private_key_is_encrypted(parameter: Resource) -> Iterator[Outcome]:
             yield Problem(at=parameter["keyId"], reason="expected a customer managed key")
 
 
+def _has_a_key_of_ones_own(parameter: Resource) -> Iterator[Outcome]:
+    value = parameter["keyId"]
+    if _is_secure(parameter) and value.text() in ("", "alias/aws/ssm"):
+        yield Problem(at=value, reason="expected a key of the account")
+
+
 RULES = (
+    Rule(
+        id="PGTLS-P145",
+        title="SecureStrings are encrypted with a key of one's own",
+        area=Area.ENCRYPTION,
+        severity=Severity.LOW,
+        types=(SSM_PARAMETER,),
+        checks=(_has_a_key_of_ones_own,),
+        why="With AWS's own key, everybody in the account who may read the parameter may decrypt it.",
+        fix="set keyId to a KMS key",
+        link=f"{_PARAMETERS}/secure-string-parameter-kms-encryption.html",
+        references=("CKV_AWS_337",),
+    ),
     Rule(
         id="PGTLS-P144",
         title="Secrets in Parameter Store are SecureStrings",

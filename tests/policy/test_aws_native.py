@@ -53,7 +53,7 @@ WITHOUT = {
     "aws-native:kms:Key": {"customKeyStoreId"},
     "aws-native:secretsmanager:Secret": {"policy"},
     "aws-native:sns:Topic": {"policy"},
-    "aws-native:ssm:Parameter": {"insecureValue", "valueWo", "key"},
+    "aws-native:ssm:Parameter": {"insecureValue", "valueWo", "key", "keyId"},
 }
 
 

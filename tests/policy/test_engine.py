@@ -301,6 +301,8 @@ def weak_stacks() -> dict[str, list[Sent]]:
             for each in elsewhere(REFUSED["targets reached inline (gateway)"][0], "sg-target")
             if each["name"] in ("target-group", "from-balancer")
         ],
+        "selected": REFUSED["a selection that leaves the server out (services)"][0],
+        "told": REFUSED["events of snapshots only (services)"][0],
         "idle": REFUSED["a balancer without listeners (services)"][0],
         "list": networks.listed("0.0.0.0/0", port=22),
         "native": [

@@ -105,7 +105,7 @@ UNDECIDED: dict[str, tuple[list[Sent], set[str]]] = {
         {"N40", "N45", "P016"},
     ),
     "family": (hardened(group(family=UNKNOWN)), {"N41", "N42", "N43", "N44", "N45"}),
-    "parameters": (hardened(group(parameters=UNKNOWN)), {"N41", "N42", "N43", "N44", "P016"}),
+    "parameters": (hardened(group(parameters=UNKNOWN)), {"N41", "N42", "N43", "N44", "P016", "P017"}),
     "a parameter's value": (hardened(group(parameters=replaced("rds.force_ssl", UNKNOWN))), {"N41", "P016"}),
     "one apply method": (
         hardened(group(parameters=replaced("rds.force_ssl", "1", UNKNOWN))),

@@ -88,6 +88,18 @@ RULES = (
         references=("SH:EC2.9",),
     ),
     Rule(
+        id="PGTLS-P038",
+        title="Detailed monitoring of instances is not turned off",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(EC2_INSTANCE,),
+        checks=(must_not_be_false("monitoring"),),
+        why="Metrics come every five minutes only, so alarms come late.",
+        fix="set monitoring to true",
+        link=f"{_GUIDE}/manage-detailed-monitoring.html",
+        references=("CKV_AWS_126",),
+    ),
+    Rule(
         id="PGTLS-P039",
         title="Instances have a way of their own to their volumes",
         area=Area.NETWORK,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from policy.property_checks import (
     both,
@@ -16,11 +17,12 @@ from policy.property_checks import (
     must_not_be_false,
     must_not_be_true,
 )
-from policy.resources import Resource
+from policy.resources import Resource, Stack
 from policy.rule import Area, Outcome, Problem, Rule, Severity
 from policy.rules.rds.resource_types import (
     CLUSTER,
     CLUSTER_INSTANCE,
+    GROUPS,
     INSTANCE,
     MASTERS,
     is_postgresql,
@@ -28,6 +30,9 @@ from policy.rules.rds.resource_types import (
 )
 
 GLOBAL_CLUSTER = "aws:rds/globalCluster:GlobalCluster"
+SELECTION = "aws:backup/selection:Selection"
+EVENTS = "aws:rds/eventSubscription:EventSubscription"
+VOLUME = "aws:ebs/volume:Volume"
 SNAPSHOT = "aws:rds/snapshot:Snapshot"
 CLUSTER_SNAPSHOT = "aws:rds/clusterSnapshot:ClusterSnapshot"
 SNAPSHOT_COPY = "aws:rds/snapshotCopy:SnapshotCopy"
@@ -91,11 +96,100 @@ def _inherits_no_encryption(cluster: Resource) -> bool:
     return not cluster["sourceDbClusterIdentifier"].given
 
 
+def _logs_statements(group: Resource) -> Iterator[Outcome]:
+    for entry in group["parameters"].items():
+        name, value = entry.at("name"), entry.at("value")
+        if name.is_known and name.text() == "log_statement" and value.text().lower() == "none":
+            yield Problem(at=value, reason="expected ddl, or no value of one's own")
+
+
+def _is_told_of(source: str, server: Resource, stack: Stack) -> Iterator[Outcome]:
+    # A stack without subscriptions leaves events to the account.
+    subscriptions = stack.of_types((EVENTS,))
+    if subscriptions and not any(each["sourceType"].text().lower() in (source, "") for each in subscriptions):
+        reason = f"expected an EventSubscription with sourceType {source} as well"
+        yield Problem(at=server["identifier"], reason=reason)
+
+
+def _is_backed_up(store: Resource, stack: Stack) -> Iterator[Outcome]:
+    # A stack without selections leaves backups to the server, or to the account.
+    selections = stack.of_types((SELECTION,))
+    if not selections or any(
+        stack.all_referred(each, "resources", (store.type,))
+        or each["selectionTags"].given
+        or each["conditions"].given
+        or any("*" in text for text in each["resources"].known_texts())
+        for each in selections
+    ):
+        return
+    yield Problem(at=store["arn"], reason=f"expected it in the resources of {selections[0].name}")
+
+
 def _has_insights(server: Resource) -> bool:
     return server["performanceInsightsEnabled"].truth() is True
 
 
 RULES = (
+    Rule(
+        id="PGTLS-P005",
+        title="Performance Insights of production is not turned off",
+        area=Area.NETWORK,
+        severity=Severity.LOW,
+        types=(INSTANCE, CLUSTER, CLUSTER_INSTANCE),
+        checks=(must_not_be_false("performanceInsightsEnabled", when=in_production),),
+        why="Without it, nobody sees which statements load the server.",
+        fix="set performanceInsightsEnabled to true",
+        link=f"{_GUIDE}/USER_PerfInsights.Overview.html",
+        references=("CKV_AWS_353",),
+    ),
+    Rule(
+        id="PGTLS-P012",
+        title="Where a stack selects what AWS Backup copies, it selects every server and volume",
+        area=Area.ENCRYPTION,
+        severity=Severity.LOW,
+        types=(INSTANCE, CLUSTER, VOLUME),
+        stack_checks=(_is_backed_up,),
+        why="What is left out is missed only when it is needed.",
+        fix="add its ARN to the selection's resources, or select by tag",
+        link="https://docs.aws.amazon.com/aws-backup/latest/devguide/assigning-resources.html",
+        references=("SH:RDS.26", "SH:EC2.28"),
+    ),
+    Rule(
+        id="PGTLS-P017",
+        title="Parameter groups do not turn the log of statements off",
+        area=Area.IDENTITY,
+        severity=Severity.LOW,
+        types=tuple(each.token for each in GROUPS.values()),
+        checks=(_logs_statements,),
+        why="Without it nobody can tell afterwards who changed a table.",
+        fix="set log_statement to ddl",
+        link=f"{_GUIDE}/USER_LogAccess.Concepts.PostgreSQL.html",
+        references=("CKV2_AWS_30",),
+    ),
+    *(
+        Rule(
+            id=f"PGTLS-{number}",
+            title=f"Where a stack subscribes to events of RDS, it subscribes to those of {what}",
+            area=Area.IDENTITY,
+            severity=Severity.LOW,
+            types=(INSTANCE,),
+            stack_checks=(partial(_is_told_of, source),),
+            why=why,
+            fix=f"add an EventSubscription with sourceType {source}",
+            link=f"{_GUIDE}/USER_Events.html",
+            references=(reference,),
+        )
+        for number, source, what, why, reference in (
+            ("P027", "db-instance", "instances", "Deletions and failovers go unnoticed.", "SH:RDS.20"),
+            (
+                "P028",
+                "db-parameter-group",
+                "parameter groups",
+                "Their parameters decide whether TLS is forced.",
+                "SH:RDS.21",
+            ),
+        )
+    ),
     Rule(
         id="PGTLS-P003",
         title="RDS storage is encrypted with a key of one's own",
