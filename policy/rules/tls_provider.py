@@ -25,6 +25,13 @@ CLIENT_DAYS, SERVER_DAYS, AUTHORITY_DAYS = 90, 398, 3653
 _CLIENT, _SERVER = "client_auth", "server_auth"
 # Types with secret outputs of their own.
 _OTHER_SECRETS = ("random:", "aws:iam/accessKey:", "aws:ssm/", SECRET_VERSION)
+# Properties from which others learn a key's public part.
+_PUBLIC_PARTS = (
+    (REQUEST, "privateKeyPem"),
+    (SELF_SIGNED, "privateKeyPem"),
+    (SIGNED, "caPrivateKeyPem"),
+    ("aws:ec2/keyPair:KeyPair", "publicKey"),
+)
 _ANCHORS = re.compile(r"(?i)(?:ca|root|anchor|trust|bundle)")
 
 
@@ -32,12 +39,20 @@ def made_of_a_key(resource: Resource, name: str, stack: Stack) -> str:
     """The name of the key of the stack whose private part a property holds; empty where that is not proven.
 
     A preview does not know the key yet. What depends on nothing but a key and is secret holds its private
-    part, since the public part is no secret.
+    part, since the public part is no secret. A key whose public part nothing uses is a source of random
+    text, and what is secret may be a digest of it.
     """
     referred = [stack.by_urn(urn) for urn in resource.dependencies.get(name, ())]
-    keys = [each.name for each in referred if each is not None and each.type == PRIVATE_KEY]
+    keys = [each for each in referred if each is not None and each.type == PRIVATE_KEY]
     others = [each for each in referred if each is not None and each.type.startswith(_OTHER_SECRETS)]
-    return keys[0] if keys and not others and resource[name].hides_a_secret() else ""
+    if others or not keys or not resource[name].hides_a_secret():
+        return ""
+    return next((each.name for each in keys if _proves_somebody(each, stack)), "")
+
+
+def _proves_somebody(key: Resource, stack: Stack) -> bool:
+    """Whether a certificate, a request or a key pair of the stack has the key's public part."""
+    return any(stack.referring(token, name, key) for token, name in _PUBLIC_PARTS)
 
 
 def _uses(certificate: Resource) -> set[str]:
