@@ -5,11 +5,12 @@ to its disks: qemu's reset keeps what reached them, in the order in which it did
 reorders what it has taken is not tried.
 
 The moments follow from a fixed seed. What became of each loss is kept in the cache, under its seed and for
-this code, so that a run that was broken off goes on where it was.
+the machine's code, so that a run that was broken off goes on where it was.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
@@ -18,8 +19,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from artifacts.node import node_artifact
+from artifacts.sources import PROJECT
 from runtime.files import replace_file
-from sandbox.serve import code_fingerprint
 from tests.debian import image as images
 from tests.debian.debian_sandbox import DebianSandbox, debian_sandbox
 from tests.debian.image import Image
@@ -42,6 +44,14 @@ python3 -c 'import json; assert json.load(open("report.json"))["outcome"] == "ap
 cmp report.json report.delivered.json
 systemctl is-enabled {NODE}.timer var-lib-postgresql.mount
 """
+
+
+def code_of_a_machine() -> str:
+    """SHA-256 of what runs on the machine and of what makes its first boot."""
+    digest = hashlib.sha256(node_artifact().content)
+    for source in ("components/cloud_config.py", "components/self_managed/user_data.py"):
+        digest.update((PROJECT / source).read_bytes())
+    return digest.hexdigest()
 
 
 def nominal(seconds: float) -> float:
@@ -113,7 +123,7 @@ def alone(image: Image) -> Iterator[Alone]:
 
 @pytest.mark.parametrize("number", range(LOSSES))
 def test_a_machine_comes_back_from_a_loss_of_power(number: int, request: pytest.FixtureRequest) -> None:
-    kept = images.cache_folder() / "power" / code_fingerprint()[:16] / f"{SEED}-{number}.json"
+    kept = images.cache_folder() / "power" / code_of_a_machine()[:16] / f"{SEED}-{number}.json"
     if kept.exists():
         print(f"kept: {json.loads(kept.read_text())['what']}")
         return
