@@ -286,6 +286,10 @@ apt-get update
 """
 
 
+# dpkg runs the script of a package that it unpacks from there.
+IN_PREINST = "pgrep -f 'dpkg/tmp.ci/[p]reinst upgrade'"
+
+
 def newer(number: int, *, seconds: int) -> str:
     """Commands that make that package and let apt know it; a higher number is newer."""
     return NEWER.replace("NUMBER", str(number)).replace("SECONDS", str(seconds))
@@ -295,10 +299,10 @@ def test_nothing_starts_the_server_while_packages_change(deployed: DebianSandbox
     machine = deployed.database_machine
     machine.run(newer(1, seconds=180), seconds=900)
     machine.run("systemd-run --unit upgrade --property Type=oneshot --no-block unattended-upgrade --verbose")
-    machine.await_success("pgrep -f '[p]ostgresql-17.preinst upgrade'", seconds=900)
+    machine.await_success(IN_PREINST, seconds=900)
     said = "the server is down while process"
     machine.await_success(f"journalctl --unit {NODE} --output cat --since -60s | grep '{said}'")
-    assert machine.run("pgrep -f '[p]ostgresql-17.preinst upgrade' && ! pgrep -x postgres") != ""
+    assert machine.run(f"{IN_PREINST} && ! pgrep -x postgres") != ""
     machine.await_success("! systemctl is-active --quiet upgrade", seconds=900)
     assert "+newer1" in machine.run("dpkg-query --show postgresql-17")
     await_that(lambda: serves(deployed), "a server that serves again")
@@ -374,7 +378,7 @@ def test_no_volume_but_its_own_is_touched(
 def test_a_new_instance_serves_the_old_volume(deployed: DebianSandbox) -> None:
     before = deployed.database_machine
     assert before.instance.volume is not None
-    deployed.edit(lambda section: section.update(image={"release": "debian-13", "revision": 2}))
+    deployed.edit(lambda section: section.update(image={"id": "ami-0d13a4d6415020002"}))
     deployed.deployed()
     machine = deployed.database_machine
     assert machine.folder != before.folder
