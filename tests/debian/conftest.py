@@ -46,4 +46,9 @@ def deployed(image: Image) -> Iterator[DebianSandbox]:
     """Database and gateway on virtual machines; tests that change it change it back."""
     with debian_sandbox(image, *SECTIONS) as sandbox:
         sandbox.deployed()
+        # Debian's daily upgrade comes at a random time, and node waits for it.
+        sandbox.database_machine.run("systemctl mask --now apt-daily.timer apt-daily-upgrade.timer")
+        sandbox.database_machine.await_success(
+            "! systemctl is-active --quiet apt-daily apt-daily-upgrade", seconds=1800
+        )
         yield sandbox

@@ -377,11 +377,12 @@ def test_no_volume_but_its_own_is_touched(
 
 def test_a_new_instance_serves_the_old_volume(deployed: DebianSandbox) -> None:
     before = deployed.database_machine
-    assert before.instance.volume is not None
+    volume = before.instance.volume
+    assert volume is not None
     deployed.edit(lambda section: section.update(image={"id": "ami-0d13a4d6415020003"}))
     deployed.deployed()
     machine = deployed.database_machine
     assert machine.folder != before.folder
-    assert machine.instance.volume == before.instance.volume
+    assert machine.instance.volume == volume
     assert ("before",) in query(deployed, "SELECT said FROM kept")
     assert deployed.report()["outcome"] == "applied"
