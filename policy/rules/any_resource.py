@@ -32,6 +32,8 @@ _SECRET_STORES = frozenset(
     }
 )
 _KEY_TYPES = ("tls:", "pulumi:providers:tls", "pulumi:pulumi:Stack")
+# What a dynamic resource of the program is given lies in the state alone, which encrypts what is secret.
+_DYNAMIC = ("pulumi-python:dynamic", "pulumi-nodejs:dynamic")
 _PUBLIC = "-----BEGIN"
 _DECISIVE = frozenset(
     [
@@ -73,10 +75,13 @@ _DECISIVE = frozenset(
 def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
     if resource.type.startswith(_KEY_TYPES) or resource.type == SSM_PARAMETER:
         return  # N32 reports parameters
+    is_dynamic = resource.type.startswith(_DYNAMIC)
     for name in resource.properties:
         if (resource.type, name) in _SECRET_STORES or (
             resource.type in (EC2_INSTANCE, LAUNCH_TEMPLATE) and name in USER_DATA
         ):
+            continue
+        if is_dynamic and resource[name].secret:
             continue
         # An unknown property is not undecided here, since almost every resource has one. The update sees all.
         for text in property_texts(resource, name):
@@ -85,7 +90,7 @@ def _key_anywhere(resource: Resource) -> Iterator[Outcome]:
 
 
 def _made_of_a_key(resource: Resource, stack: Stack) -> Iterator[Outcome]:
-    if resource.type.startswith(_KEY_TYPES) or resource.type == SSM_PARAMETER:
+    if resource.type.startswith((*_KEY_TYPES, *_DYNAMIC)) or resource.type == SSM_PARAMETER:
         return
     for name in resource.dependencies:
         if (resource.type, name) not in _SECRET_STORES and (key := made_of_a_key(resource, name, stack)):

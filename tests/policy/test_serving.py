@@ -109,6 +109,7 @@ def test_an_empty_environment_lacks_what_the_pack_must_not_need(empty_environmen
     assert not {"pydantic", "boto3", "pulumi_aws", "rich", "typer"} & present
 
 
+@pytest.mark.long  # test_engine.py sends the same through the engine
 def test_every_refusal_holds_over_grpc(copied: Any) -> None:
     for name, (resources, expected) in REFUSED.items():
         assert violated(diagnostics(copied, resources)) == expected, name
