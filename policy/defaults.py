@@ -1,7 +1,8 @@
 """What AWS or its provider uses where a program does not state a property, so that a rule judges that.
 
 A rule judges the default as it judges a stated value. Whether it is safe is therefore said by the rule, once.
-A property that is not in the table has no default that a rule could rely on.
+A property that is not in the table has no default that a rule could rely on. The sources were read in
+2026-11.
 """
 
 from __future__ import annotations
@@ -11,9 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from policy.type_tokens import EC2_INSTANCE, LAUNCH_TEMPLATE
-
-READ = "2026-11"
-"""When the sources were read."""
 
 _RDS = "https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide"
 _EC2 = "https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceMetadataOptionsRequest.html"

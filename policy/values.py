@@ -234,7 +234,11 @@ class Value:
 
     def hides_a_secret(self) -> bool:
         """Whether it, or something in it, is a secret that is not known yet."""
-        return _hides_a_secret(self.raw, self.secret)
+        return _hides(self.raw, counts=self.secret)
+
+    def hides_something(self) -> bool:
+        """Whether it, or something in it, is not known yet."""
+        return _hides(self.raw, counts=True)
 
     def known_texts(self) -> Iterator[str]:
         """Every known text in the value, at any depth."""
@@ -257,14 +261,15 @@ def throughout(items: Iterable[_Item], judge: Callable[[_Item], Iterator[_Found]
         raise undecided
 
 
-def _hides_a_secret(raw: Any, secret: bool) -> bool:
+def _hides(raw: Any, *, counts: bool) -> bool:
+    """Whether there is an unknown value that counts; inside of a secret each does."""
     if isinstance(raw, Secret):
-        return _hides_a_secret(raw.value, True)
+        return _hides(raw.value, counts=True)
     if isinstance(raw, Mapping):
-        return any(_hides_a_secret(each, secret) for each in raw.values())
+        return any(_hides(each, counts=counts) for each in raw.values())
     if isinstance(raw, list):
-        return any(_hides_a_secret(each, secret) for each in raw)
-    return secret and raw is UNKNOWN
+        return any(_hides(each, counts=counts) for each in raw)
+    return counts and raw is UNKNOWN
 
 
 def _texts(raw: Any) -> Iterator[str]:

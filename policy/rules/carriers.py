@@ -23,9 +23,7 @@ def _credentials(resource: Resource) -> Iterator[Outcome]:
     for text in carried.texts:
         if (found := credential_in(text)) is not None:
             yield found
-    yield from _unread(carried)
-    if waiting := (*carried.unknown, *carried.unknown_variables):
-        raise UndecidedError(waits_for=" and ".join(waiting))
+    yield from _not_read(carried, *carried.unknown_variables)
 
 
 def _verifies(resource: Resource) -> Iterator[Outcome]:
@@ -37,9 +35,7 @@ def _verifies(resource: Resource) -> Iterator[Outcome]:
         weak = weak_tls(text)
         for found in weak if is_local else (*weak, *weak_connections(text)):
             yield _problem(text, found)
-    yield from _unread(carried)
-    if carried.unknown:
-        raise UndecidedError(waits_for=" and ".join(carried.unknown))
+    yield from _not_read(carried)
 
 
 def _proves(resource: Resource) -> Iterator[Outcome]:
@@ -48,14 +44,15 @@ def _proves(resource: Resource) -> Iterator[Outcome]:
         if not (text.is_documentation or text.is_source):
             for found in weak_authentication(text):
                 yield _problem(text, found)
-    yield from _unread(carried)
-    if carried.unknown:
-        raise UndecidedError(waits_for=" and ".join(carried.unknown))
+    yield from _not_read(carried)
 
 
-def _unread(carried: Carried) -> Iterator[Outcome]:
+def _not_read(carried: Carried, *variables: str) -> Iterator[Outcome]:
+    """What cannot be read; last of all, what is not known yet, with these variables."""
     for why in carried.unread:
         yield Unclear(why=why)
+    if waiting := (*carried.unknown, *variables):
+        raise UndecidedError(waits_for=" and ".join(waiting))
 
 
 def _problem(text: Text, found: Found) -> Problem:

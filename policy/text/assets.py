@@ -19,9 +19,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-ASSET = "c44067f5952c0a294b673a41bacd8c17"
-ARCHIVE = "0def7320c3a5731c473e5ecbe6d01bc7"
-_SIGNATURE = "4dabf18193072939515e22adb298388d"
+from pulumi.runtime import rpc
+
+_SIGNATURE = rpc._special_sig_key
+_ASSETS = (rpc._special_asset_sig, rpc._special_archive_sig)
 
 LARGEST_FILE = 4 * 1024 * 1024
 """Most bytes of a file that is read."""
@@ -77,7 +78,7 @@ class Contents(NamedTuple):
 
 def is_asset(raw: Mapping[str, Any]) -> bool:
     """Whether a property's value is an asset or an archive."""
-    return raw.get(_SIGNATURE) in (ASSET, ARCHIVE)
+    return raw.get(_SIGNATURE) in _ASSETS
 
 
 def contents(raw: Mapping[str, Any]) -> Contents:

@@ -178,17 +178,9 @@ def private_keys_in(value: Value) -> list[TextPlace]:
         UndecidedError: No known text does, and part of the value is not known yet.
     """
     found = [place for each in known_texts(value) if (place := private_key_in(each))]
-    if not found and _hides(value.raw):
+    if not found and value.hides_something():
         raise UndecidedError(waits_for=value.path)
     return found
-
-
-def _hides(raw: Any) -> bool:
-    if isinstance(raw, Secret):
-        return _hides(raw.value)
-    if isinstance(raw, Mapping):
-        return any(_hides(each) for each in raw.values())
-    return any(_hides(each) for each in raw) if isinstance(raw, list) else raw is UNKNOWN
 
 
 def _leaves(path: str, name: str, raw: Any, secret: bool) -> Iterator[Leaf]:

@@ -16,6 +16,8 @@ VERSION = f"pulumi {metadata.version('pulumi')}"
 # Fixed by the engine: sdk/go/common/resource/sig.
 SIGNATURES = {
     "_special_sig_key": "4dabf18193072939515e22adb298388d",
+    "_special_asset_sig": "c44067f5952c0a294b673a41bacd8c17",
+    "_special_archive_sig": "0def7320c3a5731c473e5ecbe6d01bc7",
     "_special_secret_sig": "1b47061264138c4ac30d75fd1eb44270",
     "_special_output_value_sig": "d0e6a833031e9bbcd3f4e8bde6ca49a4",
 }
@@ -33,9 +35,7 @@ UNKNOWNS = {
 @pytest.mark.parametrize(("name", "expected"), SIGNATURES.items())
 def test_a_signature_has_the_engines_value(name: str, expected: str) -> None:
     found = getattr(rpc, name, None)
-    assert found == expected, (
-        f"policy/values.py reads pulumi.runtime.rpc.{name}; in {VERSION} it is {found!r}"
-    )
+    assert found == expected, f"the pack reads pulumi.runtime.rpc.{name}; in {VERSION} it is {found!r}"
 
 
 @pytest.mark.parametrize(("name", "expected"), UNKNOWNS.items())
